@@ -1,0 +1,3 @@
+from soho.evaluation.evaluator import Evaluator, Metric
+
+__all__ = ['Evaluator', 'Metric']

@@ -1,0 +1,82 @@
+"""From one batch's predictions to one set of figures, on any number of ranks.
+
+A model's ``predict`` returns one dict of tensors a batch; a metric turns it
+into small records (``process``) and the records of all ranks into figures
+(``compute_metrics``).
+"""
+from abc import abstractmethod
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import Evaluator as MMEngineEvaluator
+
+from soho.registry import EVALUATOR
+
+Batch = Dict[str, torch.Tensor]
+Prediction = Dict[str, torch.Tensor]
+
+
+@EVALUATOR.register_module()
+class Evaluator(MMEngineEvaluator):
+    """mmengine's evaluator for predictions that are one dict a batch."""
+
+    def process(self, data_samples: Prediction, data_batch: Optional[Batch] = None) -> None:
+        for metric in self.metrics:
+            metric.process(data_batch, data_samples)
+
+
+class Metric(BaseMetric):
+    """Base of every metric: records are gathered without padding.
+
+    mmengine's own gathering assumes that every rank saw equally many samples
+    and cuts the repeats off the end. The evaluation sampler of this project
+    never repeats a sample, so ranks may differ in length; records carry their
+    own ids and their order does not matter.
+
+    Args:
+        out_file: Where :meth:`write` puts the predictions in the task's
+            official submission format; ``None`` writes nothing.
+        prefix: Put before each figure's name, as in ``'vqa/overall'``.
+    """
+
+    def __init__(self, out_file: Optional[str] = None, prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device='cpu', prefix=prefix)
+        self.out_file = out_file
+
+    @abstractmethod
+    def process(self, data_batch: Batch, prediction: Prediction) -> None:
+        """Append this batch's records to ``self.results``."""
+
+    @abstractmethod
+    def compute_metrics(self, results: List[Any]) -> Dict[str, float]:
+        """Figures from the records of the whole data set."""
+
+    def write(self, results: List[Any], path: str) -> None:
+        """Write the records in the official format of the task to ``path``."""
+        raise NotImplementedError(f'{type(self).__name__} has no official result file')
+
+    def evaluate(self, size: int) -> Dict[str, float]:
+        """Gather every rank's records and compute on the main one.
+
+        Args:
+            size: Number of samples in the data set; unused, because nothing is
+                repeated and so nothing has to be cut off.
+
+        Returns:
+            The figures, equal on all ranks.
+        """
+        gathered = all_gather_object(self.results)
+        self.results = []
+        message: List[Any] = [None]
+        if is_main_process():
+            results = [record for part in gathered for record in part]
+            figures = self.compute_metrics(results)
+            if self.prefix:
+                figures = {f'{self.prefix}/{name}': value for name, value in figures.items()}
+            if self.out_file is not None:
+                self.write(results, self.out_file)
+            message = [figures]
+        broadcast_object_list(message)
+        return message[0]
