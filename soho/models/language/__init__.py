@@ -1,0 +1,3 @@
+from soho.models.language.cross_modal_bert import CrossModalBert
+
+__all__ = ['CrossModalBert']

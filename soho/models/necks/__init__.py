@@ -1,0 +1,5 @@
+from soho.models.necks.dictionary_neck import DictionaryNeck
+from soho.models.necks.plain import PlainNeck
+from soho.models.necks.visual_dictionary import VisualDictionary
+
+__all__ = ['DictionaryNeck', 'PlainNeck', 'VisualDictionary']

@@ -1,0 +1,55 @@
+"""Any timm model as a backbone."""
+from typing import Optional, Sequence, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class TimmBackbone(BaseModule):
+    """A timm model's feature maps.
+
+    Args:
+        model_name: As in ``timm.list_models()``.
+        out_indices: Which of timm's feature levels are returned.
+        pretrained: Load timm's weights from the Hub.
+        checkpoint_path: A local weight file instead.
+        init_cfg: mmengine's initialisation.
+        **kwargs: Passed to ``timm.create_model``.
+
+    Raises:
+        ImportError: timm is not installed.
+    """
+
+    def __init__(self,
+                 model_name: str,
+                 out_indices: Sequence[int] = (-1, ),
+                 pretrained: bool = False,
+                 checkpoint_path: str = '',
+                 init_cfg: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(init_cfg)
+        try:
+            import timm
+        except ImportError as error:
+            raise ImportError(f"backbone '{model_name}' needs timm: pip install timm") from error
+        self.model = timm.create_model(
+            model_name,
+            features_only=True,
+            out_indices=tuple(out_indices),
+            pretrained=pretrained,
+            checkpoint_path=checkpoint_path,
+            **kwargs)
+        self.out_channels = self.model.feature_info.channels()
+        self.channels_first = getattr(self.model, 'output_fmt', 'NCHW') == 'NCHW'
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tuple[Tensor, ...]:
+        """(B, 3, H, W) normalised image to one (B, C, h, w) map for each of ``out_indices``."""
+        maps = self.model(image)
+        if not self.channels_first:
+            maps = [m.permute(0, 3, 1, 2) for m in maps]
+        return tuple(maps)

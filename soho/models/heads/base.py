@@ -1,0 +1,62 @@
+"""What every head has in common."""
+from typing import Dict, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from soho.models.structures import Fused
+
+Batch = Dict[str, Tensor]
+
+
+class Head(BaseModule):
+    """One objective: fused features and the batch to losses, or to predictions.
+
+    A new task is a subclass in a file of its own.
+    """
+
+    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+        """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
+        raise NotImplementedError
+
+    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+        """One dict of tensors for the metric, rows without a sentence left out."""
+        raise NotImplementedError
+
+
+def counted_rows(batch: Batch) -> Tensor:
+    """(R,) bool: which rows hold a sentence of their own (groups may be ragged)."""
+    return batch['sentence_mask'].flatten()
+
+
+def labelled(features: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
+    """The few positions that carry a label.
+
+    Scores over a vocabulary are wide and about one position in ten has a
+    label, so they are computed for those positions only.
+
+    Args:
+        features: (R, P, D).
+        labels: (R, P) int64, negative where there is none.
+
+    Returns:
+        (M, D) features and (M,) labels.
+    """
+    chosen = labels >= 0
+    return features[chosen], labels[chosen]
+
+
+def mean_over(loss: Tensor) -> Tensor:
+    """Mean of (M,) losses, zero with a gradient where M is 0 (official: sum / (count + 1e-6))."""
+    return loss.sum() / (len(loss) + 1e-6)
+
+
+def percent(correct: Tensor) -> Tensor:
+    """Share of true entries in percent; 0 for none."""
+    return correct.float().sum() * (100.0 / max(len(correct), 1))
+
+
+def float32(features: Tensor) -> torch.autocast:
+    """Context in which losses are computed in float32 under any autocast type."""
+    return torch.autocast(features.device.type, enabled=False)

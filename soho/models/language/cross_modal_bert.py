@@ -1,0 +1,108 @@
+"""Cross-modal BERT: one transformer over ``[text; visual]``.
+
+Paper: SOHO, arXiv:2104.03135, section 3.3. Official file:
+SOHO/models/languages/bert.py (``VLBertModel``).
+"""
+from typing import Optional, Tuple
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from transformers import BertConfig
+from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertModel
+
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class CrossModalBert(BaseModule):
+    """transformers' BERT layers over text tokens followed by visual tokens.
+
+    Text gets word, position and type embeddings, layer norm and dropout.
+    Visual tokens come finished from the neck and get none of these.
+
+    Args:
+        pretrained: A local folder or a Hub name (``'bert-base-uncased'``) to
+            take weights from; its first layers are used where it has more.
+            ``None`` starts at random.
+        with_cp: Activation checkpointing of the layers.
+        attention: transformers' attention implementation.
+        init_cfg: mmengine's initialisation.
+        **config: Overrides of ``transformers.BertConfig``, for instance
+            ``num_hidden_layers=3``.
+    """
+
+    def __init__(self,
+                 pretrained: Optional[str] = None,
+                 with_cp: bool = False,
+                 attention: str = 'sdpa',
+                 init_cfg: Optional[dict] = None,
+                 **config) -> None:
+        super().__init__(init_cfg)
+        self.pretrained = pretrained
+        self.config = BertConfig(**config, attn_implementation=attention)
+        self.bert = nn.ModuleDict(dict(embeddings=BertEmbeddings(self.config), encoder=BertEncoder(self.config)))
+        if with_cp:
+            for layer in self.bert['encoder'].layer:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = _checkpoint
+
+    def init_weights(self) -> None:
+        """Weights from ``pretrained``, or BERT's normal(0, 0.02).
+
+        Raises:
+            OSError: ``pretrained`` is neither a folder nor a reachable Hub name.
+        """
+        if self.pretrained is None:
+            self.apply(self._init_module)
+            return
+        source = BertModel.from_pretrained(
+            self.pretrained, add_pooling_layer=False, num_hidden_layers=self.config.num_hidden_layers,
+            dtype=torch.float32)
+        self.bert.load_state_dict(source.state_dict())
+        print_log(f'cross-modal BERT: {self.config.num_hidden_layers} layers from {self.pretrained}', 'current')
+
+    def _init_module(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx].detach())
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """(V, D) input embedding matrix."""
+        return self.bert['embeddings'].word_embeddings.weight
+
+    def forward(self,
+                input_ids: Tensor,
+                attention_mask: Tensor,
+                visual: Optional[Tensor] = None,
+                visual_valid: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        """
+        Args:
+            input_ids: (R, L) int64.
+            attention_mask: (R, L), nonzero at real tokens.
+            visual: (R, N, D) visual tokens; ``None`` reads text alone.
+            visual_valid: (R, N) bool.
+
+        Returns:
+            Fused features at the text positions (R, L, D) and at the visual
+            positions (R, N, D).
+        """
+        hidden = self.bert['embeddings'](input_ids)
+        keep = attention_mask.bool()
+        if visual is not None:
+            hidden = torch.cat([hidden, visual.to(hidden.dtype)], dim=1)
+            keep = torch.cat([keep, visual_valid], dim=1)
+        # An additive float mask: a bool one is silently read as numbers by eager attention.
+        bias = torch.zeros_like(keep, dtype=hidden.dtype).masked_fill_(~keep, torch.finfo(hidden.dtype).min)
+        fused = self.bert['encoder'](hidden, attention_mask=bias[:, None, None, :]).last_hidden_state
+        length = input_ids.size(1)
+        return fused[:, :length], fused[:, length:]
+
+
+def _checkpoint(function, *args, **kwargs):
+    return torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False, **kwargs)

@@ -1,0 +1,130 @@
+"""SOHO's neck: feature map -> visual tokens through the visual dictionary.
+
+Paper: arXiv:2104.03135, sections 3.2 and 3.3 (masked visual modelling).
+Official file: SOHO/models/necks/necks.py (``SimpleVDforPre``, ``SimpleVDforPreGate``).
+"""
+from typing import Optional, Tuple
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from soho.models.necks.plain import PlainNeck
+from soho.models.structures import VisualTokens
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class DictionaryNeck(PlainNeck):
+    """Look each grid feature up in the dictionary and mix the word with the feature.
+
+    Look-up and mixing are done once an image, not once a sentence; only the
+    masked cells differ between an image's sentences.
+
+    Args:
+        in_channels: Channels C of the backbone's last map.
+        out_channels: Hidden size D.
+        dictionary: Config of the :class:`VisualDictionary`, without ``dim``.
+        gated: Mix word and feature by a learnt two-way gate; otherwise add them.
+        align_input: A linear layer before the look-up (official ``begin_align``).
+        align_output: A linear layer after the look-up (official ``pos_align``).
+        count_padding: Let padding cells move the dictionary, as the official
+            code does; by default only cells on the image do.
+        count_sentences: Count a feature once for each sentence of its image,
+            as the official code does (it changes the smoothing only).
+        shared_cell: The official code draws one cell of the padded grid for
+            the whole batch (necks.py:277); where it is padding for an image,
+            nothing of that image is masked. By default every image has its
+            own cell, on the image.
+        **kwargs: See :class:`PlainNeck`.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 dictionary: dict,
+                 gated: bool = True,
+                 align_input: bool = False,
+                 align_output: bool = True,
+                 count_padding: bool = False,
+                 count_sentences: bool = False,
+                 shared_cell: bool = False,
+                 norm_cfg: Optional[dict] = dict(type='SyncBN'),
+                 **kwargs) -> None:
+        super().__init__(in_channels, out_channels, norm_cfg=norm_cfg, **kwargs)
+        self.count_padding = count_padding
+        self.count_sentences = count_sentences
+        self.shared_cell = shared_cell
+        self.mask_emb = nn.Embedding(1, out_channels)
+        self.vq = MODELS.build(dict(type='VisualDictionary', **dictionary, dim=out_channels))
+        self.gate = ConvModule(2 * out_channels, 2, 1, norm_cfg=norm_cfg, act_cfg=None) if gated else None
+        self.align_input = nn.Linear(out_channels, out_channels) if align_input else None
+        self.align_output = nn.Linear(out_channels, out_channels) if align_output else None
+
+    @property
+    def dictionary(self) -> Tensor:
+        """(K, D) float32 words; no gradient."""
+        return self.vq.embed
+
+    def forward(self,
+                feature: Tensor,
+                image_size: Tensor,
+                canvas: Tuple[int, int],
+                mask_cell: Optional[Tensor] = None,
+                mask_rows: Optional[Tensor] = None) -> VisualTokens:
+        """
+        Args:
+            feature: (B, C, H', W'), the backbone's last map.
+            image_size: (B, 2) int64, valid height and width in pixels.
+            canvas: Height and width of the canvas in pixels.
+            mask_cell: (B,) float in [0, 1): which cell's word is hidden, as a
+                share of the valid cells. Without it nothing is masked.
+            mask_rows: (B, S) bool: the sentences for which it is hidden.
+
+        Returns:
+            Tokens (B, S, N, D), or (B, 1, N, D) when nothing is masked;
+            validity, labels and words.
+        """
+        x, grid = self.project(feature)  # (B, N, D)
+        valid, positions = self.locate(image_size, canvas, grid)
+        sentences = mask_rows.size(1) if mask_rows is not None else 1
+        embedded, words = self._look_up(x, valid, sentences)
+        tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
+        if mask_cell is None:
+            return VisualTokens(tokens, valid, words=words)
+        hidden = self._hidden_cells(words, valid, mask_cell)[:, None] & mask_rows[:, :, None]  # (B, S, N)
+        masked = self.ln(self.mask_emb.weight + positions)[:, None]
+        tokens = torch.where(hidden[..., None], masked, tokens)
+        labels = torch.where(hidden, words[:, None], -100)
+        return VisualTokens(tokens, valid, labels, words)
+
+    def _look_up(self, x: Tensor, valid: Tensor, sentences: int) -> Tuple[Tensor, Tensor]:
+        """Grid features (B, N, D) to mixed features (B, N, D) and words (B, N)."""
+        b, n, d = x.shape
+        features = x.reshape(b * n, d)
+        if self.align_input is not None:
+            features = self.align_input(features)
+        quantized, words = self.vq(
+            features,
+            counted=None if self.count_padding else valid.reshape(-1),
+            weight=sentences if self.count_sentences else 1.0)
+        if self.align_output is not None:
+            quantized = self.align_output(quantized)
+        quantized = quantized.view(b, n, d)
+        if self.gate is None:
+            return quantized + x, words.view(b, n)
+        pair = torch.cat([quantized, x], dim=2)  # (B, N, 2D)
+        scores = self.gate(pair.transpose(1, 2)[..., None]).squeeze(3).softmax(dim=1)  # (B, 2, N)
+        mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
+        return mixed, words.view(b, n)
+
+    def _hidden_cells(self, words: Tensor, valid: Tensor, mask_cell: Tensor) -> Tensor:
+        """Valid cells that carry the drawn cell's word: (B, N) bool."""
+        if self.shared_cell:
+            cell = (mask_cell[:1] * words.size(1)).long().expand(len(words))
+        else:
+            nth = (mask_cell * valid.sum(1)).long()  # the nth valid cell
+            cell = (valid.cumsum(1) == nth[:, None] + 1).int().argmax(1)
+        chosen = words.gather(1, cell[:, None])  # (B, 1)
+        on_image = valid.gather(1, cell[:, None])
+        return (words == chosen) & valid & on_image

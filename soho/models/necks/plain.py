@@ -1,0 +1,77 @@
+"""The plain neck of the downstream tasks: feature map -> visual tokens, no dictionary.
+
+Official file: SOHO/models/necks/necks.py (``SimpleVDforVQA``).
+"""
+from typing import Optional, Tuple
+
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from soho.models.necks.positions import sine_positions, valid_cells
+from soho.models.structures import VisualTokens
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class PlainNeck(BaseModule):
+    """Pool, project, add positions, normalise.
+
+    Args:
+        in_channels: Channels C of the backbone's last map.
+        out_channels: Hidden size D of the transformer.
+        pool: Max-pooling stride before the projection; 1 keeps the map's
+            stride (``pool=2`` as published gives stride 64 over a ResNet).
+        norm_cfg: Norm after the 1x1 convolution, as mmcv names it.
+        square_mask: The official code builds the valid-area mask on a square
+            of the canvas *height*, so it masks too little of a wide canvas and
+            too much of a tall one (necks.py:62). Official checkpoints were
+            trained so; ``True`` does the same. By default the mask follows the
+            real canvas.
+        init_cfg: mmengine's initialisation.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 pool: int = 2,
+                 norm_cfg: Optional[dict] = dict(type='SyncBN'),
+                 square_mask: bool = False,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.out_channels = out_channels
+        self.pool = pool
+        self.square_mask = square_mask
+        self.conv = ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+        self.ln = nn.LayerNorm(out_channels)
+
+    def project(self, feature: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+        """(B, C, H', W') to grid features (B, N, D), N = h * w, and the grid (h, w)."""
+        if self.pool > 1:
+            feature = F.max_pool2d(feature, self.pool, stride=self.pool)
+        grid = self.conv(feature)  # (B, D, h, w)
+        return grid.flatten(2).transpose(1, 2), tuple(grid.shape[-2:])
+
+    def locate(self, image_size: Tensor, canvas: Tuple[int, int], grid: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+        """Validity (B, N) bool and positions (B, N, D) float32 of the cells."""
+        if self.square_mask:
+            canvas = (canvas[0], canvas[0])
+        rows, columns = valid_cells(image_size, canvas, grid)
+        valid = (rows[:, :, None] & columns[:, None, :]).flatten(1)
+        return valid, sine_positions(rows, columns, self.out_channels)
+
+    def forward(self, feature: Tensor, image_size: Tensor, canvas: Tuple[int, int], **draws: Tensor) -> VisualTokens:
+        """
+        Args:
+            feature: (B, C, H', W'), the backbone's last map.
+            image_size: (B, 2) int64, valid height and width in pixels.
+            canvas: Height and width of the canvas in pixels.
+            **draws: The random draws of necks that mask; unused here.
+
+        Returns:
+            Tokens (B, 1, N, D) and their validity.
+        """
+        x, grid = self.project(feature)
+        valid, positions = self.locate(image_size, canvas, grid)
+        return VisualTokens(tokens=self.ln(x + positions)[:, None], valid=valid)

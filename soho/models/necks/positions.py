@@ -1,0 +1,59 @@
+"""Which cells of a feature grid lie on the image, and where."""
+import math
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+
+def valid_cells(image_size: Tensor, canvas: Tuple[int, int], grid: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    """Rows and columns of the grid that lie on each image.
+
+    A cell is valid where the canvas pixel that a nearest-neighbour resize
+    picks for it is. The valid area is a rectangle at the top left, so its rows
+    and columns say everything.
+
+    Args:
+        image_size: (B, 2) int64, valid height and width in pixels.
+        canvas: Height and width of the padded canvas in pixels.
+        grid: Height and width of the feature map in cells.
+
+    Returns:
+        (B, h) and (B, w) bool.
+    """
+    picked = []
+    for axis in range(2):
+        cells = torch.arange(grid[axis], device=image_size.device, dtype=torch.float32)
+        pixels = (cells * (canvas[axis] / grid[axis])).floor()
+        picked.append(pixels < image_size[:, axis, None])
+    return picked[0], picked[1]
+
+
+def sine_positions(rows: Tensor, columns: Tensor, dim: int) -> Tensor:
+    """Sine position encoding over the valid area (DETR's form, arXiv:2005.12872, A.4).
+
+    Coordinates run to 2 pi over each image's own valid extent, so the encoding
+    does not depend on how far the batch was padded.
+
+    Args:
+        rows: (B, h) bool, valid rows.
+        columns: (B, w) bool, valid columns.
+        dim: Size of the encoding; the first half tells the row.
+
+    Returns:
+        (B, h * w, dim) float32.
+    """
+    mask = rows[:, :, None] & columns[:, None, :]  # (B, h, w)
+    y = mask.cumsum(1, dtype=torch.float32)
+    x = mask.cumsum(2, dtype=torch.float32)
+    y = y / (y[:, -1:, :] + 1e-6) * (2 * math.pi)
+    x = x / (x[:, :, -1:] + 1e-6) * (2 * math.pi)
+    half = dim // 2
+    channel = torch.arange(half, dtype=torch.float32, device=rows.device)
+    wavelength = 10000**(2 * (channel // 2) / half)
+
+    def encode(coordinate: Tensor) -> Tensor:
+        angle = coordinate[..., None] / wavelength  # (B, h, w, dim / 2)
+        return torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1).flatten(3)
+
+    return torch.cat((encode(y), encode(x)), dim=3).flatten(1, 2)

@@ -1,0 +1,147 @@
+"""The visual dictionary: a set of vectors that stand for recurring image patterns.
+
+Paper: SOHO, arXiv:2104.03135, section 3.2. Each grid feature is replaced by
+its nearest word; the words follow the features by a moving average; gradients
+pass straight through. (Vector quantisation as in VQ-VAE, arXiv:1711.00937,
+with the EMA update of its appendix A.1.)
+"""
+from typing import Optional, Tuple
+
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from torch import Tensor, nn
+
+from soho.registry import MODELS
+
+UNUSED_WORDS = ('keep', 'zero', 'restart')
+
+
+@MODELS.register_module()
+class VisualDictionary(nn.Module):
+    """Nearest-word look-up with a moving-average update, equal on all ranks.
+
+    Everything is computed in float32, whatever the autocast type: a distance
+    of two 768-dim vectors has no meaning in half precision.
+
+    Args:
+        num_words: Size K of the dictionary.
+        dim: Size D of a word.
+        decay: Share of the old statistics that an update keeps. The official
+            recipe uses 0.4 and never changes it.
+        eps: Laplace smoothing of the word counts.
+        unused_words: What becomes of words that no feature chooses.
+            ``'keep'``: they stay where they are. ``'restart'``: once their
+            moving count falls below ``restart_below`` they take the place of
+            a feature of the current batch, so that the dictionary does not
+            collapse to a few words. ``'zero'``: the official behaviour; all
+            statistics start at zero, so a word that the first step does not
+            choose becomes the zero vector. Official checkpoints were trained
+            so.
+        restart_below: Moving count of features a step.
+
+    Raises:
+        ValueError: For another value of ``unused_words``.
+    """
+
+    def __init__(self,
+                 num_words: int,
+                 dim: int,
+                 decay: float = 0.4,
+                 eps: float = 1e-5,
+                 unused_words: str = 'keep',
+                 restart_below: float = 0.1) -> None:
+        super().__init__()
+        if unused_words not in UNUSED_WORDS:
+            raise ValueError(f'unused_words is {unused_words!r}; choose one of {UNUSED_WORDS}')
+        self.num_words = num_words
+        self.decay = decay
+        self.eps = eps
+        self.unused_words = unused_words
+        self.restart_below = restart_below
+        self.register_buffer('embed', torch.randn(num_words, dim))
+        self.register_buffer('cluster_size', torch.zeros(num_words))
+        self.register_buffer('cluster_sum', torch.zeros(num_words))
+        self.register_buffer('embed_avg', torch.zeros(num_words, dim))
+
+    def forward(self,
+                features: Tensor,
+                counted: Optional[Tensor] = None,
+                weight: float = 1.0) -> Tuple[Tensor, Tensor]:
+        """Replace features by words; in training, move the words first.
+
+        The order is that of the official code: assign with the old words,
+        update, return the *new* vectors of the *old* assignment.
+
+        Args:
+            features: (M, D) of any float dtype.
+            counted: (M,) bool, the features that take part in the update; all
+                of them by default.
+            weight: How often each feature counts.
+
+        Returns:
+            Quantised features (M, D) float32, whose gradient is passed to
+            ``features`` unchanged, and word indices (M,) int64.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            with torch.no_grad():
+                indices = self.nearest(features)
+                if self.training:
+                    self._update(features.detach(), indices, counted, weight)
+            quantized = self.embed[indices]
+            quantized = features + (quantized - features).detach()
+        return quantized, indices
+
+    def nearest(self, features: Tensor) -> Tensor:
+        """Index of the word with the smallest L2 distance; the lowest where several tie.
+
+        Args:
+            features: (M, D) float32.
+
+        Returns:
+            (M,) int64.
+        """
+        # |f|^2 is the same for all words and does not change which is nearest.
+        distance = torch.addmm(self.embed.square().sum(1), features, self.embed.t(), alpha=-2)
+        return distance.argmin(dim=1)
+
+    def _update(self, features: Tensor, indices: Tensor, counted: Optional[Tensor], weight: float) -> None:
+        weights = torch.full_like(features[:, 0], weight)
+        if counted is not None:
+            weights = weights * counted
+        # Counts and sums travel together: one all-reduce a step, K x (D + 1).
+        batch = features.new_zeros(self.num_words, features.size(1) + 1)
+        batch[:, 0].index_add_(0, indices, weights)
+        batch[:, 1:].index_add_(0, indices, features * weights[:, None])
+        all_reduce(batch)
+        counts, sums = batch[:, 0], batch[:, 1:]
+
+        self.cluster_sum += counts
+        self.cluster_size.mul_(self.decay).add_(counts, alpha=1 - self.decay)
+        self.embed_avg.mul_(self.decay).add_(sums, alpha=1 - self.decay)
+        total = self.cluster_size.sum()
+        smoothed = (self.cluster_size + self.eps) / (total + self.num_words * self.eps) * total
+        moved = self.embed_avg / smoothed[:, None]
+        if self.unused_words == 'zero':
+            self.embed.copy_(moved)
+            return
+        used = self.cluster_size > self.restart_below
+        self.embed.copy_(torch.where(used[:, None], moved, self.embed))
+        if self.unused_words == 'restart':
+            self._restart(features, weights > 0, ~used)
+
+    def _restart(self, features: Tensor, counted: Tensor, unused: Tensor) -> None:
+        """Move unused words onto features of this batch, the same ones on every rank."""
+        # Spread over the counted features by a large stride that changes with every step.
+        slots = torch.arange(self.num_words, device=features.device)
+        order = counted.logical_not().to(torch.uint8).argsort(stable=True)
+        spread = (slots * 7919 + self.cluster_sum.sum().long()) % counted.sum().clamp(min=1)
+        # Every rank offers features; word k takes that of rank k % world_size.
+        offered = features[order[spread]]
+        mine = (slots % get_world_size() == get_rank())[:, None]
+        offered = offered * mine
+        all_reduce(offered)
+        start = self.restart_below * 2
+        self.embed.copy_(torch.where(unused[:, None], offered, self.embed))
+        self.embed_avg.copy_(torch.where(unused[:, None], offered * start, self.embed_avg))
+        self.cluster_size.masked_fill_(unused, start)

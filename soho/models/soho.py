@@ -1,0 +1,82 @@
+"""SOHO: CNN -> visual dictionary -> cross-modal BERT -> heads.
+
+Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
+Representation Learning, CVPR 2021, arXiv:2104.03135.
+"""
+from typing import Dict, Optional, Union
+
+from mmengine.model import BaseModel, ModuleDict
+from torch import Tensor
+
+from soho.models.structures import Fused, VisualTokens
+from soho.registry import MODELS
+
+Batch = Dict[str, Tensor]
+
+
+@MODELS.register_module()
+class SOHO(BaseModel):
+    """How the parts are wired; what each does is its own affair.
+
+    Args:
+        backbone: Image -> feature maps. ``None`` together with ``neck``
+            leaves the image out: the language-only baseline of a task.
+        neck: Feature map -> visual tokens.
+        language: ``[text; visual]`` -> fused features.
+        heads: One config a head, by name; their losses are added.
+        data_preprocessor: Batch -> device, normalised.
+        init_cfg: mmengine's initialisation.
+    """
+
+    def __init__(self,
+                 language: dict,
+                 heads: Dict[str, dict],
+                 backbone: Optional[dict] = None,
+                 neck: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(data_preprocessor or dict(type='ImageTextPreprocessor'), init_cfg)
+        if (backbone is None) != (neck is None):
+            raise ValueError('backbone and neck go together: give both, or neither for a model without the image')
+        self.backbone = MODELS.build(backbone) if backbone else None
+        self.neck = MODELS.build(neck) if neck else None
+        self.language = MODELS.build(language)
+        self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
+
+    def forward(self, mode: str = 'tensor', **batch: Tensor) -> Union[Dict[str, Tensor], Fused]:
+        """
+        Args:
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (fused features).
+            **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+        """
+        fused = self.fuse(batch)
+        if mode == 'tensor':
+            return fused
+        outputs: Dict[str, Tensor] = {}
+        for head in self.heads.values():
+            outputs.update(getattr(head, mode)(fused, batch))
+        return outputs
+
+    def fuse(self, batch: Batch) -> Fused:
+        """Image and sentences to fused features."""
+        ids = batch['input_ids']  # (B, S, L)
+        attention = batch['attention_mask'].flatten(0, 1)  # (R, L)
+        if self.backbone is None:
+            text, visual = self.language(ids.flatten(0, 1), attention)
+            return Fused(text, visual, self.language.word_embeddings)
+
+        seen = self.see(batch)
+        b, s, _ = ids.shape
+        n = seen.valid.size(1)
+        tokens = seen.tokens.expand(b, s, n, -1).flatten(0, 1)  # (R, N, D)
+        valid = seen.valid[:, None].expand(b, s, n).flatten(0, 1)  # (R, N)
+        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid)
+        labels = seen.labels.flatten(0, 1) if seen.labels is not None else None
+        return Fused(text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels)
+
+    def see(self, batch: Batch) -> VisualTokens:
+        """Image to visual tokens, once for all its sentences."""
+        image = batch['image']  # (B, 3, H, W)
+        feature = self.backbone(image)[-1]  # (B, C, h', w')
+        draws = {name: batch[name] for name in ('mask_cell', 'mask_rows') if name in batch}
+        return self.neck(feature, batch['image_size'], tuple(image.shape[-2:]), **draws)

@@ -1,0 +1,37 @@
+"""What the parts of a model hand to each other, with shapes.
+
+``B`` images, ``S`` sentences an image, ``R = B * S`` rows (image-major),
+``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K`` dictionary
+words, ``V`` vocabulary.
+"""
+from typing import NamedTuple, Optional
+
+from torch import Tensor
+
+
+class VisualTokens(NamedTuple):
+    """What a neck makes of a feature map."""
+
+    tokens: Tensor
+    """(B, S, N, D), or (B, 1, N, D) where all sentences see the same tokens."""
+    valid: Tensor
+    """(B, N) bool: the cell lies on the image, not on padding."""
+    labels: Optional[Tensor] = None
+    """(B, S, N) int64: the dictionary word hidden in a cell, -100 where none is."""
+    words: Optional[Tensor] = None
+    """(B, N) int64: the dictionary word nearest to each cell."""
+
+
+class Fused(NamedTuple):
+    """All that a head may look at."""
+
+    text: Tensor
+    """(R, L, D) fused features at the text positions; ``[:, 0]`` is [CLS]."""
+    visual: Tensor
+    """(R, N, D) fused features at the visual positions; N is 0 without an image."""
+    word_embeddings: Tensor
+    """(V, D) the language model's input embedding, to tie an output layer to."""
+    dictionary: Optional[Tensor] = None
+    """(K, D) the visual dictionary after this step's update."""
+    visual_labels: Optional[Tensor] = None
+    """(R, N) int64: see :attr:`VisualTokens.labels`."""

@@ -1,0 +1,63 @@
+"""Batch-norm whose statistics are those of the whole batch on all ranks, on CPU too.
+
+torch's ``SyncBatchNorm`` trains on accelerators only. With gloo on a CPU the
+same sums are exchanged here through autograd-aware ``all_reduce``, so that two
+processes give the numbers of one.
+"""
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from soho.registry import MODELS
+
+
+@MODELS.register_module(name='SyncBN')
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """``torch.nn.SyncBatchNorm`` that also trains on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...) to the same shape."""
+        synced = self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        if not synced or x.device.type != 'cpu':
+            return super().forward(x)
+        return self._forward_cpu(x)
+
+    def _forward_cpu(self, x: Tensor) -> Tensor:
+        dims = [d for d in range(x.dim()) if d != 1]
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        values = x.float()
+        local = torch.cat([values.sum(dims), values.new_tensor([x.numel() / x.size(1)])])
+        total = all_reduce(local)
+        count = total[-1].detach()
+        mean = total[:-1] / count
+        centred = values - mean.view(shape)
+        var = all_reduce(centred.square().sum(dims)) / count
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                factor = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean, factor)
+                self.running_var.lerp_(var * count / (count - 1), factor)
+        out = centred * torch.rsqrt(var + self.eps).view(shape)
+        if self.affine:
+            out = out * self.weight.view(shape) + self.bias.view(shape)
+        return out.to(x.dtype)
+
+
+def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
+    """Replace every batch-norm below ``module`` by a synchronised one; weights, buffers and modes stay."""
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, SyncBatchNorm):
+        synced = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine,
+                               module.track_running_stats)
+        if module.affine:
+            synced.weight, synced.bias = module.weight, module.bias
+        synced.running_mean, synced.running_var = module.running_mean, module.running_var
+        synced.num_batches_tracked = module.num_batches_tracked
+        synced.training = module.training
+        return synced
+    for name, child in module.named_children():
+        converted = convert_sync_batchnorm(child)
+        if converted is not child:
+            setattr(module, name, converted)
+    return module
