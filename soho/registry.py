@@ -38,7 +38,8 @@ def _child(parent: Registry, *locations: str) -> Registry:
 DATASETS = _child(MMENGINE_DATASETS, 'soho.datasets')
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'soho.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'soho.datasets.transforms')
-FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'soho.datasets')
+# mmengine's runner looks collate functions up in its own registry only.
+FUNCTIONS = MMENGINE_FUNCTIONS
 TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'soho.datasets')
 
 # What learns.

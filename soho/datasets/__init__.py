@@ -1,0 +1,13 @@
+from soho.datasets import transforms  # noqa: F401  (registers its parts)
+from soho.datasets.collate import collate
+from soho.datasets.concat import ConcatDataset
+from soho.datasets.keys import SampleKey
+from soho.datasets.pretrain import PretrainDataset
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.tokenizer import BertTokenizer
+from soho.datasets.vqa import VQADataset
+
+__all__ = [
+    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'PretrainDataset', 'SampleKey',
+    'VQADataset', 'collate'
+]

@@ -1,3 +1,4 @@
 from soho.evaluation.evaluator import Evaluator, Metric
+from soho.evaluation.vqa import VQAAccuracy
 
-__all__ = ['Evaluator', 'Metric']
+__all__ = ['Evaluator', 'Metric', 'VQAAccuracy']

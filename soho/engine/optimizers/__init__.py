@@ -1,0 +1,5 @@
+from soho.engine.optimizers.adamw_lars import AdamWLARS
+from soho.engine.optimizers.adamw_sgd import AdamWSGD
+from soho.engine.optimizers.constructor import PatternConstructor
+
+__all__ = ['AdamWLARS', 'AdamWSGD', 'PatternConstructor']

@@ -1,0 +1,16 @@
+"""SOHO pretraining as published: ResNet-18, 3 layers, COCO + Visual Genome, 40 epochs.
+
+    bash tools/dist_train.sh configs/Pretrain/soho_res18_pre.py 8
+
+16 images x 4 sentences a GPU, float16, gradients of two iterations an update.
+Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
+"""
+_base_ = [
+    '../_base_/models/soho_pretrain.py', '../_base_/datasets/coco_vg_pretrain.py', '../_base_/schedules/adamw_sgd.py',
+    '../_base_/default_runtime.py'
+]
+optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')
+param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[25, 35], gamma=0.1)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40)
+default_hooks = dict(checkpoint=dict(interval=2))
+work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res18_pre'

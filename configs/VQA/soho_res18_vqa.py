@@ -1,0 +1,18 @@
+"""SOHO on VQA v2 as published: ResNet-18, 3 layers, 20 epochs from the pretrained checkpoint.
+
+    bash tools/dist_train.sh configs/VQA/soho_res18_vqa.py 8
+    bash tools/dist_test_vqa.sh configs/VQA/soho_res18_vqa.py 18 8
+
+32 images a GPU, gradients of two iterations an update.
+Source: researchmm/soho, configs/VQA/soho_res18_vqa.py.
+"""
+_base_ = [
+    '../_base_/models/soho_vqa.py', '../_base_/datasets/coco_vqa.py', '../_base_/schedules/adamw_sgd.py',
+    '../_base_/default_runtime.py'
+]
+optim_wrapper = dict(clip_grad=dict(max_norm=4.0))
+param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+load_from = '{{$INIT_PATH:.}}/work_dirs/pretrained/soho_res18_fp16_40-9441cdd3.pth'
+work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VQA/soho_res18_vqa'

@@ -1,0 +1,30 @@
+"""COCO captions and Visual Genome regions for pretraining, in the official files.
+
+Made from the public downloads by ``tools/prepare/pretrain.py``.
+"""
+data_root = '{{$IN_OUT_PATH:.}}/data/vg_coco_pre'
+tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16)
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeKeepRatio', scale=(1000, 600)),
+    dict(type='Tokenize', tokenizer=tokenizer),
+    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
+    dict(type='DrawVisualMask', prob=0.015),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+]
+source = dict(type='PretrainDataset', data_root=data_root, sentence_group=4, pipeline=train_pipeline)
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(type='EpochSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    collate_fn=dict(type='collate', size_divisor=32),
+    dataset=dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(ann_file='coco_cap_train_pre.json', images='train2014', **source),
+            dict(ann_file='coco_cap_val_pre.json', images='val2014', **source),
+            dict(ann_file='vg_cap_pre.json', images='images', **source),
+        ]))

@@ -1,0 +1,22 @@
+"""The generated world at a size that a laptop trains on: what its tasks share.
+
+Made by ``tools/prepare/world.py``, ``vqa.py`` and ``pretrain.py``, which
+``make demo`` calls.
+"""
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='EpochSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler', boundaries=[0.8, 1.2], drop_last=True),
+    collate_fn=dict(type='collate', size_divisor=16))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+    batch_sampler=dict(type='AspectRatioBatchSampler', boundaries=[0.8, 1.2]),
+    collate_fn=dict(type='collate', size_divisor=16))
+val_cfg = dict(type='ValLoop')
+test_dataloader = val_dataloader
+test_cfg = dict(type='TestLoop')

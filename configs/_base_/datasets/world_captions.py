@@ -1,0 +1,20 @@
+"""Captions and region descriptions of the generated world, for pretraining."""
+_base_ = './world.py'
+data_root = '{{$SOHO_WORLD:data/world/demo}}'
+tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=24)
+pipeline = [
+    dict(type='LoadImage', reduce_to=(160, 128)),
+    dict(type='ResizeKeepRatio', scale=(160, 128)),
+    dict(type='Tokenize', tokenizer=tokenizer),
+    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
+    dict(type='DrawVisualMask', prob=0.15),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+]
+source = dict(type='PretrainDataset', data_root=data_root, sentence_group=5, pipeline=pipeline)
+train_dataloader = dict(
+    dataset=dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(ann_file='coco_cap_train_pre.json', images='train2014', **source),
+            dict(ann_file='vg_cap_pre.json', images='images', **source),
+        ]))

@@ -1,0 +1,182 @@
+"""What every image-text dataset has in common."""
+import os
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.keys import SampleKey
+from soho.datasets.strings import PackedStrings
+
+MIN_SIDE = 32  # pixels; the official datasets drop smaller images from training
+
+
+class ImageTable:
+    """File name, id and size of each image of an annotation file, in flat arrays.
+
+    Args:
+        records: Items with ``file_name``, ``image_id``, ``width`` and
+            ``height``; each is handed to ``take`` and then forgotten.
+        take: Called with every item that is large enough.
+        min_side: Smallest side in pixels.
+    """
+
+    def __init__(self, records: Iterator[dict], take: Callable[[dict], None], min_side: int) -> None:
+        names, ids, sizes = [], [], []
+        self.dropped = 0
+        for record in records:
+            if min(record['width'], record['height']) < min_side:
+                self.dropped += 1
+                continue
+            names.append(record['file_name'])
+            ids.append(str(record['image_id']))
+            sizes.append((record['height'], record['width']))
+            take(record)
+        self.file_names = PackedStrings(names)
+        self.image_ids = PackedStrings(ids)
+        self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self.file_names)
+
+
+class ImageTextDataset(Dataset):
+    """Base of the datasets: images, their sentences and a pipeline.
+
+    A subclass reads its annotation file in ``read`` and describes one sample
+    in ``describe``. ``self.images`` (an :class:`ImageTable`) and
+    ``self.item_image`` (the image of each item) come from ``read``.
+
+    Args:
+        ann_file: Annotation file, below ``data_root``.
+        images: Folder or zip of the images, below ``data_root``, as
+            :class:`ImageStore` takes it; ``None`` for text alone.
+        pipeline: Transforms of one sample.
+        data_root: Put before ``ann_file`` and ``images``.
+        sentence_group: Sentences S that share one image in a sample.
+        test_mode: Every sample exactly once and nothing drawn at random.
+        max_broken_images: How many undecodable or missing images may be
+            passed over before that is an error; each is reported. In
+            training another sample takes the place; in test mode the sentence
+            is answered with an empty image, so that no answer is missing.
+
+    Raises:
+        FileNotFoundError: The annotation file or the images are missing.
+        ValueError: The annotation file is broken or empty, or lacks a key.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 images: Optional[str],
+                 pipeline: Sequence[Union[dict, Callable]],
+                 data_root: str = '',
+                 sentence_group: int = 1,
+                 test_mode: bool = False,
+                 max_broken_images: int = 0) -> None:
+        self.ann_file = os.path.join(data_root, ann_file)
+        self.sentence_group = sentence_group
+        self.test_mode = test_mode
+        self.max_broken_images = max_broken_images
+        self.min_side = 0 if test_mode else MIN_SIDE
+        # Counted across the worker processes.
+        self.broken_images = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self.store = ImageStore(os.path.join(data_root, images)) if images is not None else None
+        self.pipeline = Compose(pipeline)
+        self.images: ImageTable
+        self.item_image: np.ndarray
+        self.read()
+        if not len(self):
+            raise ValueError(f'{self.ann_file} holds no usable sample: '
+                             f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, no other has a sentence')
+        if self.images.dropped:
+            print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels', 'current')
+
+    def read(self) -> None:
+        """Fill ``self.images`` and ``self.item_image``."""
+        raise NotImplementedError
+
+    def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+        """The sentences of item ``index`` and what belongs to them."""
+        raise NotImplementedError
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What metrics want to know of the dataset."""
+        return {}
+
+    @property
+    def aspect_ratio(self) -> np.ndarray:
+        """(len(self),) float, width over height of each item's image."""
+        size = self.images.sizes[self.item_image]
+        return size[:, 1] / size[:, 0]
+
+    def __len__(self) -> int:
+        return len(self.item_image)
+
+    def __getitem__(self, key: Union[int, SampleKey]) -> Dict[str, Any]:
+        key = SampleKey.of(key)
+        return self.prepare(key.index, key.rng())
+
+    def prepare(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+        """The packed sample ``index`` with its random choices drawn from ``rng``."""
+        tried = index
+        while True:
+            try:
+                return self.pipeline(self.sample(tried, rng))
+            except ImageError as error:
+                self._pass_over(error)
+                if self.test_mode:
+                    return self.pipeline(dict(self.sample(tried, rng), image=np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)))
+                tried = self._stand_in(tried)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+        """What the pipeline starts from."""
+        image = self.item_image[index]
+        return dict(
+            image_store=self.store,
+            file_name=self.images.file_names[image],
+            rng=rng,
+            flipped=False,
+            **self.describe(index, rng))
+
+    def _pass_over(self, error: ImageError) -> None:
+        self.broken_images += 1
+        count = int(self.broken_images)
+        if count > self.max_broken_images:
+            raise error if self.max_broken_images == 0 else ImageError(
+                f'{count} images of {self.ann_file} could not be used, more than '
+                f'max_broken_images={self.max_broken_images}; the last: {error}') from error
+        print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', level=30)
+
+    def _stand_in(self, index: int) -> int:
+        """The next item of another image with like orientation, so that the batch keeps its canvas."""
+        flags = self.aspect_ratio > 1
+        others = np.flatnonzero((flags == flags[index]) & (self.item_image != self.item_image[index]))
+        if not len(others):
+            others = np.flatnonzero(self.item_image != self.item_image[index])
+        if not len(others):
+            raise ImageError(f'{self.ann_file} has no image left that could stand in for a broken one')
+        return int(others[np.searchsorted(others, index) % len(others)])
+
+
+def group_sentences(counts: np.ndarray, size: int) -> List[np.ndarray]:
+    """Cut each image's sentences into groups of ``size``, the last one ragged.
+
+    Args:
+        counts: (I,) sentences of each image.
+        size: Sentences a group.
+
+    Returns:
+        Image of each group (G,), its first sentence (G,) counted over all
+        images, and how many it holds (G,).
+    """
+    groups = -(-counts // size)
+    image = np.repeat(np.arange(len(counts)), groups)
+    nth = np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)
+    first = (np.cumsum(counts) - counts)[image] + nth * size
+    length = np.minimum(counts[image] - nth * size, size)
+    return [image, first, length]

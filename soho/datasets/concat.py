@@ -1,0 +1,40 @@
+"""Several annotation files as one dataset."""
+from typing import Any, Dict, Sequence, Union
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from soho.datasets.keys import SampleKey
+from soho.registry import DATASETS
+
+
+@DATASETS.register_module(force=True)
+class ConcatDataset(Dataset):
+    """Datasets one after the other, indexed through.
+
+    Args:
+        datasets: Configs or datasets. A sample's random choices follow from
+            its index in the whole.
+    """
+
+    def __init__(self, datasets: Sequence[Union[dict, Dataset]]) -> None:
+        self.datasets = [DATASETS.build(d) if isinstance(d, dict) else d for d in datasets]
+        self.ends = np.cumsum([len(d) for d in self.datasets])
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        return self.datasets[0].metainfo
+
+    @property
+    def aspect_ratio(self) -> np.ndarray:
+        """(len(self),) float, width over height."""
+        return np.concatenate([d.aspect_ratio for d in self.datasets])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, key: Union[int, SampleKey]) -> Dict[str, Any]:
+        key = SampleKey.of(key)
+        part = int(np.searchsorted(self.ends, key.index, side='right'))
+        start = self.ends[part - 1] if part else 0
+        return self.datasets[part].prepare(int(key.index - start), key.rng())

@@ -1,0 +1,102 @@
+"""Where images lie: a folder, or a zip as the official SOHO data sets have it."""
+import os
+import zipfile
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
+
+from soho.datasets.zip_reader import ZipReader
+
+
+class ImageError(ValueError):
+    """One image of a data set cannot be used; the message is one sentence that names it."""
+
+
+class ImageMissingError(ImageError):
+    """The store has no image of this name."""
+
+
+class ImageDecodeError(ImageError):
+    """The image is there, but its bytes are damaged or are no picture."""
+
+
+class ImageStore:
+    """The images of one data set, read by name.
+
+    ``root`` is named as in the official configs, with or without the last
+    slash: ``data/coco/train2014/`` is the folder of that name if it exists,
+    otherwise the archive ``data/coco/train2014.zip``, whose members are called
+    ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
+    path of the zip itself does as well.
+
+    A store may be pickled and may be used by any number of threads, forked and
+    spawned processes at once.
+
+    Args:
+        root: Folder, zip, or the zip's path without ``.zip``.
+
+    Raises:
+        FileNotFoundError: Neither the folder nor the zip exists.
+        ValueError: The zip is damaged.
+    """
+
+    def __init__(self, root: str | os.PathLike) -> None:
+        root = os.fspath(root).rstrip('/')
+        if os.path.isdir(root):
+            self.path = root
+            self._zip = None
+            return
+        self.path = root if root.endswith('.zip') else f'{root}.zip'
+        self._prefix = os.path.basename(self.path)[:-len('.zip')] + '/'
+        if not os.path.isfile(self.path):
+            raise FileNotFoundError(f'images were looked for in the folder {self.path[:-len(".zip")]} and in '
+                                    f'the archive {self.path}, and neither exists')
+        try:
+            self._zip = ZipReader(self.path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f'{self.path} is not a complete zip archive ({error}): '
+                             'it has to be downloaded or packed again') from error
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.path!r})'
+
+    def read(self, name: str) -> bytes:
+        """The bytes of the image file ``name``.
+
+        Raises:
+            ImageMissingError: There is no such file; names the store and what lies near.
+            ImageDecodeError: The zip's member is damaged.
+        """
+        return self._read_file(name) if self._zip is None else self._read_member(name)
+
+    def _read_file(self, name: str) -> bytes:
+        try:
+            with open(os.path.join(self.path, name), 'rb') as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise ImageMissingError(f'the folder {self.path} has no image {name}; '
+                                    f'near it are {_nearest(self._listing, name)}') from error
+
+    @cached_property
+    def _listing(self) -> list[str]:
+        # Kept, because a data set with one missing image often has thousands.
+        return sorted(os.listdir(self.path))
+
+    def _read_member(self, name: str) -> bytes:
+        member = self._prefix + name
+        if member not in self._zip:
+            member = name
+        try:
+            return self._zip.read(member)
+        except KeyError as error:
+            raise ImageMissingError(f'{self.path} has neither a member {self._prefix + name} nor {name}; '
+                                    f'near it are {_nearest(self._zip, self._prefix + name)}') from error
+        except zipfile.BadZipFile as error:
+            raise ImageDecodeError(f'the member {member} of {self.path} cannot be read: {error}') from error
+
+
+def _nearest(names: Sequence[str], name: str, count: int = 3) -> str:
+    """The ``count`` names around the place where ``name`` would stand in the sorted ``names``."""
+    first = max(0, min(bisect_left(names, name) - 1, len(names) - count))
+    near = [names[i] for i in range(first, min(first + count, len(names)))]
+    return ', '.join(near) or 'no files at all'

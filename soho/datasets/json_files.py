@@ -1,0 +1,265 @@
+"""Large JSON files: read one array item at a time, written whole or not at all.
+
+The raw downloads are single arrays of up to 700 MB, which ``json.load`` turns
+into several GB of dicts. Here the file passes through a window of a few MB, and
+each item is parsed by the standard library's own C scanner.
+"""
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Union
+
+PathLike = Union[str, 'os.PathLike[str]']
+
+WINDOW = 1 << 22  # characters read at a time
+_SPACE = re.compile(r'[ \t\r\n]*')
+# The longest token that a window's end can cut into a syntax error: '\uD83D\uDE00' (12 characters).
+_LONGEST_CUT = 16
+# Behind a number, 'e+' or less may be the start of its exponent or fraction.
+_NUMBER_TAIL = 3
+
+
+class BrokenJSONError(ValueError):
+    """A file that is not JSON; the message names file, line and character."""
+
+
+class MissingKeyError(ValueError):
+    """JSON that lacks ``key``; the message names file, item and key."""
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class _Window:
+    """A JSON text seen through a window that moves on as values are read."""
+
+    def __init__(self, path: PathLike, window: int) -> None:
+        self.path = path
+        self.window = window
+        self.file = open_text(path)
+        self.text = ''
+        self.here = 0  # position in the window
+        self.passed = 0  # characters before the window
+        self.lines = 1  # line number at which the window starts
+        self.ended = False
+        self.decode = json.JSONDecoder().raw_decode
+
+    def more(self) -> None:
+        """Drop what has been read and append at least as much as is still there."""
+        try:
+            chunk = self.file.read(max(self.window, len(self.text) - self.here))
+        except UnicodeDecodeError as error:
+            raise BrokenJSONError(f'{self.path} is not UTF-8 text ({error.reason} after character '
+                                  f'{self.passed + len(self.text)}).') from error
+        self.ended = not chunk
+        self.lines += self.text.count('\n', 0, self.here)
+        self.passed += self.here
+        self.text = self.text[self.here:] + chunk
+        self.here = 0
+
+    def peek(self) -> str:
+        """The next character that is not white space; ``''`` at the end."""
+        while True:
+            self.here = _SPACE.match(self.text, self.here).end()
+            if self.here < len(self.text) or self.ended:
+                return self.text[self.here:self.here + 1]
+            self.more()
+
+    def take(self, *allowed: str) -> str:
+        """Step over one of the ``allowed`` characters."""
+        found = self.peek()
+        if not found or found not in allowed:
+            raise self.broken(self.here, f'expected {" or ".join(allowed)}')
+        self.here += 1
+        return found
+
+    def value(self) -> Any:
+        """Parse the next value, whatever its size."""
+        self.peek()
+        while True:
+            try:
+                value, end = self.decode(self.text, self.here)
+            except json.JSONDecodeError as error:
+                cut = (error.pos >= len(self.text) - _LONGEST_CUT or error.msg.startswith('Unterminated'))
+                if self.ended or not cut:
+                    raise self.broken(error.pos, error.msg) from error
+            else:
+                if end + _NUMBER_TAIL <= len(self.text) or self.ended:
+                    self.here = end
+                    return value
+            self.more()
+
+    def items(self) -> Iterator[Any]:
+        """The items of the array that comes next."""
+        self.take('[')
+        if self.peek() == ']':
+            self.take(']')
+            return
+        while True:
+            yield self.value()
+            if self.take(',', ']') == ']':
+                return
+
+    def broken(self, position: int, why: str) -> BrokenJSONError:
+        line = self.lines + self.text.count('\n', 0, position)
+        early = self.ended and (position >= len(self.text) or why.startswith('Unterminated'))
+        what = 'ends too early' if early else 'is broken JSON'
+        return BrokenJSONError(f'{self.path} {what} at line {line}, character '
+                               f'{self.passed + position}: {why}.')
+
+
+def open_text(path: PathLike) -> Any:
+    """Open a UTF-8 text file (a byte-order mark is stepped over).
+
+    Raises:
+        FileNotFoundError: One sentence with the path.
+    """
+    try:
+        return open(path, encoding='utf-8-sig')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
+
+
+def _check(item: Any, required: Sequence[str], where: str) -> None:
+    if not required:
+        return
+    if not isinstance(item, dict):
+        raise MissingKeyError(f'{where} is a {type(item).__name__} where an object with '
+                              f'{", ".join(required)} is expected.', required[0])
+    missing = [key for key in required if key not in item]
+    if missing:
+        has = ', '.join(map(repr, item)) or 'none'
+        raise MissingKeyError(f'{where} has no key {missing[0]!r}; it has {has}.', missing[0])
+
+
+def stream_array(path: PathLike, key: str | None = None, required: Sequence[str] = (),
+                 window: int = WINDOW) -> Iterator[Any]:
+    """Yield the items of one array of a JSON file, in order, holding one at a time.
+
+    Reading stops behind the array: what follows in the file is not looked at.
+
+    Args:
+        path: The file.
+        key: The array is this member of the file's object; ``None`` means that
+            the file is itself an array.
+        required: Keys that every item, an object, must have.
+        window: Characters read at a time.
+
+    Raises:
+        FileNotFoundError: No such file.
+        BrokenJSONError: Not JSON, or not the expected kind of JSON.
+        MissingKeyError: No member ``key``, or an item without a required key.
+    """
+    view = _Window(path, window)
+    with view.file:
+        if key is None:
+            if view.peek() == '{':
+                raise MissingKeyError(f'{path} is an object where a list is expected.')
+            items, name = view.items(), 'the list'
+        else:
+            items, name = _find_member(view, key), repr(key)
+        for number, item in enumerate(items):
+            _check(item, required, f'Item {number} of {name} in {path}')
+            yield item
+
+
+def _find_member(view: _Window, key: str) -> Iterator[Any]:
+    """Step over the members of an object up to the array ``key``; return its items."""
+    if view.peek() == '[':
+        raise MissingKeyError(f'{view.path} is a list where an object with {key!r} is expected.', key)
+    view.take('{')
+    seen = []
+    while view.peek() != '}':
+        name = view.value()
+        view.take(':')
+        if name == key:
+            return view.items()
+        seen.append(name)
+        if view.peek() == '[':
+            for _ in view.items():
+                pass
+        else:
+            view.value()
+        if view.take(',', '}') == '}':
+            break
+    has = ', '.join(map(repr, seen)) or 'none'
+    raise MissingKeyError(f'{view.path} has no key {key!r}; it has {has}.', key)
+
+
+def load_json(path: PathLike, required: Sequence[str] = ()) -> Any:
+    """Parse a whole JSON file, with the errors of :func:`stream_array`."""
+    view = _Window(path, WINDOW)
+    with view.file:
+        value = view.value()
+        if view.peek():
+            raise view.broken(view.here, 'text behind the end')
+    _check(value, required, str(path))
+    return value
+
+
+class Written(NamedTuple):
+    """What :func:`write_json_array` and :func:`write_json` left on disk."""
+    sha256: str
+    bytes: int
+
+
+class _HashingFile:
+    """A file that knows the SHA-256 and size of what was written to it."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.hash, self.bytes = file, hashlib.sha256(), 0
+
+    def write(self, text: str) -> None:
+        data = text.encode()
+        self.hash.update(data)
+        self.bytes += len(data)
+        self.file.write(data)
+
+
+@contextmanager
+def _atomic(path: PathLike) -> Iterator[_HashingFile]:
+    """A file that takes its name only once it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            yield _HashingFile(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: PathLike, value: Any, indent: int | None = None) -> Written:
+    """Write ``value`` to ``path`` through a temporary file beside it."""
+    with _atomic(path) as file:
+        file.write(json.dumps(value, indent=indent, ensure_ascii=False))
+    return Written(file.hash.hexdigest(), file.bytes)
+
+
+def write_json_array(path: PathLike, items: Iterable[Any], key: str | None = None,
+                     rest: dict[str, Any] | None = None) -> Written:
+    """Write an array item by item, so that ``items`` may be a generator.
+
+    Args:
+        path: The file; it appears, or changes, only when all is written.
+        items: The items, one a line of the file.
+        key: Write ``{key: [items], **rest}`` instead of the bare array.
+        rest: The other members of that object.
+    """
+    with _atomic(path) as file:
+        file.write('[' if key is None else f'{{{json.dumps(key)}: [')
+        for number, item in enumerate(items):
+            file.write(('\n' if number == 0 else ',\n') + json.dumps(item, ensure_ascii=False))
+        file.write('\n]')
+        if key is not None:
+            members = ''.join(f',\n{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}'
+                              for name, value in (rest or {}).items())
+            file.write(members + '}')
+        file.write('\n')
+    return Written(file.hash.hexdigest(), file.bytes)

@@ -1,0 +1,85 @@
+"""Images with captions for pretraining, in the official annotation format."""
+from typing import Any, Dict
+
+import numpy as np
+
+from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.json_files import stream_array
+from soho.datasets.strings import PackedStrings
+from soho.registry import DATASETS
+
+KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
+
+
+@DATASETS.register_module()
+class PretrainDataset(ImageTextDataset):
+    """Captions an image; ``sentence_group`` of them make a sample.
+
+    The annotation file is a list of ``{file_name, image_id, height, width,
+    captions: [str, ...]}`` (official ``*_cap_*_pre.json``; its ``labels`` are
+    not used). An image with more captions than a group holds gives several
+    samples; the last group is filled up with captions of the same image, drawn
+    anew in every epoch.
+
+    Args:
+        replace_prob: Probability that a caption is replaced by another
+            image's, for image-text matching.
+        replace_by_first: The official code always takes the first caption of
+            the item it draws; by default any of them.
+        **kwargs: See :class:`ImageTextDataset`.
+
+    Raises:
+        ValueError: An image without caption, an empty caption (file, item).
+    """
+
+    def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
+                 **kwargs) -> None:
+        self.replace_prob = replace_prob
+        self.replace_by_first = replace_by_first
+        super().__init__(*args, sentence_group=sentence_group, **kwargs)
+        if replace_prob > 0 and not self.test_mode and len(set(self.images.image_ids)) < 2:
+            raise ValueError(f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) '
+                             'needs captions of another')
+
+    def read(self) -> None:
+        counts = []
+        captions = []
+
+        def take(record: dict) -> None:
+            counts.append(len(record['captions']))
+            if not record['captions']:
+                raise ValueError(f'{self.ann_file}: image {record["file_name"]} has no caption')
+            for caption in record['captions']:
+                if not isinstance(caption, str) or not caption.strip():
+                    raise ValueError(f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
+                                     'a caption is a text that is not empty')
+                captions.append(caption)
+
+        self.images = ImageTable(stream_array(self.ann_file, required=KEYS), take, self.min_side)
+        self.captions = PackedStrings(captions)
+        self.caption_count = np.asarray(counts, np.int64)
+        self.caption_start = np.cumsum(self.caption_count) - self.caption_count
+        self.item_image, self.item_first, self.item_length = group_sentences(self.caption_count, self.sentence_group)
+
+    def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+        """``sentences``: S captions; ``itm_labels`` (S,) int64, 1 = matched, 0 = replaced."""
+        image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
+        sentences = [self.captions[first + i] for i in range(length)]
+        start, count = self.caption_start[image], self.caption_count[image]
+        missing = self.sentence_group - length
+        sentences += [self.captions[start + i] for i in rng.integers(count, size=missing)]
+        matched = np.ones(self.sentence_group, np.int64)
+        if not self.test_mode:
+            matched[rng.random(self.sentence_group) < self.replace_prob] = 0
+            for i in np.flatnonzero(matched == 0):
+                sentences[i] = self._caption_of_another(image, rng)
+        return dict(sentences=sentences, itm_labels=matched, sentence_mask=np.ones(self.sentence_group, bool))
+
+    def _caption_of_another(self, image: int, rng: np.random.Generator) -> str:
+        mine = self.images.image_ids[image]
+        while True:
+            item = rng.integers(len(self))
+            other = self.item_image[item]
+            if self.images.image_ids[other] != mine:
+                nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
+                return self.captions[self.item_first[item] + nth]

@@ -1,0 +1,115 @@
+"""In which order samples are read, and which of them share a batch."""
+from typing import Iterator, List, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Dataset, Sampler
+
+from soho.datasets.keys import SampleKey
+from soho.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(Sampler):
+    """All samples in an order that follows from (seed, epoch) alone.
+
+    Args:
+        dataset: What is sampled.
+        shuffle: Another order in every epoch; otherwise the dataset's.
+        seed: The run's seed; ``None`` draws one that all ranks share.
+        round_up: Repeat samples so that all ranks see equally many, as
+            training needs. Evaluation must not repeat any.
+    """
+
+    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: Optional[int] = None,
+                 round_up: bool = True) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.round_up = round_up
+        self.rank, self.world_size = get_dist_info()
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def order(self, members: np.ndarray, stream: int = 0) -> np.ndarray:
+        """``members`` in this epoch's order; ``stream`` tells several orders of an epoch apart."""
+        if not self.shuffle:
+            return members
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch, stream]))
+        return members[rng.permutation(len(members))]
+
+    def key(self, index: int) -> SampleKey:
+        return SampleKey(self.seed, self.epoch, int(index))
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        order = self.order(np.arange(len(self.dataset)))
+        if self.round_up:
+            order = np.resize(order, len(self) * self.world_size)
+        return (self.key(i) for i in order[self.rank::self.world_size])
+
+    def __len__(self) -> int:
+        total = len(self.dataset)
+        return -(-total // self.world_size) if self.round_up else len(range(self.rank, total, self.world_size))
+
+
+@DATA_SAMPLERS.register_module()
+class AspectRatioBatchSampler(Sampler):
+    """Batches of images of like shape, so that little padding is computed on.
+
+    A *global* batch of ``batch_size * world_size`` samples is drawn from one
+    group, and each rank takes its part: two ranks with half the batch see what
+    one rank with the whole batch sees.
+
+    Args:
+        sampler: An :class:`EpochSampler`; its seed, epoch and rounding apply.
+        batch_size: Samples a rank.
+        boundaries: Aspect ratios (width / height) that part the groups; the
+            official recipe tells landscape from the rest.
+        drop_last: Leave out what does not fill a global batch, instead of
+            filling it up from the group (training) or giving a smaller batch
+            (evaluation).
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, boundaries: Sequence[float] = (1.0, ),
+                 drop_last: bool = False) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        group = np.searchsorted(np.asarray(boundaries), sampler.dataset.aspect_ratio, side='left')
+        self.groups = [np.flatnonzero(group == g) for g in np.unique(group)]
+
+    @property
+    def global_size(self) -> int:
+        return self.batch_size * self.sampler.world_size
+
+    def _global_batches(self) -> List[np.ndarray]:
+        batches = []
+        for stream, members in enumerate(self.groups, start=1):
+            members = self.sampler.order(members, stream)
+            if self.drop_last:
+                members = members[:len(members) // self.global_size * self.global_size]
+            elif self.sampler.round_up:
+                members = np.resize(members, -(-len(members) // self.global_size) * self.global_size)
+            batches += [members[i:i + self.global_size] for i in range(0, len(members), self.global_size)]
+        return [batches[i] for i in self.sampler.order(np.arange(len(batches)))]
+
+    def __iter__(self) -> Iterator[List[SampleKey]]:
+        rank, world_size = self.sampler.rank, self.sampler.world_size
+        for batch in self._global_batches():
+            if self.sampler.round_up or self.drop_last:
+                mine = batch[rank * self.batch_size:(rank + 1) * self.batch_size]
+            else:
+                mine = batch[rank::world_size]
+            if len(mine):
+                yield [self.sampler.key(i) for i in mine]
+
+    def __len__(self) -> int:
+        per_group = [len(members) / self.global_size for members in self.groups]
+        if self.drop_last:
+            return int(sum(np.floor(per_group)))
+        if self.sampler.round_up:
+            return int(sum(np.ceil(per_group)))
+        rank = self.sampler.rank
+        return sum(len(m) // self.global_size + (len(m) % self.global_size > rank) for m in self.groups)

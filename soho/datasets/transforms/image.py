@@ -1,0 +1,185 @@
+"""What is done to one picture: load, resize, flip. RGB uint8 in, RGB uint8 out.
+
+Normalisation happens on the device and padding when samples meet in a batch.
+"""
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from soho.datasets.decoding import Color, Size, decode_image, decode_reduced
+from soho.datasets.images import ImageStore
+from soho.registry import TRANSFORMS
+
+Results = dict[str, Any]
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Read and decode the image of a sample.
+
+    Reads ``image_store`` (:class:`soho.datasets.images.ImageStore`) and
+    ``file_name``, or takes an ``image`` that is there already. Writes ``image``
+    (H, W, 3) uint8 RGB, ``image_size`` its (h, w), ``ori_size`` the (h, w) of
+    the upright full picture, ``flipped`` = False and, only where the image was
+    decoded at reduced scale, ``reduced_from``: the size from which the next
+    resize must reckon.
+
+    Args:
+        reduce_to: The largest scale, (long edge, short edge), that a later
+            resize will ask for. Large JPEGs are then decoded at 1/2, 1/4 or
+            1/8. The shape after resizing is the same, the pixels are not; see
+            :func:`soho.datasets.decoding.decode_reduced` for how far they
+            differ. By default every image is decoded in full.
+        background: Colour to show through transparent parts; by default
+            transparency is ignored, as by the official code.
+
+    Raises:
+        ImageMissingError: The store has no such image.
+        ImageDecodeError: Its bytes are no complete picture.
+    """
+
+    def __init__(self, reduce_to: Size | None = None, background: Color | None = None) -> None:
+        self.reduce_to = reduce_to
+        self.background = background
+
+    def transform(self, results: Results) -> Results:
+        if 'image' in results:
+            image, full_size = results['image'], results['image'].shape[:2]
+        else:
+            image, full_size = self._load(results['image_store'], results['file_name'])
+        if full_size != image.shape[:2]:
+            results['reduced_from'] = full_size
+        results.update(image=image, image_size=image.shape[:2], ori_size=full_size, flipped=False)
+        return results
+
+    def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
+        data = store.read(file_name)
+        name = f'image {file_name} of {store.path}'
+        if self.reduce_to is not None:
+            return decode_reduced(data, self.reduce_to, name=name, background=self.background)
+        image = decode_image(data, name=name, background=self.background)
+        return image, image.shape[:2]
+
+
+def resize_keep_ratio(results: Results, scale: Size) -> Results:
+    """Resize ``results['image']`` as large as it goes within ``scale``, the aspect ratio kept.
+
+    The arithmetic and the interpolation (bilinear on uint8, rounded) are those
+    of mmcv and of the official code, bit for bit: with the factor f that fits
+    both edges, a side x becomes ``int(x * f + 0.5)``. No side becomes 0.
+
+    Args:
+        results: With ``image`` (H, W, 3) and, where it was decoded at reduced
+            scale, ``reduced_from``.
+        scale: Longest long edge and longest short edge, in either order.
+
+    Returns:
+        ``results`` with a new ``image`` and ``image_size``.
+    """
+    height, width = results.pop('reduced_from', results['image'].shape[:2])
+    size = tuple(max(1, edge) for edge in mmcv.rescale_size((width, height), tuple(scale)))
+    results['image'] = mmcv.imresize(results['image'], size, interpolation='bilinear', backend='cv2')
+    results['image_size'] = results['image'].shape[:2]
+    return results
+
+
+@TRANSFORMS.register_module()
+class ResizeKeepRatio(BaseTransform):
+    """Resize to the largest size within ``scale`` that keeps the aspect ratio; enlarges small images.
+
+    Args:
+        scale: Longest long edge and longest short edge; (1000, 600) in the
+            official pretraining and VQA test pipelines.
+    """
+
+    def __init__(self, scale: Size = (1000, 600)) -> None:
+        self.scale = scale
+
+    def transform(self, results: Results) -> Results:
+        return resize_keep_ratio(results, self.scale)
+
+
+@TRANSFORMS.register_module()
+class RandomResizeKeepRatio(BaseTransform):
+    """Resize within a random scale, as in the official VQA training pipeline.
+
+    The long edge is drawn first, then the short edge, independently and
+    uniformly from the integers between those of the two scales, both ends
+    included.
+
+    Args:
+        scales: Two pairs (long edge, short edge), the ends of the ranges.
+
+    Raises:
+        ValueError: Not two scales.
+    """
+
+    def __init__(self, scales: Sequence[Size] = ((1333, 400), (1333, 800))) -> None:
+        if len(scales) != 2:
+            raise ValueError('RandomResizeKeepRatio needs two scales, the ends of a range, '
+                             f'not {len(scales)}')
+        self.long_edges = sorted(max(scale) for scale in scales)
+        self.short_edges = sorted(min(scale) for scale in scales)
+
+    def draw(self, rng: np.random.Generator) -> Size:
+        """A random (long edge, short edge)."""
+        long_edge = int(rng.integers(*self.long_edges, endpoint=True))
+        return long_edge, int(rng.integers(*self.short_edges, endpoint=True))
+
+    def transform(self, results: Results) -> Results:
+        return resize_keep_ratio(results, self.draw(results['rng']))
+
+
+_OPPOSITE = {'left': 'right', 'right': 'left'}
+# "left", "right" and their compounds; not "bright", "upright", "rights" or "righteous".
+_SIDE = re.compile(r'\b(left|right)(?=\b|most\b|wards?\b|hand(?:ed)?\b)', re.IGNORECASE)
+
+
+def swap_sides(text: str) -> str:
+    """Exchange "left" and "right" in a text, as whole words and in "leftmost", "rightward", "left-handed".
+
+    Upper and lower case are kept. A text that uses the words in other senses
+    ("right now", "nothing is left") is changed as well.
+    """
+    return _SIDE.sub(_opposite, text)
+
+
+def _opposite(match: 're.Match[str]') -> str:
+    word = match.group()
+    other = _OPPOSITE[word.lower()]
+    if word.isupper():
+        return other.upper()
+    return other.capitalize() if word[0].isupper() else other
+
+
+@TRANSFORMS.register_module()
+class RandomFlip(BaseTransform):
+    """Mirror the image horizontally, and its sentences with it.
+
+    Where the sample carries ``sentences`` (a list of str), "left" and "right"
+    change places in those of a flipped image, which would otherwise teach the
+    wrong words. Answers are not touched: a task whose answers may be "left" or
+    "right" must not flip.
+
+    Args:
+        prob: Probability of a flip.
+        swap_words: Whether sentences follow the image.
+    """
+
+    def __init__(self, prob: float = 0.5, swap_words: bool = True) -> None:
+        self.prob = prob
+        self.swap_words = swap_words
+
+    def transform(self, results: Results) -> Results:
+        if results['rng'].random() >= self.prob:
+            return results
+        results['image'] = cv2.flip(results['image'], 1)
+        results['flipped'] = not results['flipped']
+        if self.swap_words and 'sentences' in results:
+            results['sentences'] = [swap_sides(sentence) for sentence in results['sentences']]
+        return results

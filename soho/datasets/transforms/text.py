@@ -1,0 +1,93 @@
+"""Sentences to tokens, and what is hidden of them."""
+from typing import Any, Dict, Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from soho.datasets.tokenizer import BertTokenizer
+from soho.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class Tokenize(BaseTransform):
+    """``sentences`` (S texts) to ``input_ids`` and ``attention_mask``, int64 (S, L).
+
+    Args:
+        tokenizer: Arguments of :class:`soho.datasets.tokenizer.BertTokenizer`.
+    """
+
+    def __init__(self, tokenizer: Dict[str, Any]) -> None:
+        self.tokenizer = BertTokenizer(**tokenizer)
+
+    def transform(self, results: dict) -> dict:
+        results['input_ids'], results['attention_mask'] = self.tokenizer(results['sentences'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class MaskTokens(BaseTransform):
+    """BERT's masking: of the chosen tokens 80 % become [MASK], 10 % a random word, 10 % stay.
+
+    Writes ``mlm_labels`` (S, L) int64: the token that was chosen, -100
+    elsewhere. Special tokens are never chosen. Source: arXiv:1810.04805,
+    section 3.1.
+
+    Args:
+        tokenizer: As in :class:`Tokenize`.
+        prob: Share of the tokens that are chosen.
+    """
+
+    def __init__(self, tokenizer: Dict[str, Any], prob: float = 0.15) -> None:
+        self.tokenizer = BertTokenizer(**tokenizer)
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        ids, rng = results['input_ids'], results['rng']
+        chosen = (rng.random(ids.shape) < self.prob) & ~np.isin(ids, self.tokenizer.special_ids)
+        fate = rng.random(ids.shape)
+        words = rng.integers(len(self.tokenizer), size=ids.shape)
+        results['mlm_labels'] = np.where(chosen, ids, -100)
+        results['input_ids'] = np.where(
+            chosen & (fate < 0.8), self.tokenizer.mask_id, np.where(chosen & (fate >= 0.9), words, ids))
+        return results
+
+
+@TRANSFORMS.register_module()
+class DrawVisualMask(BaseTransform):
+    """Draws what masked visual modelling hides; the neck, which knows the words, hides it.
+
+    Writes ``mask_cell``, float32 in [0, 1): the cell whose dictionary word is
+    hidden, as a share of the valid cells; and ``mask_rows`` (S,) bool: the
+    sentences for which it is hidden.
+
+    Args:
+        prob: Probability of hiding for each sentence (not for each cell);
+            0.015 as published.
+    """
+
+    def __init__(self, prob: float = 0.015) -> None:
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        rng = results['rng']
+        results['mask_cell'] = np.float32(rng.random(dtype=np.float32))
+        results['mask_rows'] = rng.random(len(results['sentences'])) < self.prob
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackSample(BaseTransform):
+    """Keeps what goes into the batch.
+
+    Args:
+        keys: Names to keep, besides ``image`` and ``image_size`` where there
+            is an image and ``input_ids``, ``attention_mask``, ``sentence_mask``.
+    """
+
+    ALWAYS = ('image', 'image_size', 'input_ids', 'attention_mask', 'sentence_mask')
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = (*self.ALWAYS, *keys)
+
+    def transform(self, results: dict) -> dict:
+        return {key: results[key] for key in self.keys if key in results or key not in self.ALWAYS[:2]}

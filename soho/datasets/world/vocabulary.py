@@ -1,0 +1,32 @@
+"""A WordPiece vocabulary in which every word of the training text is one piece."""
+import string
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+LARGEST = 1000
+
+
+def train_vocabulary(words: Iterable[str]) -> list[str]:
+    """Trains WordPiece until every word is one piece, or the vocabulary is full.
+
+    Args:
+        words: The lower-case words, each once.
+
+    Returns:
+        The pieces in the order of their ids: special tokens, characters (all
+        lower-case letters and digits, so that any English word can be
+        spelled), then pieces from short to long merges.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token='[UNK]'))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    letters = list(string.ascii_lowercase + string.digits)
+    # Given as special tokens, the characters have fixed ids. Otherwise their order, and with it the choice
+    # among equally frequent pairs, differs from run to run.
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=LARGEST, min_frequency=1, show_progress=False,
+        special_tokens=[*SPECIAL_TOKENS, *letters, *(f'##{letter}' for letter in letters)])
+    tokenizer.train_from_iterator(sorted(words), trainer)
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)

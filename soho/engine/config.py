@@ -1,0 +1,59 @@
+"""Reading a config, and saying what is wrong with it before anything is built."""
+import difflib
+import inspect
+import os
+from typing import Any, Dict, Optional
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+EXTRA_KEYS = {'sync_bn', 'compile'}
+RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}
+
+
+class ConfigError(ValueError):
+    """A config that cannot be what was meant."""
+
+
+def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
+    """A config file with ``--cfg-options`` merged in.
+
+    Args:
+        path: Python config.
+        options: Dotted keys to values.
+
+    Raises:
+        ConfigError: No such file; a key that is probably a typing error. (A
+            config may define helper variables, so a key is only refused where
+            it almost spells one that the runner knows.)
+    """
+    if not os.path.isfile(path):
+        raise ConfigError(f'there is no config {path}')
+    # Text configs with calls are otherwise taken for "lazy" ones.
+    cfg = Config.fromfile(path, lazy_import=False)
+    known = RUNNER_KEYS | EXTRA_KEYS
+    for key in options or {}:
+        head = key.split('.')[0]
+        if head not in known and head not in cfg:
+            raise ConfigError(f'--cfg-options {key}: {path} has no key {head!r}{_hint(head, known | set(cfg))}')
+    if options:
+        cfg.merge_from_dict(options)
+    for key in cfg:
+        if key not in known:
+            hint = _hint(key, known, cutoff=0.85)
+            if hint:
+                raise ConfigError(f'{path}: unknown key {key!r}{hint}')
+    cfg.setdefault('default_scope', 'soho')
+    return cfg
+
+
+def default_work_dir(path: str) -> str:
+    """``configs/VQA/soho_res18_vqa.py`` to ``work_dirs/VQA/soho_res18_vqa``."""
+    parts = os.path.splitext(os.path.abspath(path))[0].split(os.sep)
+    below = parts[len(parts) - parts[::-1].index('configs'):] if 'configs' in parts else parts[-1:]
+    return os.path.join('work_dirs', *below)
+
+
+def _hint(key: str, known: Any, cutoff: float = 0.6) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=cutoff)
+    return f'; did you mean {close[0]!r}?' if close else ''

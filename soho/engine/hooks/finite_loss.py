@@ -1,0 +1,31 @@
+"""Stop a run whose loss is no longer a number."""
+from typing import Optional
+
+import torch
+from mmengine.hooks import Hook
+
+from soho.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Refuses to train on after a loss that is infinite or not a number.
+
+    Args:
+        interval: Iterations between looks; each look waits for the device.
+
+    Raises:
+        RuntimeError: In ``after_train_iter``, naming the iteration and the loss.
+    """
+
+    def __init__(self, interval: int = 50) -> None:
+        self.interval = interval
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        for name, value in (outputs or {}).items():
+            if 'loss' in name and not torch.isfinite(torch.as_tensor(value)).all():
+                raise RuntimeError(f'{name} is {float(value)} at iteration {runner.iter + 1}: training stopped; '
+                                   'lower the learning rate, or resume from the last checkpoint with --resume')

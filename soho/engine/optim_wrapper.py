@@ -1,0 +1,52 @@
+"""Mixed precision on any device."""
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional, Union
+
+import torch
+from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from soho.registry import OPTIM_WRAPPERS
+
+DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class AmpOptimWrapper(MMEngineAmpOptimWrapper):
+    """mmengine's wrapper, without its demand for a GPU.
+
+    bfloat16 has the range of float32 and needs no loss scaling; float16 does.
+
+    Args:
+        dtype: ``'bfloat16'`` or ``'float16'``; by default float16 on a GPU
+            and bfloat16 on a CPU, which has no fast float16.
+        loss_scale: ``'dynamic'``, a fixed scale, or arguments of
+            ``torch.amp.GradScaler``; for float16.
+        **kwargs: See ``mmengine.optim.OptimWrapper``.
+
+    Raises:
+        ValueError: For another dtype.
+    """
+
+    def __init__(self,
+                 dtype: Optional[str] = None,
+                 loss_scale: Union[str, float, Dict[str, float]] = 'dynamic',
+                 **kwargs) -> None:
+        OptimWrapper.__init__(self, **kwargs)
+        self.device_type = get_device().split(':')[0]
+        dtype = dtype or ('bfloat16' if self.device_type == 'cpu' else 'float16')
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
+        self.cast_dtype = DTYPES[dtype]
+        self._scale_update_param = loss_scale if isinstance(loss_scale, float) else None
+        options = dict(init_scale=loss_scale) if isinstance(loss_scale, float) else \
+            dict(loss_scale) if isinstance(loss_scale, dict) else {}
+        self.loss_scaler = torch.amp.GradScaler(
+            self.device_type, enabled=self.cast_dtype is torch.float16, **options)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with OptimWrapper.optim_context(self, model), torch.autocast(self.device_type, self.cast_dtype):
+            yield

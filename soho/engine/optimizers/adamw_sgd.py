@@ -1,0 +1,127 @@
+"""AdamW for the transformer with SGD or LARS for the CNN, in one optimizer.
+
+Official files: SOHO/optimizers/AdamwSGD.py, AdamwLARS.py. All tensors of a
+group are updated by a handful of fused calls (``torch._foreach_*``), not one
+by one.
+"""
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from soho.registry import OPTIMIZERS
+
+
+@OPTIMIZERS.register_module()
+class AdamWSGD(Optimizer):
+    """One optimizer, two rules; each parameter group names its own by ``opt``.
+
+    AdamW here is the original BERT form that the official code uses: ``eps``
+    is added to the root of the *uncorrected* second moment, and decay comes
+    after the update, on every parameter, biases and norms included.
+
+    A parameter without a gradient is left alone entirely, decay and momentum
+    included.
+
+    Args:
+        params: Parameters or groups; a group with ``opt='sgd'`` is updated by
+            SGD, any other by AdamW.
+        lr: Learning rate.
+        betas, eps, adamw_weight_decay, correct_bias: AdamW.
+        momentum, dampening, sgd_weight_decay, nesterov: SGD.
+
+    Raises:
+        ValueError: A negative rate, decay or momentum; an unknown ``opt``.
+    """
+
+    rules = ('adamw', 'sgd')
+
+    def __init__(self,
+                 params: Iterable,
+                 lr: float = 1e-3,
+                 betas: Tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-6,
+                 adamw_weight_decay: float = 0.0,
+                 correct_bias: bool = True,
+                 momentum: float = 0.0,
+                 dampening: float = 0.0,
+                 sgd_weight_decay: float = 0.0,
+                 nesterov: bool = False,
+                 **defaults) -> None:
+        for name, value in dict(lr=lr, eps=eps, adamw_weight_decay=adamw_weight_decay, momentum=momentum,
+                                sgd_weight_decay=sgd_weight_decay).items():
+            if value < 0:
+                raise ValueError(f'{type(self).__name__}: {name} is {value}; it cannot be negative')
+        super().__init__(params, dict(
+            lr=lr, betas=betas, eps=eps, adamw_weight_decay=adamw_weight_decay, correct_bias=correct_bias,
+            momentum=momentum, dampening=dampening, sgd_weight_decay=sgd_weight_decay, nesterov=nesterov,
+            opt='adamw', **defaults))
+
+    def add_param_group(self, param_group: dict) -> None:
+        super().add_param_group(param_group)
+        opt = self.param_groups[-1]['opt']
+        if opt not in self.rules:
+            raise ValueError(f'{type(self).__name__} has no rule {opt!r}; a group\'s opt is one of {self.rules}')
+
+    @torch.no_grad()
+    def step(self, closure: Optional[Callable[[], Tensor]] = None) -> Optional[Tensor]:
+        """Update all parameters that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group['params'] if p.grad is not None]
+            if params:
+                getattr(self, f'_{group["opt"]}')(group, params, [p.grad for p in params])
+        return loss
+
+    def _adamw(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
+        beta1, beta2 = group['betas']
+        for p in params:
+            if not self.state[p]:
+                self.state[p].update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+        states = [self.state[p] for p in params]
+        first = [s['exp_avg'] for s in states]
+        second = [s['exp_avg_sq'] for s in states]
+        torch._foreach_lerp_(first, grads, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
+        denominator = torch._foreach_sqrt(second)
+        torch._foreach_add_(denominator, group['eps'])
+        sizes = []
+        for state in states:
+            state['step'] += 1
+            size = group['lr']
+            if group['correct_bias']:
+                size *= (1 - beta2**state['step'])**0.5 / (1 - beta1**state['step'])
+            sizes.append(-size)
+        torch._foreach_addcdiv_(params, first, denominator, sizes)
+        if group['adamw_weight_decay']:
+            torch._foreach_mul_(params, 1 - group['lr'] * group['adamw_weight_decay'])
+
+    def _sgd(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
+        torch._foreach_add_(params, self._momentum(group, params, self._decayed(group, params, grads)), alpha=-group['lr'])
+
+    def _decayed(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> List[Tensor]:
+        if not group['sgd_weight_decay']:
+            return grads
+        return list(torch._foreach_add(grads, params, alpha=group['sgd_weight_decay']))
+
+    def _momentum(self, group: dict, params: List[Tensor], updates: List[Tensor]) -> List[Tensor]:
+        """Updates through each parameter's momentum buffer."""
+        if not group['momentum']:
+            return updates
+        known = [(self.state[p]['momentum_buffer'], u) for p, u in zip(params, updates) if self.state[p]]
+        if known:
+            buffers, fresh = map(list, zip(*known))
+            torch._foreach_mul_(buffers, group['momentum'])
+            torch._foreach_add_(buffers, fresh, alpha=1 - group['dampening'])
+        for p, u in zip(params, updates):
+            if not self.state[p]:
+                self.state[p]['momentum_buffer'] = u.clone()
+        buffers = [self.state[p]['momentum_buffer'] for p in params]
+        if group['nesterov']:
+            return list(torch._foreach_add(updates, buffers, alpha=group['momentum']))
+        return buffers

@@ -1,0 +1,132 @@
+import multiprocessing
+import pickle
+import zipfile
+
+import pytest
+
+from soho.datasets.images import ImageDecodeError, ImageMissingError, ImageStore
+
+MEMBERS = {f'{i:03d}.jpg': bytes([i]) * (50 + i) for i in range(60)}
+
+
+def write_zip(path, prefix='', compression=zipfile.ZIP_STORED, members=MEMBERS):
+    with zipfile.ZipFile(path, 'w', compression) as archive:
+        for name, data in members.items():
+            archive.writestr(prefix + name, data)
+
+
+@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize('prefix', ['train2014/', ''])
+@pytest.mark.parametrize('root', ['train2014/', 'train2014', 'train2014.zip'])
+def test_zip_is_read_as_the_official_configs_name_it(tmp_path, compression, prefix, root):
+    write_zip(tmp_path / 'train2014.zip', prefix, compression)
+    store = ImageStore(f'{tmp_path}/{root}')
+    assert {name: store.read(name) for name in MEMBERS} == MEMBERS
+
+
+def test_folder_goes_before_the_zip(tmp_path):
+    write_zip(tmp_path / 'images.zip')
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    (folder / '001.jpg').write_bytes(b'from the folder')
+    assert ImageStore(folder).read('001.jpg') == b'from the folder'
+
+
+def test_last_of_several_members_of_one_name_counts(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive, pytest.warns(UserWarning, match='Duplicate'):
+        archive.writestr('1.jpg', b'old')
+        archive.writestr('1.jpg', b'new')
+    assert ImageStore(tmp_path / 'a').read('1.jpg') == b'new'
+
+
+def _read_all(store, failures):
+    for _ in range(20):
+        failures.value += any(store.read(name) != data for name, data in MEMBERS.items())
+
+
+@pytest.mark.parametrize('compression', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_forked_processes_read_one_zip_at_once(tmp_path, compression):
+    write_zip(tmp_path / 'a.zip', compression=compression)
+    store = ImageStore(tmp_path / 'a')
+    store.read('001.jpg')  # descriptors are open before the processes start
+    context = multiprocessing.get_context('fork')
+    failures = context.Value('i', 0)
+    processes = [context.Process(target=_read_all, args=(store, failures)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    _read_all(store, failures)
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert failures.value == 0
+
+
+@pytest.mark.parametrize('compression', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_pickled_store_outlives_the_original(tmp_path, compression):
+    write_zip(tmp_path / 'a.zip', compression=compression)
+    store = ImageStore(tmp_path / 'a')
+    store.read('001.jpg')
+    pickled = pickle.dumps(store)
+    del store
+    copy = pickle.loads(pickled)
+    assert {name: copy.read(name) for name in MEMBERS} == MEMBERS
+
+
+def test_pickled_index_is_a_few_dozen_bytes_a_member(tmp_path):
+    write_zip(tmp_path / 'a.zip', members={f'{i:012d}.jpg': b'' for i in range(3000)})
+    assert len(pickle.dumps(ImageStore(tmp_path / 'a'))) < 64 * 3000
+
+
+def test_missing_store_names_both_places(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'folder .*/val2014 and in the archive .*/val2014\.zip'):
+        ImageStore(tmp_path / 'val2014')
+
+
+def test_cut_zip_is_refused(tmp_path):
+    write_zip(tmp_path / 'a.zip')
+    data = (tmp_path / 'a.zip').read_bytes()
+    (tmp_path / 'a.zip').write_bytes(data[:len(data) // 2])
+    with pytest.raises(ValueError, match=r'a\.zip is not a complete zip archive'):
+        ImageStore(tmp_path / 'a')
+
+
+def test_missing_member_names_its_neighbours(tmp_path):
+    write_zip(tmp_path / 'train2014.zip', 'train2014/')
+    message = (r'neither a member train2014/0305\.jpg nor 0305\.jpg; '
+               r'near it are train2014/030\.jpg, train2014/031\.jpg, train2014/032\.jpg$')
+    with pytest.raises(ImageMissingError, match=message):
+        ImageStore(tmp_path / 'train2014').read('0305.jpg')
+
+
+def test_missing_file_names_its_neighbours(tmp_path):
+    (tmp_path / '030.png').touch()
+    with pytest.raises(ImageMissingError, match=r'has no image 030\.jpg; near it are 030\.png$'):
+        ImageStore(tmp_path).read('030.jpg')
+    (tmp_path / '030.png').unlink()
+    with pytest.raises(ImageMissingError, match='near it are no files at all'):
+        ImageStore(tmp_path).read('030.jpg')
+
+
+@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_every_damaged_byte_of_a_member_is_noticed(tmp_path, compression):
+    path = tmp_path / 'a.zip'
+    write_zip(path, compression=compression, members={'1.jpg': bytes(range(256)) * 6})
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo('1.jpg')
+    start = info.header_offset + 30 + len('1.jpg')
+    data = path.read_bytes()
+    for place in range(start + 12, start + info.compress_size, 97):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1:])
+        with pytest.raises(ImageDecodeError, match=r'the member 1\.jpg of .*a\.zip cannot be read'):
+            ImageStore(tmp_path / 'a').read('1.jpg')
+
+
+def test_encrypted_member_is_refused(tmp_path):
+    path = tmp_path / 'a.zip'
+    write_zip(path, members={'1.jpg': b'data'})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b'PK\x01\x02') + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ImageDecodeError, match='encrypted'):
+        ImageStore(tmp_path / 'a').read('1.jpg')

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Answer the test questions of a VQA config and write the submission file of the official server.
+#     tools/dist_test_vqa.sh configs/VQA/soho_res18_vqa.py 18 8
+# tests work_dirs/VQA/soho_res18_vqa/epoch_18.pth in 8 processes and writes test_results/test_submit_18.json
+# beside it. A path to a checkpoint may stand in the epoch's place; WORK_DIR names another work dir.
+set -euo pipefail
+
+if (( $# < 3 )); then
+    echo "usage: [WORK_DIR=..] $0 CONFIG EPOCH_OR_CHECKPOINT GPUS [arguments of tools/test.py]" >&2
+    exit 2
+fi
+
+# the default of tools/train.py: the config's path below configs/, without its ending
+config="/$1"
+config="${config##*/configs/}"
+[[ $config != /* ]] || config="$(basename "$config")"
+work_dir="${WORK_DIR:-work_dirs/${config%.py}}"
+
+if [[ $2 =~ ^[0-9]+$ ]]; then
+    name="$2"
+    checkpoint="$work_dir/epoch_$2.pth"
+else
+    name="$(basename "$2" .pth)"
+    checkpoint="$2"
+fi
+if [[ ! -f $checkpoint ]]; then
+    echo "dist_test_vqa.sh: there is no checkpoint $checkpoint: train $1 first, or name an epoch or a file" \
+         "that is there." >&2
+    exit 1
+fi
+
+mkdir -p "$work_dir/test_results"
+exec bash "$(dirname "${BASH_SOURCE[0]}")/dist_test.sh" "$1" "$checkpoint" "$3" \
+    --out "$work_dir/test_results/test_submit_$name.json" "${@:4}"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Run a Python script in GPUS processes on this machine, one of NNODES; without a GPU they talk through gloo.
+#     [NNODES=2 NODE_RANK=0 MASTER_ADDR=host PORT=29500] tools/launch.sh SCRIPT GPUS [ARGUMENTS...]
+# PYTHON names the interpreter; else it is that of the activated environment, else that of `make env`.
+set -euo pipefail
+
+if (( $# < 2 )) || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
+    echo "launch.sh: GPUS has to be the number of processes on this machine, not '${2:-}'." >&2
+    exit 2
+fi
+
+if [[ -z ${PYTHON:-} ]]; then
+    PYTHON="$(dirname "${BASH_SOURCE[0]}")/../.venv/bin/python"
+    if [[ -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} || ! -x $PYTHON ]]; then
+        PYTHON=python
+    fi
+fi
+
+if [[ ${NNODES:-1} == 1 && -z ${PORT:-} ]]; then
+    # any free port, so that two runs on one machine do not meet
+    rendezvous=(--standalone --local-addr=127.0.0.1)
+else
+    rendezvous=(--nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}"
+                --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}")
+fi
+
+# the processes share the cores with their data workers
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$2" "$1" "${@:3}"

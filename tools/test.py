@@ -1,0 +1,49 @@
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--out FILE]``."""
+import argparse
+import json
+import os
+
+from mmengine.config import Config, DictAction
+
+from soho.engine import Runner, default_work_dir, load_config
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test data of a config.')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', help="write the predictions in the task's official submission format")
+    parser.add_argument('--work-dir', help='where the log goes (default: work_dirs/<config>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """The config with the command line laid over it."""
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    return cfg
+
+
+def main(argv=None) -> dict:
+    args = parse_args(argv)
+    runner = Runner.from_cfg(build_config(args))
+    if args.out:
+        runner.test_evaluator = runner.build_evaluator(runner.cfg.test_evaluator)
+        for metric in runner.test_evaluator.metrics:
+            metric.out_file = args.out
+    figures = runner.test()
+    if runner.rank == 0:
+        print(json.dumps(figures))
+    return figures
+
+
+if __name__ == '__main__':
+    main()
