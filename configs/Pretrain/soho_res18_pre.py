@@ -6,8 +6,8 @@
 Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
 """
 _base_ = [
-    '../_base_/models/soho_pretrain.py', '../_base_/datasets/coco_vg_pretrain.py', '../_base_/schedules/adamw_sgd.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/soho_pretrain_official.py', '../_base_/datasets/coco_vg_pretrain.py',
+    '../_base_/schedules/adamw_sgd.py', '../_base_/default_runtime.py'
 ]
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[25, 35], gamma=0.1)]

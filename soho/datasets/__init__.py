@@ -3,11 +3,11 @@ from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
 from soho.datasets.keys import SampleKey
 from soho.datasets.pretrain import PretrainDataset
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
 from soho.datasets.tokenizer import BertTokenizer
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
-    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'PretrainDataset', 'SampleKey',
-    'VQADataset', 'collate'
+    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'OfficialBatchSampler',
+    'PretrainDataset', 'SampleKey', 'VQADataset', 'collate'
 ]

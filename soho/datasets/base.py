@@ -1,5 +1,6 @@
 """What every image-text dataset has in common."""
 import os
+from logging import WARNING
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.keys import SampleKey
 from soho.datasets.strings import PackedStrings
+from soho.registry import TRANSFORMS
 
 MIN_SIDE = 32  # pixels; the official datasets drop smaller images from training
 
@@ -82,13 +84,13 @@ class ImageTextDataset(Dataset):
         self.test_mode = test_mode
         self.max_broken_images = max_broken_images
         self.min_side = 0 if test_mode else MIN_SIDE
-        # Counted across the worker processes.
-        self.broken_images = torch.zeros(1, dtype=torch.int64).share_memory_()
         self.store = ImageStore(os.path.join(data_root, images)) if images is not None else None
-        self.pipeline = Compose(pipeline)
+        self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
         self.item_image: np.ndarray
         self.read()
+        # Which images are broken is known to all worker processes.
+        self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
             raise ValueError(f'{self.ann_file} holds no usable sample: '
                              f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, no other has a sentence')
@@ -123,15 +125,16 @@ class ImageTextDataset(Dataset):
 
     def prepare(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
         """The packed sample ``index`` with its random choices drawn from ``rng``."""
-        tried = index
+        tried = [index]
         while True:
             try:
-                return self.pipeline(self.sample(tried, rng))
+                return self.pipeline(self.sample(tried[-1], rng))
             except ImageError as error:
-                self._pass_over(error)
+                self._pass_over(error, self.item_image[tried[-1]])
                 if self.test_mode:
-                    return self.pipeline(dict(self.sample(tried, rng), image=np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)))
-                tried = self._stand_in(tried)
+                    empty = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
+                    return self.pipeline(dict(self.sample(index, rng), image=empty))
+                tried.append(self._stand_in(tried))
 
     def sample(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
         """What the pipeline starts from."""
@@ -143,24 +146,32 @@ class ImageTextDataset(Dataset):
             flipped=False,
             **self.describe(index, rng))
 
-    def _pass_over(self, error: ImageError) -> None:
-        self.broken_images += 1
-        count = int(self.broken_images)
+    @property
+    def broken_images(self) -> int:
+        """How many images have been passed over, by all worker processes together."""
+        return int(self._broken.sum())
+
+    def _pass_over(self, error: ImageError, image: int) -> None:
+        reported = bool(self._broken[image])  # in an earlier epoch
+        self._broken[image] = True
+        count = self.broken_images
         if count > self.max_broken_images:
             raise error if self.max_broken_images == 0 else ImageError(
                 f'{count} images of {self.ann_file} could not be used, more than '
                 f'max_broken_images={self.max_broken_images}; the last: {error}') from error
-        print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', level=30)
+        if not reported:
+            print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
 
-    def _stand_in(self, index: int) -> int:
+    def _stand_in(self, tried: List[int]) -> int:
         """The next item of another image with like orientation, so that the batch keeps its canvas."""
         flags = self.aspect_ratio > 1
-        others = np.flatnonzero((flags == flags[index]) & (self.item_image != self.item_image[index]))
+        untried = ~np.isin(self.item_image, self.item_image[tried])
+        others = np.flatnonzero(untried & (flags == flags[tried[0]]))
         if not len(others):
-            others = np.flatnonzero(self.item_image != self.item_image[index])
+            others = np.flatnonzero(untried)
         if not len(others):
             raise ImageError(f'{self.ann_file} has no image left that could stand in for a broken one')
-        return int(others[np.searchsorted(others, index) % len(others)])
+        return int(others[np.searchsorted(others, tried[-1]) % len(others)])
 
 
 def group_sentences(counts: np.ndarray, size: int) -> List[np.ndarray]:

@@ -1,5 +1,6 @@
 """Images with captions for pretraining, in the official annotation format."""
-from typing import Any, Dict
+import random
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class PretrainDataset(ImageTextDataset):
             image's, for image-text matching.
         replace_by_first: The official code always takes the first caption of
             the item it draws; by default any of them.
+        fill_seed: The official code fills groups up once, from Python's
+            random stream, and keeps the outcome in a pickle file beside the
+            annotation. An integer seeds the same draws, without a file; by
+            default they are drawn anew in every epoch.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
@@ -33,8 +38,9 @@ class PretrainDataset(ImageTextDataset):
     """
 
     def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
-                 **kwargs) -> None:
+                 fill_seed: Optional[int] = None, **kwargs) -> None:
         self.replace_prob = replace_prob
+        self.fill_seed = fill_seed
         self.replace_by_first = replace_by_first
         super().__init__(*args, sentence_group=sentence_group, **kwargs)
         if replace_prob > 0 and not self.test_mode and len(set(self.images.image_ids)) < 2:
@@ -60,6 +66,8 @@ class PretrainDataset(ImageTextDataset):
         self.caption_count = np.asarray(counts, np.int64)
         self.caption_start = np.cumsum(self.caption_count) - self.caption_count
         self.item_image, self.item_first, self.item_length = group_sentences(self.caption_count, self.sentence_group)
+        if self.fill_seed is not None:
+            self.fill = official_fill(counts, self.sentence_group, self.fill_seed)
 
     def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
         """``sentences``: S captions; ``itm_labels`` (S,) int64, 1 = matched, 0 = replaced."""
@@ -67,7 +75,8 @@ class PretrainDataset(ImageTextDataset):
         sentences = [self.captions[first + i] for i in range(length)]
         start, count = self.caption_start[image], self.caption_count[image]
         missing = self.sentence_group - length
-        sentences += [self.captions[start + i] for i in rng.integers(count, size=missing)]
+        filling = rng.integers(count, size=missing) if self.fill_seed is None else self.fill[image][:missing]
+        sentences += [self.captions[start + i] for i in filling]
         matched = np.ones(self.sentence_group, np.int64)
         if not self.test_mode:
             matched[rng.random(self.sentence_group) < self.replace_prob] = 0
@@ -83,3 +92,32 @@ class PretrainDataset(ImageTextDataset):
             if self.images.image_ids[other] != mine:
                 nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
                 return self.captions[self.item_first[item] + nth]
+
+
+def official_fill(counts: Sequence[int], size: int, seed: int) -> List[List[int]]:
+    """Which captions fill up each image's last group, as the official code draws them.
+
+    Official file: SOHO/datasets/VisualLanguagePretrain.py (``_process_train_data``).
+
+    Args:
+        counts: Captions of each image.
+        size: Sentences a group.
+        seed: Of Python's generator, whose stream runs through all images.
+
+    Returns:
+        For each image the numbers of ``-count % size`` of its captions.
+    """
+    generator = random.Random(seed)
+    fill = []
+    for count in counts:
+        order, missing = list(range(count)), -count % size
+        if missing <= count:
+            generator.shuffle(order)
+            fill.append(order[:missing])
+            continue
+        drawn = []
+        for _ in range(missing):
+            generator.shuffle(order)
+            drawn.append(order[0])
+        fill.append(drawn)
+    return fill

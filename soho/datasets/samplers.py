@@ -2,6 +2,7 @@
 from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
+import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
@@ -113,3 +114,37 @@ class AspectRatioBatchSampler(Sampler):
             return int(sum(np.ceil(per_group)))
         rank = self.sampler.rank
         return sum(len(m) // self.global_size + (len(m) % self.global_size > rank) for m in self.groups)
+
+
+@DATA_SAMPLERS.register_module()
+class OfficialBatchSampler(AspectRatioBatchSampler):
+    """The order of the official SOHO release (SOHO/datasets/loader/sampler.py, ``DistributedGroupSampler``).
+
+    It follows from the epoch alone, each rank's batches are a contiguous part
+    of all batches, and the ranks' batches of one step may have different
+    orientations. To repeat an official run sample by sample; for anything else
+    :class:`AspectRatioBatchSampler` is better, whose ranks share a canvas and
+    whose seed counts.
+
+    Args:
+        sampler: An :class:`EpochSampler`; gives the epoch, ranks and dataset.
+        batch_size: Samples a rank.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
+        super().__init__(sampler, batch_size)
+
+    def _global_batches(self) -> List[np.ndarray]:
+        generator = torch.Generator().manual_seed(self.sampler.epoch)
+        order = []
+        for members in self.groups:
+            members = members[torch.randperm(len(members), generator=generator).numpy()]
+            order.append(np.resize(members, -(-len(members) // self.global_size) * self.global_size))
+        batches = np.concatenate(order).reshape(-1, self.batch_size)
+        batches = batches[torch.randperm(len(batches), generator=generator).numpy()]
+        # Row i of the result holds the i-th batch of every rank.
+        return list(batches.reshape(self.sampler.world_size, len(self), self.batch_size).transpose(1, 0, 2).reshape(
+            len(self), self.global_size))
+
+    def __len__(self) -> int:
+        return sum(-(-len(members) // self.global_size) for members in self.groups)

@@ -40,6 +40,7 @@ class BertTokenizer:
             length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
         self.mask_id = self.backend.token_to_id('[MASK]')
         self.special_ids = np.array([self.backend.token_to_id(token) for token in SPECIAL])
+        self.end_and_pad_ids = np.array([self.backend.token_to_id(token) for token in ('[PAD]', '[CLS]', '[SEP]')])
 
     def __len__(self) -> int:
         return self.backend.get_vocab_size()

@@ -5,7 +5,6 @@
 """
 import os
 import pickle
-import zipfile
 from typing import Any, Dict, List, NamedTuple
 
 import torch
@@ -13,6 +12,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from soho.engine.adapters import OWN_LAYOUT, adapt
 
 
 class CheckpointError(ValueError):
@@ -23,7 +24,7 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> Dict[str, Any]:
     """A checkpoint file's contents; never runs code.
 
     Args:
-        path: ``.pth``/``.pt``/``.bin`` (torch) or ``.safetensors``.
+        path: A file of torch (``.pth``, ``.pt``, ``.bin``) or of safetensors; its contents say which.
         map_location: Where tensors go.
 
     Raises:
@@ -34,34 +35,38 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> Dict[str, Any]:
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'there is no checkpoint {path}')
-    if path.endswith('.safetensors'):
+    if _is_safetensors(path):
         try:
             return dict(state_dict=load_file(path, device=str(map_location or 'cpu')))
         except Exception as error:  # safetensors has one error class of its own, raised from Rust
             raise CheckpointError(f'{path} is not a readable safetensors file: {error}') from error
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        if 'weights_only' in str(error) or 'Unsupported' in str(error):
-            reason = str(error).split('\n')[0]
+    except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to
+        reason = str(error).split('\n')[0]
+        if isinstance(error, pickle.UnpicklingError) and ('weights_only' in str(error) or 'Unsupported' in reason):
             raise CheckpointError(f'{path} holds more than tensors and plain values, and reading that could run '
                                   f'its code; it was refused ({reason})') from error
-        raise CheckpointError(f'{path} is damaged or no checkpoint: {error}') from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).split('\n')[0]
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
     return checkpoint
 
 
-def state_dict_of(checkpoint: Dict[str, Any]) -> Dict[str, Tensor]:
+def _is_safetensors(path: str) -> bool:
+    """By its contents: the length of a JSON header, then the header."""
+    with open(path, 'rb') as file:
+        start = file.read(9)
+    return path.endswith('.safetensors') or (len(start) == 9 and start[7:] == b'\0{')
+
+
+def state_dict_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     """The weights of a checkpoint: below ``state_dict`` or ``model``, or the dict itself; no ``module.``."""
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
             break
-    return {name.removeprefix('module.'): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
+    return {name.removeprefix('module.'): value for name, value in checkpoint.items()}
 
 
 class LoadReport(NamedTuple):
@@ -70,12 +75,14 @@ class LoadReport(NamedTuple):
     taken: List[str]
     """Entries of the model that were filled."""
     left: List[str]
-    """Entries of the file that the model has no place for."""
+    """Entries of the file that the model has no place for, by the file's names."""
     missing: List[str]
     """Entries of the model that the file does not have; they keep their values."""
+    layout: str = OWN_LAYOUT
+    """Which kind of checkpoint the contents say it is."""
 
     def __str__(self) -> str:
-        lines = [f'{len(self.taken)} entries taken']
+        lines = [f'{self.layout}, {len(self.taken)} entries taken']
         for what, names in (('left in the file', self.left), ('missing from the file', self.missing)):
             if names:
                 lines.append(f'{len(names)} {what}: ' + ', '.join(_by_module(names)))
@@ -92,34 +99,58 @@ def _by_module(names: List[str], depth: int = 2) -> List[str]:
     return [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
 
 
-def load_weights(model: nn.Module, state: Dict[str, Tensor], source: str, strict: bool = False) -> LoadReport:
+def load_weights(model: nn.Module, state: Dict[str, Any], source: str, strict: bool = False) -> LoadReport:
     """Lay ``state`` over ``model``.
+
+    Foreign layouts are recognised and renamed by :mod:`soho.engine.adapters`.
 
     Args:
         model: Filled in place.
         state: Names to tensors; any float type, cast to the model's.
         source: Where the weights come from, for messages.
-        strict: Demand that the file has every entry of the model.
+        strict: Demand that the file has every entry of the model. Otherwise a
+            whole part (backbone, neck, language, a head) may be absent, as
+            when fine-tuning starts from a pretrained checkpoint, but no part
+            may be filled by halves.
 
     Raises:
-        CheckpointError: A shape differs; nothing fits; or entries are missing
-            and ``strict``.
+        CheckpointError: A shape differs; nothing fits; a part is incomplete;
+            or entries are missing and ``strict``.
     """
     own = model.state_dict()
-    taken = [name for name in own if name in state]
-    report = LoadReport(taken, [n for n in state if n not in own], [n for n in own if n not in state])
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    try:
+        layout, taken, left = adapt(tensors, own)
+    except ValueError as error:
+        raise CheckpointError(f'{source} cannot be used: {error}') from error
+    left += [name for name in state if name not in tensors]
+    missing = [name for name in own if name not in taken]
+    report = LoadReport(list(taken), left, missing, layout)
     if not taken:
         raise CheckpointError(f'{source} has no weight of this model; it begins with '
                               f'{", ".join(list(state)[:3]) or "nothing"}, the model with {", ".join(list(own)[:3])}')
-    wrong = [n for n in taken if own[n].shape != state[n].shape]
+    wrong = [n for n in taken if own[n].shape != taken[n].shape]
     if wrong:
         name = wrong[0]
-        raise CheckpointError(f'{source} does not fit: {name} has shape {tuple(state[name].shape)}, the model wants '
+        raise CheckpointError(f'{source} does not fit: {name} has shape {tuple(taken[name].shape)}, the model wants '
                               f'{tuple(own[name].shape)}' + (f' (and {len(wrong) - 1} more)' if wrong[1:] else ''))
-    if strict and report.missing:
+    # Files older than torch 0.4.1 do not count batches, and nothing here depends on the count.
+    needed = [name for name in missing if not name.endswith('num_batches_tracked')]
+    if strict and needed:
         raise CheckpointError(f'{source} is incomplete: {report}')
-    model.load_state_dict({name: state[name] for name in taken}, strict=False)
+    filled = {_part(name) for name in taken}
+    halves = [name for name in needed if _part(name) in filled]
+    if halves:
+        raise CheckpointError(f'{source} is incomplete: its {_part(halves[0])} lacks {halves[0]}'
+                              + (f' and {len(halves) - 1} more entries' if halves[1:] else ''))
+    model.load_state_dict(taken, strict=False)
     return report
+
+
+def _part(name: str) -> str:
+    """``backbone``, ``neck``, ``language`` or ``heads.NAME``, to which an entry belongs."""
+    parts = name.split('.')
+    return '.'.join(parts[:2]) if parts[0] == 'heads' else parts[0]
 
 
 def to_plain(value: Any) -> Any:

@@ -1,14 +1,18 @@
 """mmengine's runner with what this project needs differently."""
+import logging
 import os
 from typing import Any, Callable, Dict, Optional, Union
 
 import torch
 import torch.distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import CheckpointLoader
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
-from soho.engine.checkpoint import from_plain, load_weights, read_checkpoint, state_dict_of, to_plain
+from soho.engine.adapters import OWN_LAYOUT
+from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
+from soho.evaluation.evaluator import Evaluator
 from soho.models.sync_bn import convert_sync_batchnorm
 from soho.registry import RUNNERS
 
@@ -22,6 +26,7 @@ class Runner(MMEngineRunner):
     """
 
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
+    _resuming = False
 
     def setup_env(self, env_cfg: Dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs."""
@@ -47,6 +52,12 @@ class Runner(MMEngineRunner):
         return MMDistributedDataParallel(
             model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """As mmengine, but metrics are held by this project's evaluator."""
+        if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
+            return super().build_evaluator(evaluator)
+        return Evaluator(evaluator)
+
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
@@ -61,7 +72,7 @@ class Runner(MMEngineRunner):
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Go on where a run stopped; the checkpoint has to fill the whole model."""
-        self._whole_model = True
+        self._whole_model = self._resuming = True
         super().resume(filename, *args, **kwargs)
 
     def load_checkpoint(self,
@@ -80,12 +91,17 @@ class Runner(MMEngineRunner):
         Raises:
             soho.engine.checkpoint.CheckpointError: It does not fit.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         report = load_weights(model, state_dict_of(checkpoint), filename, strict or self._whole_model)
+        if self._resuming and report.layout != OWN_LAYOUT:
+            raise CheckpointError(f'{filename} is an {report.layout}: a run of this project starts from its weights '
+                                  '(load_from) but cannot go on where another program stopped')
         self._has_loaded = True
-        self.logger.info(f'{filename}: {report}')
+        beside = ', '.join(key for key in checkpoint if key != 'state_dict') if 'state_dict' in checkpoint else ''
+        self.logger.log(logging.WARNING if report.missing else logging.INFO,
+                        f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''))
         return checkpoint

@@ -1,4 +1,5 @@
 from soho.evaluation.evaluator import Evaluator, Metric
+from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
-__all__ = ['Evaluator', 'Metric', 'VQAAccuracy']
+__all__ = ['Evaluator', 'Metric', 'PretrainFigures', 'VQAAccuracy']

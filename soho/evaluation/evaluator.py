@@ -1,6 +1,6 @@
 """From one batch's predictions to one set of figures, on any number of ranks.
 
-A model's ``predict`` returns one dict of tensors a batch; a metric turns it
+A model predicts one dict of tensors a batch; a metric turns it
 into small records (``process``) and the records of all ranks into figures
 (``compute_metrics``).
 """
@@ -22,9 +22,10 @@ Prediction = Dict[str, torch.Tensor]
 class Evaluator(MMEngineEvaluator):
     """mmengine's evaluator for predictions that are one dict a batch."""
 
-    def process(self, data_samples: Prediction, data_batch: Optional[Batch] = None) -> None:
-        for metric in self.metrics:
-            metric.process(data_batch, data_samples)
+    def process(self, data_samples: List[Prediction], data_batch: Optional[Batch] = None) -> None:
+        for prediction in data_samples:
+            for metric in self.metrics:
+                metric.process(data_batch, prediction)
 
 
 class Metric(BaseMetric):
@@ -40,6 +41,8 @@ class Metric(BaseMetric):
             official submission format; ``None`` writes nothing.
         prefix: Put before each figure's name, as in ``'vqa/overall'``.
     """
+
+    default_prefix = ''
 
     def __init__(self, out_file: Optional[str] = None, prefix: Optional[str] = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
@@ -72,11 +75,11 @@ class Metric(BaseMetric):
         message: List[Any] = [None]
         if is_main_process():
             results = [record for part in gathered for record in part]
+            if self.out_file is not None:  # first, so that the predictions survive whatever is wrong with the truth
+                self.write(results, self.out_file)
             figures = self.compute_metrics(results)
             if self.prefix:
                 figures = {f'{self.prefix}/{name}': value for name, value in figures.items()}
-            if self.out_file is not None:
-                self.write(results, self.out_file)
             message = [figures]
         broadcast_object_list(message)
         return message[0]

@@ -3,7 +3,7 @@
 Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
-from typing import Dict, Optional, Union
+from typing import Dict, List, Optional, Union
 
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
@@ -35,7 +35,7 @@ class SOHO(BaseModel):
                  neck: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(data_preprocessor or dict(type='ImageTextPreprocessor'), init_cfg)
+        super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         if (backbone is None) != (neck is None):
             raise ValueError('backbone and neck go together: give both, or neither for a model without the image')
         self.backbone = MODELS.build(backbone) if backbone else None
@@ -43,26 +43,30 @@ class SOHO(BaseModel):
         self.language = MODELS.build(language)
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
 
-    def forward(self, mode: str = 'tensor', **batch: Tensor) -> Union[Dict[str, Tensor], Fused]:
+    def forward(self, mode: str = 'tensor', **batch: Tensor) -> Union[Dict[str, Tensor], List[Dict[str, Tensor]], Fused]:
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (fused features).
             **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+
+        Returns:
+            Losses by name; predictions, one dict of tensors for the batch in a
+            list; or :class:`Fused`.
         """
-        fused = self.fuse(batch)
         if mode == 'tensor':
-            return fused
+            return self.fuse(batch)
+        fused = self.fuse(batch, first_only=all(head.reads_first_only for head in self.heads.values()))
         outputs: Dict[str, Tensor] = {}
         for head in self.heads.values():
             outputs.update(getattr(head, mode)(fused, batch))
-        return outputs
+        return outputs if mode == 'loss' else [outputs]  # mmengine's loops index what they evaluate
 
-    def fuse(self, batch: Batch) -> Fused:
-        """Image and sentences to fused features."""
+    def fuse(self, batch: Batch, first_only: bool = False) -> Fused:
+        """Image and sentences to fused features; of the last layer only those at [CLS] for ``first_only``."""
         ids = batch['input_ids']  # (B, S, L)
         attention = batch['attention_mask'].flatten(0, 1)  # (R, L)
         if self.backbone is None:
-            text, visual = self.language(ids.flatten(0, 1), attention)
+            text, visual = self.language(ids.flatten(0, 1), attention, first_only=first_only)
             return Fused(text, visual, self.language.word_embeddings)
 
         seen = self.see(batch)
@@ -70,7 +74,7 @@ class SOHO(BaseModel):
         n = seen.valid.size(1)
         tokens = seen.tokens.expand(b, s, n, -1).flatten(0, 1)  # (R, N, D)
         valid = seen.valid[:, None].expand(b, s, n).flatten(0, 1)  # (R, N)
-        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid)
+        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid, first_only)
         labels = seen.labels.flatten(0, 1) if seen.labels is not None else None
         return Fused(text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels)
 

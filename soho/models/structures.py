@@ -26,7 +26,8 @@ class Fused(NamedTuple):
     """All that a head may look at."""
 
     text: Tensor
-    """(R, L, D) fused features at the text positions; ``[:, 0]`` is [CLS]."""
+    """(R, L, D) fused features at the text positions; ``[:, 0]`` is [CLS], and all there is
+    where every head reads [CLS] alone."""
     visual: Tensor
     """(R, N, D) fused features at the visual positions; N is 0 without an image."""
     word_embeddings: Tensor

@@ -1,29 +1,34 @@
 """Batch-norm whose statistics are those of the whole batch on all ranks, on CPU too.
 
-torch's ``SyncBatchNorm`` trains on accelerators only. With gloo on a CPU the
-same sums are exchanged here through autograd-aware ``all_reduce``, so that two
-processes give the numbers of one.
+torch's ``SyncBatchNorm`` trains on accelerators only, and
+``DistributedDataParallel`` refuses it on a CPU. Here the same sums are
+exchanged through autograd-aware ``all_reduce``, so that two processes under
+gloo give the numbers of one.
 """
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from soho.registry import MODELS
 
 
 @MODELS.register_module(name='SyncBN')
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """``torch.nn.SyncBatchNorm`` that also trains on a CPU."""
+class SyncBatchNorm(_BatchNorm):
+    """Batch-norm over all ranks in training; with one process ordinary batch-norm."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        if x.dim() < 2:
+            raise ValueError(f'SyncBatchNorm takes (B, C, ...), not a tensor of {x.dim()} dimensions')
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) to the same shape."""
-        synced = self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        if not synced or x.device.type != 'cpu':
-            return super().forward(x)
-        return self._forward_cpu(x)
+        if self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            return self._forward_synced(x)
+        return super().forward(x)
 
-    def _forward_cpu(self, x: Tensor) -> Tensor:
+    def _forward_synced(self, x: Tensor) -> Tensor:
         dims = [d for d in range(x.dim()) if d != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
         values = x.float()
@@ -46,18 +51,29 @@ class SyncBatchNorm(nn.SyncBatchNorm):
 
 
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """Replace every batch-norm below ``module`` by a synchronised one; weights, buffers and modes stay."""
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, SyncBatchNorm):
-        synced = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine,
-                               module.track_running_stats)
+    """Replace every batch-norm below ``module`` by a synchronised one; weights, buffers and modes stay.
+
+    On an accelerator the synchronised one is torch's, which is fused. timm's
+    batch-norms that hold an activation keep it.
+    """
+    target = nn.SyncBatchNorm if torch.accelerator.is_available() else SyncBatchNorm
+    if isinstance(module, _BatchNorm) and not isinstance(module, target):
+        synced = target(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
         if module.affine:
             synced.weight, synced.bias = module.weight, module.bias
         synced.running_mean, synced.running_var = module.running_mean, module.running_var
         synced.num_batches_tracked = module.num_batches_tracked
         synced.training = module.training
+        if hasattr(module, 'act'):
+            synced.drop, synced.act = module.drop, module.act
+            synced.register_forward_hook(_activate)
         return synced
     for name, child in module.named_children():
         converted = convert_sync_batchnorm(child)
         if converted is not child:
             setattr(module, name, converted)
     return module
+
+
+def _activate(norm: nn.Module, _: tuple, output: Tensor) -> Tensor:
+    return norm.act(norm.drop(output))

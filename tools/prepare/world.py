@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Generates the world: pictures, captions, questions and regions in the formats of the public downloads.
 
     python tools/prepare/world.py --size demo

@@ -1,18 +1,21 @@
 """COCO captions and Visual Genome regions for pretraining, in the official files.
 
-Made from the public downloads by ``tools/prepare/pretrain.py``.
+Made from the public downloads by ``tools/prepare/pretrain.py``. Text is read
+as the official code reads it (``clean_text``, ``guess_unknown``,
+``replace_by_first``; the parts say what each does).
 """
 data_root = '{{$IN_OUT_PATH:.}}/data/vg_coco_pre'
-tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16)
+tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16, clean_text=False)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeKeepRatio', scale=(1000, 600)),
     dict(type='Tokenize', tokenizer=tokenizer),
-    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
+    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15, guess_unknown=True),
     dict(type='DrawVisualMask', prob=0.015),
     dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
 ]
-source = dict(type='PretrainDataset', data_root=data_root, sentence_group=4, pipeline=train_pipeline)
+source = dict(
+    type='PretrainDataset', data_root=data_root, sentence_group=4, replace_by_first=True, pipeline=train_pipeline)
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,

@@ -2,10 +2,11 @@
 
 Made from the public downloads by ``tools/prepare/vqa.py``. As published, the
 recipe trains on train and val together; ``test_dataloader`` reads the test
-questions, whose answers only the challenge's server knows.
+questions, whose answers only the challenge's server knows. Text is read as the
+official code reads it (``clean_text``).
 """
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'
-tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16)
+tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16, clean_text=False)
 keys = ['question_id', 'answer_labels', 'answer_scores']
 train_pipeline = [
     dict(type='LoadImage'),

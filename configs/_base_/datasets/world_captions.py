@@ -1,10 +1,10 @@
 """Captions and region descriptions of the generated world, for pretraining."""
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
-tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=24)
+tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=32)
 pipeline = [
-    dict(type='LoadImage', reduce_to=(160, 128)),
-    dict(type='ResizeKeepRatio', scale=(160, 128)),
+    dict(type='LoadImage', reduce_to=(128, 96)),
+    dict(type='ResizeKeepRatio', scale=(128, 96)),
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
     dict(type='DrawVisualMask', prob=0.15),
@@ -18,3 +18,7 @@ train_dataloader = dict(
             dict(ann_file='coco_cap_train_pre.json', images='train2014', **source),
             dict(ann_file='vg_cap_pre.json', images='images', **source),
         ]))
+val_dataloader = dict(dataset=dict(ann_file='coco_cap_val_pre.json', images='val2014', **source))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='PretrainFigures')
+test_evaluator = val_evaluator

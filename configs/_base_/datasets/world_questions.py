@@ -1,10 +1,10 @@
 """Questions about the generated world; train, val and test see different pictures."""
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
-tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=24)
+tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=20)
 pipeline = [
-    dict(type='LoadImage', reduce_to=(160, 128)),
-    dict(type='ResizeKeepRatio', scale=(160, 128)),
+    dict(type='LoadImage', reduce_to=(128, 96)),
+    dict(type='ResizeKeepRatio', scale=(128, 96)),
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='PackSample', keys=['question_id', 'answer_labels', 'answer_scores']),
 ]

@@ -35,15 +35,20 @@ class MaskTokens(BaseTransform):
     Args:
         tokenizer: As in :class:`Tokenize`.
         prob: Share of the tokens that are chosen.
+        guess_unknown: The official code protects [CLS], [SEP] and padding
+            only, so that [UNK], and [MASK] written in a sentence, become
+            labels to guess. ``True`` does the same; by default a model does
+            not learn to say [UNK].
     """
 
-    def __init__(self, tokenizer: Dict[str, Any], prob: float = 0.15) -> None:
+    def __init__(self, tokenizer: Dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
+        self.protected_ids = self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
-        chosen = (rng.random(ids.shape) < self.prob) & ~np.isin(ids, self.tokenizer.special_ids)
+        chosen = (rng.random(ids.shape) < self.prob) & ~np.isin(ids, self.protected_ids)
         fate = rng.random(ids.shape)
         words = rng.integers(len(self.tokenizer), size=ids.shape)
         results['mlm_labels'] = np.where(chosen, ids, -100)

@@ -38,9 +38,9 @@ def _listing(rng: np.random.Generator, scene: Scene) -> str:
 
 def _photo(rng: np.random.Generator, scene: Scene) -> str:
     objects = _objects(rng, scene, 3)[0] if rng.random() < 0.7 else _everything(rng, scene)
-    return pick(rng, ('{} {}', 'a photo of {} {}', 'a picture of {} {}', 'an image of {} {}',
-                      'the picture shows {} {}')).format(
-        objects, _ground(rng, scene))
+    form = pick(rng, ('{} {}', 'a photo of {} {}', 'a picture of {} {}', 'an image of {} {}',
+                      'the picture shows {} {}'))
+    return form.format(objects, _ground(rng, scene))
 
 
 def _everything(rng: np.random.Generator, scene: Scene) -> str:
@@ -48,7 +48,8 @@ def _everything(rng: np.random.Generator, scene: Scene) -> str:
     if rng.random() < 0.5:
         return _total(rng, scene)
     noun = words.plural(pick(rng, (*words.NOUNS_FOR_ANY, 'shape')))
-    return f'{pick(rng, ("some", "a few", "several"))} {noun}'
+    many = pick(rng, ('some', 'a few', 'several') if len(scene.things) > 3 else ('some',))
+    return f'{many} {noun}'
 
 
 def _total(rng: np.random.Generator, scene: Scene) -> str:

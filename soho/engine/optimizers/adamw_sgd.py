@@ -99,7 +99,8 @@ class AdamWSGD(Optimizer):
             sizes.append(-size)
         torch._foreach_addcdiv_(params, first, denominator, sizes)
         if group['adamw_weight_decay']:
-            torch._foreach_mul_(params, 1 - group['lr'] * group['adamw_weight_decay'])
+            # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
+            torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
 
     def _sgd(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
         torch._foreach_add_(params, self._momentum(group, params, self._decayed(group, params, grads)), alpha=-group['lr'])

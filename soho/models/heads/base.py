@@ -1,7 +1,8 @@
 """What every head has in common."""
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -15,6 +16,9 @@ class Head(BaseModule):
 
     A new task is a subclass in a file of its own.
     """
+
+    reads_first_only = False
+    """Whether the head looks at [CLS] alone, so that the last layer need not compute more."""
 
     def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
         """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
@@ -47,9 +51,20 @@ def labelled(features: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
     return features[chosen], labels[chosen]
 
 
-def mean_over(loss: Tensor) -> Tensor:
-    """Mean of (M,) losses, zero with a gradient where M is 0 (official: sum / (count + 1e-6))."""
-    return loss.sum() / (len(loss) + 1e-6)
+def mean_over(loss: Tensor, count: Optional[Tensor] = None) -> Tensor:
+    """Mean of (M,) losses, zero with a gradient where M is 0 (official: sum / (count + 1e-6)).
+
+    With several ranks the divisor is their mean count, so that the mean over
+    ranks, which the gradients are, is the mean over all losses of the whole
+    batch: two processes learn what one with the whole batch learns.
+
+    Args:
+        loss: (M,) float32.
+        count: Scalar float, how many of ``loss`` are counted; all of them by default.
+    """
+    count = loss.new_tensor(float(len(loss))) if count is None else count
+    all_reduce(count, 'mean')
+    return loss.sum() / (count + 1e-6)
 
 
 def percent(correct: Tensor) -> Tensor:

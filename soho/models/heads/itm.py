@@ -2,7 +2,7 @@
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
-from typing import Dict
+from typing import Dict, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ class ITMHead(Head):
         hidden_size: D.
     """
 
+    reads_first_only = True
+
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.match_class = nn.Linear(hidden_size, 2, bias=False)
@@ -35,8 +37,18 @@ class ITMHead(Head):
 
     def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
         """``loss_itm`` (mean cross-entropy) and ``acc_itm`` (percent)."""
+        losses, hits = self.judge(fused, batch)
+        return dict(loss_itm=losses.mean(), acc_itm=percent(hits))
+
+    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+        """``itm_losses`` float32 and ``itm_hits`` bool of the R rows."""
+        losses, hits = self.judge(fused, batch)
+        return dict(itm_losses=losses, itm_hits=hits)
+
+    def judge(self, fused: Fused, batch: Batch) -> Tuple[Tensor, Tensor]:
+        """(R,) cross-entropies and (R,) whether the verdict is right."""
         logits = self(fused)
         labels = batch['itm_labels'].flatten()
         with float32(logits):
-            loss = F.cross_entropy(logits.float(), labels)
-        return dict(loss_itm=loss, acc_itm=percent(logits.detach().argmax(1) == labels))
+            losses = F.cross_entropy(logits.float(), labels, reduction='none')
+        return losses, logits.detach().argmax(1) == labels

@@ -2,7 +2,7 @@
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
-from typing import Dict
+from typing import Dict, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,11 +30,21 @@ class MVMHead(Head):
 
     def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over hidden cells) and ``acc_mvm`` (percent)."""
-        scores, labels = self.scores(fused)
-        loss = mean_over(F.cross_entropy(scores / self.temperature, labels, reduction='none'))
-        return dict(loss_mvm=loss, acc_mvm=percent(scores.detach().argmax(1) == labels))
+        losses, hits = self.judge(fused)
+        return dict(loss_mvm=mean_over(losses), acc_mvm=percent(hits))
 
-    def scores(self, fused: Fused) -> tuple:
+    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+        """``mvm_losses`` float32 and ``mvm_hits`` bool of the M hidden cells."""
+        losses, hits = self.judge(fused)
+        return dict(mvm_losses=losses, mvm_hits=hits)
+
+    def judge(self, fused: Fused) -> Tuple[Tensor, Tensor]:
+        """(M,) cross-entropies and (M,) whether the nearest word is the hidden one."""
+        scores, labels = self.scores(fused)
+        losses = F.cross_entropy(scores / self.temperature, labels, reduction='none')
+        return losses, scores.detach().argmax(1) == labels
+
+    def scores(self, fused: Fused) -> Tuple[Tensor, Tensor]:
         """(M, K) float32 cosines and (M,) words of the hidden cells."""
         features, labels = labelled(fused.visual, fused.visual_labels)
         with float32(features):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, counted_rows, float32
+from soho.models.heads.base import Batch, Head, counted_rows, float32, mean_over
 from soho.models.structures import Fused
 from soho.registry import MODELS
 
@@ -26,6 +26,8 @@ class VQAHead(Head):
         num_answers: Size A of the answer list; 3,129 for VQA v2.
         dropout: Between the two layers.
     """
+
+    reads_first_only = True
 
     def __init__(self, hidden_size: int, num_answers: int = 3129, dropout: float = 0.5) -> None:
         super().__init__()
@@ -55,12 +57,13 @@ class VQAHead(Head):
     def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
         """``loss_vqa`` (cross-entropy summed over answers, mean over questions) and ``score`` in [0, 1]."""
         logits, targets = self(fused), self.targets(batch)
-        weights = counted_rows(batch).float()
-        weights = weights / weights.sum().clamp(min=1)
+        counted = counted_rows(batch).float()
         with float32(logits):
             each = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction='none').sum(1)
         score = targets.gather(1, logits.detach().argmax(1, keepdim=True)).squeeze(1)
-        return dict(loss_vqa=(each * weights).sum(), score=(score * weights).sum())
+        return dict(
+            loss_vqa=mean_over(each * counted, counted.sum()),
+            score=(score * counted).sum() / counted.sum().clamp(min=1))
 
     def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
         """``question_id``, ``label`` int64 and ``confidence`` float32 in [0, 1], each (R',)."""

@@ -10,7 +10,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import BertConfig
-from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.bert.modeling_bert import (BertEmbeddings, BertEncoder, BertLayer, BertModel,
+                                                    eager_attention_forward)
 
 from soho.registry import MODELS
 
@@ -80,17 +82,21 @@ class CrossModalBert(BaseModule):
                 input_ids: Tensor,
                 attention_mask: Tensor,
                 visual: Optional[Tensor] = None,
-                visual_valid: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+                visual_valid: Optional[Tensor] = None,
+                first_only: bool = False) -> Tuple[Tensor, Tensor]:
         """
         Args:
             input_ids: (R, L) int64.
             attention_mask: (R, L), nonzero at real tokens.
             visual: (R, N, D) visual tokens; ``None`` reads text alone.
             visual_valid: (R, N) bool.
+            first_only: Only [CLS] is wanted of the last layer, so the rest of
+                that layer is not computed: of its 12 D^2 products a token, all
+                but the 2 D^2 of keys and values.
 
         Returns:
             Fused features at the text positions (R, L, D) and at the visual
-            positions (R, N, D).
+            positions (R, N, D); (R, 1, D) and (R, 0, D) for ``first_only``.
         """
         hidden = self.bert['embeddings'](input_ids)
         keep = attention_mask.bool()
@@ -99,9 +105,32 @@ class CrossModalBert(BaseModule):
             keep = torch.cat([keep, visual_valid], dim=1)
         # An additive float mask: a bool one is silently read as numbers by eager attention.
         bias = torch.zeros_like(keep, dtype=hidden.dtype).masked_fill_(~keep, torch.finfo(hidden.dtype).min)
-        fused = self.bert['encoder'](hidden, attention_mask=bias[:, None, None, :]).last_hidden_state
+        bias = bias[:, None, None, :]
+        *layers, last = self.bert['encoder'].layer
+        for layer in layers:
+            hidden = layer(hidden, bias)
+        if first_only:
+            fused = _first_position(last, hidden, bias)
+            return fused, fused[:, 1:]
+        fused = last(hidden, bias)
         length = input_ids.size(1)
         return fused[:, :length], fused[:, length:]
+
+
+def _first_position(layer: BertLayer, hidden: Tensor, bias: Tensor) -> Tensor:
+    """One BERT layer at position 0 only: (R, T, D) to (R, 1, D)."""
+    attention = layer.attention.self
+    first = hidden[:, :1]
+
+    def heads(x: Tensor) -> Tensor:
+        return x.unflatten(2, (attention.num_attention_heads, attention.attention_head_size)).transpose(1, 2)
+
+    attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention_forward)
+    context, _ = attend(
+        attention, heads(attention.query(first)), heads(attention.key(hidden)), heads(attention.value(hidden)), bias,
+        dropout=attention.dropout.p if layer.training else 0.0, scaling=attention.scaling)
+    attended = layer.attention.output(context.flatten(2), first)
+    return layer.output(layer.intermediate(attended), attended)
 
 
 def _checkpoint(function, *args, **kwargs):

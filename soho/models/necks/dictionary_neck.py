@@ -9,7 +9,7 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from soho.models.necks.plain import PlainNeck
+from soho.models.necks.plain import PlainNeck, conv_norm
 from soho.models.structures import VisualTokens
 from soho.registry import MODELS
 
@@ -31,7 +31,9 @@ class DictionaryNeck(PlainNeck):
         count_padding: Let padding cells move the dictionary, as the official
             code does; by default only cells on the image do.
         count_sentences: Count a feature once for each sentence of its image,
-            as the official code does (it changes the smoothing only).
+            as the official code does, which repeats it before the neck. It
+            changes the dictionary's smoothing and the bias correction of the
+            norms' running variance.
         shared_cell: The official code draws one cell of the padded grid for
             the whole batch (necks.py:277); where it is padding for an image,
             nothing of that image is masked. By default every image has its
@@ -85,10 +87,10 @@ class DictionaryNeck(PlainNeck):
             Tokens (B, S, N, D), or (B, 1, N, D) when nothing is masked;
             validity, labels and words.
         """
-        x, grid = self.project(feature)  # (B, N, D)
+        repeats = mask_rows.size(1) if self.count_sentences and mask_rows is not None else 1
+        x, grid = self.project(feature, repeats)  # (B, N, D)
         valid, positions = self.locate(image_size, canvas, grid)
-        sentences = mask_rows.size(1) if mask_rows is not None else 1
-        embedded, words = self._look_up(x, valid, sentences)
+        embedded, words = self._look_up(x, valid, repeats)
         tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
         if mask_cell is None:
             return VisualTokens(tokens, valid, words=words)
@@ -98,7 +100,7 @@ class DictionaryNeck(PlainNeck):
         labels = torch.where(hidden, words[:, None], -100)
         return VisualTokens(tokens, valid, labels, words)
 
-    def _look_up(self, x: Tensor, valid: Tensor, sentences: int) -> Tuple[Tensor, Tensor]:
+    def _look_up(self, x: Tensor, valid: Tensor, repeats: int) -> Tuple[Tensor, Tensor]:
         """Grid features (B, N, D) to mixed features (B, N, D) and words (B, N)."""
         b, n, d = x.shape
         features = x.reshape(b * n, d)
@@ -107,14 +109,14 @@ class DictionaryNeck(PlainNeck):
         quantized, words = self.vq(
             features,
             counted=None if self.count_padding else valid.reshape(-1),
-            weight=sentences if self.count_sentences else 1.0)
+            weight=repeats)
         if self.align_output is not None:
             quantized = self.align_output(quantized)
         quantized = quantized.view(b, n, d)
         if self.gate is None:
             return quantized + x, words.view(b, n)
         pair = torch.cat([quantized, x], dim=2)  # (B, N, 2D)
-        scores = self.gate(pair.transpose(1, 2)[..., None]).squeeze(3).softmax(dim=1)  # (B, 2, N)
+        scores = conv_norm(self.gate, pair.transpose(1, 2)[..., None], repeats).squeeze(3).softmax(dim=1)  # (B, 2, N)
         mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
         return mixed, words.view(b, n)
 

@@ -46,11 +46,14 @@ class PlainNeck(BaseModule):
         self.conv = ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
         self.ln = nn.LayerNorm(out_channels)
 
-    def project(self, feature: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
-        """(B, C, H', W') to grid features (B, N, D), N = h * w, and the grid (h, w)."""
+    def project(self, feature: Tensor, repeats: int = 1) -> Tuple[Tensor, Tuple[int, int]]:
+        """(B, C, H', W') to grid features (B, N, D), N = h * w, and the grid (h, w).
+
+        ``repeats``: how often each image counts in the norm's statistics.
+        """
         if self.pool > 1:
             feature = F.max_pool2d(feature, self.pool, stride=self.pool)
-        grid = self.conv(feature)  # (B, D, h, w)
+        grid = conv_norm(self.conv, feature, repeats)  # (B, D, h, w)
         return grid.flatten(2).transpose(1, 2), tuple(grid.shape[-2:])
 
     def locate(self, image_size: Tensor, canvas: Tuple[int, int], grid: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
@@ -75,3 +78,14 @@ class PlainNeck(BaseModule):
         x, grid = self.project(feature)
         valid, positions = self.locate(image_size, canvas, grid)
         return VisualTokens(tokens=self.ln(x + positions)[:, None], valid=valid)
+
+
+def conv_norm(module: ConvModule, x: Tensor, repeats: int = 1) -> Tensor:
+    """Convolution, then a norm whose batch statistics see each sample ``repeats`` times.
+
+    Mean and variance are the same; what changes is the factor n / (n - 1) of
+    the running variance.
+    """
+    if repeats == 1 or not module.training:
+        return module(x)
+    return module.norm(module.conv(x).repeat_interleave(repeats, 0))[::repeats]

@@ -8,7 +8,7 @@ with the EMA update of its appendix A.1.)
 from typing import Optional, Tuple
 
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_gather, all_reduce, get_rank
 from torch import Tensor, nn
 
 from soho.registry import MODELS
@@ -131,15 +131,15 @@ class VisualDictionary(nn.Module):
             self._restart(features, weights > 0, ~used)
 
     def _restart(self, features: Tensor, counted: Tensor, unused: Tensor) -> None:
-        """Move unused words onto features of this batch, the same ones on every rank."""
-        # Spread over the counted features by a large stride that changes with every step.
+        """Move unused words onto features of the whole batch, the same ones on any number of ranks."""
+        counts = torch.stack(all_gather(counted.sum()))  # of each rank
+        before = counts[:get_rank()].sum()
+        # Spread over the counted features of all ranks by a large stride that changes with every step.
         slots = torch.arange(self.num_words, device=features.device)
+        spread = (slots * 7919 + self.cluster_sum.sum().long()) % counts.sum().clamp(min=1) - before
+        mine = (spread >= 0) & (spread < counted.sum())
         order = counted.logical_not().to(torch.uint8).argsort(stable=True)
-        spread = (slots * 7919 + self.cluster_sum.sum().long()) % counted.sum().clamp(min=1)
-        # Every rank offers features; word k takes that of rank k % world_size.
-        offered = features[order[spread]]
-        mine = (slots % get_world_size() == get_rank())[:, None]
-        offered = offered * mine
+        offered = features[order[torch.where(mine, spread, 0)]] * mine[:, None]
         all_reduce(offered)
         start = self.restart_below * 2
         self.embed.copy_(torch.where(unused[:, None], offered, self.embed))

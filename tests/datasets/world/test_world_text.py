@@ -15,7 +15,8 @@ from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 MEANING = {
     'disc': ('shape', 'circle'), 'box': ('shape', 'square'), 'plus': ('shape', 'cross'),
     'hoop': ('shape', 'ring'), 'moon': ('shape', 'crescent'),
-    'big': ('size', 'large'), 'huge': ('size', 'large'), 'little': ('size', 'small'), 'tiny': ('size', 'small'),
+    'big': ('size', 'large'), 'huge': ('size', 'large'), 'little': ('size', 'small'),
+    'tiny': ('size', 'small'),
     'solid': ('texture', 'plain'), 'stripy': ('texture', 'striped'), 'stripe': ('texture', 'striped'),
     'spotted': ('texture', 'dotted'), 'spot': ('texture', 'dotted'), 'dot': ('texture', 'dotted'),
     'checked': ('texture', 'checkered'), 'check': ('texture', 'checkered'),

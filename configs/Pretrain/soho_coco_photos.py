@@ -1,0 +1,44 @@
+"""SOHO pretraining on a few real photographs with five captions each: does it learn them by heart?
+
+    python tools/train.py configs/Pretrain/soho_coco_photos.py
+
+The published model at a quarter of its width, from scratch and without
+dropout, on pictures of 170 x 128. The annotation file is the official one
+(``captions`` an image), the photographs lie in ``permissive.zip`` beside it.
+"""
+_base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
+data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
+model = dict(
+    neck=dict(in_channels=256, out_channels=192),
+    language=dict(vocab_size=30522, hidden_size=192, num_hidden_layers=3, num_attention_heads=3, intermediate_size=768),
+    heads=dict(itm=dict(hidden_size=192)))
+tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=20)
+pipeline = [
+    dict(type='LoadImage', reduce_to=(170, 128)),
+    dict(type='ResizeKeepRatio', scale=(170, 128)),
+    dict(type='Tokenize', tokenizer=tokenizer),
+    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
+    dict(type='DrawVisualMask', prob=0.15),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+]
+loader = dict(
+    num_workers=1,
+    persistent_workers=True,
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    collate_fn=dict(type='collate', size_divisor=16),
+    dataset=dict(
+        type='PretrainDataset',
+        data_root=data_root,
+        ann_file='permissive.json',
+        images='permissive',
+        sentence_group=5,
+        pipeline=pipeline))
+train_dataloader = dict(**loader, batch_size=8, sampler=dict(type='EpochSampler', shuffle=True))
+# The training set itself: the question is whether it can be learnt.
+val_dataloader = dict(**loader, batch_size=16, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))
+val_evaluator = dict(type='PretrainFigures')
+val_cfg = dict(type='ValLoop')
+test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=20)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=120, eta_min=1e-5, convert_to_iter_based=True)]
+default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=1))

@@ -1,0 +1,30 @@
+"""SOHO pretraining without the official code's slips: for training of one's own.
+
+    bash tools/dist_train.sh configs/Pretrain/soho_res18_pre_corrected.py 8
+
+Against the published recipe: the valid-area mask follows the canvas, every
+image hides a cell of its own, padding does not move the dictionary, unused
+words start again instead of becoming zero, a matching caption is replaced by
+any caption, [UNK] is never a label, and the batch-norm statistics move once a
+step. Its checkpoints are for ``configs/VQA/soho_res18_vqa_corrected.py``.
+"""
+_base_ = './soho_res18_pre.py'
+model = dict(
+    backbone=dict(with_cp=False, cp_updates_bn_twice=False),
+    neck=dict(
+        square_mask=False,
+        shared_cell=False,
+        count_padding=False,
+        count_sentences=False,
+        dictionary=dict(unused_words='restart')))
+tokenizer = dict(clean_text=True)
+datasets = _base_.train_dataloader.dataset.datasets
+for dataset in datasets:
+    dataset.replace_by_first = False
+    for step in dataset.pipeline:
+        if step.type in ('Tokenize', 'MaskTokens'):
+            step.tokenizer.clean_text = True
+        if step.type == 'MaskTokens':
+            step.guess_unknown = False
+train_dataloader = dict(dataset=dict(datasets=datasets))
+work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res18_pre_corrected'

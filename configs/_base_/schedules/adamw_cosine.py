@@ -1,0 +1,7 @@
+"""AdamW for everything in bfloat16: for training from scratch. A recipe adds its ``param_scheduler``."""
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
+    clip_grad=dict(max_norm=5.0))
+warmup = dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100)

@@ -1,0 +1,12 @@
+"""The demo's pretraining: MLM + MVM + ITM on captions of the generated world.
+
+    make demo        (or: python tools/train.py configs/demo/pretrain.py)
+"""
+_base_ = [
+    '../_base_/models/soho_small.py', '../_base_/datasets/world_captions.py', '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py'
+]
+train_dataloader = dict(batch_size=16)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=4)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=4, eta_min=1e-5, convert_to_iter_based=True)]
+work_dir = 'work_dirs/demo/pretrain'

@@ -1,0 +1,17 @@
+"""The demo's visual question answering, from the demo's pretraining.
+
+    make demo        (or: python tools/train.py configs/demo/vqa.py)
+"""
+_base_ = [
+    '../_base_/models/soho_small.py', '../_base_/datasets/world_questions.py', '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=1),
+    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=45, dropout=0.1)))
+train_dataloader = dict(batch_size=16)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=8, eta_min=1e-5, convert_to_iter_based=True)]
+default_hooks = dict(checkpoint=dict(save_best='accuracy'))
+load_from = 'work_dirs/demo/pretrain/epoch_4.pth'
+work_dir = 'work_dirs/demo/vqa'

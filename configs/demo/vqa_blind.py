@@ -1,0 +1,8 @@
+"""The demo's baseline: the same model and questions, without the image.
+
+What it scores is what the questions alone give away.
+"""
+_base_ = './vqa.py'
+model = dict(backbone=None, neck=None)
+load_from = None
+work_dir = 'work_dirs/demo/vqa_blind'

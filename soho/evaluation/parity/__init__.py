@@ -1,0 +1,69 @@
+"""The same numbers as the official releases: recorded values beside this project's.
+
+What kind of file it is follows from its contents. A new kind is a function
+``check(fixture)`` and its line in ``KINDS``.
+"""
+from typing import Callable, List, NamedTuple, Optional
+
+from soho.evaluation.parity import (soho_data, soho_dictionary, soho_forward, soho_keys, soho_notes, soho_optimizer,
+                                    soho_training)
+from soho.evaluation.parity.fixture import Fixture, Row
+
+__all__ = ['KINDS', 'Fixture', 'Kind', 'Row', 'check_file']
+
+
+class Kind(NamedTuple):
+    """A kind of fixture."""
+
+    title: str
+    matches: Callable[[Fixture], bool]
+    check: Callable[[Fixture], None]
+
+
+def _has(*parts: str) -> Callable[[Fixture], bool]:
+    """Whether for each part some value's name contains it."""
+    return lambda fixture: all(any(part in '/' + name for name in fixture.values) for part in parts)
+
+
+KINDS: List[Kind] = [
+    Kind('SOHO training steps', _has('/in_img_q', '/in_positions_'), soho_training.check_training),
+    Kind('SOHO pretraining model', _has('/in_img_q', '/in_mask_selection'), soho_forward.check_pretraining),
+    Kind('SOHO VQA model', _has('/in_img_q', '/in_label_rows'), soho_forward.check_vqa),
+    Kind('SOHO visual dictionary', _has('/num_tokens', '/token_dim', '/inputs'), soho_dictionary.check_dictionary),
+    Kind('SOHO optimizers', _has('/init/', '/grads/', '/defaults'), soho_optimizer.check_optimizer),
+    Kind('SOHO learning rates', _has('/iters_per_epoch', '/base_lr'), soho_optimizer.check_schedule),
+    Kind('SOHO images', _has('/jpeg', '/decoded_bgr'), soho_data.check_images),
+    Kind('SOHO tokens', _has('/vocab_sha256', '/text'), soho_data.check_text),
+    Kind('SOHO sampler', _has('/flag', '/indices_per_rank'), soho_data.check_sampler),
+    Kind('SOHO caption groups', _has('/python_random_seed', '/annotation'), soho_data.check_grouping),
+    Kind('SOHO checkpoint entries', _has('/keys/', '/parameters', '/tied'), soho_keys.check_keys),
+    Kind('remarks', _has('/note', 'rerun_2_threads'), soho_notes.check_notes),
+]
+
+
+def check_file(path: str, vocab: Optional[str] = None) -> Fixture:
+    """Compare every recorded value of a file with ours.
+
+    Args:
+        path: npz or json.
+        vocab: A BERT vocabulary for files of tokenisation.
+
+    Returns:
+        The fixture with its ``title`` and ``rows``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Its contents are of no known kind, or lack something that
+            their kind must have.
+    """
+    fixture = Fixture(path, vocab)
+    kind = next((kind for kind in KINDS if kind.matches(fixture)), None)
+    if kind is None:
+        raise ValueError(f'{path} is of no known kind; it begins with {", ".join(list(fixture.values)[:4])}')
+    fixture.title = kind.title
+    try:
+        kind.check(fixture)
+    except KeyError as error:
+        raise ValueError(f'{path} looks like {kind.title}, but lacks {error}') from error
+    fixture.close()
+    return fixture

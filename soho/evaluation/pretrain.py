@@ -1,0 +1,39 @@
+"""How well the pretraining objectives are met on pictures and captions."""
+from typing import Dict, List, Tuple
+
+from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.registry import METRICS
+
+
+@METRICS.register_module()
+class PretrainFigures(Metric):
+    """Mean loss and accuracy of each objective over the whole set.
+
+    Reads ``<objective>_losses`` and ``<objective>_hits`` of the prediction and
+    gives ``loss_<objective>`` and ``acc_<objective>`` (percent), as training
+    logs them, but over all hidden words, cells and pairs at once.
+
+    Args:
+        objectives: Names; those that a prediction lacks are passed over.
+        **kwargs: See :class:`Metric`.
+    """
+
+    def __init__(self, objectives: Tuple[str, ...] = ('mlm', 'mvm', 'itm'), **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.objectives = tuple(objectives)
+
+    def process(self, data_batch: Batch, prediction: Prediction) -> None:
+        for name in self.objectives:
+            if f'{name}_losses' in prediction:
+                losses, hits = prediction[f'{name}_losses'], prediction[f'{name}_hits']
+                self.results.append((name, float(losses.sum()), int(hits.sum()), len(losses)))
+
+    def compute_metrics(self, results: List[Tuple[str, float, int, int]]) -> Dict[str, float]:
+        figures = {}
+        for name in self.objectives:
+            parts = [(loss, hits, count) for objective, loss, hits, count in results if objective == name]
+            loss, hits, count = map(sum, zip(*parts)) if parts else (0.0, 0, 0)
+            if count:
+                figures[f'loss_{name}'] = loss / count
+                figures[f'acc_{name}'] = 100.0 * hits / count
+        return figures

@@ -1,0 +1,56 @@
+"""What a training run logged, as curves."""
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+Points = list[tuple[float, float]]
+_BOOKKEEPING = {'step', 'epoch', 'iter', 'time', 'data_time', 'memory', 'lr', 'base_lr'}
+
+
+class Curves(NamedTuple):
+    """Points (x, value) of every logged figure by name."""
+
+    training: dict[str, Points]
+    """Means over the last iterations; x is the iteration."""
+    held_out: dict[str, Points]
+    """Results of the validations; x counts ``held_out_unit``."""
+    held_out_unit: str
+    """``'epoch'`` or ``'iteration'``."""
+
+    def last(self) -> dict[str, float]:
+        """The newest value of each figure, on held-out data where it was measured there."""
+        return {name: points[-1][1] for name, points in {**self.training, **self.held_out}.items()}
+
+
+def read_curves(work_dir: str | Path) -> Curves:
+    """Read every ``vis_data/scalars.json`` below a work dir.
+
+    A run that was interrupted and resumed has one file an attempt; of what two
+    attempts logged for the same step the later one counts.
+
+    Raises:
+        FileNotFoundError: The run has logged nothing.
+    """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(f'{work_dir} has no */vis_data/scalars.json: no training was logged there')
+    training: dict[int, dict] = {}
+    held_out: dict[int, dict] = {}
+    by_epoch = False
+    for file in files:
+        for line in file.read_text(encoding='utf-8').splitlines():
+            row = json.loads(line)
+            # Only training rows state a learning rate.
+            rows = training if 'lr' in row else held_out
+            by_epoch |= 'lr' in row and 'epoch' in row
+            rows[row['step']] = row
+    return Curves(_columns(training), _columns(held_out), 'epoch' if by_epoch else 'iteration')
+
+
+def _columns(rows: dict[int, dict]) -> dict[str, Points]:
+    columns: dict[str, Points] = {}
+    for step in sorted(rows):
+        for name, value in rows[step].items():
+            if name not in _BOOKKEEPING and isinstance(value, (int, float)):
+                columns.setdefault(name, []).append((step, value))
+    return columns

@@ -1,0 +1,186 @@
+"""What many tests share: the generated world, small models, random batches, the tools, short runs."""
+import importlib.util
+import itertools
+import json
+import os
+from pathlib import Path
+
+os.environ['HF_HUB_OFFLINE'] = '1'  # before transformers is imported: no test waits for a network
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+
+from soho.datasets.collate import collate  # noqa: E402
+from soho.datasets.world import generate_world  # noqa: E402
+from soho.engine import Runner  # noqa: E402
+from soho.registry import MODELS  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+VOCABULARY = 60  # words of the small models
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def load_tool():
+    """A script below ``tools/`` as a module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name.replace('/', '_'), ROOT / 'tools' / f'{name}.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope='session')
+def world(tmp_path_factory, load_tool):
+    """Folder of the tiny generated world with the annotation files that the tools make of it."""
+    root = tmp_path_factory.mktemp('tiny') / 'world'
+    generate_world(root, workers=1)
+    for name in ('prepare/pretrain', 'prepare/vqa'):
+        load_tool(name).main(['--root', str(root)])
+    return root
+
+
+@pytest.fixture(scope='session')
+def soho_config():
+    """Config of a small SOHO with stride 8 and hidden size 32; keywords replace its parts."""
+
+    def config(task='pretrain', **parts):
+        necks = dict(
+            pretrain=dict(type='DictionaryNeck', dictionary=dict(num_words=8, decay=0.9)), vqa=dict(type='PlainNeck'))
+        heads = dict(
+            pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=32)),
+            vqa=dict(vqa=dict(type='VQAHead', hidden_size=32, num_answers=10, dropout=0.0)))
+        return dict(dict(
+            type='SOHO',
+            backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, )),
+            neck=dict(in_channels=128, out_channels=32, pool=1, **necks[task]),
+            language=dict(
+                type='CrossModalBert', vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2,
+                num_attention_heads=2, intermediate_size=64, hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0),
+            heads=heads[task]), **parts)
+
+    return config
+
+
+@pytest.fixture(scope='session')
+def make_model(soho_config):
+    """A small SOHO with initialised weights, in eval mode."""
+
+    def make(task='pretrain', **parts):
+        model = MODELS.build(soho_config(task, **parts))
+        model.init_weights()
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_batch():
+    """A random collated batch: one image of each of ``sizes``, ``sentences`` of ``length`` tokens each."""
+
+    def make(sizes=((40, 64), (64, 32), (25, 50)), sentences=2, length=9, seed=0):
+        rng = np.random.default_rng(seed)
+        shape = (sentences, length)
+        samples = []
+        for i, size in enumerate(sizes):
+            words = rng.integers(1, length + 1, (sentences, 1))
+            attention = (np.arange(length) < words).astype(np.int64)
+            ids = rng.integers(1, VOCABULARY, shape) * attention
+            labels = np.where((rng.random(shape) < 0.3) & (attention == 1), ids, -100)
+            labels[0, 0] = ids[0, 0]  # at least one in every sample
+            samples.append(dict(
+                image=rng.integers(0, 256, (*size, 3), dtype=np.uint8), input_ids=ids, attention_mask=attention,
+                sentence_mask=np.ones(sentences, bool), mlm_labels=labels,
+                itm_labels=rng.integers(0, 2, sentences), mask_cell=np.float32(rng.random()),
+                mask_rows=np.arange(sentences) % 2 == 0, question_id=np.arange(sentences) + 100 * i,
+                answer_labels=np.stack([rng.permutation(10)[:3] for _ in range(sentences)]),
+                answer_scores=rng.random((sentences, 3), dtype=np.float32)))
+        return collate(samples)
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def preprocess():
+    """A batch as the model's preprocessor hands it on."""
+    return lambda model, batch: model.data_preprocessor(dict(batch))
+
+
+_runs = itertools.count()
+
+
+@pytest.fixture
+def tiny_config(world, soho_config, tmp_path):
+    """A run of the small SOHO on the tiny world: ``epochs`` epochs or ``iters`` iterations."""
+
+    def config(task='vqa', epochs=1, iters=None, **changes):
+        loop = dict(type='IterBasedTrainLoop', max_iters=iters) if iters else \
+            dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+        tokenizer = dict(vocab=str(world / 'vocab.txt'), max_length=12)
+        keys = dict(pretrain=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'],
+                    vqa=['question_id', 'answer_labels', 'answer_scores'])[task]
+        masking = dict(pretrain=[dict(type='MaskTokens', tokenizer=tokenizer),
+                                 dict(type='DrawVisualMask', prob=0.5)], vqa=[])[task]
+        pipeline = [
+            dict(type='LoadImage', reduce_to=(64, 48)), dict(type='ResizeKeepRatio', scale=(64, 48)),
+            dict(type='Tokenize', tokenizer=tokenizer), *masking, dict(type='PackSample', keys=keys)]
+        source = dict(data_root=str(world), sentence_group=6, pipeline=pipeline)
+        train = dict(
+            pretrain=dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json', images='train2014', **source),
+            vqa=dict(type='VQADataset', ann_file='train_data_vqa.json', images='train2014', **source))[task]
+        loader = dict(num_workers=0, collate_fn=dict(type='collate', canvas_sizes=64))
+        batch_sampler = dict(type='AspectRatioBatchSampler', drop_last=False)
+        model = soho_config(task)
+        model['language']['vocab_size'] = 512
+        cfg = dict(
+            default_scope='soho', randomness=dict(seed=0), sync_bn=True, work_dir=str(tmp_path / 'run'),
+            experiment_name=f'run{next(_runs)}', model=model,
+            train_dataloader=dict(
+                batch_size=8, sampler=dict(type='EpochSampler'), batch_sampler=batch_sampler, dataset=train, **loader),
+            optim_wrapper=dict(
+                type='OptimWrapper', optimizer=dict(type='AdamWSGD', lr=1e-3, momentum=0.9),
+                constructor='PatternConstructor',
+                paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(opt='sgd', lr_mult=10)}),
+                clip_grad=dict(max_norm=10.0)),
+            param_scheduler=dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=4),
+            train_cfg=loop,
+            default_hooks=dict(
+                sampler_seed=dict(type='DistSamplerSeedHook'), logger=dict(type='LoggerHook', interval=1)))
+        if task == 'vqa':
+            test = dict(type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
+            answers = json.loads((world / 'val_data_vqa.json').read_text())['label2ans']
+            cfg['model']['heads']['vqa']['num_answers'] = len(answers)
+            cfg.update(
+                test_dataloader=dict(
+                    batch_size=3, sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+                    batch_sampler=batch_sampler, dataset=test, **loader),
+                test_cfg=dict(type='TestLoop'),
+                test_evaluator=dict(
+                    type='VQAAccuracy', annotation_file=str(world / 'v2_mscoco_val2014_annotations.json')))
+        cfg = Config(cfg)
+        cfg.merge_from_dict(changes)
+        return cfg
+
+    return config
+
+
+@pytest.fixture
+def run_training(tiny_config):
+    """Train a :func:`tiny_config`; returns the runner."""
+
+    def run(*args, **changes):
+        runner = Runner.from_cfg(tiny_config(*args, **changes))
+        runner.train()
+        return runner
+
+    return run

@@ -1,0 +1,94 @@
+"""Order, aspect-ratio groups, and what each rank gets."""
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+
+
+class Shapes:
+    """A dataset of which only the number and the aspect ratios are asked."""
+
+    def __init__(self, aspect_ratio):
+        self.aspect_ratio = np.asarray(aspect_ratio, float)
+
+    def __len__(self):
+        return len(self.aspect_ratio)
+
+
+# 13 upright, 4 square, 20 landscape; a square is not landscape.
+DATA = Shapes([0.75] * 13 + [1.0] * 4 + [1.5] * 20)
+
+
+def samplers(world_size, batch_size=None, epoch=0, shuffle=True, round_up=True, **options):
+    """One sampler a rank."""
+    ranks = []
+    for rank in range(world_size):
+        sampler = EpochSampler(DATA, shuffle=shuffle, seed=3, round_up=round_up)
+        sampler.rank, sampler.world_size = rank, world_size
+        sampler.set_epoch(epoch)
+        ranks.append(sampler if batch_size is None else AspectRatioBatchSampler(sampler, batch_size, **options))
+    return ranks
+
+
+def indices(batch):
+    return [key.index for key in batch]
+
+
+def test_the_order_follows_from_seed_and_epoch():
+    first, again, other = (indices(samplers(1, epoch=epoch)[0]) for epoch in (0, 0, 1))
+    assert first == again != other
+    assert sorted(first) == sorted(other) == list(range(37)) != first
+    assert indices(samplers(1, shuffle=False)[0]) == list(range(37))
+    assert {(key.seed, key.epoch) for key in samplers(1, epoch=5)[0]} == {(3, 5)}
+
+
+@pytest.mark.parametrize('world_size', [2, 3, 5])
+def test_ranks_share_what_one_process_sees(world_size):
+    training = [indices(sampler) for sampler in samplers(world_size)]
+    assert {len(part) for part in training} == {-(-37 // world_size)}
+    assert set(sum(training, [])) == set(range(37))
+    evaluation = samplers(world_size, shuffle=False, round_up=False)
+    assert Counter(i for sampler in evaluation for i in indices(sampler)) == Counter(range(37))
+    assert [len(indices(sampler)) for sampler in evaluation] == [len(sampler) for sampler in evaluation]
+
+
+def test_a_batch_is_of_one_shape():
+    batches = [indices(batch) for batch in samplers(1, 4)[0]]
+    assert {len(batch) for batch in batches} == {4}
+    assert all(len({bool(DATA.aspect_ratio[i] > 1) for i in batch}) == 1 for batch in batches)
+    assert set(sum(batches, [])) == set(range(37))
+    three = [indices(batch) for batch in samplers(1, 4, boundaries=[0.8, 1.2])[0]]
+    assert all(len({DATA.aspect_ratio[i] for i in batch}) == 1 for batch in three)
+
+
+def test_groups_are_mixed_in_time():
+    kinds = [DATA.aspect_ratio[indices(batch)[0]] > 1 for batch in samplers(1, 2)[0]]
+    assert kinds != sorted(kinds) and kinds != sorted(kinds, reverse=True)
+
+
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_two_ranks_see_the_batches_of_one(drop_last):
+    whole = [indices(batch) for batch in samplers(1, 4, drop_last=drop_last)[0]]
+    halves = [[indices(batch) for batch in rank] for rank in samplers(2, 2, drop_last=drop_last)]
+    assert [first + second for first, second in zip(*halves, strict=True)] == whole
+    assert len(whole) == (9 if drop_last else 10) == len(samplers(2, 2, drop_last=drop_last)[1])
+
+
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_evaluation_has_no_duplicates(world_size, batch_size):
+    ranks = samplers(world_size, batch_size, shuffle=False, round_up=False)
+    batches = [[indices(batch) for batch in rank] for rank in ranks]
+    assert Counter(i for rank in batches for batch in rank for i in batch) == Counter(range(37))
+    assert [len(rank) for rank in batches] == [len(rank) for rank in ranks]
+    assert all(0 < len(batch) <= batch_size for rank in batches for batch in rank)
+
+
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_all_ranks_train_equally_long(world_size, drop_last):
+    ranks = samplers(world_size, 3, drop_last=drop_last)
+    lengths = [[len(batch) for batch in rank] for rank in ranks]
+    assert all(length == [3] * len(ranks[0]) for length in lengths)

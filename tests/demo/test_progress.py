@@ -1,0 +1,97 @@
+"""The journal of a long job: what is skipped, what is done again, what is continued."""
+import json
+
+import pytest
+
+from soho.demo.progress import Journal, Outcome, Stage
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Two stages, the second of which reads what the first one writes, and a list of what ran."""
+    ran = []
+
+    def stages(first=1, fail=False):
+        def write(results, resumed):
+            ran.append(('first', resumed))
+            (tmp_path / 'a').write_text(str(first // 10))
+            return Outcome([tmp_path / 'a'], dict(value=first))
+
+        def read(results, resumed):
+            ran.append(('second', resumed))
+            if fail:
+                raise KeyboardInterrupt
+            (tmp_path / 'b').write_text(str(results['first']['value']))
+            return Outcome([tmp_path / 'b'])
+
+        return [Stage('first', 'First', write, settings=first),
+                Stage('second', 'Second', read, after=('first', ))]
+
+    return tmp_path, stages, ran
+
+
+def run(path, stages):
+    journal = Journal(path / 'state.json')
+    journal.run(stages, say=lambda line: None)
+    return journal
+
+
+def test_what_is_done_is_not_done_again(job):
+    path, stages, ran = job
+    run(path, stages())
+    assert ran == [('first', False), ('second', False)]
+    journal = run(path, stages())
+    assert len(ran) == 2 and journal.all_done(stages())
+    assert journal.results() == dict(first=dict(value=1), second=None)
+    assert set(journal.seconds()) == {'first', 'second'}
+
+
+def test_changed_settings_reach_only_those_whose_input_changes(job):
+    path, stages, ran = job
+    run(path, stages(1))
+    run(path, stages(2))  # the file of the first stage stays the same
+    assert ran[2:] == [('first', False)]
+    run(path, stages(12))
+    assert ran[3:] == [('first', False), ('second', False)]
+
+
+def test_missing_or_changed_output_is_made_again(job):
+    path, stages, ran = job
+    run(path, stages())
+    (path / 'b').unlink()
+    run(path, stages())
+    assert ran[2:] == [('second', False)]
+    (path / 'b').write_text('something else')
+    run(path, stages())
+    assert ran[3:] == [('second', False)]
+
+
+def test_interrupted_stage_is_resumed_while_its_input_is_the_same(job):
+    path, stages, ran = job
+    with pytest.raises(KeyboardInterrupt):
+        run(path, stages(fail=True))
+    record = json.loads((path / 'state.json').read_text())['stages']['second']
+    assert record['status'] == 'running' and record['seconds'] >= 0
+    run(path, stages())
+    assert ran == [('first', False), ('second', False), ('second', True)]
+
+
+def test_interrupted_stage_with_another_input_begins_anew(job):
+    path, stages, ran = job
+    with pytest.raises(KeyboardInterrupt):
+        run(path, stages(fail=True))
+    run(path, stages(12))
+    assert ran[2:] == [('first', False), ('second', False)]
+
+
+def test_stage_that_does_not_write_what_it_says_is_an_error(tmp_path):
+    stage = Stage('a', 'Making a', lambda results, resumed: Outcome([tmp_path / 'a']))
+    with pytest.raises(FileNotFoundError, match='Making a ended without having written .*a'):
+        run(tmp_path, [stage])
+    assert not Journal(tmp_path / 'state.json').done(stage)
+
+
+def test_broken_journal_is_said(tmp_path):
+    (tmp_path / 'state.json').write_text('{"stages": {')
+    with pytest.raises(ValueError, match='state.json is not the state of a demo'):
+        Journal(tmp_path / 'state.json')

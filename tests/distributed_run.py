@@ -1,0 +1,52 @@
+"""What test_distributed.py runs in one process and, through torchrun, in two.
+
+    torchrun --nproc-per-node 2 tests/distributed_run.py CONFIGS FOLDER
+"""
+import json
+import sys
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from soho.engine import Runner
+from soho.registry import HOOKS
+
+
+@HOOKS.register_module(force=True)
+class KeepGradients(Hook):
+    """Keeps the gradients with which the optimizer steps."""
+
+    def before_train(self, runner):
+        runner.optim_wrapper.optimizer.register_step_pre_hook(lambda *_: self.keep(runner))
+
+    def keep(self, runner):
+        runner.gradients = {name: p.grad.clone() for name, p in unwrapped(runner).named_parameters()}
+
+
+def unwrapped(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def train(cfg):
+    """Gradients, and weights with buffers after the step, of a run of one step."""
+    runner = Runner.from_cfg(Config(dict(cfg, custom_hooks=[dict(type='KeepGradients')])))
+    runner.train()
+    return dict(gradients=runner.gradients, weights=unwrapped(runner).state_dict())
+
+
+def run(cfgs, folder):
+    """Train each of ``cfgs['steps']``, then evaluate; the answers go to a file below ``folder``."""
+    results = {name: train(cfg) for name, cfg in cfgs['steps'].items()}
+    cfg = Config(cfgs['evaluation'])
+    cfg.test_evaluator.out_file = f'{folder}/answers.json'
+    results['figures'] = Runner.from_cfg(cfg).test()
+    return results
+
+
+if __name__ == '__main__':
+    with open(sys.argv[1]) as file:
+        results = run(json.load(file), sys.argv[2])
+    torch.save(results, f'{sys.argv[2]}/rank{get_rank()}.pt')

@@ -1,0 +1,73 @@
+"""Two processes with half the batch each learn and answer what one with the whole batch does."""
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name('distributed_run.py')
+
+
+@pytest.fixture
+def script():
+    spec = importlib.util.spec_from_file_location('distributed_run', SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def configs(tiny_config, run_training, tmp_path):
+    """What is run, by one process or with ``launcher='pytorch'`` by two."""
+    run_training('vqa').save_checkpoint(str(tmp_path), 'model.pth')
+
+    def make(launcher, batch_size):
+        changes = {'iters': 1, 'launcher': launcher, 'train_dataloader.batch_size': batch_size}
+        restart = dict(num_words=8, decay=0.4, unused_words='restart', restart_below=2.0)
+        return dict(
+            steps=dict(
+                pretrain=tiny_config('pretrain', **changes).to_dict(),
+                restart=tiny_config('pretrain', **changes, **{'model.neck.dictionary': restart}).to_dict(),
+                vqa=tiny_config('vqa', **changes).to_dict()),
+            evaluation=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict())
+
+    return make
+
+
+def torchrun(configs, folder):
+    (folder / 'configs.json').write_text(json.dumps(configs))
+    process = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', SCRIPT,
+         folder / 'configs.json', folder],
+        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(SCRIPT.parents[1])),
+        capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
+    return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
+
+
+def test_two_processes_are_one(script, configs, tmp_path):
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+    one = script.run(configs('none', 8), tmp_path / 'one')
+    two = torchrun(configs('pytorch', 4), tmp_path / 'two')
+
+    for task in ('pretrain', 'restart', 'vqa'):
+        assert one[task]['gradients'].keys() == two[0][task]['gradients'].keys()
+        for kind in ('gradients', 'weights'):
+            for name, expected in one[task][kind].items():
+                scale = expected.abs().max().item() if expected.is_floating_point() else 0
+                for rank in two:
+                    torch.testing.assert_close(
+                        rank[task][kind][name], expected, rtol=0, atol=5e-3 * scale + 1e-6,
+                        msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}')
+    for name, value in two[0]['restart']['weights'].items():
+        assert value.equal(two[1]['restart']['weights'][name]), f'{name} differs between the ranks'
+
+    # Eight images in batches of three: the ranks answer unequally many, and none twice.
+    answers = [json.loads((tmp_path / name / 'answers.json').read_text()) for name in ('one', 'two')]
+    assert len(answers[0]) == 49 and answers[0] == answers[1]
+    assert [rank['figures'] for rank in two] == [one['figures']] * 2

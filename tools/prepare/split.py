@@ -1,0 +1,58 @@
+"""Cut a validation part out of an annotation file, by image.
+
+    python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
+
+writes ``train_data_vqa.train.json`` and ``train_data_vqa.val.json`` beside the
+file. All questions or captions of an image stay together, so that nothing of
+the validation part is seen in training. Works on this project's VQA files
+(``data``, ``ans2label``, ``label2ans``) and pretraining files (a list).
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from soho.datasets.json_files import load_json, write_json_array
+
+
+def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
+    """Write the two parts; returns how many images each has.
+
+    Args:
+        path: Annotation file.
+        share: Of the images that go to the validation part, in (0, 1).
+        seed: Of the choice.
+
+    Raises:
+        ValueError: ``share`` leaves a part empty.
+    """
+    annotations = load_json(path)
+    records = annotations['data'] if isinstance(annotations, dict) else annotations
+    images = sorted({str(record['image_id']) for record in records})
+    chosen = np.random.default_rng(seed).permutation(len(images))[:round(share * len(images))]
+    held_out = {images[i] for i in chosen}
+    if not 0 < len(held_out) < len(images):
+        raise ValueError(f'--val {share} of the {len(images)} images of {path} leaves one part empty')
+    rest = {k: v for k, v in annotations.items() if k != 'data'} if isinstance(annotations, dict) else None
+    counts = {}
+    for part, wanted in (('train', False), ('val', True)):
+        write_json_array(
+            path.with_suffix(f'.{part}.json'),
+            (record for record in records if (str(record['image_id']) in held_out) == wanted),
+            key=None if rest is None else 'data',
+            rest=rest)
+        counts[part] = len(held_out) if wanted else len(images) - len(held_out)
+    return counts
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('annotations', type=Path)
+    parser.add_argument('--val', type=float, default=0.1, metavar='SHARE', help='share of the images held out')
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args(argv)
+    print(', '.join(f'{part}: {n} images' for part, n in split(args.annotations, args.val, args.seed).items()))
+
+
+if __name__ == '__main__':
+    main()
