@@ -45,7 +45,7 @@ TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'soho.datasets')
 # What learns.
 MODELS = _child(MMENGINE_MODELS, 'soho.models')
 MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'soho.models')
-WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'soho.models')
+WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'soho.engine')
 
 # What happens around a step.
 HOOKS = _child(MMENGINE_HOOKS, 'soho.engine')

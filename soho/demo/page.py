@@ -120,7 +120,9 @@ def _dictionary(summary: Json, words: Sequence[Word]) -> Section:
 
 
 def _making(summary: Json) -> Section:
-    seconds = ', '.join(f'{name} {value:.0f}' for name, value in summary['seconds'].items())
+    # How long the page itself takes is not known while it is written.
+    known = {name: value for name, value in summary['seconds'].items() if name != 'report'}
+    seconds = ', '.join(f'{name} {value:.0f}' for name, value in known.items())
     versions = ', '.join(f'{name} {value}' for name, value in summary['versions'].items())
     commit = f' Commit {summary["git_commit"][:12]}.' if summary['git_commit'] else ''
     return Section('How it was made', [

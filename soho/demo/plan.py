@@ -53,7 +53,8 @@ def commands(places: Places, results: dict[str, Any]) -> list[str]:
              f'export SOHO_WORLD={world}']
     for name in TRAINED:
         start = results[name]['start']
-        lines.append(f'python tools/train.py {configs}/{name}.py --work-dir {places.work_dir / name}'
+        out = os.path.relpath(places.work_dir / name)
+        lines.append(f'python tools/train.py {configs}/{name}.py --work-dir {out}'
                      + (f' --cfg-options load_from={start}' if start else ''))
     for name, answers in results['evaluation']['answers'].items():
         checkpoint = results[name]['checkpoint']

@@ -92,6 +92,7 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: s
     cfg.test_evaluator = [dict(cfg.test_evaluator, out_file=answers),
                           dict(type='ConfidenceLog', out_file=log)]
     figures = Runner.from_cfg(cfg).test()
+    gc.collect()
     return {name.rpartition('/')[2]: float(value) for name, value in figures.items()}
 
 

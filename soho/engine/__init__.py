@@ -2,8 +2,9 @@ from soho.engine import hooks, optimizers  # noqa: F401  (registers their parts)
 from soho.engine.checkpoint import use_safe_loading
 from soho.engine.config import ConfigError, default_work_dir, load_config
 from soho.engine.optim_wrapper import AmpOptimWrapper
+from soho.engine.pretrained import PretrainedInit
 from soho.engine.runner import Runner
 
 use_safe_loading()
 
-__all__ = ['AmpOptimWrapper', 'ConfigError', 'Runner', 'default_work_dir', 'load_config', 'use_safe_loading']
+__all__ = ['AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config', 'use_safe_loading']

@@ -40,6 +40,9 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> Dict[str, Any]:
             return dict(state_dict=load_file(path, device=str(map_location or 'cpu')))
         except Exception as error:  # safetensors has one error class of its own, raised from Rust
             raise CheckpointError(f'{path} is not a readable safetensors file: {error}') from error
+    with open(path, 'rb') as file:
+        if file.read(1) not in (b'P', b'\x80'):
+            raise CheckpointError(f'{path} is no checkpoint: it begins neither as a zip nor as a pickle')
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to

@@ -40,7 +40,8 @@ def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
         cfg.merge_from_dict(options)
     for key in cfg:
         if key not in known:
-            hint = _hint(key, known, cutoff=0.85)
+            # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
+            hint = _hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
             if hint:
                 raise ConfigError(f'{path}: unknown key {key!r}{hint}')
     cfg.setdefault('default_scope', 'soho')

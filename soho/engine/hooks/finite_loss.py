@@ -26,6 +26,7 @@ class FiniteLossHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         for name, value in (outputs or {}).items():
-            if 'loss' in name and not torch.isfinite(torch.as_tensor(value)).all():
-                raise RuntimeError(f'{name} is {float(value)} at iteration {runner.iter + 1}: training stopped; '
+            value = torch.as_tensor(value).detach()
+            if 'loss' in name and not value.isfinite().all():
+                raise RuntimeError(f'{name} is {value.tolist()} at iteration {runner.iter + 1}: training stopped; '
                                    'lower the learning rate, or resume from the last checkpoint with --resume')

@@ -79,7 +79,8 @@ def _apply_official(config: dict, official: dict) -> None:
         ours['gated'] = neck.get('type', 'Gate').endswith('Gate')
         ours['align_input'] = neck.get('begin_align', False)
         ours['align_output'] = neck.get('pos_align', True)
-    config['language'].update({k: v for k, v in official.get('language', {}).items() if k != 'type'})
+    unused = ('type', 'frozen_stages', 'return_all')
+    config['language'].update({k: v for k, v in official.get('language', {}).items() if k not in unused})
     for ours in config['heads'].values():
         for key, theirs in (('hidden_size', 'hidden_size'), ('num_answers', 'num_answes')):  # spelled so there
             if key in ours:

@@ -3,18 +3,19 @@
 Paper: SOHO, arXiv:2104.03135, section 3.3. Official file:
 SOHO/models/languages/bert.py (``VLBertModel``).
 """
+import os
 from typing import Optional, Tuple
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import BertConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.bert.modeling_bert import (BertEmbeddings, BertEncoder, BertLayer, BertModel,
+from transformers.models.bert.modeling_bert import (BertEmbeddings, BertEncoder, BertLayer,
                                                     eager_attention_forward)
+from transformers.utils import cached_file
 
-from soho.registry import MODELS
+from soho.registry import MODELS, WEIGHT_INITIALIZERS
 
 
 @MODELS.register_module()
@@ -25,9 +26,9 @@ class CrossModalBert(BaseModule):
     Visual tokens come finished from the neck and get none of these.
 
     Args:
-        pretrained: A local folder or a Hub name (``'bert-base-uncased'``) to
-            take weights from; its first layers are used where it has more.
-            ``None`` starts at random.
+        pretrained: A weight file, a local folder that holds one, or a Hub name
+            (``'bert-base-uncased'``) to take weights from; its first layers
+            are used where it has more. ``None`` starts at random.
         with_cp: Activation checkpointing of the layers.
         attention: transformers' attention implementation.
         init_cfg: mmengine's initialisation.
@@ -54,16 +55,14 @@ class CrossModalBert(BaseModule):
         """Weights from ``pretrained``, or BERT's normal(0, 0.02).
 
         Raises:
-            OSError: ``pretrained`` is neither a folder nor a reachable Hub name.
+            OSError: ``pretrained`` is neither a file, a folder with weights
+                nor a reachable Hub name.
+            soho.engine.checkpoint.CheckpointError: It holds another model.
         """
         if self.pretrained is None:
             self.apply(self._init_module)
             return
-        source = BertModel.from_pretrained(
-            self.pretrained, add_pooling_layer=False, num_hidden_layers=self.config.num_hidden_layers,
-            dtype=torch.float32)
-        self.bert.load_state_dict(source.state_dict())
-        print_log(f'cross-modal BERT: {self.config.num_hidden_layers} layers from {self.pretrained}', 'current')
+        WEIGHT_INITIALIZERS.build(dict(type='Pretrained', checkpoint=_weight_file(self.pretrained)))(self)
 
     def _init_module(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
@@ -115,6 +114,14 @@ class CrossModalBert(BaseModule):
         fused = last(hidden, bias)
         length = input_ids.size(1)
         return fused[:, :length], fused[:, length:]
+
+
+def _weight_file(pretrained: str) -> str:
+    """The file that holds the weights, downloaded where it is a Hub name."""
+    if os.path.isfile(pretrained):
+        return pretrained
+    path = cached_file(pretrained, 'model.safetensors', _raise_exceptions_for_missing_entries=False)
+    return path or cached_file(pretrained, 'pytorch_model.bin')
 
 
 def _first_position(layer: BertLayer, hidden: Tensor, bias: Tensor) -> Tensor:

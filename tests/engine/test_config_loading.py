@@ -1,0 +1,48 @@
+"""What is wrong with a config is said before anything is built."""
+import pytest
+
+from soho.engine import ConfigError, default_work_dir, load_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / 'recipe.py'
+        path.write_text(text)
+        return str(path)
+    return write
+
+
+def test_options_are_laid_over_the_file(config):
+    path = config("model = dict(type='SOHO', heads=dict(a=1))\nsize = 5\nworkers = [1, 2]")
+    cfg = load_config(path, {'model.heads.a': 2, 'sync_bn': True, 'size': 6, 'optim_wrapper.type': 'AmpOptimWrapper'})
+    assert cfg.model.heads.a == 2 and cfg.sync_bn and cfg.size == 6
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.default_scope == 'soho'
+
+
+def test_calls_in_a_config_are_allowed(config):
+    assert load_config(config("import math\nsize = math.ceil(2.5)")).size == 3
+
+
+@pytest.mark.parametrize('text, options, message', [
+    ('modle = dict()', {}, r"recipe\.py: unknown key 'modle'; did you mean 'model'\?"),
+    ('train_dataloder = dict()', {}, "unknown key 'train_dataloder'; did you mean 'train_dataloader'"),
+    ('optim_wraper = dict()', {}, "did you mean 'optim_wrapper'"),
+    ('model = dict()', {'modle.type': 'SOHO'}, r"--cfg-options modle\.type: .*has no key 'modle'; did you mean 'model'"),
+    ('model = dict()', {'xyzzy': 1}, r"--cfg-options xyzzy: .*recipe\.py has no key 'xyzzy'\Z"),
+])
+def test_typing_errors_are_found(text, options, message, config):
+    with pytest.raises(ConfigError, match=message):
+        load_config(config(text), options)
+
+
+def test_a_missing_file_is_said():
+    with pytest.raises(ConfigError, match=r'there is no config configs/none\.py'):
+        load_config('configs/none.py')
+
+
+@pytest.mark.parametrize('path, folder', [
+    ('configs/VQA/soho.py', 'work_dirs/VQA/soho'), ('/a/configs/b/configs/c/d.py', 'work_dirs/c/d'),
+    ('elsewhere/mine.py', 'work_dirs/mine')])
+def test_the_default_work_dir(path, folder):
+    assert default_work_dir(path) == folder

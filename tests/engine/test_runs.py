@@ -1,0 +1,187 @@
+"""Runs: checkpoints that anybody can read, going on where a run stopped, refusing what cannot be used."""
+import os
+import re
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from soho.engine import Runner
+from soho.engine.checkpoint import CheckpointError
+from soho.registry import HOOKS
+
+
+@pytest.fixture
+def trained(run_training, tmp_path):
+    """The checkpoint of a VQA run of one epoch."""
+    run_training('vqa')
+    return tmp_path / 'run' / 'epoch_1.pth'
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_a_checkpoint_is_plain_data(trained):
+    checkpoint = torch.load(trained, weights_only=True)
+    assert {'state_dict', 'optimizer', 'param_schedulers', 'message_hub', 'meta'} <= set(checkpoint)
+    assert checkpoint['meta']['epoch'] == 1
+    # Weights are under the names of the parts, and constants are not among them.
+    assert {name.split('.')[0] for name in checkpoint['state_dict']} == {'backbone', 'neck', 'language', 'heads'}
+
+
+@pytest.mark.parametrize('task', ['pretrain', 'vqa'])
+@pytest.mark.parametrize('amp', [False, True])
+def test_resuming_gives_the_weights_of_an_unbroken_run(task, amp, run_training, tmp_path):
+    changes = {'optim_wrapper.type': 'AmpOptimWrapper'} if amp else {}
+    whole = run_training(task, epochs=2, work_dir=str(tmp_path / 'whole'), **changes)
+    run_training(task, epochs=1, work_dir=str(tmp_path / 'parts'), **changes)
+    resumed = run_training(task, epochs=2, work_dir=str(tmp_path / 'parts'), resume=True, **changes)
+    assert resumed.iter == whole.iter and resumed.epoch == 2
+    one, two = (torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True) for name in ('whole', 'parts'))
+    torch.testing.assert_close(two['state_dict'], one['state_dict'], rtol=0, atol=0)
+    torch.testing.assert_close(two['optimizer']['state'], one['optimizer']['state'], rtol=0, atol=0)
+    assert two['optimizer']['param_groups'] == one['optimizer']['param_groups']
+    assert two['param_schedulers'] == one['param_schedulers']
+    first = weights(tmp_path / 'parts' / 'epoch_1.pth')
+    assert any(not value.equal(first[name]) for name, value in two['state_dict'].items())
+
+
+def test_the_seed_decides(run_training, tmp_path):
+    runs = [run_training('pretrain', iters=2, work_dir=str(tmp_path / str(i)), **{'randomness.seed': seed}) for
+            i, seed in enumerate((0, 0, 1))]
+    first, again, other = (run.model.state_dict() for run in runs)
+    assert all(value.equal(again[name]) for name, value in first.items())
+    assert not first['neck.conv.conv.weight'].equal(other['neck.conv.conv.weight'])
+
+
+def test_accumulation_and_clipping(run_training):
+    runner = run_training('vqa', iters=4, **{
+        'optim_wrapper.accumulative_counts': 2, 'optim_wrapper.clip_grad.max_norm': 0.5})
+    state = runner.optim_wrapper.optimizer.state_dict()['state']
+    assert {s['step'] for s in state.values() if 'step' in s} == {2}
+    assert runner.message_hub.get_scalar('train/grad_norm').current() > 0
+
+
+class Trap:
+    """Runs a command when unpickled by a loader that lets code run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}', )
+
+
+@pytest.mark.parametrize('protocol', ['zip', 'legacy'])
+@pytest.mark.parametrize('how', ['load_from', 'resume', 'test', 'init_cfg'])
+def test_code_in_a_checkpoint_is_refused_and_does_not_run(protocol, how, tiny_config, tmp_path):
+    bad, mark = tmp_path / 'bad.pth', tmp_path / 'the code ran'.replace(' ', '_')
+    torch.save(dict(state_dict=dict(), trap=Trap(mark)), bad, _use_new_zipfile_serialization=protocol == 'zip')
+    cfg = tiny_config('vqa', resume=how == 'resume')
+    if how == 'init_cfg':
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(bad))
+    else:
+        cfg.load_from = str(bad)
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(CheckpointError, match=r'bad\.pth holds more than tensors and plain values.*was refused'):
+        runner.test() if how == 'test' else runner.train()
+    assert not mark.exists()
+    torch.load(bad, weights_only=False)
+    assert mark.exists()  # the trap works
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def overwrite(path):
+    path.write_text('no checkpoint')
+
+
+def rename(path):
+    torch.save({f'other.{name}': value for name, value in weights(path).items()}, path)
+
+
+def widen(path):
+    state = weights(path)
+    state['heads.vqa.vqa.3.bias'] = torch.zeros(7)
+    torch.save(dict(state_dict=state), path)
+
+
+def as_list(path):
+    torch.save([torch.zeros(2)], path)
+
+
+def lose_entry(path):
+    state = weights(path)
+    del state['heads.vqa.vqa.0.weight']
+    torch.save(dict(state_dict=state), path)
+
+
+@pytest.mark.parametrize('damage, message', [
+    (cut, r'epoch_1\.pth is damaged, cut short or no checkpoint'),
+    (overwrite, r'epoch_1\.pth is no checkpoint: it begins neither as a zip nor as a pickle'),
+    (as_list, r'epoch_1\.pth holds a list; a checkpoint is a dict'),
+    (rename, r'epoch_1\.pth has no weight of this model; it begins with other\.backbone'),
+    (widen, r'does not fit: heads\.vqa\.vqa\.3\.bias has shape \(7,\), the model wants \(37,\)'),
+    (lose_entry, r'epoch_1\.pth is incomplete: .*heads\.vqa'),
+    (os.remove, r'there is no checkpoint .*epoch_1\.pth'),
+])
+def test_what_cannot_be_tested_is_said(damage, message, trained, tiny_config):
+    damage(trained)
+    with pytest.raises((CheckpointError, FileNotFoundError), match=re.compile(message, re.DOTALL)):
+        Runner.from_cfg(tiny_config('vqa', load_from=str(trained))).test()
+
+
+def test_fine_tuning_takes_what_fits_and_says_what_does_not(run_training, tiny_config, tmp_path):
+    """From pretraining to VQA: the heads are new, the dictionary is left behind."""
+    run_training('pretrain', work_dir=str(tmp_path / 'pre'))
+    pretrained = tmp_path / 'pre' / 'epoch_1.pth'
+    runner = Runner.from_cfg(tiny_config('vqa', load_from=str(pretrained)))
+    runner.load_or_resume()
+    source, own = weights(pretrained), runner.model.state_dict()
+    taken = [name for name in own if name in source]
+    assert {name.split('.')[0] for name in taken} == {'backbone', 'neck', 'language'}
+    assert all(own[name].equal(source[name]) for name in taken)
+    log = (tmp_path / 'run').glob('*/*.log')
+    text = next(log).read_text()
+    assert re.search(r'epoch_1\.pth: .*\d+ entries taken', text) and 'heads.vqa' in text and 'neck.vq' in text
+
+
+def test_float16_weights_are_taken_as_float32(trained, tiny_config):
+    state = weights(trained)
+    torch.save(dict(state_dict={n: v.half() if v.is_floating_point() else v for n, v in state.items()}), trained)
+    runner = Runner.from_cfg(tiny_config('vqa', load_from=str(trained)))
+    runner.load_or_resume()
+    assert {v.dtype for v in runner.model.state_dict().values()} == {torch.float32, torch.int64}
+
+
+@HOOKS.register_module(force=True)
+class SpoilWeights(Hook):
+    """Puts a number that is none into the model before iteration 2 (counted from 0)."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2:
+            runner.model.heads['vqa'].vqa[-1].bias.data[0] = float('nan')
+
+
+def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):
+    cfg = tiny_config('vqa', custom_hooks=[dict(type='SpoilWeights'), dict(type='FiniteLossHook', interval=1)])
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(RuntimeError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'):
+        runner.train()
+    assert runner.iter == 2
+
+
+def test_one_process_evaluates_each_question_once(trained, tiny_config):
+    runner = Runner.from_cfg(tiny_config('vqa', load_from=str(trained)))
+    figures = runner.test()
+    assert 0 <= figures['accuracy'] <= 100 and {'accuracy_number', 'accuracy_other', 'accuracy_yes_no'} < set(figures)
+    assert runner.test() == figures
+
+
+def test_a_launcher_that_needs_gpus_is_refused_without(tiny_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match="launcher 'slurm' needs GPUs; without one use torchrun"):
+        Runner.from_cfg(tiny_config('vqa', launcher='slurm'))

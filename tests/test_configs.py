@@ -1,0 +1,117 @@
+"""Every recipe in configs/ builds, trains and evaluates on the generated world at reduced size."""
+import ast
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from soho.engine import Runner, load_config
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
+RECIPES = [path for path in FILES if path.parts[0] != '_base_']
+# What makes a model, a sample or a run large, and what it becomes.
+LANGUAGE = dict(vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+SMALL = dict(
+    hidden_size=32, num_words=16, scale=(96, 64), scales=[(96, 48), (96, 64)], batch_size=4, num_workers=0,
+    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1)
+SPLITS = dict(train='train2014', val='val2014', test='test2015')
+
+
+@pytest.fixture(scope='session')
+def small_world(world, tmp_path_factory):
+    """A few captions and questions to train on; all to evaluate on."""
+    folder = tmp_path_factory.mktemp('few')
+    captions = json.loads((world / 'coco_cap_train_pre.json').read_text())
+    few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
+    questions = json.loads((world / 'train_data_vqa.json').read_text())
+    questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
+    (folder / 'captions.json').write_text(json.dumps(few))
+    (folder / 'questions.json').write_text(json.dumps(questions))
+    return dict(root=world, answers=len(questions['label2ans']), PretrainDataset=folder / 'captions.json',
+                VQADataset=folder / 'questions.json')
+
+
+def nodes(node, path=()):
+    """All dicts of a config, each with the keys that lead to it."""
+    if isinstance(node, dict):
+        yield path, node
+        node = node.items()
+    elif isinstance(node, (list, tuple)):
+        node = enumerate(node)
+    else:
+        return
+    for key, child in node:
+        yield from nodes(child, (*path, key))
+
+
+def shrink(cfg, small_world, work_dir):
+    """The recipe with fewer and smaller of everything, on the tiny world and from random weights."""
+    root = small_world['root']
+    for path, node in nodes(cfg._cfg_dict):
+        node.update({name: value for name, value in SMALL.items() if name in node})
+        split = SPLITS.get(path[0].split('_')[0]) if path else None
+        kind = node.get('type')
+        if 'init_cfg' in node:
+            node.init_cfg = None
+        if 'pretrained' in node:
+            node.pretrained = False if kind == 'TimmBackbone' else None
+        if 'in_channels' in node and 'out_channels' in node:
+            node.out_channels = SMALL['hidden_size']
+        if 'tokenizer' in node:
+            node.tokenizer.vocab = str(root / 'vocab.txt')
+        if kind == 'CrossModalBert':
+            node.update(LANGUAGE)
+        if kind == 'LoadImage':
+            node.reduce_to = SMALL['scale']
+        if 'num_answers' in node:
+            node.num_answers = small_world['answers']
+        if 'ann_file' in node:
+            evaluated = dict(PretrainDataset=f'coco_cap_{path[0][:3]}_pre.json',
+                             VQADataset=f'{path[0].split("_")[0]}_data_vqa.json')
+            file = small_world[kind] if split == 'train2014' else root / evaluated[kind]
+            # There are no captions of test images.
+            file = file if file.exists() else root / 'coco_cap_val_pre.json'
+            images = 'val2014' if file.name == 'coco_cap_val_pre.json' else split
+            node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
+        if node.get('annotation_file'):
+            node.annotation_file = str(root / f'v2_mscoco_{split}_annotations.json')
+        if node.get('dtype') == 'float16':  # a CPU computes in bfloat16
+            node.dtype = 'bfloat16'
+    cfg.update(load_from=None, resume=False, work_dir=str(work_dir), experiment_name=work_dir.name)
+    return cfg
+
+
+class RememberStart(Hook):
+    """Keeps the weights from which training starts."""
+
+    def before_train(self, runner):
+        runner.start = {name: value.clone() for name, value in runner.model.state_dict().items()}
+
+
+@pytest.mark.parametrize('path', FILES, ids=str)
+def test_a_config_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse((CONFIGS / path).read_text()))
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=str)
+def test_recipe(path, small_world, tmp_path):
+    runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_world, tmp_path))
+    runner.register_hook(RememberStart())
+    runner.train()
+    before = runner.start
+    assert runner.iter >= 1
+    after = runner.model.state_dict()
+    assert all(value.isfinite().all() for value in after.values())
+    parts = {name.split('.')[0] for name, value in after.items() if not value.equal(before[name])}
+    assert parts == {name.split('.')[0] for name in after}, 'a part of the model has not learnt'
+
+    if runner.cfg.get('test_cfg'):
+        figures = runner.test()
+    else:
+        runner.model.eval()
+        with torch.no_grad():
+            figures = runner.model(**runner.model.data_preprocessor(next(iter(runner.train_dataloader))), mode='loss')
+    assert all(value == value and value >= 0 for value in figures.values())

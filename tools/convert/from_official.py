@@ -1,0 +1,12 @@
+"""Write an official SOHO checkpoint in this project's layout.
+
+    python tools/convert/from_official.py CHECKPOINT OUT
+
+Not needed in order to use one: ``load_from``, ``tools/test.py`` and the
+inference calls read official checkpoints as they are.
+"""
+from soho.engine.adapters.official_soho import from_official
+from soho.engine.convert import run_command
+
+if __name__ == '__main__':
+    run_command(from_official, __doc__)

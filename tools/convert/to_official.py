@@ -1,0 +1,13 @@
+"""Write a checkpoint of this project in the official SOHO layout.
+
+    python tools/convert/to_official.py CHECKPOINT OUT
+
+Entries, their order and the tied MLM output layer are the official ones, and
+nothing is rounded: an official checkpoint that came in by ``load_from`` or
+``from_official.py`` comes out equal bit for bit.
+"""
+from soho.engine.adapters.official_soho import to_official
+from soho.engine.convert import run_command
+
+if __name__ == '__main__':
+    run_command(to_official, __doc__)
