@@ -26,6 +26,12 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _plain_configs(monkeypatch):
+    """The long paths of temporary folders take yapf seconds to break into lines, seven times a run."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+
+
 @pytest.fixture(scope='session')
 def load_tool():
     """A script below ``tools/`` as a module."""

@@ -5,6 +5,7 @@
 import json
 import sys
 
+import mmengine
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
@@ -47,6 +48,7 @@ def run(cfgs, folder):
 
 
 if __name__ == '__main__':
+    mmengine.config.config.FormatCode = lambda text, **_: (text, True)  # see conftest.py
     with open(sys.argv[1]) as file:
         results = run(json.load(file), sys.argv[2])
     torch.save(results, f'{sys.argv[2]}/rank{get_rank()}.pt')

@@ -5,7 +5,7 @@ import os
 
 from mmengine.config import Config, DictAction
 
-from soho.engine import Runner, default_work_dir, load_config
+from soho.engine import ConfigError, Runner, default_work_dir, load_config
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -29,16 +29,15 @@ def build_config(args: argparse.Namespace) -> Config:
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    if args.out:
+        if not isinstance(cfg.test_evaluator, dict):
+            raise ConfigError(f'--out writes the answers of one metric, and {args.config} evaluates several')
+        cfg.test_evaluator.out_file = args.out
     return cfg
 
 
 def main(argv=None) -> dict:
-    args = parse_args(argv)
-    runner = Runner.from_cfg(build_config(args))
-    if args.out:
-        runner.test_evaluator = runner.build_evaluator(runner.cfg.test_evaluator)
-        for metric in runner.test_evaluator.metrics:
-            metric.out_file = args.out
+    runner = Runner.from_cfg(build_config(parse_args(argv)))
     figures = runner.test()
     if runner.rank == 0:
         print(json.dumps(figures))

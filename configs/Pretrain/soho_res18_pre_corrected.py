@@ -17,7 +17,6 @@ model = dict(
         count_padding=False,
         count_sentences=False,
         dictionary=dict(unused_words='restart')))
-tokenizer = dict(clean_text=True)
 datasets = _base_.train_dataloader.dataset.datasets
 for dataset in datasets:
     dataset.replace_by_first = False

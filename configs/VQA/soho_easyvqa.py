@@ -2,15 +2,15 @@
 
     python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
     python tools/train.py configs/VQA/soho_easyvqa.py
-    python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_24.pth
+    python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_16.pth
 """
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$EASY_VQA:data/easy_vqa}}'
 model = dict(
-    backbone=dict(num_stages=3, out_indices=(2, ), stem_pool=False),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=2),
+    backbone=dict(num_stages=3, out_indices=(2, ), zero_init_residual=True),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=1),
     heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=13, dropout=0.1)),
-    language=dict(vocab_size=30522))
+    language=dict(vocab_size=30522, initializer_range=0.08))
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=14)
 keys = ['question_id', 'answer_labels', 'answer_scores']
 train_pipeline = [
@@ -24,7 +24,7 @@ loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='coll
 source = dict(type='VQADataset', data_root=data_root, sentence_group=10)
 train_dataloader = dict(
     **loader,
-    batch_size=16,
+    batch_size=8,
     sampler=dict(type='EpochSampler', shuffle=True),
     dataset=dict(
         **source, ann_file='train_data_vqa.train.json', images='train', pipeline=train_pipeline))
@@ -44,8 +44,9 @@ test_dataloader = dict(
         **source, ann_file='test_data_vqa.json', images='test', test_mode=True, pipeline=test_pipeline))
 test_evaluator = dict(type='VQAAccuracy', annotation_file=data_root + '/test_answers.json')
 test_cfg = dict(type='TestLoop')
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=24, val_interval=4)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=2)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=24, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=16, eta_min=1e-5, convert_to_iter_based=True),
 ]

@@ -14,5 +14,7 @@ optim_wrapper = dict(clip_grad=dict(max_norm=4.0))
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+# As the official script tests: in a larger batch the square mask would follow the largest image.
+test_dataloader = dict(batch_size=1)
 load_from = '{{$INIT_PATH:.}}/work_dirs/pretrained/soho_res18_fp16_40-9441cdd3.pth'
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VQA/soho_res18_vqa'

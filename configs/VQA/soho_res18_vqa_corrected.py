@@ -1,9 +1,19 @@
-"""SOHO on VQA v2 from a checkpoint of the corrected pretraining: the mask follows the canvas, text is cleaned.
+"""SOHO on VQA v2 from a checkpoint of the corrected pretraining.
 
     bash tools/dist_train.sh configs/VQA/soho_res18_vqa_corrected.py 8
+
+Against the published recipe: the valid-area mask follows the canvas, text is
+cleaned as BERT does, and batches may be tested whole.
 """
 _base_ = './soho_res18_vqa.py'
 model = dict(neck=dict(square_mask=False))
-tokenizer = dict(clean_text=True)
+datasets = _base_.train_dataloader.dataset.datasets
+test_pipeline = _base_.test_dataloader.dataset.pipeline
+for steps in [*(dataset.pipeline for dataset in datasets), test_pipeline]:
+    for step in steps:
+        if step.type == 'Tokenize':
+            step.tokenizer.clean_text = True
+train_dataloader = dict(dataset=dict(datasets=datasets))
+test_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VQA/soho_res18_vqa_corrected'
 load_from = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res18_pre_corrected/epoch_40.pth'

@@ -143,8 +143,8 @@ class OfficialBatchSampler(AspectRatioBatchSampler):
         batches = np.concatenate(order).reshape(-1, self.batch_size)
         batches = batches[torch.randperm(len(batches), generator=generator).numpy()]
         # Row i of the result holds the i-th batch of every rank.
-        return list(batches.reshape(self.sampler.world_size, len(self), self.batch_size).transpose(1, 0, 2).reshape(
-            len(self), self.global_size))
+        by_rank = batches.reshape(self.sampler.world_size, len(self), self.batch_size)
+        return list(by_rank.transpose(1, 0, 2).reshape(len(self), self.global_size))
 
     def __len__(self) -> int:
         return sum(-(-len(members) // self.global_size) for members in self.groups)

@@ -139,13 +139,12 @@ def load_weights(model: nn.Module, state: Dict[str, Any], source: str, strict: b
                               f'{tuple(own[name].shape)}' + (f' (and {len(wrong) - 1} more)' if wrong[1:] else ''))
     # Files older than torch 0.4.1 do not count batches, and nothing here depends on the count.
     needed = [name for name in missing if not name.endswith('num_batches_tracked')]
-    if strict and needed:
-        raise CheckpointError(f'{source} is incomplete: {report}')
     filled = {_part(name) for name in taken}
-    halves = [name for name in needed if _part(name) in filled]
-    if halves:
-        raise CheckpointError(f'{source} is incomplete: its {_part(halves[0])} lacks {halves[0]}'
-                              + (f' and {len(halves) - 1} more entries' if halves[1:] else ''))
+    lacking = needed if strict else [name for name in needed if _part(name) in filled]
+    if lacking:
+        raise CheckpointError(f'{source} is incomplete: {lacking[0]}'
+                              + (f' and {len(lacking) - 1} more entries are' if lacking[1:] else ' is')
+                              + f' missing ({report})')
     model.load_state_dict(taken, strict=False)
     return report
 

@@ -1,6 +1,7 @@
 """Checkpoint files from one layout to another, and the command that does it."""
+
 import argparse
-from typing import Callable, Dict, Optional, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from safetensors.torch import save_file
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from soho.engine.checkpoint import CheckpointError, read_checkpoint, state_dict_of
 
-Rename = Callable[[Dict[str, Tensor]], Dict[str, Tensor]]
+Rename = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
 def convert_file(rename: Rename, source: str, out: str) -> int:
@@ -34,17 +35,22 @@ def convert_file(rename: Rename, source: str, out: str) -> int:
         raise CheckpointError(f'{source} cannot be converted: {error}') from error
     if out.endswith('.safetensors'):
         # The format has no aliases: an entry that shares memory is written out.
-        save_file({name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}, out,
-                  metadata=dict(format='pt'))
+        save_file(
+            {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()},
+            out,
+            metadata=dict(format='pt'),
+        )
     else:
         meta = checkpoint.get('meta', {})
         torch.save(dict(meta={k: meta[k] for k in ('epoch', 'iter') if k in meta}, state_dict=state), out)
     return len(state)
 
 
-def run_command(rename: Rename, description: str, argv: Optional[Sequence[str]] = None) -> None:
+def run_command(rename: Rename, description: str, argv: Sequence[str] | None = None) -> None:
     """``CHECKPOINT OUT`` from the command line."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('checkpoint', help='what is read: .pth, .bin or .safetensors')
     parser.add_argument('out', help='what is written: .pth or .safetensors')
     args = parser.parse_args(argv)

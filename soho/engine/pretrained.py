@@ -1,19 +1,19 @@
 """Weights of a single part from a file: ``init_cfg=dict(type='Pretrained', checkpoint=...)``."""
-from typing import Optional
 
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit as MMEnginePretrainedInit
 from mmengine.model import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from soho.engine.checkpoint import load_weights, state_dict_of
-from soho.registry import WEIGHT_INITIALIZERS
 
 
-@WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
+# In mmengine's registry, so that no part is read by the other one, whatever the default scope.
+@MMENGINE_WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
 class PretrainedInit(MMEnginePretrainedInit):
-    """mmengine's initialiser of this name, with foreign layouts recognised and nothing passed over in silence.
+    """mmengine's initialiser of this name; foreign layouts are recognised, nothing is passed over in silence.
 
     The checkpoint has to fill the part; what it holds besides is reported.
 
@@ -27,13 +27,13 @@ class PretrainedInit(MMEnginePretrainedInit):
         soho.engine.checkpoint.CheckpointError: In use, where it does not fit.
     """
 
-    def __init__(self, checkpoint: str, prefix: Optional[str] = None, map_location: str = 'cpu') -> None:
+    def __init__(self, checkpoint: str, prefix: str | None = None, map_location: str = 'cpu') -> None:
         super().__init__(checkpoint, prefix, map_location)
 
     def __call__(self, module: nn.Module) -> None:
         state = state_dict_of(CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location))
         start = f'{self.prefix}.' if self.prefix else ''
-        state = {name[len(start):]: value for name, value in state.items() if name.startswith(start)}
+        state = {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
         report = load_weights(module, state, self.checkpoint, strict=True)
         print_log(f'{type(module).__name__} from {self.checkpoint}: {report}', 'current')
         if hasattr(module, '_params_init_info'):

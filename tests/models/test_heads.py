@@ -69,7 +69,7 @@ def test_itm_is_a_two_way_classifier_on_the_first_token():
 def vqa_batch():
     return dict(
         sentence_mask=torch.ones(3, 2, dtype=torch.bool), question_id=torch.arange(6).view(3, 2),
-        answer_labels=torch.tensor([[[0, 4], [3, -1]], [[-1, -1], [2, 9]], [[5, 6], [7, -1]]]),
+        answer_labels=torch.tensor([[[0, 4], [0, -1]], [[-1, -1], [2, 9]], [[5, 6], [7, -1]]]),
         answer_scores=torch.tensor([[[1, 0.3], [0.6, 0]], [[0, 0], [0.9, 1]], [[0.3, 0.3], [1, 0]]]))
 
 

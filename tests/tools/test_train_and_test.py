@@ -1,5 +1,6 @@
 """tools/train.py and tools/test.py as a user calls them."""
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def recipe(tiny_config, tmp_path):
     """A VQA recipe of one epoch in a file."""
     cfg = tiny_config('vqa')
-    del cfg['work_dir'], cfg['experiment_name']
+    cfg.pop('work_dir')
+    cfg.pop('experiment_name')
     path = tmp_path / 'recipe.py'
     cfg.dump(path)
     return str(path)
@@ -72,14 +74,9 @@ def test_mixed_precision(train, tmp_path):
         .dtype == torch.float32
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['train.py', '{tmp}/none.py'], r'there is no config .*none\.py'),
-    (['train.py', '{recipe}', '--cfg-options', 'modle.type=SOHO'], r"has no key 'modle'; did you mean 'model'\?"),
-    (['test.py', '{recipe}', '{tmp}/none.pth', '--work-dir', '{tmp}'], r'there is no checkpoint .*none\.pth'),
-])
-def test_what_is_wrong_stands_last_on_the_screen(arguments, message, recipe, tmp_path):
-    tool, *options = (argument.format(tmp=tmp_path, recipe=recipe) for argument in arguments)
-    process = subprocess.run([sys.executable, str(ROOT / 'tools' / tool), *options], cwd=ROOT, capture_output=True,
-                             text=True, timeout=300)
-    assert process.returncode != 0
-    assert re.search(message, process.stderr.strip().splitlines()[-1])
+def test_what_is_wrong_stands_last_on_the_screen(recipe, tmp_path):
+    process = subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / 'train.py'), recipe, '--cfg-options', 'modle.type=SOHO'], cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=300)
+    assert process.returncode != 0 and not (tmp_path / 'work_dirs').exists()
+    assert re.search(r"has no key 'modle'; did you mean 'model'\?", process.stderr.strip().splitlines()[-1])

@@ -6,6 +6,7 @@ One row a recorded value: the largest absolute and relative difference, and
 what it may be. Exits 1 where a limit is exceeded or a value was not checked.
 What kind of file it is follows from its contents.
 """
+
 import argparse
 import logging
 import os
@@ -15,24 +16,29 @@ import warnings
 
 os.environ.setdefault('OMP_NUM_THREADS', '2')  # as when the values were recorded
 
-from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.logging import MMLogger
 
-from soho.evaluation.parity import Fixture, Row, check_file  # noqa: E402
+from soho.evaluation.parity import Fixture, Row, check_file
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Compare with recorded values of the official releases.')
     parser.add_argument('files', nargs='+', metavar='FILE', help='npz or json with recorded values')
-    parser.add_argument('--vocab', help='BERT vocabulary (vocab.txt or its folder) for files of tokenisation '
-                        '(default: $SOHO_BERT, folders near FILE, the Hugging Face cache)')
+    parser.add_argument(
+        '--vocab',
+        help='BERT vocabulary (vocab.txt or its folder) for files of tokenisation '
+        '(default: $SOHO_BERT, folders near FILE, the Hugging Face cache)',
+    )
     parser.add_argument('--failures', action='store_true', help='print only rows that fail')
     return parser.parse_args(argv)
 
 
 def line(row: Row) -> str:
     limit = f'{row.limit:9.1e}' + (' rel' if row.each else '    ')
-    return (f'{"ok  " if row.passed else "FAIL"} {row.absolute:9.1e} {row.relative:9.1e} {limit}  {row.name}'
-            + (f'  ({row.note})' if row.note else ''))
+    return (
+        f'{"ok  " if row.passed else "FAIL"} {row.absolute:9.1e} {row.relative:9.1e} {limit}  {row.name}'
+        + (f'  ({row.note})' if row.note else '')
+    )
 
 
 def report(fixture: Fixture, seconds: float, failures_only: bool) -> int:
@@ -43,8 +49,10 @@ def report(fixture: Fixture, seconds: float, failures_only: bool) -> int:
     for row in failed if failures_only else fixture.rows:
         print(line(row))
     if fixture.remarks:
-        print(f'remarks, with nothing to compare: {", ".join(fixture.remarks[:6])}'
-              + (f' and {len(fixture.remarks) - 6} more' if fixture.remarks[6:] else ''))
+        print(
+            f'remarks, with nothing to compare: {", ".join(fixture.remarks[:6])}'
+            + (f' and {len(fixture.remarks) - 6} more' if fixture.remarks[6:] else '')
+        )
     print(f'{len(fixture.rows)} values, {len(failed)} failed, {seconds:.1f} s', flush=True)
     return len(failed)
 

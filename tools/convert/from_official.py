@@ -5,6 +5,7 @@
 Not needed in order to use one: ``load_from``, ``tools/test.py`` and the
 inference calls read official checkpoints as they are.
 """
+
 from soho.engine.adapters.official_soho import from_official
 from soho.engine.convert import run_command
 

@@ -6,6 +6,7 @@ Entries, their order and the tied MLM output layer are the official ones, and
 nothing is rounded: an official checkpoint that came in by ``load_from`` or
 ``from_official.py`` comes out equal bit for bit.
 """
+
 from soho.engine.adapters.official_soho import to_official
 from soho.engine.convert import run_command
 

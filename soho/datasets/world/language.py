@@ -54,7 +54,8 @@ def _everything(rng: np.random.Generator, scene: Scene) -> str:
 
 def _total(rng: np.random.Generator, scene: Scene) -> str:
     """'five objects'."""
-    return f'{words.number(rng, len(scene.things))} {words.plural(pick(rng, words.NOUNS_FOR_ANY))}'
+    noun = pick(rng, words.NOUNS_FOR_ANY)
+    return f'{words.number(rng, len(scene.things))} {words.plural(noun) if len(scene.things) > 1 else noun}'
 
 
 def _where(rng: np.random.Generator, scene: Scene) -> str | None:
@@ -69,6 +70,8 @@ def _where(rng: np.random.Generator, scene: Scene) -> str | None:
 
 def _a_relation(rng: np.random.Generator, scene: Scene) -> tuple[Thing, str, Thing] | None:
     """Two objects and the words for how the first lies to the second."""
+    if len(scene.things) < 2:
+        return None
     one, two = (scene.things[i] for i in rng.choice(len(scene.things), 2, replace=False))
     if relations.next_to(scene, one, two) and rng.random() < 0.6:
         return one, pick(rng, ('next to', 'beside', 'close to')), two
@@ -123,8 +126,9 @@ def _group(rng: np.random.Generator, scene: Scene, names: tuple[str, ...]) -> tu
 
 def _count(rng: np.random.Generator, scene: Scene) -> str:
     if rng.random() < 0.35:
-        return pick(rng, ('there are {0} {1}', '{0} can be seen {1}', 'you can see {0} {1}', 'there are {0}')
-                    ).format(_total(rng, scene), _ground(rng, scene))
+        are = _is_or_are(len(scene.things))
+        return pick(rng, ('there {2} {0} {1}', '{0} can be seen {1}', 'you can see {0} {1}', 'there {2} {0}')
+                    ).format(_total(rng, scene), _ground(rng, scene), are)
     names = pick(rng, (('shape',), ('color',), ('shape',), ('color', 'shape'), ('size',), ('texture',)))
     first, count, members = _group(rng, scene, names)
     rest = [thing for thing in scene.things if thing not in members]
@@ -172,6 +176,8 @@ def _comparison(rng: np.random.Generator, scene: Scene) -> str | None:
 
 
 def _all(rng: np.random.Generator, scene: Scene) -> str | None:
+    if len(scene.things) < 2:
+        return None
     for attribute in rng.permutation(['color', 'shape', 'texture', 'size']):
         for value in sorted({getattr(thing, attribute) for thing in scene.things}):
             rest = [thing for thing in scene.things if getattr(thing, attribute) != value]

@@ -14,7 +14,7 @@ import numpy as np
 from . import relations, words
 from .scene import ATTRIBUTES, Scene, Thing, pick, stream
 
-QUESTIONS_PER_IMAGE = (5, 6, 7)
+QUESTIONS_PER_IMAGE = (6, 7, 8)
 DIRECTIONS = tuple(relations.DIRECTIONS)
 
 
@@ -141,6 +141,8 @@ def _visible_thing(rng: np.random.Generator, scene: Scene, attribute: str) -> Th
 
 
 def _relation_check(rng: np.random.Generator, scene: Scene) -> Made:
+    if len(scene.things) < 2:
+        return None
     thing, other = _two(rng, scene.things)
     direction, truth = pick(rng, DIRECTIONS), _coin(rng)
     if relations.lies(scene, thing, direction, other) is not truth:

@@ -49,13 +49,15 @@ def only_one(scene: Scene, direction: str, reference: Thing) -> Thing | None:
 
 
 def none_at_all(scene: Scene, direction: str, reference: Thing) -> bool:
-    """Whether all other objects are clearly on the other side of ``reference``."""
-    return all(lies(scene, thing, direction, reference) is False
+    """Whether there are other objects, all clearly on the other side of ``reference``."""
+    return len(scene.things) > 1 and all(lies(scene, thing, direction, reference) is False
                for thing in scene.things if thing is not reference)
 
 
 def outermost(scene: Scene, direction: str) -> Thing | None:
-    """The leftmost (rightmost, highest, lowest) object; None where two compete for it."""
+    """The leftmost (rightmost, highest, lowest) object; None where two compete for it or there is but one."""
+    if len(scene.things) < 2:
+        return None
     axis, sign = DIRECTIONS[direction]
     ordered = sorted(scene.things, key=lambda thing: -sign * thing.centre[axis])
     gap = abs(ordered[0].centre[axis] - ordered[1].centre[axis]) / scene.short_side

@@ -19,11 +19,12 @@ BACKGROUNDS = ('grass', 'sand', 'water', 'sky', 'brick', 'wood', 'tiles', 'snow'
 ATTRIBUTES = {'size': SIZES, 'color': COLORS, 'texture': TEXTURES, 'shape': SHAPES}
 
 # Diameter as a share of the picture's short side.
-DIAMETERS = {'large': (0.20, 0.32), 'small': (0.11, 0.16)}
+DIAMETERS = {'large': (0.30, 0.42), 'small': (0.16, 0.22)}
 # Width by height; each is used in both orientations.
 PICTURE_SIZES = (
     (640, 480), (640, 427), (640, 360), (500, 375), (480, 480), (512, 384), (600, 400), (560, 420))
-OBJECT_COUNTS = (2, 3, 4, 5, 6, 7)
+# Pictures of a single object are where words are learnt, as in any picture book.
+OBJECT_COUNTS = (1, 1, 1, 2, 2, 3, 3, 4, 5, 6)
 # Larger turns would make a square a diamond, a cross an x, and a heart hard to tell.
 ROTATIONS = {'square': 20, 'cross': 20, 'heart': 30, 'triangle': 30, 'star': 36, 'crescent': 180,
              'circle': 180, 'ring': 180}

@@ -5,7 +5,9 @@ for weights that are not of its kind, and otherwise the same weights under this
 project's names. A new foreign layout is one file here and its line in
 ``ADAPTERS``.
 """
-from typing import Callable, Collection, Dict, List, NamedTuple, Optional
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -17,22 +19,22 @@ class Adapted(NamedTuple):
 
     layout: str
     """What kind of checkpoint it was."""
-    state: Dict[str, Tensor]
-    left: List[str]
+    state: dict[str, Tensor]
+    left: list[str]
     """Entries, by their foreign names, that have no place in the model."""
 
 
-Adapter = Callable[[Dict[str, Tensor], Collection[str]], Optional[Dict[str, str]]]
+Adapter = Callable[[dict[str, Tensor], Collection[str]], dict[str, str] | None]
 
 OWN_LAYOUT = 'own checkpoint'
-ADAPTERS: Dict[str, Adapter] = {
+ADAPTERS: dict[str, Adapter] = {
     'official SOHO checkpoint': official_soho.names,
     'Hugging Face BERT': hugging_face_bert.names,
     'torchvision ResNet': torchvision_resnet.names,
 }
 
 
-def adapt(state: Dict[str, Tensor], model_names: Collection[str]) -> Adapted:
+def adapt(state: dict[str, Tensor], model_names: Collection[str]) -> Adapted:
     """Rename foreign weights to those of a model.
 
     Args:
@@ -42,7 +44,9 @@ def adapt(state: Dict[str, Tensor], model_names: Collection[str]) -> Adapted:
     for layout, names in ADAPTERS.items():
         renamed = names(state, model_names)
         if renamed is not None:
-            taken = {renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names}
+            taken = {
+                renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names
+            }
             return Adapted(layout, taken, [name for name in state if renamed.get(name) not in model_names])
     taken = {name: value for name, value in state.items() if name in model_names}
     return Adapted(OWN_LAYOUT, taken, [name for name in state if name not in model_names])

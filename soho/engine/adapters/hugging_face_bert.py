@@ -1,5 +1,6 @@
 """BERT as Hugging Face stores it: ``bert.*`` or bare, with old and new names, pooler or none."""
-from typing import Collection, Dict, Optional
+
+from collections.abc import Collection
 
 from torch import Tensor
 
@@ -8,17 +9,17 @@ EMBEDDING = 'embeddings.word_embeddings.weight'
 OLD_LEAVES = {'LayerNorm.gamma': 'LayerNorm.weight', 'LayerNorm.beta': 'LayerNorm.bias'}
 
 
-def names(state: Dict[str, Tensor], model_names: Collection[str]) -> Optional[Dict[str, str]]:
+def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """Hugging Face names to the model's; pooler, ``cls.*`` and layers that it does not have stay behind."""
     prefix = next((p for p in ('bert.', '') if p + EMBEDDING in state), None)
     if prefix is None:
         return None
-    ours = next((name[:-len(EMBEDDING)] for name in model_names if name.endswith(EMBEDDING)), '')
+    ours = next((name[: -len(EMBEDDING)] for name in model_names if name.endswith(EMBEDDING)), '')
     renamed = {}
     for name in state:
         if name.startswith(prefix):
-            new = name[len(prefix):]
+            new = name[len(prefix) :]
             for old, leaf in OLD_LEAVES.items():
-                new = new[:-len(old)] + leaf if new.endswith(old) else new
+                new = new[: -len(old)] + leaf if new.endswith(old) else new
             renamed[name] = ours + new
     return renamed

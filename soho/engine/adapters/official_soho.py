@@ -3,7 +3,8 @@
 Their parts have this project's names but for a few; the MLM output layer
 appears as an alias of the word embedding it is tied to.
 """
-from typing import Collection, Dict, Optional
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ def is_official(state: Collection[str]) -> bool:
     return EMBEDDING in state and any(name.startswith(('head.', MLM_OUTPUT)) for name in state)
 
 
-def names(state: Dict[str, Tensor], model_names: Collection[str]) -> Optional[Dict[str, str]]:
+def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """Official names to ours; the tied MLM output layer is the word embedding.
 
     Raises:
@@ -38,7 +39,7 @@ def names(state: Dict[str, Tensor], model_names: Collection[str]) -> Optional[Di
     return {name: EMBEDDING if name == MLM_OUTPUT else _rename(name, PREFIXES) for name in state}
 
 
-def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """An official state dict in this project's layout, bit for bit.
 
     Raises:
@@ -50,7 +51,7 @@ def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return {renamed[name]: value for name, value in state.items()}
 
 
-def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """This project's state dict in the official layout, bit for bit and in the official order.
 
     The MLM output layer is written as an alias that shares the word
@@ -64,16 +65,18 @@ def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     parts = ('backbone.', 'neck.', 'language.bert.', 'head.')
     foreign = [name for name in official if not name.startswith(parts)]
     if foreign or not is_official(official):
-        raise ValueError('the official SOHO release has models for pretraining and for VQA only; it has nothing like '
-                         f'{", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}')
+        raise ValueError(
+            'the official SOHO release has models for pretraining and for VQA only; it has nothing like '
+            f'{", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}'
+        )
     ordered = {name: value for part in parts for name, value in official.items() if name.startswith(part)}
     if any(name.startswith('head.match_class.') for name in ordered):
         ordered[MLM_OUTPUT] = ordered[EMBEDDING]
     return ordered
 
 
-def _rename(name: str, prefixes: Dict[str, str]) -> str:
+def _rename(name: str, prefixes: dict[str, str]) -> str:
     for old, new in prefixes.items():
         if name.startswith(old):
-            return new + name[len(old):]
+            return new + name[len(old) :]
     return name

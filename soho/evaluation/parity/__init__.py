@@ -3,10 +3,19 @@
 What kind of file it is follows from its contents. A new kind is a function
 ``check(fixture)`` and its line in ``KINDS``.
 """
-from typing import Callable, List, NamedTuple, Optional
 
-from soho.evaluation.parity import (soho_data, soho_dictionary, soho_forward, soho_keys, soho_notes, soho_optimizer,
-                                    soho_training)
+from collections.abc import Callable
+from typing import NamedTuple
+
+from soho.evaluation.parity import (
+    soho_data,
+    soho_dictionary,
+    soho_forward,
+    soho_keys,
+    soho_notes,
+    soho_optimizer,
+    soho_training,
+)
 from soho.evaluation.parity.fixture import Fixture, Row
 
 __all__ = ['KINDS', 'Fixture', 'Kind', 'Row', 'check_file']
@@ -25,11 +34,15 @@ def _has(*parts: str) -> Callable[[Fixture], bool]:
     return lambda fixture: all(any(part in '/' + name for name in fixture.values) for part in parts)
 
 
-KINDS: List[Kind] = [
+KINDS: list[Kind] = [
     Kind('SOHO training steps', _has('/in_img_q', '/in_positions_'), soho_training.check_training),
     Kind('SOHO pretraining model', _has('/in_img_q', '/in_mask_selection'), soho_forward.check_pretraining),
     Kind('SOHO VQA model', _has('/in_img_q', '/in_label_rows'), soho_forward.check_vqa),
-    Kind('SOHO visual dictionary', _has('/num_tokens', '/token_dim', '/inputs'), soho_dictionary.check_dictionary),
+    Kind(
+        'SOHO visual dictionary',
+        _has('/num_tokens', '/token_dim', '/inputs'),
+        soho_dictionary.check_dictionary,
+    ),
     Kind('SOHO optimizers', _has('/init/', '/grads/', '/defaults'), soho_optimizer.check_optimizer),
     Kind('SOHO learning rates', _has('/iters_per_epoch', '/base_lr'), soho_optimizer.check_schedule),
     Kind('SOHO images', _has('/jpeg', '/decoded_bgr'), soho_data.check_images),
@@ -41,7 +54,7 @@ KINDS: List[Kind] = [
 ]
 
 
-def check_file(path: str, vocab: Optional[str] = None) -> Fixture:
+def check_file(path: str, vocab: str | None = None) -> Fixture:
     """Compare every recorded value of a file with ours.
 
     Args:

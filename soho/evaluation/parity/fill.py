@@ -2,8 +2,9 @@
 
 ``numpy.random.RandomState`` is used because its stream never changes.
 """
+
 import zlib
-from typing import Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,8 +48,9 @@ def _float32(value: np.ndarray) -> np.ndarray:
     return np.asarray(value, np.float32)
 
 
-def fill_all(shapes: Iterable[Tuple[str, Sequence[int]]], seed: int = 0,
-             tied: Optional[Mapping[str, str]] = None) -> Dict[str, Tensor]:
+def fill_all(
+    shapes: Iterable[tuple[str, Sequence[int]]], seed: int = 0, tied: Mapping[str, str] | None = None
+) -> dict[str, Tensor]:
     """A state dict of filled entries; ``tied`` maps an alias to the entry whose values it shares."""
     tied = tied or {}
     return {name: torch.from_numpy(fill(tied.get(name, name), shape, seed)) for name, shape in shapes}

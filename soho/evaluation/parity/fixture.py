@@ -1,14 +1,16 @@
 """A file of recorded values, and the account of what was compared with it."""
+
 import json
 import os
 import zipfile
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Value = Union[Tensor, np.ndarray, float, int, str, list]
+Value = Tensor | np.ndarray | float | int | str | list
 
 
 class Row(NamedTuple):
@@ -45,13 +47,13 @@ class Fixture:
         ValueError: Neither of the two formats.
     """
 
-    def __init__(self, path: str, vocab: Optional[str] = None) -> None:
+    def __init__(self, path: str, vocab: str | None = None) -> None:
         self.path = path
         self.title = ''
         self.vocab = vocab
         self.values = _read(path)
-        self.rows: List[Row] = []
-        self.remarks: List[str] = []
+        self.rows: list[Row] = []
+        self.remarks: list[str] = []
         self._open = dict.fromkeys(self.values)
 
     def __contains__(self, name: str) -> bool:
@@ -68,7 +70,7 @@ class Fixture:
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(np.asarray(self[name]))
 
-    def names(self, prefix: str = '') -> List[str]:
+    def names(self, prefix: str = '') -> list[str]:
         return [name for name in self.values if name.startswith(prefix)]
 
     def shape(self, name: str) -> tuple:
@@ -82,8 +84,15 @@ class Fixture:
                 self.remarks.append(name)
                 del self._open[name]
 
-    def check(self, name: str, ours: Value, atol: float = 0.0, rtol: float = 0.0, note: str = '',
-              recorded: Optional[Value] = None) -> None:
+    def check(
+        self,
+        name: str,
+        ours: Value,
+        atol: float = 0.0,
+        rtol: float = 0.0,
+        note: str = '',
+        recorded: Value | None = None,
+    ) -> None:
         """Compare ours with the recorded value ``name``.
 
         Args:
@@ -105,8 +114,9 @@ class Fixture:
         relative = absolute / scale if scale else absolute
         self.rows.append(Row(name, absolute, relative, max(atol, rtol * scale), difference or note))
 
-    def check_each(self, name: str, ours: Value, rtol: float, scale: Optional[np.ndarray] = None,
-                   note: str = '') -> None:
+    def check_each(
+        self, name: str, ours: Value, rtol: float, scale: np.ndarray | None = None, note: str = ''
+    ) -> None:
         """Compare values of different magnitudes: every entry to ``rtol`` of its own scale.
 
         Args:
@@ -129,7 +139,9 @@ class Fixture:
                 relative = float(np.max(np.abs(values - recorded)[off] / scale[off], initial=0.0))
         self.rows.append(Row(name, absolute, relative, rtol, difference or note, each=True))
 
-    def check_all(self, ours: Mapping[str, Value], atol: float = 0.0, rtol: float = 0.0, prefix: str = '') -> None:
+    def check_all(
+        self, ours: Mapping[str, Value], atol: float = 0.0, rtol: float = 0.0, prefix: str = ''
+    ) -> None:
         for name, value in ours.items():
             self.check(prefix + name, value, atol, rtol)
 
@@ -139,7 +151,7 @@ class Fixture:
             self._open.pop(name, None)
             self.rows.append(Row(name, np.inf, np.inf, 0.0, why))
 
-    def close(self) -> List[Row]:
+    def close(self) -> list[Row]:
         """All rows; a value that nobody looked at fails."""
         self.fail(list(self._open), 'not checked')
         return self.rows
@@ -165,7 +177,7 @@ def _array(value: Any) -> Any:
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
-def _numbers(value: Any) -> Optional[np.ndarray]:
+def _numbers(value: Any) -> np.ndarray | None:
     try:
         array = np.asarray(value)
     except ValueError:  # ragged
@@ -173,7 +185,7 @@ def _numbers(value: Any) -> Optional[np.ndarray]:
     return array.astype(np.float64) if array.dtype.kind in 'biuf' else None
 
 
-def _read(path: str) -> Dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f'there is no file {path}')
     try:

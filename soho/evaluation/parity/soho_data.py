@@ -1,9 +1,10 @@
 """What is read and in which order: images, tokens, samplers and caption groups."""
+
 import hashlib
 import json
 import os
 import tempfile
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
@@ -13,7 +14,12 @@ from soho.datasets.decoding import decode_image
 from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import EpochSampler, OfficialBatchSampler
 from soho.datasets.tokenizer import BertTokenizer
-from soho.datasets.transforms.image import LoadImage, RandomResizeKeepRatio, ResizeKeepRatio, resize_keep_ratio
+from soho.datasets.transforms.image import (
+    LoadImage,
+    RandomResizeKeepRatio,
+    ResizeKeepRatio,
+    resize_keep_ratio,
+)
 from soho.evaluation.parity.fixture import Fixture
 from soho.evaluation.parity.soho_model import PRETRAIN, VQA, recipe
 from soho.models.preprocessor import ImageTextPreprocessor
@@ -37,10 +43,16 @@ def check_images(fixture: Fixture) -> None:
     normalise = ImageTextPreprocessor(**{k: v for k, v in preprocessor.items() if k != 'type'})
     fixture.check('norm/mean', normalise.mean.flatten(), NORMALISED, 1e-6)
     fixture.check('norm/std', normalise.std.flatten(), NORMALISED, 1e-6)
-    photos = [name.removesuffix('/jpeg') for name in fixture.values if name.endswith('/jpeg') and name.count('/') == 1]
+    photos = [
+        name.removesuffix('/jpeg')
+        for name in fixture.values
+        if name.endswith('/jpeg') and name.count('/') == 1
+    ]
     images = {photo: _check_photo(fixture, photo, size, normalise) for photo in photos}
     for batch in [name.removesuffix('/names') for name in fixture.values if name.endswith('/names')]:
-        _check_batch(fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalise)
+        _check_batch(
+            fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalise
+        )
     _check_random_resize(fixture, photos, normalise)
     for case in [name.removesuffix('jpeg') for name in fixture.names('decode/') if name.endswith('/jpeg')]:
         image = decode_image(fixture[case + 'jpeg'].tobytes(), name=case)
@@ -57,15 +69,17 @@ def _load(fixture: Fixture, photo: str) -> dict:
     return LoadImage()(dict(image_store=_FixtureStore(fixture), file_name=photo + '/jpeg'))
 
 
-def _prepared(images: List[np.ndarray], normalise: ImageTextPreprocessor) -> Dict[str, Tensor]:
+def _prepared(images: list[np.ndarray], normalise: ImageTextPreprocessor) -> dict[str, Tensor]:
     return normalise(collate([dict(image=image) for image in images]))
 
 
-def _with_channels(size: Sequence[int]) -> List[int]:
+def _with_channels(size: Sequence[int]) -> list[int]:
     return [*map(int, size), 3]
 
 
-def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalise: ImageTextPreprocessor) -> np.ndarray:
+def _check_photo(
+    fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalise: ImageTextPreprocessor
+) -> np.ndarray:
     results, name = _load(fixture, photo), photo + '/'
     decoded = results['image'][..., ::-1]
     fixture.check(name + 'decoded_bgr_grid8', decoded[::8, ::8])
@@ -81,7 +95,7 @@ def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalis
     out, (h, w) = batch['image'][0], image.shape[:2]
     fixture.check(name + 'out/grid16', out[:, ::16, ::16], NORMALISED)
     fixture.check(name + 'out/top_left', out[:, :24, :24], NORMALISED)
-    fixture.check(name + 'out/bottom_right', out[:, h - 24:h + 8, w - 24:w + 8], NORMALISED)
+    fixture.check(name + 'out/bottom_right', out[:, h - 24 : h + 8, w - 24 : w + 8], NORMALISED)
     fixture.check(name + 'out/sum', out.double().sum((1, 2)), rtol=SUM)
     fixture.check(name + 'out/abs_sum', out.double().abs().sum((1, 2)), rtol=SUM)
     return image
@@ -92,7 +106,9 @@ def _factor(shape: Sequence[int], scale: Sequence[int]) -> float:
     return min(max(scale) / max(shape[:2]), min(scale) / min(shape[:2]))
 
 
-def _check_batch(fixture: Fixture, name: str, images: List[np.ndarray], normalise: ImageTextPreprocessor) -> None:
+def _check_batch(
+    fixture: Fixture, name: str, images: list[np.ndarray], normalise: ImageTextPreprocessor
+) -> None:
     batch = _prepared(images, normalise)
     fixture.check(name + 'shape', tuple(batch['image'].shape))
     fixture.check(name + 'grid16', batch['image'][:, :, ::16, ::16], NORMALISED)
@@ -100,12 +116,14 @@ def _check_batch(fixture: Fixture, name: str, images: List[np.ndarray], normalis
     fixture.check(name + 'img_shape', [_with_channels(size) for size in batch['image_size']])
 
 
-def _check_random_resize(fixture: Fixture, photos: List[str], normalise: ImageTextPreprocessor) -> None:
+def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTextPreprocessor) -> None:
     """The VQA training resize; numpy's old global stream stands in for the sample's generator."""
     if 'vqa_train/table' not in fixture:
         return
     pipeline = recipe(VQA).train_dataloader.dataset.datasets[0].pipeline
-    random = next(RandomResizeKeepRatio(step['scales']) for step in pipeline if step['type'] == 'RandomResizeKeepRatio')
+    random = next(
+        RandomResizeKeepRatio(step['scales']) for step in pipeline if step['type'] == 'RandomResizeKeepRatio'
+    )
     columns = fixture['vqa_train/table_columns'].tolist()
     ours = []
     for i, row in enumerate(fixture['vqa_train/table']):
@@ -118,8 +136,17 @@ def _check_random_resize(fixture: Fixture, photos: List[str], normalise: ImageTe
         fixture.check(f'vqa_train/{i}/grid32', batch['image'][0, :, ::32, ::32], NORMALISED)
         fixture.check(f'vqa_train/{i}/scale_factor', factor, rtol=1e-12)
         (h, w), (pad_h, pad_w) = image.shape[:2], batch['pad_size'][0].tolist()
-        ours.append([{**recorded, **dict(long_edge=scale[0], short_edge=scale[1], img_h=h, img_w=w, pad_h=pad_h,
-                                         pad_w=pad_w)}[column] for column in columns])
+        ours.append(
+            [
+                {
+                    **recorded,
+                    **dict(
+                        long_edge=scale[0], short_edge=scale[1], img_h=h, img_w=w, pad_h=pad_h, pad_w=pad_w
+                    ),
+                }[column]
+                for column in columns
+            ]
+        )
     fixture.check('vqa_train/table', ours)
 
 
@@ -142,8 +169,17 @@ def _check_sizes(fixture: Fixture, resize: ResizeKeepRatio) -> None:
         recorded = dict(zip(columns, row.tolist()))
         image = resize(dict(image=np.zeros((recorded['height'], recorded['width'], 3), np.uint8)))['image']
         h, w = collate([dict(image=image)])['pad_size'][0].tolist()
-        ours.append([{**recorded, **dict(new_width=image.shape[1], new_height=image.shape[0], padded_width=w,
-                                         padded_height=h)}[column] for column in columns])
+        ours.append(
+            [
+                {
+                    **recorded,
+                    **dict(
+                        new_width=image.shape[1], new_height=image.shape[0], padded_width=w, padded_height=h
+                    ),
+                }[column]
+                for column in columns
+            ]
+        )
     fixture.check('sizes/table', ours)
 
 
@@ -152,8 +188,10 @@ def check_text(fixture: Fixture) -> None:
     digest, name = fixture['vocab_sha256'], fixture['vocab']
     path = find_vocabulary(name, digest, fixture.vocab, os.path.dirname(os.path.abspath(fixture.path)))
     if path is None:
-        fixture.fail([n for n in fixture.values if n not in ('vocab', 'vocab_sha256')],
-                     f'needs the vocabulary {name} (SHA-256 {digest[:12]}...): give its vocab.txt by --vocab')
+        fixture.fail(
+            [n for n in fixture.values if n not in ('vocab', 'vocab_sha256')],
+            f'needs the vocabulary {name} (SHA-256 {digest[:12]}...): give its vocab.txt by --vocab',
+        )
         return
     options = _tokenizer_options()
     tokenizer = BertTokenizer(path, max_length=512, clean_text=options['clean_text'])
@@ -189,7 +227,7 @@ def _check_samples(fixture: Fixture, name: str, path: str, length: int, options:
     fixture.check(name + 'all_tokens', pieces)
 
 
-def find_vocabulary(name: str, digest: str, given: Optional[str], near: str) -> Optional[str]:
+def find_vocabulary(name: str, digest: str, given: str | None, near: str) -> str | None:
     """The vocabulary file with this SHA-256.
 
     Looked for at ``given``, in ``$SOHO_BERT``, in folders ``name`` and
@@ -208,6 +246,7 @@ def find_vocabulary(name: str, digest: str, given: Optional[str], near: str) -> 
         if os.path.isfile(path) and _sha256(path) == digest:
             return path
     from huggingface_hub import try_to_load_from_cache
+
     for repository in (name, f'google-bert/{name}'):
         path = try_to_load_from_cache(repository, 'vocab.txt')
         if isinstance(path, str) and _sha256(path) == digest:
@@ -238,7 +277,8 @@ def check_sampler(fixture: Fixture) -> None:
         sampler.set_epoch(int(fixture[case + 'epoch']))
         batches = OfficialBatchSampler(sampler, int(fixture[case + 'samples_per_gpu']))
         ranks = []
-        for sampler.rank in range(sampler.world_size):
+        for rank in range(sampler.world_size):
+            sampler.rank = rank
             ranks.append([key.index for batch in batches for key in batch])
         fixture.check(case + 'indices_per_rank', ranks)
         fixture.check(case + 'length', len(batches) * batches.batch_size)
@@ -246,20 +286,30 @@ def check_sampler(fixture: Fixture) -> None:
 
 def check_grouping(fixture: Fixture) -> None:
     """``grouping``: the items of a pretraining annotation."""
-    for case in [name.removesuffix('python_random_seed') for name in fixture.values if name.endswith('random_seed')]:
+    for case in [
+        name.removesuffix('python_random_seed') for name in fixture.values if name.endswith('random_seed')
+    ]:
         columns = {n.rsplit('/', 1)[1]: fixture[n] for n in fixture.names(case + 'annotation/')}
         records = [dict(zip(columns, values)) for values in zip(*columns.values())]
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, 'a.json'), 'w', encoding='utf-8') as file:
                 json.dump(records, file)
             dataset = PretrainDataset(
-                'a.json', None, [], data_root=folder, sentence_group=int(fixture[case + 'sentence_group']),
-                replace_prob=0.0, fill_seed=int(fixture[case + 'python_random_seed']))
+                'a.json',
+                None,
+                [],
+                data_root=folder,
+                sentence_group=int(fixture[case + 'sentence_group']),
+                replace_prob=0.0,
+                fill_seed=int(fixture[case + 'python_random_seed']),
+            )
         names = [dataset.images.file_names[i] for i in dataset.item_image]
         by_name = {record['file_name']: record for record in records}
         rng = np.random.default_rng(0)  # nothing is left to draw
         fixture.check(case + 'items/filename', names)
-        fixture.check(case + 'items/caption', [dataset.describe(i, rng)['sentences'] for i in range(len(dataset))])
+        fixture.check(
+            case + 'items/caption', [dataset.describe(i, rng)['sentences'] for i in range(len(dataset))]
+        )
         fixture.check(case + 'items/height', dataset.images.sizes[dataset.item_image, 0])
         fixture.check(case + 'items/width', dataset.images.sizes[dataset.item_image, 1])
         for key in ('image_id', 'labels'):

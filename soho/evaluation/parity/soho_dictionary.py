@@ -1,8 +1,8 @@
-"""The visual dictionary alone: look-up, update and gradient over several steps, on one rank and on several."""
+"""The visual dictionary alone: look-up, update and gradient over steps, on one rank and on several."""
+
 import os
 import sys
 import tempfile
-from typing import Dict, List
 
 import numpy as np
 import torch
@@ -32,7 +32,9 @@ def _build(fixture: Fixture, case: str) -> VisualDictionary:
     """The case's dictionary with the official treatment of unused words, in train mode."""
     num_words, dim = int(fixture[case + 'num_tokens']), int(fixture[case + 'token_dim'])
     options = dict(eps=float(fixture[case + 'eps'])) if case + 'eps' in fixture else {}
-    vq = VisualDictionary(num_words, dim, decay=float(fixture[case + 'decay']), unused_words='zero', **options)
+    vq = VisualDictionary(
+        num_words, dim, decay=float(fixture[case + 'decay']), unused_words='zero', **options
+    )
     fixture.check(case + 'curr_decay', vq.decay)
     fixture.remark(case + 'max_decay')  # the official code never calls what would use it
     seed, cold = int(fixture[case + 'fill_seed']), bool(fixture.get(case + 'cold_start', 0))
@@ -70,8 +72,11 @@ def _check_ranks(fixture: Fixture, case: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # A fork need not import everything anew; its one thread does not meet the parent's.
         torch.multiprocessing.start_processes(
-            _rank, args=(len(inputs), folder, vq, inputs), nprocs=len(inputs),
-            start_method='fork' if sys.platform == 'linux' else 'spawn')
+            _rank,
+            args=(len(inputs), folder, vq, inputs),
+            nprocs=len(inputs),
+            start_method='fork' if sys.platform == 'linux' else 'spawn',
+        )
         results = [torch.load(os.path.join(folder, f'{r}.pt'), weights_only=True) for r in range(len(inputs))]
     for i in range(inputs.size(1)):
         step = f'{case}step{i}_'
@@ -81,16 +86,23 @@ def _check_ranks(fixture: Fixture, case: str) -> None:
         for name in BUFFERS:
             ours = [steps[i][name].numpy() for steps in results]
             same = all(np.array_equal(ours[0], other) for other in ours)
-            fixture.check(step + name, ours[0] if same else np.full_like(ours[0], np.nan), LIMIT, 1e-6,
-                          note='' if same else 'differs between ranks')
+            fixture.check(
+                step + name,
+                ours[0] if same else np.full_like(ours[0], np.nan),
+                LIMIT,
+                1e-6,
+                note='' if same else 'differs between ranks',
+            )
 
 
 def _rank(rank: int, world_size: int, folder: str, vq: VisualDictionary, inputs: Tensor) -> None:
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=world_size)
-    steps: List[Dict[str, Tensor]] = []
+    steps: list[dict[str, Tensor]] = []
     for features in inputs[rank]:
         quantized, indices = vq(features)
-        steps.append(dict(indices=indices, quantized=quantized, **{n: b.clone() for n, b in vq.named_buffers()}))
+        steps.append(
+            dict(indices=indices, quantized=quantized, **{n: b.clone() for n, b in vq.named_buffers()})
+        )
     torch.save(steps, os.path.join(folder, f'{rank}.pt'))
     dist.destroy_process_group()

@@ -1,6 +1,8 @@
 """Full models in eval mode: every intermediate value from the backbone to the losses."""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +19,15 @@ LOSS = 1e-5  # relative
 PERCENT = 1e-4
 
 LOSS_NAMES = dict(
-    acc_l='acc_mlm', acc_v='acc_mvm', acc_match='acc_itm', loss_mlm='loss_mlm', loss_mvm='loss_mvm',
-    loss_match='loss_itm', loss_cls='loss_vqa', score='score')
+    acc_l='acc_mlm',
+    acc_v='acc_mvm',
+    acc_match='acc_itm',
+    loss_mlm='loss_mlm',
+    loss_mvm='loss_mvm',
+    loss_match='loss_itm',
+    loss_cls='loss_vqa',
+    score='score',
+)
 
 
 class Trace(dict):
@@ -36,7 +45,11 @@ def traced(model: nn.Module) -> Iterator[Trace]:
     """Record what the model's parts receive and return."""
     trace = Trace()
     # A stage runs its blocks one by one; its output is the last block's.
-    parts = {name: module for name, module in model.named_modules() if name.startswith(('neck', 'heads', 'language'))}
+    parts = {
+        name: module
+        for name, module in model.named_modules()
+        if name.startswith(('neck', 'heads', 'language'))
+    }
     parts.update({f'backbone.{name}': getattr(model.backbone, name)[-1] for name in model.backbone.stages})
     hooks = []
     for name, module in parts.items():
@@ -52,16 +65,18 @@ def traced(model: nn.Module) -> Iterator[Trace]:
             handle.remove()
 
 
-def official_scalars(outputs: Dict[str, Tensor], batch: Dict[str, Tensor]) -> Dict[str, float]:
+def official_scalars(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, float]:
     """Our losses under the names that the official training step logs."""
-    scalars = {theirs: float(outputs[ours].detach()) for theirs, ours in LOSS_NAMES.items() if ours in outputs}
+    scalars = {
+        theirs: float(outputs[ours].detach()) for theirs, ours in LOSS_NAMES.items() if ours in outputs
+    }
     scalars['loss'] = sum(value for name, value in scalars.items() if 'loss' in name)
     if 'mlm_labels' in batch:
         scalars['select'] = float((batch['mlm_labels'] >= 0).float().mean())
     return scalars
 
 
-def check_scalars(fixture: Fixture, scalars: Dict[str, float], prefixes: List[str]) -> None:
+def check_scalars(fixture: Fixture, scalars: dict[str, float], prefixes: list[str]) -> None:
     """Losses to 1e-5 relative, percentages and shares absolutely."""
     for prefix in prefixes:
         for name, value in scalars.items():
@@ -116,7 +131,7 @@ def check_vqa(fixture: Fixture) -> None:
     fixture.check('ref_test_ids', predicted['question_id'])
 
 
-def _answers(fixture: Fixture, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _answers(fixture: Fixture, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The sparse targets as ``answer_labels`` and ``answer_scores`` (B, S, K)."""
     rows, columns = fixture.tensor('in_label_rows'), fixture.tensor('in_label_columns')
     scores = fixture.tensor('in_label_scores')
@@ -126,24 +141,24 @@ def _answers(fixture: Fixture, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
     values = torch.zeros(shape.numel(), width)
     for row in rows.unique().tolist():
         here = rows == row
-        labels[row, :int(here.sum())] = columns[here]
-        values[row, :int(here.sum())] = scores[here]
+        labels[row, : int(here.sum())] = columns[here]
+        values[row, : int(here.sum())] = scores[here]
     return dict(answer_labels=labels.view(*shape, width), answer_scores=values.view(*shape, width))
 
 
-def _run(model: nn.Module, batch: Dict[str, Tensor]) -> tuple:
+def _run(model: nn.Module, batch: dict[str, Tensor]) -> tuple:
     with traced(model) as trace:
         outputs = model(mode='loss', **batch)
     return outputs, trace
 
 
-def _rows(value: Tensor, batch: Dict[str, Tensor]) -> Tensor:
+def _rows(value: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """(B, S or 1, ...) to (R, ...), a copy for each sentence where all share one."""
     images, sentences = batch['input_ids'].shape[:2]
     return value.expand(images, sentences, *value.shape[2:]).flatten(0, 1)
 
 
-def _check_visual(fixture: Fixture, model: nn.Module, batch: Dict[str, Tensor], trace: Trace) -> None:
+def _check_visual(fixture: Fixture, model: nn.Module, batch: dict[str, Tensor], trace: Trace) -> None:
     height, width = grid_of(batch)
     fixture.check('meta_grid', [height, width])
     stages = [f'backbone.{name}' for name in model.backbone.stages]
@@ -175,7 +190,9 @@ def _check_dictionary(fixture: Fixture, model: nn.Module, trace: Trace) -> None:
     fixture.check('ref_vq_margin', (distance[:, 1] - distance[:, 0]).view(images, cells), 1e-2, 1e-5)
     fixture.check('ref_quantized', quantized.view(images, cells, -1), TOKENS, SHARE)
     if 'neck.align_output' in trace:
-        fixture.check('ref_pos_line', trace.output('neck.align_output').view(images, cells, -1), TOKENS, SHARE)
+        fixture.check(
+            'ref_pos_line', trace.output('neck.align_output').view(images, cells, -1), TOKENS, SHARE
+        )
     if 'neck.gate' in trace:
         grid = tuple(trace.output('neck.conv.bn').shape[-2:])
         logits = trace.output('neck.gate.bn').unflatten(2, grid).squeeze(4)  # (B, 2, h, w)
@@ -191,7 +208,7 @@ def squared_distances(features: Tensor, words: Tensor) -> Tensor:
     return features.square().sum(1, keepdim=True) + words.square().sum(1) - 2 * features @ words.t()
 
 
-def _check_language(fixture: Fixture, batch: Dict[str, Tensor], trace: Trace) -> None:
+def _check_language(fixture: Fixture, batch: dict[str, Tensor], trace: Trace) -> None:
     fixture.check('ref_embeddings_slice', trace.output('language.bert.embeddings')[:, :, ::16], TOKENS, SHARE)
     layers = sum(name.removeprefix('language.bert.encoder.layer.').isdigit() for name in trace)
     for i in range(layers):
@@ -204,7 +221,7 @@ def _check_language(fixture: Fixture, batch: Dict[str, Tensor], trace: Trace) ->
         fixture.check('ref_fused', fused[:, :, ::step], TOKENS, SHARE)
 
 
-def _check_heads(fixture: Fixture, model: nn.Module, batch: Dict[str, Tensor]) -> None:
+def _check_heads(fixture: Fixture, model: nn.Module, batch: dict[str, Tensor]) -> None:
     fused = model.fuse(batch)
     heads = {type(head).__name__: head for head in model.heads.values()}
     logits, labels = heads['MLMHead'].scores(fused, batch)

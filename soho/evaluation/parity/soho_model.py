@@ -1,7 +1,8 @@
 """The model and the batch that a SOHO fixture describes, out of the published recipes."""
+
 import json
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 import torch
 from mmengine.registry import DefaultScope
@@ -82,7 +83,10 @@ def _apply_official(config: dict, official: dict) -> None:
     unused = ('type', 'frozen_stages', 'return_all')
     config['language'].update({k: v for k, v in official.get('language', {}).items() if k not in unused})
     for ours in config['heads'].values():
-        for key, theirs in (('hidden_size', 'hidden_size'), ('num_answers', 'num_answes')):  # spelled so there
+        for key, theirs in (
+            ('hidden_size', 'hidden_size'),
+            ('num_answers', 'num_answes'),
+        ):  # spelled so there
             if key in ours:
                 ours[key] = head.get(theirs, ours[key])
 
@@ -94,14 +98,16 @@ def fill_model(model: nn.Module, seed: int) -> None:
     load_weights(model, fill_all(shapes, seed, ties(official)), 'filled weights', strict=True)
 
 
-def ties(official: Dict[str, Tensor]) -> Dict[str, str]:
+def ties(official: dict[str, Tensor]) -> dict[str, str]:
     """Entries of an official state dict that share another's memory: alias -> owner."""
-    owners: Dict[int, str] = {}
-    pairs = {name: owners.setdefault(value.data_ptr(), name) for name, value in official.items() if value.numel()}
+    owners: dict[int, str] = {}
+    pairs = {
+        name: owners.setdefault(value.data_ptr(), name) for name, value in official.items() if value.numel()
+    }
     return {name: owner for name, owner in pairs.items() if owner != name}
 
 
-def official_parameters(model: nn.Module) -> Dict[str, nn.Parameter]:
+def official_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters by their official names, in order; a tied one appears once."""
     params = dict(model.named_parameters())
     official = to_official(params)
@@ -109,7 +115,7 @@ def official_parameters(model: nn.Module) -> Dict[str, nn.Parameter]:
     return {name: value for name, value in official.items() if name not in aliases}
 
 
-def read_batch(fixture: Fixture) -> Dict[str, Tensor]:
+def read_batch(fixture: Fixture) -> dict[str, Tensor]:
     """Image and sentences as the model receives them after the preprocessor."""
     fixture.remark('meta_data_seed')
     image = fixture.tensor('in_img_q').float() / 32
@@ -120,23 +126,24 @@ def read_batch(fixture: Fixture) -> Dict[str, Tensor]:
         image_size=fixture.tensor('in_img_shape')[:, :2],
         input_ids=ids,
         attention_mask=fixture.tensor('in_language_attention'),
-        sentence_mask=torch.ones(ids.shape[:2], dtype=torch.bool))
+        sentence_mask=torch.ones(ids.shape[:2], dtype=torch.bool),
+    )
     if 'in_mask_labels' in fixture:
         batch['mlm_labels'] = fixture.tensor('in_mask_labels')
         batch['itm_labels'] = fixture.tensor('in_next_label')
     return batch
 
 
-def grid_of(batch: Dict[str, Tensor]) -> Tuple[int, int]:
+def grid_of(batch: dict[str, Tensor]) -> tuple[int, int]:
     """The published models' grid, (h, w): stride 32, pooled by two."""
     height, width = batch['image'].shape[-2:]
     return -(-height // 32) // 2, -(-width // 32) // 2
 
 
-def draws(batch: Dict[str, Tensor], position: Any, selection: Any) -> Dict[str, Tensor]:
-    """The batch with the official random draws: one flat cell of the grid, and which rows it is hidden for."""
+def draws(batch: dict[str, Tensor], position: Any, selection: Any) -> dict[str, Tensor]:
+    """The batch with the official random draws: a flat cell of the grid, and the rows it is hidden for."""
     images, sentences = batch['input_ids'].shape[:2]
     height, width = grid_of(batch)
     cell = (float(position) + 0.5) / (height * width)
     rows = torch.as_tensor(selection).bool().view(images, sentences)
-    return dict(batch, mask_cell=torch.full((images, ), cell), mask_rows=rows)
+    return dict(batch, mask_cell=torch.full((images,), cell), mask_rows=rows)

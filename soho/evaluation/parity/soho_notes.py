@@ -1,7 +1,8 @@
 """Files that explain the others."""
+
 from soho.evaluation.parity.fixture import Fixture
 
 
 def check_notes(fixture: Fixture) -> None:
-    """``tolerances``: how far the reference itself moves from run to run; nothing of ours corresponds to it."""
+    """``tolerances``: how far the reference moves from run to run; nothing to compare."""
     fixture.remark(*fixture.values)

@@ -1,7 +1,7 @@
 """Both optimizers on small tensors, and the learning rates of a whole training."""
+
 import json
 from collections import defaultdict
-from typing import Dict, List
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ SCHEDULE = 1e-12  # relative
 
 
 def check_optimizer(fixture: Fixture) -> None:
-    """``optimizer``: parameters after each step and the state at the end, for each case of hyper-parameters."""
+    """``optimizer``: parameters after each step and the state at the end, for each case."""
     names = [name.removeprefix('init/') for name in fixture.names('init/')]
     for name in names:
         fixture['init/' + name], fixture['grads/' + name]
@@ -25,7 +25,7 @@ def check_optimizer(fixture: Fixture) -> None:
         _check_case(fixture, case, names)
 
 
-def _check_case(fixture: Fixture, case: str, names: List[str]) -> None:
+def _check_case(fixture: Fixture, case: str, names: list[str]) -> None:
     defaults = json.loads(str(fixture[case + '/defaults']))
     absent = {tuple(item.rsplit('@', 1)) for item in fixture[case + '/none_at'].tolist()}
     rates = fixture[case + '/lr']
@@ -33,7 +33,7 @@ def _check_case(fixture: Fixture, case: str, names: List[str]) -> None:
     params = {name: nn.Parameter(fixture.tensor('init/' + name).clone()) for name in names}
     groups = [_group(name, param, defaults['lr'], lars) for name, param in params.items()]
     optimizer = OPTIMIZERS.get('AdamWLARS' if lars else 'AdamWSGD')(groups, **defaults)
-    history: Dict[str, List[Tensor]] = defaultdict(list)
+    history: dict[str, list[Tensor]] = defaultdict(list)
     for step, rate in enumerate(rates.tolist()):
         for (name, param), group in zip(params.items(), optimizer.param_groups):
             group['lr'] = rate * group['lr_mult']
@@ -47,13 +47,15 @@ def _check_case(fixture: Fixture, case: str, names: List[str]) -> None:
         recorded = f'{case}/params/{name}'
         if recorded in fixture:
             change = float(np.abs(fixture.values[recorded] - start).max())
-            fixture.check(recorded, ours, min(ABSOLUTE, OF_CHANGE * change), note='limit includes 0.1 % of the change')
+            fixture.check(
+                recorded, ours, min(ABSOLUTE, OF_CHANGE * change), note='limit includes 0.1 % of the change'
+            )
         for key, value in optimizer.state[param].items():
             fixture.check(f'{case}/state/{name}/{key}', value, ABSOLUTE if key != 'step' else 0)
 
 
 def _group(name: str, param: nn.Parameter, lr: float, lars: bool) -> dict:
-    """A group of its own, as the official code makes one for each parameter; the CNN at 100 times the rate."""
+    """A group of its own, as the official code makes for each parameter; the CNN at 100 times the rate."""
     if not name.startswith('cnn'):
         return dict(params=[param], lr_mult=1.0)
     group = dict(params=[param], opt='lars' if lars else 'sgd', lr=100 * lr, lr_mult=100.0)
@@ -62,8 +64,15 @@ def _group(name: str, param: nn.Parameter, lr: float, lars: bool) -> dict:
 
 def check_schedule(fixture: Fixture) -> None:
     """``schedule``: the rate of both groups at some iterations of a whole training."""
-    for case in [name.removesuffix('iters_per_epoch') for name in fixture.values if name.endswith('/iters_per_epoch')]:
-        config = {name.removeprefix(case + 'config/'): fixture[name] for name in fixture.names(case + 'config/')}
+    for case in [
+        name.removesuffix('iters_per_epoch') for name in fixture.values if name.endswith('/iters_per_epoch')
+    ]:
+        config = {
+            name.removeprefix(case + 'config/'): fixture[name] for name in fixture.names(case + 'config/')
+        }
+        if config.get('policy', 'step') != 'step' or config.get('warmup') not in (None, 'linear'):
+            fixture.fail(fixture.names(case), 'no recipe has this policy or warm-up')
+            continue
         base = {name.rsplit('/', 1)[1]: fixture[name] for name in fixture.names(case + 'base_lr/')}
         per_epoch, epochs = fixture[case + 'iters_per_epoch'], fixture[case + 'total_epochs']
         iterations = fixture[case + 'samples/iter']
@@ -74,21 +83,46 @@ def check_schedule(fixture: Fixture) -> None:
             fixture.check_each(f'{case}samples/{group}', ours, SCHEDULE)
 
 
-def _rates(config: dict, base: Dict[str, float], per_epoch: int, epochs: int, wanted: set) -> Dict[int, dict]:
+def _rates(config: dict, base: dict[str, float], per_epoch: int, epochs: int, wanted: set) -> dict[int, dict]:
     """mmengine's schedulers in the form of our recipes, run over all iterations."""
     groups = [dict(params=[nn.Parameter(torch.zeros(1))], lr=lr) for lr in base.values()]
     wrapper = OptimWrapper(torch.optim.SGD(groups, lr=1.0))
     build = PARAM_SCHEDULERS.build
     by_epoch = config.get('by_epoch', True)
     step = config['step']
-    decay = build(dict(type='MultiStepLR', milestones=list(step), gamma=config.get('gamma', 0.1), by_epoch=by_epoch,
-                       optimizer=wrapper)) if isinstance(step, (list, tuple)) else \
-        build(dict(type='StepLR', step_size=step, gamma=config.get('gamma', 0.1), by_epoch=by_epoch,
-                   optimizer=wrapper))
+    decay = (
+        build(
+            dict(
+                type='MultiStepLR',
+                milestones=list(step),
+                gamma=config.get('gamma', 0.1),
+                by_epoch=by_epoch,
+                optimizer=wrapper,
+            )
+        )
+        if isinstance(step, (list, tuple))
+        else build(
+            dict(
+                type='StepLR',
+                step_size=step,
+                gamma=config.get('gamma', 0.1),
+                by_epoch=by_epoch,
+                optimizer=wrapper,
+            )
+        )
+    )
     warmup = None
     if config.get('warmup'):
-        warmup = build(dict(type='LinearLR', start_factor=config['warmup_ratio'], by_epoch=False, begin=0,
-                            end=config['warmup_iters'] + 1, optimizer=wrapper))
+        warmup = build(
+            dict(
+                type='LinearLR',
+                start_factor=config['warmup_ratio'],
+                by_epoch=False,
+                begin=0,
+                end=config['warmup_iters'] + 1,
+                optimizer=wrapper,
+            )
+        )
     rates = {}
     for i in range(epochs * per_epoch):
         if i in wanted:

@@ -1,7 +1,7 @@
 """Training steps of a small pretraining model: gradients, buffers, and trajectories of the optimizer."""
+
 import json
 import re
-from typing import Dict, List
 
 import numpy as np
 import torch
@@ -13,10 +13,21 @@ from torch import Tensor, nn
 from soho.engine.adapters.official_soho import to_official
 from soho.engine.checkpoint import load_weights
 from soho.evaluation.parity.fixture import Fixture
-from soho.evaluation.parity.soho_forward import (LOSS_NAMES, check_scalars, official_scalars, squared_distances,
-                                                 traced)
-from soho.evaluation.parity.soho_model import (PRETRAIN, build_model, draws, official_parameters, read_batch,
-                                                recipe)
+from soho.evaluation.parity.soho_forward import (
+    LOSS_NAMES,
+    check_scalars,
+    official_scalars,
+    squared_distances,
+    traced,
+)
+from soho.evaluation.parity.soho_model import (
+    PRETRAIN,
+    build_model,
+    draws,
+    official_parameters,
+    read_batch,
+    recipe,
+)
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 GRADIENT = 1e-4  # of each tensor's largest gradient
@@ -41,45 +52,51 @@ def check_training(fixture: Fixture) -> None:
         _check_trajectory(fixture, model, start, _drawn(fixture, batch, trajectory), trajectory)
 
 
-def _drawn(fixture: Fixture, batch: Dict[str, Tensor], trajectory: str) -> List[Dict[str, Tensor]]:
+def _drawn(fixture: Fixture, batch: dict[str, Tensor], trajectory: str) -> list[dict[str, Tensor]]:
     positions = fixture['in_positions_' + trajectory]
     return [draws(batch, p, s) for p, s in zip(positions, fixture['in_selections_' + trajectory])]
 
 
-def _reset(model: nn.Module, start: Dict[str, Tensor], twice: bool) -> None:
+def _reset(model: nn.Module, start: dict[str, Tensor], twice: bool) -> None:
     load_weights(model, start, 'the start', strict=True)
     model.backbone.cp_updates_bn_twice = twice
     model.zero_grad()
     model.train()
 
 
-def _heads32(tensors: List[Tensor]) -> np.ndarray:
+def _heads32(tensors: list[Tensor]) -> np.ndarray:
     """The first 32 values of each flattened tensor, (n, 32), NaN where there are fewer or none."""
     rows = np.full((len(tensors), 32), np.nan)
     for row, tensor in zip(rows, tensors):
         if tensor is not None:
             values = tensor.detach().flatten()[:32].double().numpy()
-            row[:len(values)] = values
+            row[: len(values)] = values
     return rows
 
 
-def _norms(tensors: List[Tensor]) -> np.ndarray:
+def _norms(tensors: list[Tensor]) -> np.ndarray:
     return np.array([np.nan if t is None else float(t.detach().double().norm()) for t in tensors])
 
 
-def _check_step(fixture: Fixture, model: nn.Module, start: Dict[str, Tensor], batch: Dict[str, Tensor]) -> None:
+def _check_step(
+    fixture: Fixture, model: nn.Module, start: dict[str, Tensor], batch: dict[str, Tensor]
+) -> None:
     _reset(model, start, twice=True)
     losses = model(mode='loss', **batch)
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     check_scalars(fixture, official_scalars(losses, batch), ['step0_out_', 'step0_f64_'])
 
     params = official_parameters(model)
-    names = [name for name in fixture['meta_param_names'].tolist()]
+    names = fixture['meta_param_names'].tolist()
     fixture.check('meta_param_names', list(params))
     gradients = [params[name].grad for name in names]
-    largest = np.array([np.nan if g is None else max(float(g.abs().max()), ROUNDING / GRADIENT) for g in gradients])
+    largest = np.array(
+        [np.nan if g is None else max(float(g.abs().max()), ROUNDING / GRADIENT) for g in gradients]
+    )
     for suffix in ('', '_f64'):
-        fixture.check_each('grad_norm_each' + suffix, _norms(gradients), GRADIENT, np.maximum(_norms(gradients), largest))
+        fixture.check_each(
+            'grad_norm_each' + suffix, _norms(gradients), GRADIENT, np.maximum(_norms(gradients), largest)
+        )
     fixture.check_each('grad_head32', _heads32(gradients), GRADIENT, largest[:, None])
     known = [g for g in gradients if g is not None]
     fixture.check('grad_norm_total', float(torch.stack([g.double().norm() for g in known]).norm()), rtol=NORM)
@@ -101,7 +118,7 @@ def _check_step(fixture: Fixture, model: nn.Module, start: Dict[str, Tensor], ba
     _check_buffers(fixture, model, buffers, 'buffers_after1_nocp', 'num_batches_tracked_nocp')
 
 
-def _check_buffers(fixture: Fixture, model: nn.Module, names: List[str], prefix: str, counts: str) -> None:
+def _check_buffers(fixture: Fixture, model: nn.Module, names: list[str], prefix: str, counts: str) -> None:
     state = to_official(model.state_dict())
     buffers = [state[name] for name in names]
     fixture.check(prefix + '_norm', _norms(buffers), STATE, 1e-5)
@@ -115,10 +132,18 @@ def _optim_wrapper(fixture: Fixture, model: nn.Module, interval: int) -> OptimWr
     defaults = json.loads(str(fixture['meta_optimizer_defaults']))
     config['optimizer'] = dict(defaults, type=config['optimizer']['type'])
     with DefaultScope.overwrite_default_scope('soho'):
-        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(
-            type=config['constructor'], paramwise_cfg=config['paramwise_cfg'],
-            optim_wrapper_cfg=dict(type='OptimWrapper', optimizer=config['optimizer'], accumulative_counts=interval,
-                                   clip_grad=dict(max_norm=float(fixture['meta_max_norm'])))))
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type=config['constructor'],
+                paramwise_cfg=config['paramwise_cfg'],
+                optim_wrapper_cfg=dict(
+                    type='OptimWrapper',
+                    optimizer=config['optimizer'],
+                    accumulative_counts=interval,
+                    clip_grad=dict(max_norm=float(fixture['meta_max_norm'])),
+                ),
+            )
+        )
         return constructor(model)
 
 
@@ -131,13 +156,21 @@ def _check_groups(fixture: Fixture, model: nn.Module, wrapper: OptimWrapper) -> 
     for name, param in official_parameters(model).items():
         group = groups.get(id(param))
         ours.append((name, param.requires_grad, group and group['opt'], group and group['lr']))
-    recorded = [(g['name'], g['requires_grad'], g['opt'] if g['requires_grad'] else None,
-                 g['lr'] if g['requires_grad'] else None) for g in json.loads(str(fixture['meta_groups']))]
+    recorded = [
+        (
+            g['name'],
+            g['requires_grad'],
+            g['opt'] if g['requires_grad'] else None,
+            g['lr'] if g['requires_grad'] else None,
+        )
+        for g in json.loads(str(fixture['meta_groups']))
+    ]
     fixture.check('meta_groups', fixture['meta_groups'] if ours == recorded else str(ours))
 
 
-def _check_trajectory(fixture: Fixture, model: nn.Module, start: Dict[str, Tensor],
-                      batches: List[Dict[str, Tensor]], name: str) -> None:
+def _check_trajectory(
+    fixture: Fixture, model: nn.Module, start: dict[str, Tensor], batches: list[dict[str, Tensor]], name: str
+) -> None:
     columns = fixture[name + '_log_names'].tolist()
     names = fixture['meta_state_names'].tolist()
     norms = fixture[name + '_grad_norm'] if name + '_grad_norm' in fixture else np.zeros(len(batches))
@@ -146,7 +179,9 @@ def _check_trajectory(fixture: Fixture, model: nn.Module, start: Dict[str, Tenso
     log = np.array([[scalars.get(column, np.nan) for column in columns] for scalars in record['log']])
     states = [[state[n] for n in names] for state in record['state']]
     deltas = [[state[n].double() - start[n].double() for n in names] for state in record['state']]
-    fixture.check(name + '_log_names', columns if set(columns) <= set(LOSS_NAMES) | {'loss', 'select'} else [])
+    fixture.check(
+        name + '_log_names', columns if set(columns) <= set(LOSS_NAMES) | {'loss', 'select'} else []
+    )
     limit = np.array([[DICTIONARY if '.vq.' in n else STATE] for n in names])  # (n, 1)
     for suffix in ('', '_f64'):
         fixture.check_each(f'{name}_log{suffix}', log, LOG)
@@ -165,20 +200,28 @@ def _check_trajectory(fixture: Fixture, model: nn.Module, start: Dict[str, Tenso
         fixture.check_each(f'nocp_{name}_loss', [scalars['loss'] for scalars in plain['log']], LOG)
 
 
-def _run(fixture: Fixture, model: nn.Module, start: Dict[str, Tensor], batches: List[Dict[str, Tensor]],
-         interval: int, twice: bool) -> Dict[str, list]:
+def _run(
+    fixture: Fixture,
+    model: nn.Module,
+    start: dict[str, Tensor],
+    batches: list[dict[str, Tensor]],
+    interval: int,
+    twice: bool,
+) -> dict[str, list]:
     _reset(model, start, twice)
     wrapper = _optim_wrapper(fixture, model, interval)
     _check_groups(fixture, model, wrapper)
     hub = MessageHub.get_current_instance()
-    record: Dict[str, list] = dict(log=[], norm=[], state=[], words=[], margin=[])
+    record: dict[str, list] = dict(log=[], norm=[], state=[], words=[], margin=[])
     for step, batch in enumerate(batches, start=1):
         words_before = model.neck.vq.embed.clone()
         with traced(model) as trace:
             losses = model(mode='loss', **batch)
         record['log'].append(official_scalars(losses, batch))
         record['words'].append(trace.output('neck').words)
-        nearest = squared_distances(trace.input('neck.vq').detach(), words_before).topk(2, largest=False).values
+        nearest = (
+            squared_distances(trace.input('neck.vq').detach(), words_before).topk(2, largest=False).values
+        )
         record['margin'].append(float((nearest[:, 1] - nearest[:, 0]).min()))
         wrapper.update_params(sum(value for key, value in losses.items() if 'loss' in key))
         stepped = step % interval == 0

@@ -116,7 +116,8 @@ class DictionaryNeck(PlainNeck):
         if self.gate is None:
             return quantized + x, words.view(b, n)
         pair = torch.cat([quantized, x], dim=2)  # (B, N, 2D)
-        scores = conv_norm(self.gate, pair.transpose(1, 2)[..., None], repeats).squeeze(3).softmax(dim=1)  # (B, 2, N)
+        logits = conv_norm(self.gate, pair.transpose(1, 2)[..., None], repeats)  # (B, 2, N, 1)
+        scores = logits.squeeze(3).softmax(dim=1)  # (B, 2, N)
         mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
         return mixed, words.view(b, n)
 
