@@ -7,15 +7,15 @@ from pathlib import Path
 
 os.environ['HF_HUB_OFFLINE'] = '1'  # before transformers is imported: no test waits for a network
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
 
-from soho.datasets.collate import collate  # noqa: E402
-from soho.datasets.world import generate_world  # noqa: E402
-from soho.engine import Runner  # noqa: E402
-from soho.registry import MODELS  # noqa: E402
+from soho.datasets.collate import collate
+from soho.datasets.world import generate_world
+from soho.engine import Runner
+from soho.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 VOCABULARY = 60  # words of the small models

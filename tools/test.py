@@ -13,6 +13,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
+    parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
     parser.add_argument('--work-dir', help='where the log goes (default: work_dirs/<config>)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
@@ -33,6 +34,9 @@ def build_config(args: argparse.Namespace) -> Config:
         if not isinstance(cfg.test_evaluator, dict):
             raise ConfigError(f'--out writes the answers of one metric, and {args.config} evaluates several')
         cfg.test_evaluator.out_file = args.out
+    if args.dump:
+        metrics = [cfg.test_evaluator] if isinstance(cfg.test_evaluator, dict) else list(cfg.test_evaluator)
+        cfg.test_evaluator = [*metrics, dict(type='PredictionDump', out_file=args.dump)]
     return cfg
 
 

@@ -1,5 +1,6 @@
+from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
 from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
-__all__ = ['Evaluator', 'Metric', 'PretrainFigures', 'VQAAccuracy']
+__all__ = ['Evaluator', 'Metric', 'PredictionDump', 'PretrainFigures', 'VQAAccuracy']

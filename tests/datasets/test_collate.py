@@ -15,7 +15,7 @@ def images(*sizes):
 
 
 def test_registered():
-    assert FUNCTIONS.get('collate') is MMENGINE_FUNCTIONS.get('soho.collate') is collate
+    assert FUNCTIONS.get('collate') is MMENGINE_FUNCTIONS.get('collate') is collate
 
 
 def test_images_stand_top_left_on_the_largest_height_and_width():

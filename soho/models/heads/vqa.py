@@ -66,7 +66,9 @@ class VQAHead(Head):
             score=(score * counted).sum() / counted.sum().clamp(min=1))
 
     def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
-        """``question_id``, ``label`` int64 and ``confidence`` float32 in [0, 1], each (R',)."""
+        """``question_id``, ``label`` int64, ``confidence`` float32 in [0, 1], each (R',); ``logits`` (R', A)."""
         counted = counted_rows(batch)
-        confidence, label = torch.sigmoid(self(fused)[counted].float()).max(dim=1)
-        return dict(question_id=batch['question_id'].flatten()[counted], label=label, confidence=confidence)
+        logits = self(fused)[counted].float()
+        confidence, label = torch.sigmoid(logits).max(dim=1)
+        ids = batch['question_id'].flatten()[counted]
+        return dict(question_id=ids, label=label, confidence=confidence, logits=logits)
