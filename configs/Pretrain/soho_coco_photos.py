@@ -3,19 +3,20 @@
     python tools/train.py configs/Pretrain/soho_coco_photos.py
 
 The published model at a quarter of its width, from scratch and without
-dropout, on pictures of 170 x 128. The annotation file is the official one
+dropout, on pictures of 128 x 96. The annotation file is the official one
 (``captions`` an image), the photographs lie in ``permissive.zip`` beside it.
 """
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
 model = dict(
-    neck=dict(in_channels=256, out_channels=192),
-    language=dict(vocab_size=30522, hidden_size=192, num_hidden_layers=3, num_attention_heads=3, intermediate_size=768),
+    neck=dict(out_channels=192),
+    language=dict(
+        vocab_size=30522, hidden_size=192, num_attention_heads=6, intermediate_size=768, initializer_range=0.07),
     heads=dict(itm=dict(hidden_size=192)))
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=20)
 pipeline = [
-    dict(type='LoadImage', reduce_to=(170, 128)),
-    dict(type='ResizeKeepRatio', scale=(170, 128)),
+    dict(type='LoadImage', reduce_to=(128, 96)),
+    dict(type='ResizeKeepRatio', scale=(128, 96)),
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
     dict(type='DrawVisualMask', prob=0.15),
@@ -40,5 +41,8 @@ val_evaluator = dict(type='PretrainFigures')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=20)
-param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=120, eta_min=1e-5, convert_to_iter_based=True)]
+param_scheduler = [
+    {{_base_.warmup}},
+    dict(type='CosineAnnealingLR', T_max=120, eta_min=1e-5, convert_to_iter_based=True),
+]
 default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=1))

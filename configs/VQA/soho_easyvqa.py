@@ -7,10 +7,10 @@
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$EASY_VQA:data/easy_vqa}}'
 model = dict(
-    backbone=dict(num_stages=3, out_indices=(2, ), zero_init_residual=True),
+    backbone=dict(num_stages=3, out_indices=(2, )),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=1),
     heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=13, dropout=0.1)),
-    language=dict(vocab_size=30522, initializer_range=0.08))
+    language=dict(vocab_size=30522))
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=14)
 keys = ['question_id', 'answer_labels', 'answer_scores']
 train_pipeline = [
@@ -44,7 +44,6 @@ test_dataloader = dict(
         **source, ann_file='test_data_vqa.json', images='test', test_mode=True, pipeline=test_pipeline))
 test_evaluator = dict(type='VQAAccuracy', annotation_file=data_root + '/test_answers.json')
 test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=2)
 param_scheduler = [
     {{_base_.warmup}},

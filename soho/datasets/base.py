@@ -1,7 +1,8 @@
 """What every image-text dataset has in common."""
 import os
+from collections.abc import Callable, Iterator, Sequence
 from logging import WARNING
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,8 +74,8 @@ class ImageTextDataset(Dataset):
 
     def __init__(self,
                  ann_file: str,
-                 images: Optional[str],
-                 pipeline: Sequence[Union[dict, Callable]],
+                 images: str | None,
+                 pipeline: Sequence[dict | Callable],
                  data_root: str = '',
                  sentence_group: int = 1,
                  test_mode: bool = False,
@@ -93,20 +94,22 @@ class ImageTextDataset(Dataset):
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
             raise ValueError(f'{self.ann_file} holds no usable sample: '
-                             f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, no other has a sentence')
+                             f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
+                             'no other has a sentence')
         if self.images.dropped:
-            print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels', 'current')
+            print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels',
+                      'current')
 
     def read(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""
         raise NotImplementedError
 
-    def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sentences of item ``index`` and what belongs to them."""
         raise NotImplementedError
 
     @property
-    def metainfo(self) -> Dict[str, Any]:
+    def metainfo(self) -> dict[str, Any]:
         """What metrics want to know of the dataset."""
         return {}
 
@@ -119,11 +122,11 @@ class ImageTextDataset(Dataset):
     def __len__(self) -> int:
         return len(self.item_image)
 
-    def __getitem__(self, key: Union[int, SampleKey]) -> Dict[str, Any]:
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         key = SampleKey.of(key)
         return self.prepare(key.index, key.rng())
 
-    def prepare(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+    def prepare(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The packed sample ``index`` with its random choices drawn from ``rng``."""
         tried = [index]
         while True:
@@ -136,7 +139,7 @@ class ImageTextDataset(Dataset):
                     return self.pipeline(dict(self.sample(index, rng), image=empty))
                 tried.append(self._stand_in(tried))
 
-    def sample(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """What the pipeline starts from."""
         image = self.item_image[index]
         return dict(
@@ -162,7 +165,7 @@ class ImageTextDataset(Dataset):
         if not reported:
             print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
 
-    def _stand_in(self, tried: List[int]) -> int:
+    def _stand_in(self, tried: list[int]) -> int:
         """The next item of another image with like orientation, so that the batch keeps its canvas."""
         flags = self.aspect_ratio > 1
         untried = ~np.isin(self.item_image, self.item_image[tried])
@@ -174,7 +177,7 @@ class ImageTextDataset(Dataset):
         return int(others[np.searchsorted(others, tried[-1]) % len(others)])
 
 
-def group_sentences(counts: np.ndarray, size: int) -> List[np.ndarray]:
+def group_sentences(counts: np.ndarray, size: int) -> list[np.ndarray]:
     """Cut each image's sentences into groups of ``size``, the last one ragged.
 
     Args:

@@ -1,5 +1,6 @@
 """Several annotation files as one dataset."""
-from typing import Any, Dict, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -17,12 +18,12 @@ class ConcatDataset(Dataset):
             its index in the whole.
     """
 
-    def __init__(self, datasets: Sequence[Union[dict, Dataset]]) -> None:
+    def __init__(self, datasets: Sequence[dict | Dataset]) -> None:
         self.datasets = [DATASETS.build(d) if isinstance(d, dict) else d for d in datasets]
         self.ends = np.cumsum([len(d) for d in self.datasets])
 
     @property
-    def metainfo(self) -> Dict[str, Any]:
+    def metainfo(self) -> dict[str, Any]:
         return self.datasets[0].metainfo
 
     @property
@@ -33,7 +34,7 @@ class ConcatDataset(Dataset):
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def __getitem__(self, key: Union[int, SampleKey]) -> Dict[str, Any]:
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         key = SampleKey.of(key)
         part = int(np.searchsorted(self.ends, key.index, side='right'))
         start = self.ends[part - 1] if part else 0

@@ -1,6 +1,7 @@
 """Images with captions for pretraining, in the official annotation format."""
 import random
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class PretrainDataset(ImageTextDataset):
     """
 
     def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
-                 fill_seed: Optional[int] = None, **kwargs) -> None:
+                 fill_seed: int | None = None, **kwargs) -> None:
         self.replace_prob = replace_prob
         self.fill_seed = fill_seed
         self.replace_by_first = replace_by_first
@@ -69,7 +70,7 @@ class PretrainDataset(ImageTextDataset):
         if self.fill_seed is not None:
             self.fill = official_fill(counts, self.sentence_group, self.fill_seed)
 
-    def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``: S captions; ``itm_labels`` (S,) int64, 1 = matched, 0 = replaced."""
         image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
         sentences = [self.captions[first + i] for i in range(length)]
@@ -94,7 +95,7 @@ class PretrainDataset(ImageTextDataset):
                 return self.captions[self.item_first[item] + nth]
 
 
-def official_fill(counts: Sequence[int], size: int, seed: int) -> List[List[int]]:
+def official_fill(counts: Sequence[int], size: int, seed: int) -> list[list[int]]:
     """Which captions fill up each image's last group, as the official code draws them.
 
     Official file: SOHO/datasets/VisualLanguagePretrain.py (``_process_train_data``).

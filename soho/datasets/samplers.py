@@ -1,5 +1,5 @@
 """In which order samples are read, and which of them share a batch."""
-from typing import Iterator, List, Optional, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class EpochSampler(Sampler):
             training needs. Evaluation must not repeat any.
     """
 
-    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: Optional[int] = None,
+    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: int | None = None,
                  round_up: bool = True) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
@@ -85,7 +85,7 @@ class AspectRatioBatchSampler(Sampler):
     def global_size(self) -> int:
         return self.batch_size * self.sampler.world_size
 
-    def _global_batches(self) -> List[np.ndarray]:
+    def _global_batches(self) -> list[np.ndarray]:
         batches = []
         for stream, members in enumerate(self.groups, start=1):
             members = self.sampler.order(members, stream)
@@ -96,7 +96,7 @@ class AspectRatioBatchSampler(Sampler):
             batches += [members[i:i + self.global_size] for i in range(0, len(members), self.global_size)]
         return [batches[i] for i in self.sampler.order(np.arange(len(batches)))]
 
-    def __iter__(self) -> Iterator[List[SampleKey]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         rank, world_size = self.sampler.rank, self.sampler.world_size
         for batch in self._global_batches():
             if self.sampler.round_up or self.drop_last:
@@ -134,7 +134,7 @@ class OfficialBatchSampler(AspectRatioBatchSampler):
     def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
         super().__init__(sampler, batch_size)
 
-    def _global_batches(self) -> List[np.ndarray]:
+    def _global_batches(self) -> list[np.ndarray]:
         generator = torch.Generator().manual_seed(self.sampler.epoch)
         order = []
         for members in self.groups:

@@ -1,5 +1,5 @@
 """Millions of strings in two flat arrays."""
-from typing import Iterable
+from collections.abc import Iterable
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """BERT's WordPiece tokenisation, from a vocabulary file, a folder or the Hub."""
 import os
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -45,7 +45,7 @@ class BertTokenizer:
     def __len__(self) -> int:
         return self.backend.get_vocab_size()
 
-    def __call__(self, sentences: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
+    def __call__(self, sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """S sentences to ids (S, L) int64 and attention mask (S, L) int64."""
         encoded = self.backend.encode_batch(list(sentences))
         return (np.array([e.ids for e in encoded], np.int64), np.array([e.attention_mask for e in encoded], np.int64))

@@ -1,5 +1,6 @@
 """Questions about images, in the official annotation format."""
-from typing import Any, Dict, Iterator, List, Optional
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class VQADataset(ImageTextDataset):
         super().__init__(*args, **kwargs)
 
     def read(self) -> None:
-        self.label2ans: List[str] = _answer_list(self.ann_file)
+        self.label2ans: list[str] = _answer_list(self.ann_file)
         counts, questions, ids, labels, scores, label_counts = [], [], [], [], [], []
 
         def take(record: dict) -> None:
@@ -82,10 +83,10 @@ class VQADataset(ImageTextDataset):
         return question
 
     @property
-    def metainfo(self) -> Dict[str, Any]:
+    def metainfo(self) -> dict[str, Any]:
         return dict(label2ans=self.label2ans)
 
-    def describe(self, index: int, rng: np.random.Generator) -> Dict[str, Any]:
+    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences`` (S), ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K)."""
         first, length, group = self.item_first[index], self.item_length[index], self.sentence_group
         rows = range(first, first + length)
@@ -108,7 +109,7 @@ class VQADataset(ImageTextDataset):
 
 def _by_image(records: Iterator[dict]) -> Iterator[dict]:
     """Items with a list ``vqa``; those with one question each are joined where an image's follow each other."""
-    joined: Optional[dict] = None
+    joined: dict | None = None
     for record in records:
         if 'vqa' in record:
             yield record
@@ -122,7 +123,7 @@ def _by_image(records: Iterator[dict]) -> Iterator[dict]:
         yield joined
 
 
-def _answer_list(ann_file: str) -> List[str]:
+def _answer_list(ann_file: str) -> list[str]:
     head = load_json(ann_file, required=('ans2label', 'label2ans'))
     answers = head['label2ans']
     if isinstance(answers, dict):  # some releases write {"0": "net", ...}

@@ -7,4 +7,6 @@ from soho.engine.runner import Runner
 
 use_safe_loading()
 
-__all__ = ['AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config', 'use_safe_loading']
+__all__ = [
+    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config', 'use_safe_loading'
+]

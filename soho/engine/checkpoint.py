@@ -5,7 +5,7 @@
 """
 import os
 import pickle
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -20,7 +20,7 @@ class CheckpointError(ValueError):
     """A file that cannot be used as a checkpoint here; the message says why."""
 
 
-def read_checkpoint(path: str, map_location: Any = 'cpu') -> Dict[str, Any]:
+def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict[str, Any]:
     """A checkpoint file's contents; never runs code.
 
     Args:
@@ -63,7 +63,7 @@ def _is_safetensors(path: str) -> bool:
     return path.endswith('.safetensors') or (len(start) == 9 and start[7:] == b'\0{')
 
 
-def state_dict_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+def state_dict_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The weights of a checkpoint: below ``state_dict`` or ``model``, or the dict itself; no ``module.``."""
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
@@ -75,11 +75,11 @@ def state_dict_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
 class LoadReport(NamedTuple):
     """What became of a checkpoint's entries."""
 
-    taken: List[str]
+    taken: list[str]
     """Entries of the model that were filled."""
-    left: List[str]
+    left: list[str]
     """Entries of the file that the model has no place for, by the file's names."""
-    missing: List[str]
+    missing: list[str]
     """Entries of the model that the file does not have; they keep their values."""
     layout: str = OWN_LAYOUT
     """Which kind of checkpoint the contents say it is."""
@@ -92,9 +92,9 @@ class LoadReport(NamedTuple):
         return '; '.join(lines)
 
 
-def _by_module(names: List[str], depth: int = 2) -> List[str]:
+def _by_module(names: list[str], depth: int = 2) -> list[str]:
     """``a.b.*(12)`` instead of twelve names."""
-    counts: Dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in names:
         parts = name.split('.')
         head = '.'.join(parts[:depth]) + ('.*' if len(parts) > depth else '')
@@ -102,7 +102,7 @@ def _by_module(names: List[str], depth: int = 2) -> List[str]:
     return [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
 
 
-def load_weights(model: nn.Module, state: Dict[str, Any], source: str, strict: bool = False) -> LoadReport:
+def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: bool = False) -> LoadReport:
     """Lay ``state`` over ``model``.
 
     Foreign layouts are recognised and renamed by :mod:`soho.engine.adapters`.
@@ -183,13 +183,13 @@ def from_plain(value: Any) -> Any:
     return value
 
 
-def _torchvision(filename: str, map_location: Any = None) -> Dict[str, Any]:
+def _torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
     from torchvision.models import get_model_weights
     name = filename.split('://', 1)[1]
     return _http(get_model_weights(name).IMAGENET1K_V1.url, map_location)
 
 
-def _http(url: str, map_location: Any = None) -> Dict[str, Any]:
+def _http(url: str, map_location: Any = None) -> dict[str, Any]:
     folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
     path = os.path.join(folder, os.path.basename(url))
     if not os.path.exists(path):
@@ -202,7 +202,7 @@ def _http(url: str, map_location: Any = None) -> Dict[str, Any]:
     return read_checkpoint(path, map_location)
 
 
-def _refuse(filename: str, map_location: Any = None) -> Dict[str, Any]:
+def _refuse(filename: str, map_location: Any = None) -> dict[str, Any]:
     raise CheckpointError(f'{filename}: checkpoints are read from files, http(s):// and torchvision:// only')
 
 

@@ -2,7 +2,7 @@
 import difflib
 import inspect
 import os
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -15,7 +15,7 @@ class ConfigError(ValueError):
     """A config that cannot be what was meant."""
 
 
-def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
+def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """A config file with ``--cfg-options`` merged in.
 
     Args:

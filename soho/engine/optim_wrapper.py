@@ -1,6 +1,6 @@
 """Mixed precision on any device."""
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Union
 
 import torch
 from mmengine.device import get_device
@@ -31,8 +31,8 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
     """
 
     def __init__(self,
-                 dtype: Optional[str] = None,
-                 loss_scale: Union[str, float, Dict[str, float]] = 'dynamic',
+                 dtype: str | None = None,
+                 loss_scale: str | float | dict[str, float] = 'dynamic',
                  **kwargs) -> None:
         OptimWrapper.__init__(self, **kwargs)
         self.device_type = get_device().split(':')[0]

@@ -1,7 +1,8 @@
 """mmengine's runner with what this project needs differently."""
 import logging
 import os
-from typing import Any, Callable, Dict, Optional, Union
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed
@@ -28,7 +29,7 @@ class Runner(MMEngineRunner):
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
 
-    def setup_env(self, env_cfg: Dict[str, Any]) -> None:
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs."""
         if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
             if self._launcher != 'pytorch':
@@ -37,7 +38,7 @@ class Runner(MMEngineRunner):
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
 
-    def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """To its device and, with several processes, into ``MMDistributedDataParallel``."""
         if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
@@ -65,7 +66,7 @@ class Runner(MMEngineRunner):
             for key, value in checkpoint.items():
                 checkpoint[key] = to_plain(value)
 
-    def test(self) -> Dict[str, float]:
+    def test(self) -> dict[str, float]:
         """Evaluate; the checkpoint has to fill the whole model."""
         self._whole_model = True
         return super().test()
@@ -77,9 +78,9 @@ class Runner(MMEngineRunner):
 
     def load_checkpoint(self,
                         filename: str,
-                        map_location: Union[str, Callable] = 'cpu',
+                        map_location: str | Callable = 'cpu',
                         strict: bool = False,
-                        revise_keys: Any = None) -> Dict[str, Any]:
+                        revise_keys: Any = None) -> dict[str, Any]:
         """Read safely, lay over the model, and say what was taken and what was not.
 
         Args:

@@ -1,12 +1,11 @@
 """Raw predictions as arrays, to look at or to compare."""
-from typing import Dict, List
 
 import numpy as np
 
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 
-Arrays = Dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
 @METRICS.register_module()
@@ -20,9 +19,9 @@ class PredictionDump(Metric):
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         self.results.append({name: value.detach().cpu().numpy() for name, value in prediction.items()})
 
-    def write(self, results: List[Arrays], path: str) -> None:
+    def write(self, results: list[Arrays], path: str) -> None:
         """One array a name, batches joined along the first axis, in the order of evaluation."""
         np.savez(path, **{name: np.concatenate([part[name] for part in results]) for name in results[0]})
 
-    def compute_metrics(self, results: List[Arrays]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[Arrays]) -> dict[str, float]:
         return {}

@@ -5,7 +5,7 @@ into small records (``process``) and the records of all ranks into figures
 (``compute_metrics``).
 """
 from abc import abstractmethod
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
@@ -14,15 +14,15 @@ from mmengine.evaluator import Evaluator as MMEngineEvaluator
 
 from soho.registry import EVALUATOR
 
-Batch = Dict[str, torch.Tensor]
-Prediction = Dict[str, torch.Tensor]
+Batch = dict[str, torch.Tensor]
+Prediction = dict[str, torch.Tensor]
 
 
 @EVALUATOR.register_module()
 class Evaluator(MMEngineEvaluator):
     """mmengine's evaluator for predictions that are one dict a batch."""
 
-    def process(self, data_samples: List[Prediction], data_batch: Optional[Batch] = None) -> None:
+    def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
         for prediction in data_samples:
             for metric in self.metrics:
                 metric.process(data_batch, prediction)
@@ -44,7 +44,7 @@ class Metric(BaseMetric):
 
     default_prefix = ''
 
-    def __init__(self, out_file: Optional[str] = None, prefix: Optional[str] = None) -> None:
+    def __init__(self, out_file: str | None = None, prefix: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
         self.out_file = out_file
 
@@ -53,14 +53,14 @@ class Metric(BaseMetric):
         """Append this batch's records to ``self.results``."""
 
     @abstractmethod
-    def compute_metrics(self, results: List[Any]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Figures from the records of the whole data set."""
 
-    def write(self, results: List[Any], path: str) -> None:
+    def write(self, results: list[Any], path: str) -> None:
         """Write the records in the official format of the task to ``path``."""
         raise NotImplementedError(f'{type(self).__name__} has no official result file')
 
-    def evaluate(self, size: int) -> Dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
         """Gather every rank's records and compute on the main one.
 
         Args:
@@ -72,7 +72,7 @@ class Metric(BaseMetric):
         """
         gathered = all_gather_object(self.results)
         self.results = []
-        message: List[Any] = [None]
+        message: list[Any] = [None]
         if is_main_process():
             results = [record for part in gathered for record in part]
             if self.out_file is not None:  # first, so that the predictions survive whatever is wrong with the truth

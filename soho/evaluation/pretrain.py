@@ -1,5 +1,4 @@
 """How well the pretraining objectives are met on pictures and captions."""
-from typing import Dict, List, Tuple
 
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
@@ -18,7 +17,7 @@ class PretrainFigures(Metric):
         **kwargs: See :class:`Metric`.
     """
 
-    def __init__(self, objectives: Tuple[str, ...] = ('mlm', 'mvm', 'itm'), **kwargs) -> None:
+    def __init__(self, objectives: tuple[str, ...] = ('mlm', 'mvm', 'itm'), **kwargs) -> None:
         super().__init__(**kwargs)
         self.objectives = tuple(objectives)
 
@@ -28,7 +27,7 @@ class PretrainFigures(Metric):
                 losses, hits = prediction[f'{name}_losses'], prediction[f'{name}_hits']
                 self.results.append((name, float(losses.sum()), int(hits.sum()), len(losses)))
 
-    def compute_metrics(self, results: List[Tuple[str, float, int, int]]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, float, int, int]]) -> dict[str, float]:
         figures = {}
         for name in self.objectives:
             parts = [(loss, hits, count) for objective, loss, hits, count in results if objective == name]

@@ -1,5 +1,5 @@
 """uint8 canvases to normalised float images, on the device."""
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -33,7 +33,7 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def forward(self, data: Dict[str, Tensor], training: bool = False) -> Dict[str, Tensor]:
+    def forward(self, data: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """
         Args:
             data: The batch; ``image`` uint8 (B, 3, H, W), ``image_size`` int64

@@ -3,7 +3,6 @@
 Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
-from typing import Dict, List, Optional, Union
 
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from soho.models.structures import Fused, VisualTokens
 from soho.registry import MODELS
 
-Batch = Dict[str, Tensor]
+Batch = dict[str, Tensor]
 
 
 @MODELS.register_module()
@@ -30,11 +29,11 @@ class SOHO(BaseModel):
 
     def __init__(self,
                  language: dict,
-                 heads: Dict[str, dict],
-                 backbone: Optional[dict] = None,
-                 neck: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 heads: dict[str, dict],
+                 backbone: dict | None = None,
+                 neck: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         if (backbone is None) != (neck is None):
             raise ValueError('backbone and neck go together: give both, or neither for a model without the image')
@@ -43,7 +42,7 @@ class SOHO(BaseModel):
         self.language = MODELS.build(language)
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
 
-    def forward(self, mode: str = 'tensor', **batch: Tensor) -> Union[Dict[str, Tensor], List[Dict[str, Tensor]], Fused]:
+    def forward(self, mode: str = 'tensor', **batch: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]] | Fused:
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (fused features).
@@ -56,7 +55,7 @@ class SOHO(BaseModel):
         if mode == 'tensor':
             return self.fuse(batch)
         fused = self.fuse(batch, first_only=all(head.reads_first_only for head in self.heads.values()))
-        outputs: Dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         for head in self.heads.values():
             outputs.update(getattr(head, mode)(fused, batch))
         return outputs if mode == 'loss' else [outputs]  # mmengine's loops index what they evaluate

@@ -4,7 +4,7 @@
 ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K`` dictionary
 words, ``V`` vocabulary.
 """
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -16,9 +16,9 @@ class VisualTokens(NamedTuple):
     """(B, S, N, D), or (B, 1, N, D) where all sentences see the same tokens."""
     valid: Tensor
     """(B, N) bool: the cell lies on the image, not on padding."""
-    labels: Optional[Tensor] = None
+    labels: Tensor | None = None
     """(B, S, N) int64: the dictionary word hidden in a cell, -100 where none is."""
-    words: Optional[Tensor] = None
+    words: Tensor | None = None
     """(B, N) int64: the dictionary word nearest to each cell."""
 
 
@@ -32,7 +32,7 @@ class Fused(NamedTuple):
     """(R, N, D) fused features at the visual positions; N is 0 without an image."""
     word_embeddings: Tensor
     """(V, D) the language model's input embedding, to tie an output layer to."""
-    dictionary: Optional[Tensor] = None
+    dictionary: Tensor | None = None
     """(K, D) the visual dictionary after this step's update."""
-    visual_labels: Optional[Tensor] = None
+    visual_labels: Tensor | None = None
     """(R, N) int64: see :attr:`VisualTokens.labels`."""

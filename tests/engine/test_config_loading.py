@@ -21,7 +21,7 @@ def test_options_are_laid_over_the_file(config):
 
 
 def test_calls_in_a_config_are_allowed(config):
-    assert load_config(config("import math\nsize = math.ceil(2.5)")).size == 3
+    assert load_config(config('import math\nsize = math.ceil(2.5)')).size == 3
 
 
 @pytest.mark.parametrize('text, options, message', [

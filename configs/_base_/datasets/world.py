@@ -1,10 +1,12 @@
 """The generated world at a size that a laptop trains on: what its tasks share.
 
+Its pictures of 480 to 640 pixels are shrunk to 96.
+
 Made by ``tools/prepare/world.py``, ``vqa.py`` and ``pretrain.py``, which
 ``make demo`` calls.
 """
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='EpochSampler', shuffle=True),

@@ -3,8 +3,8 @@ _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=32)
 pipeline = [
-    dict(type='LoadImage', reduce_to=(128, 96)),
-    dict(type='ResizeKeepRatio', scale=(128, 96)),
+    dict(type='LoadImage', reduce_to=(96, 72)),
+    dict(type='ResizeKeepRatio', scale=(96, 72)),
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
     dict(type='DrawVisualMask', prob=0.15),

@@ -1,14 +1,14 @@
 """Questions about the generated world; train, val and test see different pictures."""
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
-tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=20)
+tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=16)
 pipeline = [
-    dict(type='LoadImage', reduce_to=(128, 96)),
-    dict(type='ResizeKeepRatio', scale=(128, 96)),
+    dict(type='LoadImage', reduce_to=(96, 72)),
+    dict(type='ResizeKeepRatio', scale=(96, 72)),
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='PackSample', keys=['question_id', 'answer_labels', 'answer_scores']),
 ]
-source = dict(type='VQADataset', data_root=data_root, sentence_group=6, pipeline=pipeline)
+source = dict(type='VQADataset', data_root=data_root, sentence_group=8, pipeline=pipeline)
 train_dataloader = dict(dataset=dict(ann_file='train_data_vqa.json', images='train2014', **source))
 val_dataloader = dict(dataset=dict(ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(ann_file='test_data_vqa.json', images='test2015', test_mode=True, **source))

@@ -1,5 +1,6 @@
 """Sentences to tokens, and what is hidden of them."""
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -16,7 +17,7 @@ class Tokenize(BaseTransform):
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.BertTokenizer`.
     """
 
-    def __init__(self, tokenizer: Dict[str, Any]) -> None:
+    def __init__(self, tokenizer: dict[str, Any]) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
 
     def transform(self, results: dict) -> dict:
@@ -41,7 +42,7 @@ class MaskTokens(BaseTransform):
             not learn to say [UNK].
     """
 
-    def __init__(self, tokenizer: Dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
+    def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
         self.protected_ids = self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids

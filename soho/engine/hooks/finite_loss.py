@@ -1,5 +1,4 @@
 """Stop a run whose loss is no longer a number."""
-from typing import Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -21,8 +20,8 @@ class FiniteLossHook(Hook):
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
         if not self.every_n_train_iters(runner, self.interval):
             return
         for name, value in (outputs or {}).items():

@@ -1,5 +1,5 @@
 """AdamW for the transformer with LARS for the CNN. Official file: SOHO/optimizers/AdamwLARS.py."""
-from typing import Iterable, List
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class AdamWLARS(AdamWSGD):
     def __init__(self, params: Iterable, eta: float = 0.001, lars_weight_decay: float = 0.0, **kwargs) -> None:
         super().__init__(params, eta=eta, lars_weight_decay=lars_weight_decay, lars_exclude=False, **kwargs)
 
-    def _lars(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
+    def _lars(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
         decay = group['lars_weight_decay']
         updates = list(torch._foreach_add(grads, params, alpha=decay))
         torch._foreach_mul_(updates, group['lr'])

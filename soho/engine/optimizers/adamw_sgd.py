@@ -4,7 +4,7 @@ Official files: SOHO/optimizers/AdamwSGD.py, AdamwLARS.py. All tensors of a
 group are updated by a handful of fused calls (``torch._foreach_*``), not one
 by one.
 """
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ class AdamWSGD(Optimizer):
     def __init__(self,
                  params: Iterable,
                  lr: float = 1e-3,
-                 betas: Tuple[float, float] = (0.9, 0.999),
+                 betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-6,
                  adamw_weight_decay: float = 0.0,
                  correct_bias: bool = True,
@@ -62,10 +62,10 @@ class AdamWSGD(Optimizer):
         super().add_param_group(param_group)
         opt = self.param_groups[-1]['opt']
         if opt not in self.rules:
-            raise ValueError(f'{type(self).__name__} has no rule {opt!r}; a group\'s opt is one of {self.rules}')
+            raise ValueError(f"{type(self).__name__} has no rule {opt!r}; a group's opt is one of {self.rules}")
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable[[], Tensor]] = None) -> Optional[Tensor]:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """Update all parameters that have a gradient."""
         loss = None
         if closure is not None:
@@ -77,7 +77,7 @@ class AdamWSGD(Optimizer):
                 getattr(self, f'_{group["opt"]}')(group, params, [p.grad for p in params])
         return loss
 
-    def _adamw(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
+    def _adamw(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
         beta1, beta2 = group['betas']
         for p in params:
             if not self.state[p]:
@@ -102,15 +102,16 @@ class AdamWSGD(Optimizer):
             # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
             torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
 
-    def _sgd(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> None:
-        torch._foreach_add_(params, self._momentum(group, params, self._decayed(group, params, grads)), alpha=-group['lr'])
+    def _sgd(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
+        updates = self._momentum(group, params, self._decayed(group, params, grads))
+        torch._foreach_add_(params, updates, alpha=-group['lr'])
 
-    def _decayed(self, group: dict, params: List[Tensor], grads: List[Tensor]) -> List[Tensor]:
+    def _decayed(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
         if not group['sgd_weight_decay']:
             return grads
         return list(torch._foreach_add(grads, params, alpha=group['sgd_weight_decay']))
 
-    def _momentum(self, group: dict, params: List[Tensor], updates: List[Tensor]) -> List[Tensor]:
+    def _momentum(self, group: dict, params: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
         """Updates through each parameter's momentum buffer."""
         if not group['momentum']:
             return updates

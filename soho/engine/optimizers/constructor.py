@@ -1,7 +1,6 @@
 """Parameter groups by name pattern, as the official recipes write them."""
 import re
 from collections import defaultdict
-from typing import Dict, List
 
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -28,8 +27,8 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
         if unknown:
             raise ValueError(f'paramwise_cfg has {sorted(unknown)}; PatternConstructor knows only "patterns"')
 
-    def add_params(self, params: List[dict], module: nn.Module, **kwargs) -> None:
-        patterns: Dict[str, dict] = self.paramwise_cfg['patterns']
+    def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
+        patterns: dict[str, dict] = self.paramwise_cfg['patterns']
         members = defaultdict(list)
         for name, param in module.named_parameters():
             if param.requires_grad:

@@ -2,9 +2,9 @@
 
 Paper: Deep Residual Learning for Image Recognition, arXiv:1512.03385.
 """
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import ContextManager, Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -68,7 +68,7 @@ class ResNet(BaseModule):
                  cp_updates_bn_twice: bool = False,
                  width_per_group: int = 64,
                  zero_init_residual: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if depth not in BLOCKS:
             raise ValueError(f'ResNet has no depth {depth}; choose one of {sorted(BLOCKS)}')
@@ -118,7 +118,7 @@ class ResNet(BaseModule):
                         module.eval()
         return self
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """
         Args:
             image: (B, 3, H, W) float, normalised.
@@ -139,7 +139,7 @@ class ResNet(BaseModule):
                 outputs.append(x)
         return tuple(outputs)
 
-    def _contexts(self, block: nn.Module) -> Tuple[ContextManager, ContextManager]:
+    def _contexts(self, block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
         """For checkpointing: around a block's forward, and around computing it again."""
         return nullcontext(), nullcontext() if self.cp_updates_bn_twice else _still_statistics(block)
 

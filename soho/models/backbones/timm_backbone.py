@@ -1,5 +1,5 @@
 """Any timm model as a backbone."""
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -29,7 +29,7 @@ class TimmBackbone(BaseModule):
                  out_indices: Sequence[int] = (-1, ),
                  pretrained: bool = False,
                  checkpoint_path: str = '',
-                 init_cfg: Optional[dict] = None,
+                 init_cfg: dict | None = None,
                  **kwargs) -> None:
         super().__init__(init_cfg)
         try:
@@ -47,7 +47,7 @@ class TimmBackbone(BaseModule):
         self.channels_first = getattr(self.model, 'output_fmt', 'NCHW') == 'NCHW'
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised image to one (B, C, h, w) map for each of ``out_indices``."""
         maps = self.model(image)
         if not self.channels_first:

@@ -1,5 +1,4 @@
 """What every head has in common."""
-from typing import Dict, Optional, Tuple
 
 import torch
 from mmengine.dist import all_reduce
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from soho.models.structures import Fused
 
-Batch = Dict[str, Tensor]
+Batch = dict[str, Tensor]
 
 
 class Head(BaseModule):
@@ -20,11 +19,11 @@ class Head(BaseModule):
     reads_first_only = False
     """Whether the head looks at [CLS] alone, so that the last layer need not compute more."""
 
-    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
         raise NotImplementedError
 
-    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """One dict of tensors for the metric, rows without a sentence left out."""
         raise NotImplementedError
 
@@ -34,7 +33,7 @@ def counted_rows(batch: Batch) -> Tensor:
     return batch['sentence_mask'].flatten()
 
 
-def labelled(features: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
+def labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The few positions that carry a label.
 
     Scores over a vocabulary are wide and about one position in ten has a
@@ -51,7 +50,7 @@ def labelled(features: Tensor, labels: Tensor) -> Tuple[Tensor, Tensor]:
     return features[chosen], labels[chosen]
 
 
-def mean_over(loss: Tensor, count: Optional[Tensor] = None) -> Tensor:
+def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean of (M,) losses, zero with a gradient where M is 0 (official: sum / (count + 1e-6)).
 
     With several ranks the divisor is their mean count, so that the mean over

@@ -2,7 +2,6 @@
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
-from typing import Dict, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,17 +34,17 @@ class ITMHead(Head):
         """(R, 2) logits."""
         return self.match_class(fused.text[:, 0])
 
-    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_itm`` (mean cross-entropy) and ``acc_itm`` (percent)."""
         losses, hits = self.judge(fused, batch)
         return dict(loss_itm=losses.mean(), acc_itm=percent(hits))
 
-    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``itm_losses`` float32 and ``itm_hits`` bool of the R rows."""
         losses, hits = self.judge(fused, batch)
         return dict(itm_losses=losses, itm_hits=hits)
 
-    def judge(self, fused: Fused, batch: Batch) -> Tuple[Tensor, Tensor]:
+    def judge(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:
         """(R,) cross-entropies and (R,) whether the verdict is right."""
         logits = self(fused)
         labels = batch['itm_labels'].flatten()

@@ -2,7 +2,6 @@
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
-from typing import Dict, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,24 +18,24 @@ class MLMHead(Head):
     Reads ``mlm_labels`` (B, S, L), -100 where nothing is asked.
     """
 
-    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_mlm`` (mean cross-entropy over hidden words) and ``acc_mlm`` (percent)."""
         losses, hits = self.judge(fused, batch)
         return dict(loss_mlm=mean_over(losses), acc_mlm=percent(hits))
 
-    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``mlm_losses`` float32 and ``mlm_hits`` bool of the M hidden words."""
         losses, hits = self.judge(fused, batch)
         return dict(mlm_losses=losses, mlm_hits=hits)
 
-    def judge(self, fused: Fused, batch: Batch) -> Tuple[Tensor, Tensor]:
+    def judge(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M,) cross-entropies and (M,) whether the best word is the hidden one."""
         logits, labels = self.scores(fused, batch)
         with float32(logits):
             losses = F.cross_entropy(logits.float(), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels
 
-    def scores(self, fused: Fused, batch: Batch) -> Tuple[Tensor, Tensor]:
+    def scores(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the hidden words."""
         labels = batch['mlm_labels'].flatten(0, 1)  # (R, L)
         features, labels = labelled(fused.text, labels)

@@ -2,7 +2,6 @@
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
-from typing import Dict, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,23 +27,23 @@ class MVMHead(Head):
         super().__init__()
         self.temperature = temperature
 
-    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over hidden cells) and ``acc_mvm`` (percent)."""
         losses, hits = self.judge(fused)
         return dict(loss_mvm=mean_over(losses), acc_mvm=percent(hits))
 
-    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``mvm_losses`` float32 and ``mvm_hits`` bool of the M hidden cells."""
         losses, hits = self.judge(fused)
         return dict(mvm_losses=losses, mvm_hits=hits)
 
-    def judge(self, fused: Fused) -> Tuple[Tensor, Tensor]:
+    def judge(self, fused: Fused) -> tuple[Tensor, Tensor]:
         """(M,) cross-entropies and (M,) whether the nearest word is the hidden one."""
         scores, labels = self.scores(fused)
         losses = F.cross_entropy(scores / self.temperature, labels, reduction='none')
         return losses, scores.detach().argmax(1) == labels
 
-    def scores(self, fused: Fused) -> Tuple[Tensor, Tensor]:
+    def scores(self, fused: Fused) -> tuple[Tensor, Tensor]:
         """(M, K) float32 cosines and (M,) words of the hidden cells."""
         features, labels = labelled(fused.visual, fused.visual_labels)
         with float32(features):

@@ -3,7 +3,6 @@
 Paper: SOHO, arXiv:2104.03135, section 4.2.1. Official file:
 SOHO/models/heads/soho_downstream_vqa_head.py.
 """
-from typing import Dict
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +53,7 @@ class VQAHead(Head):
         dense.scatter_(1, labels.masked_fill(labels < 0, self.num_answers), scores)
         return dense[:, :self.num_answers]
 
-    def loss(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_vqa`` (cross-entropy summed over answers, mean over questions) and ``score`` in [0, 1]."""
         logits, targets = self(fused), self.targets(batch)
         counted = counted_rows(batch).float()
@@ -65,7 +64,7 @@ class VQAHead(Head):
             loss_vqa=mean_over(each * counted, counted.sum()),
             score=(score * counted).sum() / counted.sum().clamp(min=1))
 
-    def predict(self, fused: Fused, batch: Batch) -> Dict[str, Tensor]:
+    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``question_id``, ``label`` int64, ``confidence`` float32 in [0, 1], each (R',); ``logits`` (R', A)."""
         counted = counted_rows(batch)
         logits = self(fused)[counted].float()

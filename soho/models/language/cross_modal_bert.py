@@ -4,15 +4,18 @@ Paper: SOHO, arXiv:2104.03135, section 3.3. Official file:
 SOHO/models/languages/bert.py (``VLBertModel``).
 """
 import os
-from typing import Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import BertConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.bert.modeling_bert import (BertEmbeddings, BertEncoder, BertLayer,
-                                                    eager_attention_forward)
+from transformers.models.bert.modeling_bert import (
+    BertEmbeddings,
+    BertEncoder,
+    BertLayer,
+    eager_attention_forward,
+)
 from transformers.utils import cached_file
 
 from soho.registry import MODELS, WEIGHT_INITIALIZERS
@@ -37,10 +40,10 @@ class CrossModalBert(BaseModule):
     """
 
     def __init__(self,
-                 pretrained: Optional[str] = None,
+                 pretrained: str | None = None,
                  with_cp: bool = False,
                  attention: str = 'sdpa',
-                 init_cfg: Optional[dict] = None,
+                 init_cfg: dict | None = None,
                  **config) -> None:
         super().__init__(init_cfg)
         self.pretrained = pretrained
@@ -80,9 +83,9 @@ class CrossModalBert(BaseModule):
     def forward(self,
                 input_ids: Tensor,
                 attention_mask: Tensor,
-                visual: Optional[Tensor] = None,
-                visual_valid: Optional[Tensor] = None,
-                first_only: bool = False) -> Tuple[Tensor, Tensor]:
+                visual: Tensor | None = None,
+                visual_valid: Tensor | None = None,
+                first_only: bool = False) -> tuple[Tensor, Tensor]:
         """
         Args:
             input_ids: (R, L) int64.

@@ -3,13 +3,12 @@
 Paper: arXiv:2104.03135, sections 3.2 and 3.3 (masked visual modelling).
 Official file: SOHO/models/necks/necks.py (``SimpleVDforPre``, ``SimpleVDforPreGate``).
 """
-from typing import Optional, Tuple
 
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from soho.models.necks.plain import PlainNeck, conv_norm
+from soho.models.necks.plain import SYNC_BN, PlainNeck, conv_norm
 from soho.models.structures import VisualTokens
 from soho.registry import MODELS
 
@@ -51,7 +50,7 @@ class DictionaryNeck(PlainNeck):
                  count_padding: bool = False,
                  count_sentences: bool = False,
                  shared_cell: bool = False,
-                 norm_cfg: Optional[dict] = dict(type='SyncBN'),
+                 norm_cfg: dict | None = SYNC_BN,
                  **kwargs) -> None:
         super().__init__(in_channels, out_channels, norm_cfg=norm_cfg, **kwargs)
         self.count_padding = count_padding
@@ -71,9 +70,9 @@ class DictionaryNeck(PlainNeck):
     def forward(self,
                 feature: Tensor,
                 image_size: Tensor,
-                canvas: Tuple[int, int],
-                mask_cell: Optional[Tensor] = None,
-                mask_rows: Optional[Tensor] = None) -> VisualTokens:
+                canvas: tuple[int, int],
+                mask_cell: Tensor | None = None,
+                mask_rows: Tensor | None = None) -> VisualTokens:
         """
         Args:
             feature: (B, C, H', W'), the backbone's last map.
@@ -100,7 +99,7 @@ class DictionaryNeck(PlainNeck):
         labels = torch.where(hidden, words[:, None], -100)
         return VisualTokens(tokens, valid, labels, words)
 
-    def _look_up(self, x: Tensor, valid: Tensor, repeats: int) -> Tuple[Tensor, Tensor]:
+    def _look_up(self, x: Tensor, valid: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
         """Grid features (B, N, D) to mixed features (B, N, D) and words (B, N)."""
         b, n, d = x.shape
         features = x.reshape(b * n, d)

@@ -2,7 +2,6 @@
 
 Official file: SOHO/models/necks/necks.py (``SimpleVDforVQA``).
 """
-from typing import Optional, Tuple
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 from soho.models.necks.positions import sine_positions, valid_cells
 from soho.models.structures import VisualTokens
 from soho.registry import MODELS
+
+SYNC_BN = dict(type='SyncBN')
 
 
 @MODELS.register_module()
@@ -36,9 +37,9 @@ class PlainNeck(BaseModule):
                  in_channels: int,
                  out_channels: int,
                  pool: int = 2,
-                 norm_cfg: Optional[dict] = dict(type='SyncBN'),
+                 norm_cfg: dict | None = SYNC_BN,
                  square_mask: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.out_channels = out_channels
         self.pool = pool
@@ -46,7 +47,7 @@ class PlainNeck(BaseModule):
         self.conv = ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
         self.ln = nn.LayerNorm(out_channels)
 
-    def project(self, feature: Tensor, repeats: int = 1) -> Tuple[Tensor, Tuple[int, int]]:
+    def project(self, feature: Tensor, repeats: int = 1) -> tuple[Tensor, tuple[int, int]]:
         """(B, C, H', W') to grid features (B, N, D), N = h * w, and the grid (h, w).
 
         ``repeats``: how often each image counts in the norm's statistics.
@@ -56,7 +57,7 @@ class PlainNeck(BaseModule):
         grid = conv_norm(self.conv, feature, repeats)  # (B, D, h, w)
         return grid.flatten(2).transpose(1, 2), tuple(grid.shape[-2:])
 
-    def locate(self, image_size: Tensor, canvas: Tuple[int, int], grid: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    def locate(self, image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Validity (B, N) bool and positions (B, N, D) float32 of the cells."""
         if self.square_mask:
             canvas = (canvas[0], canvas[0])
@@ -64,7 +65,7 @@ class PlainNeck(BaseModule):
         valid = (rows[:, :, None] & columns[:, None, :]).flatten(1)
         return valid, sine_positions(rows, columns, self.out_channels)
 
-    def forward(self, feature: Tensor, image_size: Tensor, canvas: Tuple[int, int], **draws: Tensor) -> VisualTokens:
+    def forward(self, feature: Tensor, image_size: Tensor, canvas: tuple[int, int], **draws: Tensor) -> VisualTokens:
         """
         Args:
             feature: (B, C, H', W'), the backbone's last map.

@@ -1,12 +1,11 @@
 """Which cells of a feature grid lie on the image, and where."""
 import math
-from typing import Tuple
 
 import torch
 from torch import Tensor
 
 
-def valid_cells(image_size: Tensor, canvas: Tuple[int, int], grid: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+def valid_cells(image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Rows and columns of the grid that lie on each image.
 
     A cell is valid where the canvas pixel that a nearest-neighbour resize

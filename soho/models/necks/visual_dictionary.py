@@ -5,7 +5,6 @@ its nearest word; the words follow the features by a moving average; gradients
 pass straight through. (Vector quantisation as in VQ-VAE, arXiv:1711.00937,
 with the EMA update of its appendix A.1.)
 """
-from typing import Optional, Tuple
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank
@@ -65,8 +64,8 @@ class VisualDictionary(nn.Module):
 
     def forward(self,
                 features: Tensor,
-                counted: Optional[Tensor] = None,
-                weight: float = 1.0) -> Tuple[Tensor, Tensor]:
+                counted: Tensor | None = None,
+                weight: float = 1.0) -> tuple[Tensor, Tensor]:
         """Replace features by words; in training, move the words first.
 
         The order is that of the official code: assign with the old words,
@@ -105,7 +104,7 @@ class VisualDictionary(nn.Module):
         distance = torch.addmm(self.embed.square().sum(1), features, self.embed.t(), alpha=-2)
         return distance.argmin(dim=1)
 
-    def _update(self, features: Tensor, indices: Tensor, counted: Optional[Tensor], weight: float) -> None:
+    def _update(self, features: Tensor, indices: Tensor, counted: Tensor | None, weight: float) -> None:
         weights = torch.full_like(features[:, 0], weight)
         if counted is not None:
             weights = weights * counted
