@@ -61,9 +61,11 @@ def soho_config():
 
     def config(task='pretrain', **parts):
         necks = dict(
-            pretrain=dict(type='DictionaryNeck', dictionary=dict(num_words=8, decay=0.9)), vqa=dict(type='PlainNeck'))
+            pretrain=dict(type='DictionaryNeck', dictionary=dict(num_words=8, decay=0.9)),
+            vqa=dict(type='PlainNeck'))
         heads = dict(
-            pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=32)),
+            pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'),
+                          itm=dict(type='ITMHead', hidden_size=32)),
             vqa=dict(vqa=dict(type='VQAHead', hidden_size=32, num_answers=10, dropout=0.0)))
         return dict(dict(
             type='SOHO',
@@ -105,7 +107,8 @@ def make_batch():
             labels = np.where((rng.random(shape) < 0.3) & (attention == 1), ids, -100)
             labels[0, 0] = ids[0, 0]  # at least one in every sample
             samples.append(dict(
-                image=rng.integers(0, 256, (*size, 3), dtype=np.uint8), input_ids=ids, attention_mask=attention,
+                image=rng.integers(0, 256, (*size, 3), dtype=np.uint8), input_ids=ids,
+                attention_mask=attention,
                 sentence_mask=np.ones(sentences, bool), mlm_labels=labels,
                 itm_labels=rng.integers(0, 2, sentences), mask_cell=np.float32(rng.random()),
                 mask_rows=np.arange(sentences) % 2 == 0, question_id=np.arange(sentences) + 100 * i,
@@ -142,8 +145,8 @@ def tiny_config(world, soho_config, tmp_path):
             dict(type='Tokenize', tokenizer=tokenizer), *masking, dict(type='PackSample', keys=keys)]
         source = dict(data_root=str(world), sentence_group=6, pipeline=pipeline)
         train = dict(
-            pretrain=dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json', images='train2014', **source),
-            vqa=dict(type='VQADataset', ann_file='train_data_vqa.json', images='train2014', **source))[task]
+            pretrain=dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json'),
+            vqa=dict(type='VQADataset', ann_file='train_data_vqa.json'))[task]
         loader = dict(num_workers=0, collate_fn=dict(type='collate', canvas_sizes=64))
         batch_sampler = dict(type='AspectRatioBatchSampler', drop_last=False)
         model = soho_config(task)
@@ -152,7 +155,8 @@ def tiny_config(world, soho_config, tmp_path):
             default_scope='soho', randomness=dict(seed=0), sync_bn=True, work_dir=str(tmp_path / 'run'),
             experiment_name=f'run{next(_runs)}', model=model,
             train_dataloader=dict(
-                batch_size=8, sampler=dict(type='EpochSampler'), batch_sampler=batch_sampler, dataset=train, **loader),
+                batch_size=8, sampler=dict(type='EpochSampler'), batch_sampler=batch_sampler,
+                dataset=dict(images='train2014', **train, **source), **loader),
             optim_wrapper=dict(
                 type='OptimWrapper', optimizer=dict(type='AdamWSGD', lr=1e-3, momentum=0.9),
                 constructor='PatternConstructor',
@@ -163,7 +167,8 @@ def tiny_config(world, soho_config, tmp_path):
             default_hooks=dict(
                 sampler_seed=dict(type='DistSamplerSeedHook'), logger=dict(type='LoggerHook', interval=1)))
         if task == 'vqa':
-            test = dict(type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
+            test = dict(
+                type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
             answers = json.loads((world / 'val_data_vqa.json').read_text())['label2ans']
             cfg['model']['heads']['vqa']['num_answers'] = len(answers)
             cfg.update(

@@ -39,10 +39,12 @@ def unwrapped(runner):
 
 
 def train(cfg):
-    """Gradients, and weights with buffers after the step, of a run of one step."""
+    """Gradients, and batch-norm statistics with the dictionary after the step, of a run of one step."""
     runner = Runner.from_cfg(Config(dict(cfg, custom_hooks=[dict(type='KeepGradients')])))
     runner.train()
-    return dict(gradients=runner.gradients, weights=unwrapped(runner).state_dict())
+    state = unwrapped(runner).state_dict()
+    buffers = {name: value for name, value in state.items() if name not in runner.gradients}
+    return dict(gradients=runner.gradients, buffers=buffers)
 
 
 def run(cfgs, folder):

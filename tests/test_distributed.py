@@ -29,7 +29,7 @@ def configs(tiny_config, run_training, tmp_path):
         # Larger weights, so that the image's share of the gradients stands out from rounding errors.
         changes = {'iters': 1, 'launcher': launcher, 'train_dataloader.batch_size': batch_size,
                    'model.language.initializer_range': 0.2}
-        restart = dict(num_words=8, decay=0.4, unused_words='restart', restart_below=2.0)
+        restart = dict(num_words=64, decay=0.4, unused_words='restart', restart_below=2.0)
         return dict(
             steps=dict(
                 pretrain=tiny_config('pretrain', **changes).to_dict(),
@@ -59,15 +59,15 @@ def test_two_processes_are_one(script, configs, world, tmp_path):
 
     for task in ('pretrain', 'restart', 'vqa'):
         assert one[task]['gradients'].keys() == two[0][task]['gradients'].keys()
-        for kind in ('gradients', 'weights'):
+        for kind in ('gradients', 'buffers'):
             for name, expected in one[task][kind].items():
                 scale = expected.abs().max().item() if expected.is_floating_point() else 0
                 for rank in two:
                     torch.testing.assert_close(
-                        rank[task][kind][name], expected, rtol=0, atol=1e-3 * scale + 1e-6,
+                        rank[task][kind][name], expected, rtol=0, atol=3e-3 * scale + 1e-6,
                         msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}')
-    for name, value in two[0]['restart']['weights'].items():
-        assert value.equal(two[1]['restart']['weights'][name]), f'{name} differs between the ranks'
+    for name, value in two[0]['restart']['buffers'].items():
+        assert value.equal(two[1]['restart']['buffers'][name]), f'{name} differs between the ranks'
 
     # Eight images in batches of three: the ranks answer unequally many, and none twice.
     answers = [json.loads((tmp_path / name / 'answers.json').read_text()) for name in ('one', 'two')]

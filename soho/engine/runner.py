@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import BaseLoop, CheckpointLoader
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
@@ -52,6 +52,22 @@ class Runner(MMEngineRunner):
         # Synchronised statistics and the dictionary are equal on all ranks by themselves.
         return MMDistributedDataParallel(
             model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        return self._checked(super().build_train_loop(loop), 'train_dataloader')
+
+    def build_val_loop(self, loop: Any) -> BaseLoop:
+        return self._checked(super().build_val_loop(loop), 'val_dataloader')
+
+    def build_test_loop(self, loop: Any) -> BaseLoop:
+        return self._checked(super().build_test_loop(loop), 'test_dataloader')
+
+    def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
+        """Let every head look at the data before the first step."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        for head in getattr(model, 'heads', {}).values():
+            head.check(getattr(loop.dataloader.dataset, 'metainfo', {}), f'{source} of the config')
+        return loop
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         """As mmengine, but metrics are held by this project's evaluator."""

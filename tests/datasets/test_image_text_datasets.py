@@ -27,19 +27,21 @@ def describe(dataset, index, *key):
 def pretrain(records, tmp_path, pipeline=(), **options):
     (tmp_path / 'captions.json').write_text(json.dumps(records))
     return DATASETS.build(dict(dict(
-        type='PretrainDataset', ann_file='captions.json', images=None, data_root=str(tmp_path), pipeline=pipeline),
-        **options))
+        type='PretrainDataset', ann_file='captions.json', images=None, data_root=str(tmp_path),
+        pipeline=pipeline), **options))
 
 
 def record(number, captions=1, **changes):
     """An image with so many captions, or with these."""
     if isinstance(captions, int):
         captions = [f'image {number} caption {i}' for i in range(captions)]
-    return dict(dict(file_name=f'{number}.jpg', image_id=number, width=64, height=48, captions=captions), **changes)
+    return dict(dict(
+        file_name=f'{number}.jpg', image_id=number, width=64, height=48, captions=captions), **changes)
 
 
 def vqa_file(tmp_path, data, answers=('yes', 'no', 'red'), **changes):
-    content = dict(dict(data=data, ans2label={a: i for i, a in enumerate(answers)}, label2ans=list(answers)), **changes)
+    ans2label = {answer: label for label, answer in enumerate(answers)}
+    content = dict(dict(data=data, ans2label=ans2label, label2ans=list(answers)), **changes)
     (tmp_path / 'vqa.json').write_text(json.dumps(content))
 
 
@@ -47,11 +49,13 @@ def vqa(tmp_path, data=None, **options):
     if data is not None:
         vqa_file(tmp_path, data)
     return DATASETS.build(dict(dict(
-        type='VQADataset', ann_file='vqa.json', images=None, data_root=str(tmp_path), pipeline=[]), **options))
+        type='VQADataset', ann_file='vqa.json', images=None, data_root=str(tmp_path), pipeline=[]),
+        **options))
 
 
 def question(number, **changes):
-    return dict(dict(question=f'what {number}?', question_id=number, labels=[2, 0], scores=[1.0, 0.3]), **changes)
+    return dict(dict(
+        question=f'what {number}?', question_id=number, labels=[2, 0], scores=[1.0, 0.3]), **changes)
 
 
 def asked(number, *questions):
@@ -95,7 +99,8 @@ class TestPretrain:
         for name, numbers in dict(a=range(4), b=range(100, 104)).items():
             (tmp_path / name).mkdir()
             (tmp_path / name / 'captions.json').write_text(json.dumps([record(i, 2) for i in numbers]))
-        source = dict(type='PretrainDataset', ann_file='captions.json', images=None, pipeline=[], sentence_group=2)
+        source = dict(
+            type='PretrainDataset', ann_file='captions.json', images=None, pipeline=[], sentence_group=2)
         whole = DATASETS.build(dict(type='ConcatDataset', datasets=[
             dict(data_root=str(tmp_path / name), **source) for name in 'ab']))
         assert len(whole) == 8 and len(whole.aspect_ratio) == 8
@@ -116,7 +121,8 @@ class TestPretrain:
 
     @pytest.mark.parametrize('records, message', [
         ([record(1, 0), record(2)], r'captions\.json: image 1\.jpg has no caption'),
-        ([record(1), record(2, captions=['a', ' '])], r"image 2\.jpg has the caption ' '; a caption is a text"),
+        ([record(1), record(2, captions=['a', ' '])],
+         r"image 2\.jpg has the caption ' '; a caption is a text"),
         ([record(1, captions=['a', None])], r'image 1\.jpg has the caption None'),
         ([record(1)], r'captions\.json has one image only: image-text matching'),
         ([record(1, 3), record(2, image_id=1)], r'captions\.json has one image only'),
@@ -145,7 +151,8 @@ class TestVQA:
 
     def test_both_layouts_give_the_same_samples(self, tmp_path):
         grouped = [asked(1, question(11), question(12), question(13)), asked(2, question(21))]
-        flat = [dict({k: v for k, v in image.items() if k != 'vqa'}, **q) for image in grouped for q in image['vqa']]
+        flat = [dict({key: image[key] for key in image if key != 'vqa'}, **q)
+                for image in grouped for q in image['vqa']]
         one, other = (vqa(tmp_path, data, sentence_group=2) for data in (grouped, flat))
         assert len(one) == len(other) == 3
         for index in range(3):
@@ -172,7 +179,8 @@ class TestVQA:
         assert dataset.metainfo == dict(label2ans=['yes', 'no', 'red'])
 
     def test_questions_without_a_listed_answer_are_kept_unless_asked(self, tmp_path):
-        data = [asked(1, question(11), question(12, labels=[], scores=[])), asked(2, question(21, labels=[], scores=[]))]
+        data = [asked(1, question(11), question(12, labels=[], scores=[])),
+                asked(2, question(21, labels=[], scores=[]))]
         assert len(vqa(tmp_path, data)) == 3
         assert [vqa(tmp_path, data, skip_unanswerable=True, test_mode=mode).question_ids.tolist()
                 for mode in (False, True)] == [[11], [11, 12, 21]]
@@ -216,7 +224,8 @@ def pictures(tmp_path):
 
 
 def with_pictures(folder, limit, test_mode=False):
-    options = dict(images='.', pipeline=[dict(type='LoadImage'), Keep()], max_broken_images=limit, test_mode=test_mode)
+    options = dict(images='.', pipeline=[dict(type='LoadImage'), Keep()], max_broken_images=limit,
+                   test_mode=test_mode)
     return pretrain([record(i) for i in range(6)], folder, sentence_group=1, replace_prob=0, **options)
 
 
@@ -316,7 +325,8 @@ def test_workers_and_ranks_do_not_change_the_data(world, task):
     expected = [parts[0] for parts in two_epochs(dataset)]
     half = len(expected) // 2
     assert not any(expected[0]['image'].equal(batch['image']) for batch in expected[half:])
-    runs = [two_epochs(dataset, num_workers=1), two_epochs(dataset, num_workers=2), two_epochs(dataset, world_size=2)]
+    runs = [two_epochs(dataset, num_workers=1), two_epochs(dataset, num_workers=2),
+            two_epochs(dataset, world_size=2)]
     for run in runs:
         for batch, parts in zip(expected, run, strict=True):
             for name, value in batch.items():

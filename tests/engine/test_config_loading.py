@@ -28,7 +28,8 @@ def test_calls_in_a_config_are_allowed(config):
     ('modle = dict()', {}, r"recipe\.py: unknown key 'modle'; did you mean 'model'\?"),
     ('train_dataloder = dict()', {}, "unknown key 'train_dataloder'; did you mean 'train_dataloader'"),
     ('optim_wraper = dict()', {}, "did you mean 'optim_wrapper'"),
-    ('model = dict()', {'modle.type': 'SOHO'}, r"--cfg-options modle\.type: .*has no key 'modle'; did you mean 'model'"),
+    ('model = dict()', {'modle.type': 'SOHO'},
+     r"--cfg-options modle\.type: .*has no key 'modle'; did you mean 'model'"),
     ('model = dict()', {'xyzzy': 1}, r"--cfg-options xyzzy: .*recipe\.py has no key 'xyzzy'\Z"),
 ])
 def test_typing_errors_are_found(text, options, message, config):

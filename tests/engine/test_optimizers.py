@@ -111,7 +111,8 @@ def test_lars_scales_each_tensor_by_its_norms():
     params, grads = tensors(), gradients(False)
     options = dict(lr=LR, eta=0.02, lars_weight_decay=0.1)
     result = train(AdamWLARS([dict(params=params, opt='lars')], **options), params, grads)
-    plain = train(AdamWLARS([dict(params=(again := tensors()), opt='lars', lars_exclude=True)], **options), again, grads)
+    again = tensors()
+    plain = train(AdamWLARS([dict(params=again, opt='lars', lars_exclude=True)], **options), again, grads)
     for i, p in enumerate(p.detach().double() for p in tensors()):
         for g in (step[i].double() for step in grads):
             p -= LR * 0.02 * p.norm() / (g.norm() + 0.1 * p.norm()) * (g + 0.1 * p)
@@ -218,5 +219,5 @@ class TestAmp:
         assert other.loss_scaler.state_dict()['scale'] == 8.0
 
     def test_unknown_dtype(self):
-        with pytest.raises(ValueError, match=r"dtype is 'fp16'; mixed precision takes one of \['bfloat16', 'float16'\]"):
+        with pytest.raises(ValueError, match=r"dtype is 'fp16'; mixed precision takes one of \['bfloat16'"):
             self.make(dtype='fp16')

@@ -106,3 +106,10 @@ def test_losses_are_float32_under_autocast(task, names, make_model, make_batch, 
         losses = model(mode='loss', **batch)
     for name in names:
         assert losses[f'loss_{name}'].dtype == torch.float32 and losses[f'loss_{name}'].isfinite()
+
+
+def test_the_answer_list_has_to_fit_the_head():
+    head = MODELS.build(dict(type='VQAHead', hidden_size=8, num_answers=3))
+    head.check(dict(label2ans=['yes', 'no', '2']), 'train.json')
+    with pytest.raises(ValueError, match='train.json has a list of 2 answers, but the VQA head has num_answers=3'):
+        head.check(dict(label2ans=['yes', 'no']), 'train.json')

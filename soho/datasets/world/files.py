@@ -13,7 +13,7 @@ INFO = dict(description='soho generated world', url='', version='1.0', year=2026
             date_created='2026-01-01 00:00:00')
 LICENSE = dict(id=1, name='Apache License 2.0', url='http://www.apache.org/licenses/LICENSE-2.0')
 QUESTION_LICENSE = dict(name=LICENSE['name'], url=LICENSE['url'])
-SUPERCATEGORIES = {'circle': 'round', 'ring': 'round', 'crescent': 'round', 'heart': 'round'}
+SUPERCATEGORIES = {'circle': 'round', 'ring': 'round', 'heart': 'round'}
 CATEGORIES = [dict(id=number, name=shape, supercategory=SUPERCATEGORIES.get(shape, 'angular'))
               for number, shape in enumerate(SHAPES, start=1)]
 

@@ -267,19 +267,19 @@ def _relation_query(rng: np.random.Generator, scene: Scene) -> Made:
 
 # Kind -> (maker, share of all questions). Shares by answer type are about those of VQA v2.
 MAKERS: dict[str, tuple[Callable, float]] = {
-    'existence': (_existence, 0.11),
+    'existence': (_existence, 0.12),
     'negation': (_negation, 0.06),
-    'verification': (_verification, 0.09),
-    'relation check': (_relation_check, 0.08),
-    'comparison': (_comparison, 0.06),
-    'count': (_count, 0.15),
-    'color': (_attribute('color'), 0.12),
-    'shape': (_attribute('shape'), 0.08),
+    'verification': (_verification, 0.10),
+    'relation check': (_relation_check, 0.06),
+    'comparison': (_comparison, 0.04),
+    'count': (_count, 0.13),
+    'color': (_attribute('color'), 0.14),
+    'shape': (_attribute('shape'), 0.12),
     'texture': (_attribute('texture'), 0.06),
-    'size': (_attribute('size'), 0.03),
+    'size': (_attribute('size'), 0.04),
     'background': (_background, 0.05),
     'position': (_position, 0.03),
-    'relation query': (_relation_query, 0.08),
+    'relation query': (_relation_query, 0.05),
 }
 _KINDS = tuple(MAKERS)
 _CUMULATIVE = np.cumsum([share for _, share in MAKERS.values()])

@@ -25,9 +25,8 @@ PICTURE_SIZES = (
     (640, 480), (640, 427), (640, 360), (500, 375), (480, 480), (512, 384), (600, 400), (560, 420))
 # Pictures of a single object are where words are learnt, as in any picture book.
 OBJECT_COUNTS = (1, 1, 1, 2, 2, 3, 3, 4, 5, 6)
-# Larger turns would make a square a diamond, a cross an x, and a heart hard to tell.
-ROTATIONS = {'square': 20, 'cross': 20, 'heart': 30, 'triangle': 30, 'star': 36, 'crescent': 180,
-             'circle': 180, 'ring': 180}
+# Larger turns would make a square a diamond, and a heart hard to tell.
+ROTATIONS = {'square': 20, 'heart': 30, 'triangle': 30, 'star': 36, 'circle': 180, 'ring': 180}
 MIN_VISIBLE = 0.78
 
 SPLITS = {'train2014': 0, 'val2014': 1, 'test2015': 2, 'visual_genome': 3}

@@ -1,4 +1,4 @@
-"""The eight shapes as polygons: what is drawn, what occludes, what is written as a mask.
+"""The six shapes as polygons: what is drawn, what occludes, what is written as a mask.
 
 A unit polygon is centred on the origin and about 1 wide, y pointing down. Each
 shape is one closed polygon; the ring is joined to its hole by a slit of no
@@ -10,10 +10,10 @@ import numpy as np
 SUBPIXEL_BITS = 4
 
 
-def _arc(radius: float, start: float, stop: float, points: int = 48, centre: float = 0.) -> np.ndarray:
-    """Points on a circle around (centre, 0), angles in degrees, both ends included."""
+def _arc(radius: float, start: float, stop: float, points: int = 48) -> np.ndarray:
+    """Points on a circle around the origin, angles in degrees, both ends included."""
     angle = np.deg2rad(np.linspace(start, stop, points))
-    return np.stack([centre + radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 def _star() -> np.ndarray:
@@ -29,28 +29,13 @@ def _heart() -> np.ndarray:
     return np.stack([x, y - 2.5], axis=1) / 32
 
 
-def _cross() -> np.ndarray:
-    arm, half = 0.5, 0.18
-    quarter = np.array([[half, -arm], [half, -half], [arm, -half]])
-    turn = np.array([[0, 1], [-1, 0]])
-    return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
-
-
-def _crescent() -> np.ndarray:
-    # The disc of radius 0.5 less a disc of radius 0.42 moved by 0.22; they cross at 56.4 and 82.2 degrees.
-    points = np.concatenate([_arc(0.5, 56.4, 303.6), _arc(0.42, 277.8, 82.2, 36, centre=0.22)])
-    return points + [0.11, 0]
-
-
 UNIT_POLYGONS = {
     'circle': _arc(0.5, 0, 352.5),
     'square': np.array([[-0.44, -0.44], [0.44, -0.44], [0.44, 0.44], [-0.44, 0.44]]),
     'triangle': _arc(0.58, -90, 150, 3),
     'star': _star(),
     'heart': _heart(),
-    'cross': _cross(),
     'ring': np.concatenate([_arc(0.5, 0, 360), _arc(0.27, 360, 0)]),
-    'crescent': _crescent(),
 }
 
 

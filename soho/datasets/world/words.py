@@ -12,9 +12,7 @@ SHAPE_NOUNS = {
     'triangle': ('triangle',),
     'star': ('star',),
     'heart': ('heart',),
-    'cross': ('cross', 'plus sign'),
     'ring': ('ring', 'hoop'),
-    'crescent': ('crescent', 'moon'),
 }
 ADJECTIVES = {
     'large': ('large', 'big', 'huge'),

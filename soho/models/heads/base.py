@@ -1,4 +1,5 @@
 """What every head has in common."""
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -18,6 +19,17 @@ class Head(BaseModule):
 
     reads_first_only = False
     """Whether the head looks at [CLS] alone, so that the last layer need not compute more."""
+
+    def check(self, metainfo: dict[str, Any], source: str) -> None:
+        """Look at a dataset before its first batch.
+
+        Args:
+            metainfo: What the dataset says of itself.
+            source: Which dataset, for messages.
+
+        Raises:
+            ValueError: The dataset is not for this head.
+        """
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""

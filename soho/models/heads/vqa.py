@@ -3,6 +3,7 @@
 Paper: SOHO, arXiv:2104.03135, section 4.2.1. Official file:
 SOHO/models/heads/soho_downstream_vqa_head.py.
 """
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,13 @@ class VQAHead(Head):
         for module in self.vqa:
             if isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
+
+    def check(self, metainfo: dict[str, Any], source: str) -> None:
+        """Demand that the dataset's answer list is as long as the head is wide."""
+        answers = len(metainfo.get('label2ans', ()))
+        if answers != self.num_answers:
+            raise ValueError(f'{source} has a list of {answers} answers, but the VQA head has num_answers='
+                             f'{self.num_answers}: both have to be of the same list')
 
     def forward(self, fused: Fused) -> Tensor:
         """(R, A) logits."""
