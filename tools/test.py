@@ -5,7 +5,7 @@ import os
 
 from mmengine.config import Config, DictAction
 
-from soho.engine import ConfigError, Runner, default_work_dir, load_config
+from soho.engine import ConfigError, Runner, default_work_dir, load_config, said_in_one_sentence
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -41,8 +41,9 @@ def build_config(args: argparse.Namespace) -> Config:
 
 
 def main(argv=None) -> dict:
-    runner = Runner.from_cfg(build_config(parse_args(argv)))
-    figures = runner.test()
+    with said_in_one_sentence():
+        runner = Runner.from_cfg(build_config(parse_args(argv)))
+        figures = runner.test()
     if runner.rank == 0:
         print(json.dumps(figures))
     return figures

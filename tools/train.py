@@ -4,7 +4,7 @@ import os
 
 from mmengine.config import Config, DictAction
 
-from soho.engine import Runner, default_work_dir, load_config
+from soho.engine import Runner, default_work_dir, load_config, said_in_one_sentence
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -37,7 +37,8 @@ def build_config(args: argparse.Namespace) -> Config:
 
 
 def main(argv=None) -> None:
-    Runner.from_cfg(build_config(parse_args(argv))).train()
+    with said_in_one_sentence():
+        Runner.from_cfg(build_config(parse_args(argv))).train()
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 from soho.engine import hooks, optimizers  # noqa: F401  (registers their parts)
 from soho.engine.checkpoint import use_safe_loading
 from soho.engine.config import ConfigError, default_work_dir, load_config
+from soho.engine.errors import said_in_one_sentence
 from soho.engine.optim_wrapper import AmpOptimWrapper
 from soho.engine.pretrained import PretrainedInit
 from soho.engine.runner import Runner
@@ -8,5 +9,6 @@ from soho.engine.runner import Runner
 use_safe_loading()
 
 __all__ = [
-    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config', 'use_safe_loading'
+    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config',
+    'said_in_one_sentence', 'use_safe_loading'
 ]

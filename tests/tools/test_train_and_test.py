@@ -79,4 +79,5 @@ def test_what_is_wrong_stands_last_on_the_screen(recipe, tmp_path):
         [sys.executable, str(ROOT / 'tools' / 'train.py'), recipe, '--cfg-options', 'modle.type=SOHO'], cwd=tmp_path,
         env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=300)
     assert process.returncode != 0 and not (tmp_path / 'work_dirs').exists()
-    assert re.search(r"has no key 'modle'; did you mean 'model'\?", process.stderr.strip().splitlines()[-1])
+    assert re.search(r"^error: .* has no key 'modle'; did you mean 'model'\?", process.stderr.strip().splitlines()[-1])
+    assert 'Traceback' not in process.stderr
