@@ -18,7 +18,8 @@ def recipe(tiny_config, tmp_path):
     cfg = tiny_config('vqa')
     cfg.pop('work_dir')
     cfg.pop('experiment_name')
-    path = tmp_path / 'recipe.py'
+    # mmengine names a run's log by recipe and second, and two tests may share a second.
+    path = tmp_path / f'{tmp_path.name}.py'
     cfg.dump(path)
     return str(path)
 
@@ -38,7 +39,7 @@ def test_train_resume_and_test(train, load_tool, recipe, world, tmp_path, capsys
     run = tmp_path / 'run'
     train()
     assert (run / 'last_checkpoint').read_text().endswith('epoch_1.pth')
-    assert (run / 'recipe.py').exists() and list(run.glob('*/*.log'))
+    assert (run / Path(recipe).name).exists() and list(run.glob('*/*.log'))
 
     train('--resume', '--cfg-options', 'train_cfg.max_epochs=2', 'optim_wrapper.optimizer.lr=5e-4')
     second = load(run / 'epoch_2.pth')
