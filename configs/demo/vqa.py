@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=2),
-    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=43, dropout=0.1)))
+    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=42, dropout=0.1)))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=4)
 param_scheduler = [
     {{_base_.warmup}},
