@@ -5,6 +5,7 @@
 The published model at a quarter of its width, from scratch and without
 dropout, on pictures of 128 x 96. The annotation file is the official one
 (``captions`` an image), the photographs lie in ``permissive.zip`` beside it.
+Not yet run to its end, so it states no figure.
 """
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'

@@ -3,6 +3,8 @@
     python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
     python tools/train.py configs/VQA/soho_easyvqa.py
     python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_16.pth
+
+Not yet run to its end, so it states no score.
 """
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$EASY_VQA:data/easy_vqa}}'

@@ -1,6 +1,6 @@
 """SOHO for a laptop: two stages of a ResNet-18, pooled to stride 16, 256 words, three layers of width 128.
 
-1.6 million parameters, from scratch. Two things that BERT's own values get wrong at this size: weights of
+1.5 million parameters, from scratch. Two things that BERT's own values get wrong at this size: weights of
 normal(0, 0.02) let next to nothing pass between tokens of width 128, and torch 2.15's fused attention takes five
 times as long in backward on a CPU as the plain one.
 """
