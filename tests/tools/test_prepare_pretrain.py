@@ -1,19 +1,12 @@
 """tools/prepare/pretrain.py: the official layout, and which images may be seen in pretraining."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare' / 'pretrain.py'
-
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('prepare_pretrain', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('prepare/pretrain')
 
 
 def write(path, value):

@@ -1,21 +1,14 @@
 """tools/prepare/vqa.py: the official layout, soft scores and answer list from hand-made downloads."""
-import importlib.util
 import json
 import zipfile
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare' / 'vqa.py'
-
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('prepare_vqa', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('prepare/vqa')
 
 
 def write(path, value):
