@@ -50,7 +50,7 @@ def world(tmp_path_factory, load_tool):
     """Folder of the tiny generated world with the annotation files that the tools make of it."""
     root = tmp_path_factory.mktemp('tiny') / 'world'
     generate_world(root, workers=1)
-    for name in ('prepare/pretrain', 'prepare/vqa'):
+    for name in ('prepare/pretrain', 'prepare/vqa', 'prepare/objects'):
         load_tool(name).main(['--root', str(root)])
     return root
 

@@ -31,7 +31,7 @@ def small_world(world, tmp_path_factory):
     (folder / 'captions.json').write_text(json.dumps(few))
     (folder / 'questions.json').write_text(json.dumps(questions))
     return dict(root=world, answers=len(questions['label2ans']), PretrainDataset=folder / 'captions.json',
-                VQADataset=folder / 'questions.json')
+                VQADataset=folder / 'questions.json', LabelledImages=world / 'objects_train2014.json')
 
 
 def nodes(node, path=()):
@@ -70,11 +70,14 @@ def shrink(cfg, small_world, work_dir):
             node.num_answers = small_world['answers']
         if 'ann_file' in node:
             evaluated = dict(PretrainDataset=f'coco_cap_{path[0][:3]}_pre.json',
-                             VQADataset=f'{path[0].split("_")[0]}_data_vqa.json')
+                             VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
+                             LabelledImages='objects_val2014.json')
             file = small_world[kind] if split == 'train2014' else root / evaluated[kind]
             # There are no captions of test images.
             file = file if file.exists() else root / 'coco_cap_val_pre.json'
             images = 'val2014' if file.name == 'coco_cap_val_pre.json' else split
+            if kind == 'LabelledImages':
+                images = file.stem
             node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
         if node.get('annotation_file'):
             node.annotation_file = str(root / f'v2_mscoco_{split}_annotations.json')

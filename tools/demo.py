@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', default='demo', help='size of the generated world')
     parser.add_argument('--world', type=Path, help='its folder; default: $SOHO_WORLD or data/world/SIZE')
     parser.add_argument('--configs', type=Path, default=ROOT / 'configs' / 'demo',
-                        help='folder of pretrain.py, vqa.py and vqa_blind.py')
+                        help='folder of cnn.py, pretrain.py, vqa.py and vqa_blind.py')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args(argv)
     args.world = args.world or Path(os.environ.get('SOHO_WORLD') or f'data/world/{args.size}')

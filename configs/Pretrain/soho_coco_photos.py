@@ -41,9 +41,9 @@ val_dataloader = dict(**loader, batch_size=16, sampler=dict(type='EpochSampler',
 val_evaluator = dict(type='PretrainFigures')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=20)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=240, val_interval=40)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=120, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=240, eta_min=1e-5, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=20, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=40, max_keep_ckpts=1))

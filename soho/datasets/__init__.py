@@ -2,12 +2,13 @@ from soho.datasets import transforms  # noqa: F401  (registers its parts)
 from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
 from soho.datasets.keys import SampleKey
+from soho.datasets.labels import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
 from soho.datasets.tokenizer import BertTokenizer
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
-    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'OfficialBatchSampler',
-    'PretrainDataset', 'SampleKey', 'VQADataset', 'collate'
+    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
+    'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'VQADataset', 'collate'
 ]

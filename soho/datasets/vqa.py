@@ -7,6 +7,7 @@ import numpy as np
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
 from soho.datasets.json_files import load_json, stream_array
 from soho.datasets.strings import PackedStrings
+from soho.datasets.transforms.image import swap_sides
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height')
@@ -42,6 +43,9 @@ class VQADataset(ImageTextDataset):
 
     def read(self) -> None:
         self.label2ans: list[str] = _answer_list(self.ann_file)
+        label_of = {answer: label for label, answer in enumerate(self.label2ans)}
+        # An answer whose mirror image is no answer of the list counts as unknown there; so does -1, the last entry.
+        self.mirrored_answers = np.asarray([label_of.get(swap_sides(answer), -1) for answer in self.label2ans] + [-1])
         counts, questions, ids, labels, scores, label_counts = [], [], [], [], [], []
 
         def take(record: dict) -> None:
@@ -87,7 +91,10 @@ class VQADataset(ImageTextDataset):
         return dict(label2ans=self.label2ans)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences`` (S), ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K)."""
+        """``sentences`` (S), ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
+
+        And for :class:`RandomFlip` ``mirrored_answers`` (A + 1,): what each answer and -1 becomes in the mirror.
+        """
         first, length, group = self.item_first[index], self.item_length[index], self.sentence_group
         rows = range(first, first + length)
         width = max(max(self.label_end[i] - self.label_start[i] for i in rows), 1)
@@ -104,7 +111,8 @@ class VQADataset(ImageTextDataset):
             sentence_mask=np.arange(group) < length,
             question_id=ids,
             answer_labels=labels,
-            answer_scores=scores)
+            answer_scores=scores,
+            mirrored_answers=self.mirrored_answers)
 
 
 def _by_image(records: Iterator[dict]) -> Iterator[dict]:

@@ -35,13 +35,13 @@ def compose_page(summary: Json, world: Json, pretraining: Sequence[Chart], tunin
     lead = [
         'SOHO learns from images and the sentences that go with them, end to end: a convolutional network '
         'sees the picture, a visual dictionary gives each cell of its grid the nearest of a few hundred '
-        'learnt words, and a transformer reads these together with the text. No object detector and no '
-        'bounding boxes are involved.',
+        'learnt words, and a transformer reads these together with the text. No object detector is involved.',
         'This page shows one run of the demo, from random weights, on pictures, captions and questions that '
         f'the project generates itself. It ran on {summary["device"]}.']
     sections = [
         _accuracy(summary, world),
         _examples(examples),
+        _cnn(summary),
         _pretraining(summary, world, pretraining),
         Section('Fine-tuning on questions', [
             'The loss is summed over all possible answers. The validation pictures are neither among those '
@@ -60,7 +60,7 @@ def _tiles(summary: Json) -> list[Tile]:
              'the same model, trained on the questions alone'),
         Tile('Most frequent answer', f'{summary["vqa_accuracy_most_frequent_answer"]:.1f} %',
              'nothing learnt, only counted'),
-        Tile('Time', f'{summary["seconds"]["total"] / 60:.1f} min', 'data, three trainings, evaluation')]
+        Tile('Time', f'{summary["seconds"]["total"] / 60:.1f} min', 'data, four trainings, evaluation')]
 
 
 def _accuracy(summary: Json, world: Json) -> Section:
@@ -92,6 +92,15 @@ def _examples(examples: Sequence[Example]) -> Section:
         "right. In brackets stands the model's own confidence. Ten annotators answered each question, and "
         'now and then one is mistaken or uses another word.'],
         render_examples(examples))
+
+
+def _cnn(summary: Json) -> Section:
+    rows = [[key.removeprefix('accuracy_'), f'{value:.2f}'] for key, value in summary['cnn'].items()]
+    return Section('Before the first sentence', [
+        'The published model starts from a CNN that has learnt the labels of ImageNet. Here the CNN first learns to '
+        'name shape, colour and texture of single objects, cut out of the training pictures. The table is measured '
+        'on objects of the validation pictures.'],
+        render_table(['', 'accuracy %'], rows))
 
 
 def _pretraining(summary: Json, world: Json, charts: Sequence[Chart]) -> Section:

@@ -10,16 +10,19 @@ from soho.demo.progress import Journal, Outcome, Stage
 from soho.demo.summary import environment, most_frequent_answer, read_annotations
 
 STATE = 'state.json'
-ANNOTATIONS = ('coco_cap_train_pre.json', 'coco_cap_val_pre.json', 'vg_cap_pre.json', 'train_data_vqa.json',
-               'val_data_vqa.json', 'test_data_vqa.json')
-TRAINED = {'pretrain': 'Pretraining on captions', 'vqa': 'Fine-tuning on questions',
-           'vqa_blind': 'The same model without the image'}
+ANNOTATIONS = ('objects_train2014.json', 'objects_val2014.json', 'coco_cap_train_pre.json', 'coco_cap_val_pre.json',
+               'vg_cap_pre.json', 'train_data_vqa.json', 'val_data_vqa.json', 'test_data_vqa.json')
+TOOLS = ('objects', 'vqa', 'pretrain')
+TRAINED = {'cnn': 'The CNN learns to name single objects', 'pretrain': 'Pretraining on captions',
+           'vqa': 'Fine-tuning on questions', 'vqa_blind': 'The same model without the image'}
+# Whose checkpoint a training starts from, where its config starts from one.
+STARTS = {'pretrain': 'cnn', 'vqa': 'pretrain', 'vqa_blind': 'pretrain'}
 
 
 class Places(NamedTuple):
     """Where the demo reads and writes."""
     configs: Path
-    """``pretrain.py``, ``vqa.py``, ``vqa_blind.py``."""
+    """``cnn.py``, ``pretrain.py``, ``vqa.py``, ``vqa_blind.py``."""
     tools: Path
     world: Path
     size: str
@@ -35,7 +38,7 @@ def demo_stages(places: Places) -> list[Stage]:
         Stage('annotations', 'Writing the annotation files', functools.partial(_annotations, places),
               after=('world', )),
         *(Stage(name, title, functools.partial(_train, places, name), settings=config_source(configs[name]),
-                after=('world', 'annotations') + (() if name == 'pretrain' else ('pretrain', )))
+                after=('world', 'annotations') + ((STARTS[name], ) if name in STARTS else ()))
           for name, title in TRAINED.items()),
         Stage('evaluation', 'Answering the questions about the test pictures',
               functools.partial(_evaluate, places), after=('vqa', 'vqa_blind')),
@@ -48,8 +51,7 @@ def commands(places: Places, results: dict[str, Any]) -> list[str]:
     """What does the same by hand; ``results`` are those of the stages."""
     world, configs = os.path.relpath(places.world), os.path.relpath(places.configs)
     lines = [f'python tools/prepare/world.py --size {places.size} --out {world}',
-             f'python tools/prepare/vqa.py --root {world}',
-             f'python tools/prepare/pretrain.py --root {world}',
+             *(f'python tools/prepare/{tool}.py --root {world}' for tool in TOOLS),
              f'export SOHO_WORLD={world}']
     for name in TRAINED:
         start = results[name]['start']
@@ -105,7 +107,7 @@ def _world(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
 
 def _annotations(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.demo.steps import prepare
-    for tool in ('vqa', 'pretrain'):
+    for tool in TOOLS:
         prepare(places.tools / 'prepare' / f'{tool}.py', places.world)
     return Outcome([places.world / name for name in ANNOTATIONS])
 
@@ -114,7 +116,7 @@ def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) ->
     from soho.demo.steps import train
     # The configs name the world by this variable.
     os.environ['SOHO_WORLD'] = os.fspath(places.world)
-    start = None if name == 'pretrain' else results['pretrain']['checkpoint']
+    start = results[STARTS[name]]['checkpoint'] if name in STARTS else None
     trained = train(places.configs / f'{name}.py', places.work_dir / name, start, resumed)
     return Outcome([trained['checkpoint']], trained)
 

@@ -31,6 +31,7 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
         vqa_accuracy_per_answer_type=dict(
             with_image=_by_type(figures['vqa']), without_image=_by_type(figures['vqa_blind']),
             most_frequent_answer=results['evaluation']['most_frequent_answer']),
+        cnn=_cnn_figures(results['cnn']),
         pretrain=_pretraining_figures(pretrain),
         dictionary=report.get('dictionary'),
         test=dict(questions=world['questions']['test2015'], pictures=world['images']['test2015']),
@@ -71,6 +72,8 @@ def format_table(summary: dict[str, Any]) -> str:
         by_type = summary['vqa_accuracy_per_answer_type'][key]
         cells = [f'{overall:.2f}', *(figure(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
         lines.append(f'  {label:22}' + ''.join(f'{cell:>9}' for cell in cells))
+    named = ', '.join(f'{key.removeprefix("accuracy_")} {value:.2f}' for key, value in summary['cnn'].items())
+    lines += ['', f'The CNN on single objects of held-out pictures, percent: {named}']
     pretrain = summary['pretrain']
     lines += ['', f'Pretraining, on {pretrain["measured_on"]}', f'{"":24}{"loss":>9}{"percent":>10}']
     for key, label in OBJECTIVES.items():
@@ -104,6 +107,12 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
 
 def _by_type(figures: dict[str, float]) -> dict[str, float]:
     return {key: figures[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in figures}
+
+
+def _cnn_figures(cnn: dict[str, Any]) -> dict[str, float]:
+    """Accuracy of each kind of label on held-out objects: ``accuracy_color`` and so on."""
+    short = {name.rpartition('/')[2]: name for name in cnn['held_out']}
+    return {key: round(cnn['figures'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
 
 
 def _pretraining_figures(pretrain: dict[str, Any]) -> dict[str, Any]:

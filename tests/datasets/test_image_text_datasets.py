@@ -212,6 +212,12 @@ class TestVQA:
             vqa(tmp_path)
 
 
+def test_mirror_images_of_the_answers(tmp_path):
+    answers = ('left', 'red', 'on the right', 'right')
+    vqa_file(tmp_path, [asked(1, question(1))], answers=answers)
+    assert describe(vqa(tmp_path), 0)['mirrored_answers'].tolist() == [3, 1, -1, 0, -1]
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Six grey pictures, of which 2.jpg is cut short, 3.jpg is no picture and 5.jpg is missing."""

@@ -170,6 +170,19 @@ def test_sentences_stay_if_asked():
     assert results['sentences'] == ['on the left']
 
 
+def test_flip_exchanges_answers_that_name_a_side():
+    # Answers: left, right, red, and one whose mirror image is no answer.
+    mirrored = np.array([1, 0, 2, -1, -1])
+    results = RandomFlip(1.0)(sample(
+        noise(2, 2), rng=np.random.default_rng(0), sentences=['on the left'],
+        answer_labels=np.array([[0, 2], [3, -1]]), mirrored_answers=mirrored))
+    assert results['answer_labels'].tolist() == [[1, 2], [-1, -1]]
+    kept = RandomFlip(1.0, swap_words=False)(sample(
+        noise(2, 2), rng=np.random.default_rng(0), sentences=['on the left'],
+        answer_labels=np.array([[0]]), mirrored_answers=mirrored))
+    assert kept['answer_labels'].tolist() == [[0]]
+
+
 def test_flip_probability_and_number_of_draws():
     rng = np.random.default_rng(0)
     flips = [RandomFlip(0.3)(sample(noise(2, 2), rng=rng))['flipped'] for _ in range(500)]

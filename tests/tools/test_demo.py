@@ -31,9 +31,9 @@ def demo():
 def configs(tmp_path_factory):
     """The demo's own recipes, two short epochs each; the tiny world has answers of its own."""
     folder = tmp_path_factory.mktemp('configs')
-    for name in ('pretrain', 'vqa', 'vqa_blind'):
+    for name in ('cnn', 'pretrain', 'vqa', 'vqa_blind'):
         text = f'"""Short."""\n_base_ = {str(ROOT / "configs" / "demo" / f"{name}.py")!r}\n{LOADERS}'
-        if name != 'pretrain':
+        if name.startswith('vqa'):
             text += 'model = dict(heads=dict(vqa=dict(num_answers=NUMBER)))\n'
         (folder / f'{name}.py').write_text(text)
     return folder
@@ -60,7 +60,7 @@ def job(demo, configs, tmp_path_factory):
 
         def note(self):
             trained.append((Path(self.runner.work_dir).name, self.epoch))
-            if trained == [('pretrain', 0), ('pretrain', 1), ('vqa', 0), ('vqa', 1)]:
+            if trained == [('cnn', 0), ('cnn', 1), ('pretrain', 0), ('pretrain', 1), ('vqa', 0), ('vqa', 1)]:
                 raise KeyboardInterrupt
             run_epoch(self)
 
@@ -78,7 +78,8 @@ def job(demo, configs, tmp_path_factory):
 def test_interrupted_training_goes_on_from_its_last_checkpoint(job):
     assert job['stopped'] == 130
     assert job['state']['stages']['vqa']['status'] == 'running'
-    assert job['trained'] == [('pretrain', 0), ('pretrain', 1), ('vqa', 0), ('vqa', 1),  # interrupted
+    assert job['trained'] == [('cnn', 0), ('cnn', 1), ('pretrain', 0), ('pretrain', 1),
+                              ('vqa', 0), ('vqa', 1),  # interrupted
                               ('vqa', 1), ('vqa_blind', 0), ('vqa_blind', 1)]
 
 
@@ -91,7 +92,8 @@ def test_summary_holds_the_figures(job):
                                         'measured_on'}
     assert set(summary['vqa_accuracy_per_answer_type']['with_image']) == {'yes_no', 'number', 'other'}
     stages = [value for name, value in summary['seconds'].items() if name != 'total']
-    assert len(stages) == 7 and summary['seconds']['total'] == pytest.approx(sum(stages), abs=0.1)
+    assert set(summary['cnn']) == {'accuracy_category', 'accuracy_color', 'accuracy_texture'}
+    assert len(stages) == 8 and summary['seconds']['total'] == pytest.approx(sum(stages), abs=0.1)
     assert summary['versions']['torch'] and summary['device'] and summary['seed'] == 0
 
 

@@ -3,7 +3,7 @@
 
     python tools/prepare/world.py --size demo
 
-Sizes: tiny (46 images, for tests), demo (4,500 images, under a minute), large
+Sizes: tiny (46 images, for tests), demo (9,200 images, about a minute), large
 (116,000 images, for a GPU). Same size and seed give the same bytes.
 """
 import argparse

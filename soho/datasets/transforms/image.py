@@ -163,12 +163,13 @@ class RandomFlip(BaseTransform):
 
     Where the sample carries ``sentences`` (a list of str), "left" and "right"
     change places in those of a flipped image, which would otherwise teach the
-    wrong words. Answers are not touched: a task whose answers may be "left" or
-    "right" must not flip.
+    wrong words; so they do in its answers, where the sample carries
+    ``answer_labels`` and, as ``mirrored_answers`` (A + 1,), what each of A
+    answers (and -1) becomes.
 
     Args:
         prob: Probability of a flip.
-        swap_words: Whether sentences follow the image.
+        swap_words: Whether sentences and answers follow the image.
     """
 
     def __init__(self, prob: float = 0.5, swap_words: bool = True) -> None:
@@ -182,4 +183,6 @@ class RandomFlip(BaseTransform):
         results['flipped'] = not results['flipped']
         if self.swap_words and 'sentences' in results:
             results['sentences'] = [swap_sides(sentence) for sentence in results['sentences']]
+            if 'mirrored_answers' in results:
+                results['answer_labels'] = results['mirrored_answers'][results['answer_labels']]
         return results

@@ -87,7 +87,8 @@ class PackSample(BaseTransform):
 
     Args:
         keys: Names to keep, besides ``image`` and ``image_size`` where there
-            is an image and ``input_ids``, ``attention_mask``, ``sentence_mask``.
+            is an image and ``input_ids``, ``attention_mask``, ``sentence_mask``
+            where there is text.
     """
 
     ALWAYS = ('image', 'image_size', 'input_ids', 'attention_mask', 'sentence_mask')
@@ -96,4 +97,4 @@ class PackSample(BaseTransform):
         self.keys = (*self.ALWAYS, *keys)
 
     def transform(self, results: dict) -> dict:
-        return {key: results[key] for key in self.keys if key in results or key not in self.ALWAYS[:2]}
+        return {key: results[key] for key in self.keys if key in results or key not in self.ALWAYS}

@@ -7,7 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from .scene import SHAPES
+from .scene import ATTRIBUTES, SHAPES
 
 INFO = dict(description='soho generated world', url='', version='1.0', year=2026, contributor='soho',
             date_created='2026-01-01 00:00:00')
@@ -16,6 +16,9 @@ QUESTION_LICENSE = dict(name=LICENSE['name'], url=LICENSE['url'])
 SUPERCATEGORIES = {'circle': 'round', 'ring': 'round', 'heart': 'round'}
 CATEGORIES = [dict(id=number, name=shape, supercategory=SUPERCATEGORIES.get(shape, 'angular'))
               for number, shape in enumerate(SHAPES, start=1)]
+# As Fashionpedia, which adds attributes to the COCO format.
+OBJECT_ATTRIBUTES = [dict(id=number, name=value, supercategory=kind) for number, (kind, value) in enumerate(
+    ((kind, value) for kind in ('color', 'texture', 'size') for value in ATTRIBUTES[kind]), start=1)]
 
 
 class JsonListFile:
@@ -94,8 +97,8 @@ class CocoSplitFiles:
             self._files['captions'] = JsonListFile(
                 annotations / f'captions_{split}.json', coco_head, 'annotations', 'images')
             self._files['instances'] = JsonListFile(
-                annotations / f'instances_{split}.json', dict(coco_head, categories=CATEGORIES),
-                'annotations', 'images')
+                annotations / f'instances_{split}.json',
+                dict(coco_head, categories=CATEGORIES, attributes=OBJECT_ATTRIBUTES), 'annotations', 'images')
 
     def add(self, member: str, picture: bytes, image: str, items: dict[str, list[str]]) -> None:
         """Writes what belongs to one image; ``items`` holds JSON texts by the name of their file."""

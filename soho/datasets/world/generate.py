@@ -17,7 +17,7 @@ from .files import CocoSplitFiles, VisualGenomeFiles
 from .records import ImageRecord, make_record
 from .vocabulary import train_vocabulary
 
-VERSION = 2
+VERSION = 3
 MANIFEST = 'world.json'
 
 
@@ -32,7 +32,7 @@ class WorldSize:
 
 SIZES = {
     'tiny': WorldSize(24, 8, 8, 6),
-    'demo': WorldSize(4000, 300, 600, 300),
+    'demo': WorldSize(8000, 300, 600, 300),
     'large': WorldSize(80_000, 8_000, 8_000, 20_000),
 }
 # Fewer images than this are made faster than a worker starts.

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from .annotators import annotate
 from .draw import draw_scene, encode_jpeg
-from .files import CATEGORIES
+from .files import CATEGORIES, OBJECT_ATTRIBUTES
 from .instances import instances
 from .language import captions, regions
 from .questions import Question, ask
 from .scene import Scene, sample_scene, stream
 
 _CATEGORY_IDS = {category['name']: category['id'] for category in CATEGORIES}
+_ATTRIBUTE_IDS = {attribute['name']: attribute['id'] for attribute in OBJECT_ATTRIBUTES}
 # Image ids of the splits do not meet: room for 10 million each.
 _FIRST_IDS = {'train2014': 1, 'val2014': 10_000_001, 'test2015': 20_000_001}
 # Every so many pictures of a split are in Visual Genome too.
@@ -69,7 +70,9 @@ def make_record(seed: int, split: str, index: int) -> ImageRecord:
         'captions': [json.dumps(dict(image_id=identity, id=identity * 10 + k, caption=text))
                      for k, text in enumerate(texts)],
         'instances': [json.dumps(dict(id=identity * 10 + k, image_id=identity,
-                                      category_id=_CATEGORY_IDS[thing.shape], **instance))
+                                      category_id=_CATEGORY_IDS[thing.shape], attribute_ids=[
+                                          _ATTRIBUTE_IDS[thing.color], _ATTRIBUTE_IDS[thing.texture],
+                                          _ATTRIBUTE_IDS[thing.size]], **instance))
                       for k, (thing, instance) in enumerate(zip(scene.things, visible))],
         **_questions(seed, scene, identity, asked),
         'scenes': [json.dumps(_scene(scene, visible, identity, name))],

@@ -1,0 +1,51 @@
+"""Image classification with one or several kinds of labels."""
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soho.models.heads.base import Batch, Head, float32, mean_over, percent
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class LabelHead(Head):
+    """A linear classifier a kind of label, on pooled features.
+
+    Reads ``labels`` (B, G) int64, -1 where a kind is not known.
+
+    Args:
+        in_channels: C.
+        kinds: How many labels there are, by kind; ``dict(category=1000)``.
+    """
+
+    def __init__(self, in_channels: int, kinds: dict[str, int]) -> None:
+        super().__init__()
+        self.kinds = dict(kinds)
+        self.fc = nn.Linear(in_channels, sum(self.kinds.values()))
+
+    def check(self, metainfo: dict[str, Any], source: str) -> None:
+        """Demand that the dataset has the same kinds of labels, and as many of each."""
+        found = {kind: len(names) for kind, names in metainfo.get('label_names', {}).items()}
+        if list(found.items()) != list(self.kinds.items()):
+            raise ValueError(f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
+                             'both have to be the same')
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, ...]:
+        """(B, C) to (B, K) logits, one a kind."""
+        return self.fc(pooled).split(list(self.kinds.values()), dim=1)
+
+    def loss(self, pooled: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """``loss_<kind>`` (mean cross-entropy over known labels) and ``acc_<kind>`` (percent)."""
+        outputs = {}
+        for kind, logits, labels in zip(self.kinds, self(pooled), batch['labels'].unbind(1)):
+            known = labels >= 0
+            with float32(logits):
+                losses = F.cross_entropy(logits.float(), labels, ignore_index=-1, reduction='none')
+            outputs[f'loss_{kind}'] = mean_over(losses, known.sum().float())
+            outputs[f'acc_{kind}'] = percent((logits.detach().argmax(1) == labels)[known])
+        return outputs
+
+    def predict(self, pooled: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """``<kind>`` (B,) int64, the best label of each kind."""
+        return {kind: logits.argmax(1) for kind, logits in zip(self.kinds, self(pooled))}
