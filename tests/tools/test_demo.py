@@ -151,7 +151,7 @@ def test_only_what_a_change_concerns_is_made_again(demo, job):
 
 
 def test_missing_config_is_one_sentence(demo, tmp_path):
-    with pytest.raises(SystemExit, match=f'^demo: there is no config {tmp_path}/pretrain.py$'):
+    with pytest.raises(SystemExit, match=f'^demo: there is no config {tmp_path}/cnn.py$'):
         demo.main(['--configs', str(tmp_path), '--work-dir', str(tmp_path / 'out')])
 
 
