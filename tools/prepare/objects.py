@@ -17,11 +17,12 @@ Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
 import argparse
 import functools
-import multiprocessing
+import os
 import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ SPLITS = ('train2014', 'val2014')
 MARGIN = (1.25, 2.2)
 # The object's centre strays by up to this share of its box.
 SHIFT = 0.12
+BLOCK = 2048  # pictures at work at a time
 
 
 class Photo(NamedTuple):
@@ -127,14 +129,11 @@ def cut_all(photos: Sequence[Photo], store: ImageStore, size: int, seed: int, wo
             ) -> Iterator[tuple[int, bytes]]:
     """The cut-outs of all pictures, in their order."""
     job = functools.partial(cut, store, size, seed)
-    if workers <= 1 or len(photos) < 100:
-        for photo in photos:
-            yield from job(photo)
-        return
-    context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
-    with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(0, )) as pool:
-        for cuts in pool.imap(job, photos, chunksize=32):
-            yield from cuts
+    # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(photos), BLOCK):
+            for cuts in pool.map(job, photos[start:start + BLOCK]):
+                yield from cuts
 
 
 def write(out: Path, split: str, labels: Labels, found: dict[int, list[int]], size: int,
@@ -182,7 +181,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=64, help='side of a cut-out in pixels')
     parser.add_argument('--smallest', type=int, default=16, metavar='PIXELS', help='longer side of the smallest object')
     parser.add_argument('--seed', type=int, default=0, help='of margins and shifts')
-    parser.add_argument('--workers', type=int, default=multiprocessing.cpu_count())
+    parser.add_argument('--workers', type=int, default=os.cpu_count())
     args = parser.parse_args(argv)
     args.out = args.out or args.root
     return args
