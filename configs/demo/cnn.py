@@ -37,9 +37,9 @@ val_evaluator = dict(type='LabelAccuracy')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
 optim_wrapper = dict(optimizer=dict(lr=2e-3, weight_decay=0.05))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=6)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=6, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=5, eta_min=1e-5, convert_to_iter_based=True),
 ]
 work_dir = 'work_dirs/demo/cnn'

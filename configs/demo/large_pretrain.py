@@ -21,8 +21,12 @@ datasets = _base_.train_dataloader.dataset.datasets
 for dataset in datasets:
     dataset.pipeline = pipeline
 train_dataloader = dict(
-    batch_size=64, num_workers=8, collate_fn=dict(size_divisor=32), dataset=dict(datasets=datasets))
-val_dataloader = dict(batch_size=64, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
+    batch_size=64,
+    num_workers=8,
+    persistent_workers=True,
+    collate_fn=dict(size_divisor=32),
+    dataset=dict(datasets=datasets))
+val_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=2)

@@ -17,9 +17,13 @@ pipeline = _base_.pipeline
 pipeline[0].reduce_to = scale
 pipeline[1].scale = scale
 train_dataloader = dict(
-    batch_size=64, num_workers=8, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
-val_dataloader = dict(batch_size=64, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
-test_dataloader = dict(batch_size=64, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
+    batch_size=64,
+    num_workers=8,
+    persistent_workers=True,
+    collate_fn=dict(size_divisor=32),
+    dataset=dict(pipeline=pipeline))
+val_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
+test_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=1)
 param_scheduler = [

@@ -11,5 +11,5 @@ optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.1)}))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
 param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=1, eta_min=1e-4, convert_to_iter_based=True)]
-load_from = 'work_dirs/demo/cnn/epoch_6.pth'
+load_from = 'work_dirs/demo/cnn/epoch_5.pth'
 work_dir = 'work_dirs/demo/pretrain'

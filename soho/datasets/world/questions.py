@@ -14,7 +14,7 @@ import numpy as np
 from . import relations, words
 from .scene import ATTRIBUTES, Scene, Thing, pick, stream
 
-QUESTIONS_PER_IMAGE = (6, 7, 8)
+QUESTIONS_PER_IMAGE = 8
 DIRECTIONS = tuple(relations.DIRECTIONS)
 
 
@@ -290,7 +290,7 @@ def ask(seed: int, scene: Scene) -> list[Question]:
     """The questions of one image, no text twice."""
     rng = stream(seed, scene.split, scene.index, 'questions')
     asked: dict[str, Question] = {}
-    for _ in range(pick(rng, QUESTIONS_PER_IMAGE)):
+    for _ in range(QUESTIONS_PER_IMAGE):
         kind = _KINDS[int(np.searchsorted(_CUMULATIVE, rng.random() * _CUMULATIVE[-1], side='right'))]
         for _ in range(_ATTEMPTS):
             made = MAKERS[kind][0](rng, scene)

@@ -125,7 +125,7 @@ def test_shares_of_answer_types_are_about_those_of_vqa2():
     assert shares == pytest.approx({'yes/no': 0.40, 'number': 0.15, 'other': 0.45}, abs=0.05)
     spatial = sum(question.kind.startswith('relation') for _, question in QUESTIONS['train2014'])
     assert spatial / types.total() < 0.25
-    assert len(QUESTIONS['train2014']) / len(SCENES['train2014']) == pytest.approx(6.5, abs=0.5)
+    assert len(QUESTIONS['train2014']) / len(SCENES['train2014']) == pytest.approx(7.3, abs=0.5)
 
 
 def test_words_alone_do_not_give_the_answer_away():
