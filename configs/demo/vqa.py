@@ -7,14 +7,15 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 model = dict(
+    backbone=dict(frozen_stages=1),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=2),
     heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=42, dropout=0.1)))
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=7, val_interval=1)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=6, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=7, eta_min=1e-5, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 load_from = 'work_dirs/demo/pretrain/epoch_1.pth'
