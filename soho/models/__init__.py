@@ -2,5 +2,6 @@ from soho.models import backbones, heads, language, necks  # noqa: F401  (regist
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.models.soho import SOHO
 from soho.models.sync_bn import SyncBatchNorm, convert_sync_batchnorm
+from soho.models.virtex import VirTex
 
-__all__ = ['SOHO', 'ImageTextPreprocessor', 'SyncBatchNorm', 'convert_sync_batchnorm']
+__all__ = ['SOHO', 'ImageTextPreprocessor', 'SyncBatchNorm', 'VirTex', 'convert_sync_batchnorm']
