@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from typing import Any
 
 from torch import Tensor
 
@@ -25,7 +24,7 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
 
 
 def to_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The ResNet of a model of this project under torchvision's names; the rest stays behind.
+    """The ResNet of a model under torchvision's names; the rest stays behind.
 
     Raises:
         ValueError: The model has no ResNet.
@@ -36,8 +35,8 @@ def to_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
-def to_detectron2(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The ResNet of a model of this project as a file that detectron2 loads.
+def to_detectron2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The ResNet of a model under detectron2's names; the rest stays behind.
 
     Raises:
         ValueError: The model has no ResNet.
@@ -47,4 +46,4 @@ def to_detectron2(state: dict[str, Tensor]) -> dict[str, Any]:
         for old, new in DETECTRON2.items():
             name = re.sub(old, new, name)
         renamed[name if name.startswith('res') else 'stem.' + name] = value
-    return dict(model=renamed, __author__='soho', matching_heuristics=True)
+    return renamed

@@ -70,7 +70,7 @@ def _check_beam(fixture: Fixture, case: str) -> None:
     fixture.check(case + 'number_of_step_calls', len(asked))
     fixture.check(case + 'step_input_shapes', [list(prefix.shape) for prefix in tables.prefixes])
     fixture.check(case + 'first_step_inputs', asked[:3])
-    fixture.check(case + 'logprobs', _finite(scores), LOGPROB, recorded=_finite(fixture[case + 'logprobs']))
+    fixture.check(case + 'logprobs', _finite(scores.numpy()), LOGPROB, recorded=_finite(fixture[case + 'logprobs']))
     # Which tokens stand on a beam of probability zero is not defined.
     certain = scores.isfinite()
     recorded = torch.tensor(fixture[case + 'predictions'])
@@ -88,7 +88,7 @@ def _check_beam(fixture: Fixture, case: str) -> None:
     )
 
 
-def _finite(scores: Tensor | list) -> np.ndarray:
+def _finite(scores: np.ndarray | list) -> np.ndarray:
     """Minus infinity, also as text, as a number that can be compared."""
     return np.nan_to_num(np.array(scores, np.float64), neginf=-1e30)
 
