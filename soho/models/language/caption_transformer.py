@@ -30,7 +30,7 @@ class CaptionTransformer(BaseModule):
         vocab_size: V.
         hidden_size: D.
         num_layers: Of each transformer.
-        num_heads: Of attention; by default heads of size 64.
+        num_heads: Of attention; by default heads of size 64, or one head below that.
         feedforward_size: 4 D by default.
         dropout: In the embedding and in the transformer.
         norm_first: Pre-norm layers.
@@ -68,7 +68,7 @@ class CaptionTransformer(BaseModule):
         self.transformer = TransformerDecoder(
             num_layers,
             hidden_size,
-            num_heads=num_heads or hidden_size // 64,
+            num_heads=num_heads or max(hidden_size // 64, 1),
             feedforward_size=feedforward_size or 4 * hidden_size,
             dropout=dropout,
             norm_first=norm_first,
