@@ -92,6 +92,55 @@ def make_model(soho_config):
     return make
 
 
+VIRTEX_TASKS = ('bicaptioning', 'captioning', 'masked_lm', 'classification')
+
+
+@pytest.fixture(scope='session')
+def make_virtex():
+    """A small VirTex for one of ``VIRTEX_TASKS`` with initialised weights, in eval mode."""
+
+    def make(task='bicaptioning', **parts):
+        language = dict(
+            type='CaptionTransformer', visual_size=128, vocab_size=VOCABULARY, hidden_size=128, num_layers=2,
+            dropout=0.0, max_length=12, bidirectional=task == 'bicaptioning', causal=task != 'masked_lm',
+            initializer_range=0.1)
+        heads = dict(
+            masked_lm=dict(mlm=dict(type='MaskedCaptionHead')),
+            classification=dict(
+                classification=dict(type='LabelSetHead', in_channels=128, num_classes=VOCABULARY, ignore=(0, 1, 2))))
+        captioning = dict(captioning=dict(type='CaptioningHead', decoder=dict(type='BeamSearch', max_steps=8)))
+        model = MODELS.build(dict(dict(
+            type='VirTex', backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, )),
+            language=None if task == 'classification' else language, heads=heads.get(task, captioning)), **parts))
+        model.init_weights()
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_caption_batch():
+    """A random collated batch for :func:`make_virtex`: four images of 32 x 32, captions of 9, 5, 7 and 3 tokens."""
+
+    def make(seed=0):
+        rng = np.random.default_rng(seed)
+        samples = []
+        for i, length in enumerate((9, 5, 7, 3)):
+            caption = np.zeros(9, np.int64)
+            caption[:length] = [1, *rng.integers(4, VOCABULARY, length - 2), 2]
+            backward, masked, labels = np.zeros((3, 9), np.int64)
+            backward[:length] = caption[:length][::-1]
+            masked[1] = caption[1]
+            labels[:length] = caption[:length]
+            samples.append(dict(
+                image=rng.integers(0, 256, (32, 32, 3), dtype=np.uint8), image_id=np.int64(100 + i),
+                caption_tokens=caption, noitpac_tokens=backward, caption_lengths=np.int64(length),
+                masked_labels=masked, labels=labels))
+        return collate(samples)
+
+    return make
+
+
 @pytest.fixture(scope='session')
 def make_batch():
     """A random collated batch: one image of each of ``sizes``, ``sentences`` of ``length`` tokens each."""

@@ -9,7 +9,7 @@ ImageNet; this is the same step at the demo's size.
 _base_ = ['../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 model = dict(
-    type='ImageClassifier',
+    type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
     backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, ), zero_init_residual=True),
     heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6, color=8, texture=4))))
 pipeline = [

@@ -5,6 +5,7 @@
 """
 import os
 import pickle
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -102,7 +103,8 @@ def _by_module(names: list[str], depth: int = 2) -> list[str]:
     return [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
 
 
-def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: bool = False) -> LoadReport:
+def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: bool = False,
+                 parts: Sequence[str] | None = None) -> LoadReport:
     """Lay ``state`` over ``model``.
 
     Foreign layouts are recognised and renamed by :mod:`soho.engine.adapters`.
@@ -115,9 +117,11 @@ def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: b
             whole part (backbone, neck, language, a head) may be absent, as
             when fine-tuning starts from a pretrained checkpoint, but no part
             may be filled by halves.
+        parts: Take these parts alone (``['backbone']``); by default all that
+            both have.
 
     Raises:
-        CheckpointError: A shape differs; nothing fits; a part is incomplete;
+        CheckpointError: The file lacks one of ``parts``; a shape differs; nothing fits; a part is incomplete;
             or entries are missing and ``strict``.
     """
     own = model.state_dict()
@@ -126,6 +130,12 @@ def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: b
         layout, taken, left = adapt(tensors, own)
     except ValueError as error:
         raise CheckpointError(f'{source} cannot be used: {error}') from error
+    if parts is not None:
+        if absent := set(parts) - {_part(name) for name in taken}:
+            raise CheckpointError(f'{source} has no {sorted(absent)[0]!r} of this model to take; it has '
+                                  f'{", ".join(sorted({_part(name) for name in taken})) or "nothing of it"}')
+        left += [name for name in taken if _part(name) not in parts]
+        taken = {name: value for name, value in taken.items() if _part(name) in parts}
     left += [name for name in state if name not in tensors]
     missing = [name for name in own if name not in taken]
     report = LoadReport(list(taken), left, missing, layout)

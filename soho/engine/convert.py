@@ -2,24 +2,50 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from soho.engine.adapters import official_virtex
 from soho.engine.checkpoint import CheckpointError, read_checkpoint, state_dict_of
 
-Rename = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+State = dict[str, Tensor]
+Rename = Callable[[State], State]
+Wrap = Callable[[State, dict[str, int]], dict[str, Any]]
 
 
-def convert_file(rename: Rename, source: str, out: str) -> int:
+def own_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """``meta`` and ``state_dict``, as mmengine and the official SOHO have them."""
+    return dict(meta=meta, state_dict=state)
+
+
+def official_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """As the release that ``state`` belongs to writes it; official VirTex has ``model`` and ``iteration``."""
+    if official_virtex.is_official(state):
+        return dict(model=state, iteration=meta.get('iter', -1))
+    return own_file(state, meta)
+
+
+def bare_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """The weights alone, as torchvision and ``load_state_dict`` take them."""
+    return state
+
+
+def detectron2_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """With what makes detectron2 find the names by itself."""
+    return dict(model=state, __author__='soho', matching_heuristics=True)
+
+
+def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -> int:
     """Write the weights of ``source`` under other names to ``out``.
 
     Args:
         rename: State dict to state dict; values are not touched.
         source: A checkpoint of torch or safetensors.
-        out: ``.safetensors``, or else a file of torch with ``meta`` (epoch and
-            iteration where known) and ``state_dict``.
+        out: ``.safetensors``, or else a file of torch.
+        wrap: Weights and ``meta`` (``epoch`` and ``iter`` where known) to what a file of torch holds.
 
     Returns:
         The number of entries written.
@@ -42,11 +68,13 @@ def convert_file(rename: Rename, source: str, out: str) -> int:
         )
     else:
         meta = checkpoint.get('meta', {})
-        torch.save(dict(meta={k: meta[k] for k in ('epoch', 'iter') if k in meta}, state_dict=state), out)
+        torch.save(wrap(state, {k: meta[k] for k in ('epoch', 'iter') if k in meta}), out)
     return len(state)
 
 
-def run_command(rename: Rename, description: str, argv: Sequence[str] | None = None) -> None:
+def run_command(
+    rename: Rename, description: str, argv: Sequence[str] | None = None, wrap: Wrap = own_file
+) -> None:
     """``CHECKPOINT OUT`` from the command line."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -55,6 +83,6 @@ def run_command(rename: Rename, description: str, argv: Sequence[str] | None = N
     parser.add_argument('out', help='what is written: .pth or .safetensors')
     args = parser.parse_args(argv)
     try:
-        print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out)} entries')
+        print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
     except (CheckpointError, FileNotFoundError) as error:
         parser.exit(1, f'{error}\n')

@@ -23,7 +23,8 @@ class Runner(MMEngineRunner):
     """Checkpoints are plain data, batch-norm is synchronised, and gloo serves machines without a GPU.
 
     Besides mmengine's keys the config may hold ``sync_bn`` (bool): statistics
-    of every batch-norm over all ranks.
+    of every batch-norm over all ranks; and ``load_parts`` (list): the parts of
+    the model, such as ``'backbone'``, that training takes from ``load_from``.
     """
 
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
@@ -113,7 +114,9 @@ class Runner(MMEngineRunner):
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        report = load_weights(model, state_dict_of(checkpoint), filename, strict or self._whole_model)
+        whole = strict or self._whole_model
+        parts = None if whole else self.cfg.get('load_parts')
+        report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
         if self._resuming and report.layout != OWN_LAYOUT:
             raise CheckpointError(f'{filename} is an {report.layout}: a run of this project starts from its weights '
                                   '(load_from) but cannot go on where another program stopped')

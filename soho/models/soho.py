@@ -7,10 +7,9 @@ Representation Learning, CVPR 2021, arXiv:2104.03135.
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
+from soho.models.heads.base import Batch, ask
 from soho.models.structures import Fused, VisualTokens
 from soho.registry import MODELS
-
-Batch = dict[str, Tensor]
 
 
 @MODELS.register_module()
@@ -55,10 +54,7 @@ class SOHO(BaseModel):
         if mode == 'tensor':
             return self.fuse(batch)
         fused = self.fuse(batch, first_only=all(head.reads_first_only for head in self.heads.values()))
-        outputs: dict[str, Tensor] = {}
-        for head in self.heads.values():
-            outputs.update(getattr(head, mode)(fused, batch))
-        return outputs if mode == 'loss' else [outputs]  # mmengine's loops index what they evaluate
+        return ask(self.heads, mode, fused, batch)
 
     def fuse(self, batch: Batch, first_only: bool = False) -> Fused:
         """Image and sentences to fused features; of the last layer only those at [CLS] for ``first_only``."""

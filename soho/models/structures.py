@@ -2,11 +2,11 @@
 
 ``B`` images, ``S`` sentences an image, ``R = B * S`` rows (image-major),
 ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K`` dictionary
-words, ``V`` vocabulary.
+words, ``V`` vocabulary, ``C`` channels of the backbone.
 """
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class VisualTokens(NamedTuple):
@@ -36,3 +36,14 @@ class Fused(NamedTuple):
     """(K, D) the visual dictionary after this step's update."""
     visual_labels: Tensor | None = None
     """(R, N) int64: see :attr:`VisualTokens.labels`."""
+
+
+class Seen(NamedTuple):
+    """All that a head of VirTex may look at."""
+
+    feature: Tensor
+    """(B, C, h, w) the backbone's last feature map."""
+    language: nn.Module | None = None
+    """The textual side, where the model has one."""
+    memory: Tensor | None = None
+    """(B, N, D) the feature map as the textual side sees it; N is h * w."""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from safetensors.torch import save_file
 from torch import nn
@@ -124,6 +125,20 @@ def old_names(state):
         for name, value in state.items()
     }
     return {**renamed, 'bert.embeddings.position_ids': torch.arange(512)[None]}
+
+
+def test_wanted_parts_alone_are_taken(make_model):
+    source, model = make_model('pretrain'), make_model('vqa')
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for value in source.state_dict().values():
+        value.add_(1)
+    report = load_weights(model, source.state_dict(), 'x.pth', parts=['backbone'])
+    assert report.taken and all(name.startswith('backbone.') for name in report.taken)
+    for name, value in model.state_dict().items():
+        expected = source.state_dict()[name] if name.startswith('backbone.') else before[name]
+        assert value.equal(expected)
+    with pytest.raises(CheckpointError, match="x.pth has no 'heads.vqa' of this model to take; it has backbone, lang"):
+        load_weights(model, source.state_dict(), 'x.pth', parts=['heads.vqa'])
 
 
 @pytest.mark.parametrize(
@@ -297,6 +312,7 @@ def runner(make_model):
     """As much of a runner as reads a checkpoint."""
     runner = Runner.__new__(Runner)
     runner.model, runner._hooks, runner.logger = make_model('pretrain'), [], MMLogger.get_current_instance()
+    runner.cfg = Config()
     return runner
 
 

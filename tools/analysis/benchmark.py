@@ -236,11 +236,15 @@ def loop(bench: Bench) -> Rows:
     """The training loop with its data, hooks and logging, against the same step on one batch that is there."""
     cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'))
     steps = 20 * bench.args.repeat
-    cfg.update(load_from=None, work_dir='work_dirs/benchmark', val_cfg=None, val_dataloader=None, val_evaluator=None,
+    cfg.update(load_from=None, work_dir=str(bench.args.out.parent / 'benchmark'),
+               val_cfg=None, val_dataloader=None, val_evaluator=None,
                test_cfg=None, test_dataloader=None, test_evaluator=None,
                train_cfg=dict(type='IterBasedTrainLoop', max_iters=steps, val_interval=steps + 1),
                param_scheduler=None)
     cfg.default_hooks.checkpoint = None
+    init_default_scope(cfg.default_scope)
+    answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
+    cfg.model.heads.vqa.num_answers = len(answers)  # a world of another size may have fewer
     runner = Runner.from_cfg(cfg)
     started = time.perf_counter()
     runner.train()

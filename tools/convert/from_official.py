@@ -1,4 +1,4 @@
-"""Write an official SOHO checkpoint in this project's layout.
+"""Write an official SOHO or VirTex checkpoint in this project's layout.
 
     python tools/convert/from_official.py CHECKPOINT OUT
 
@@ -6,7 +6,7 @@ Not needed in order to use one: ``load_from``, ``tools/test.py`` and the
 inference calls read official checkpoints as they are.
 """
 
-from soho.engine.adapters.official_soho import from_official
+from soho.engine.adapters.official import from_official
 from soho.engine.convert import run_command
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from soho.engine.adapters import hugging_face_bert, official_soho, torchvision_resnet
+from soho.engine.adapters import hugging_face_bert, official_soho, official_virtex, torchvision_resnet
 
 
 class Adapted(NamedTuple):
@@ -29,6 +29,7 @@ Adapter = Callable[[dict[str, Tensor], Collection[str]], dict[str, str] | None]
 OWN_LAYOUT = 'own checkpoint'
 ADAPTERS: dict[str, Adapter] = {
     'official SOHO checkpoint': official_soho.names,
+    'official VirTex checkpoint': official_virtex.names,
     'Hugging Face BERT': hugging_face_bert.names,
     'torchvision ResNet': torchvision_resnet.names,
 }

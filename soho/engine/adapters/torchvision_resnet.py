@@ -1,10 +1,18 @@
 """ResNets as torchvision stores them: the backbone's own names, without a prefix, and ``fc``."""
 
+import re
 from collections.abc import Collection
 
 from torch import Tensor
 
 BLOCK = 'layer1.0.conv1.weight'
+# torchvision's parts in detectron2's words.
+DETECTRON2 = {
+    r'\blayer([1-4])\.': lambda match: f'res{int(match[1]) + 1}.',
+    r'\bbn([1-3])\.': r'conv\1.norm.',
+    r'\bdownsample\.0\.': 'shortcut.',
+    r'\bdownsample\.1\.': 'shortcut.norm.',
+}
 
 
 def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
@@ -13,3 +21,29 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
         return None
     prefix = next((name[: -len(BLOCK)] for name in model_names if name.endswith(BLOCK)), '')
     return {name: prefix + name for name in state}
+
+
+def to_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The ResNet of a model under torchvision's names; the rest stays behind.
+
+    Raises:
+        ValueError: The model has no ResNet.
+    """
+    prefix = next((name[: -len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
+    if prefix is None:
+        raise ValueError(f'it has no ResNet: no entry ends in {BLOCK}')
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+
+
+def to_detectron2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The ResNet of a model under detectron2's names; the rest stays behind.
+
+    Raises:
+        ValueError: The model has no ResNet.
+    """
+    renamed = {}
+    for name, value in to_torchvision(state).items():
+        for old, new in DETECTRON2.items():
+            name = re.sub(old, new, name)
+        renamed[name if name.startswith('res') else 'stem.' + name] = value
+    return renamed

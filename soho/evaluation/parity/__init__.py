@@ -15,6 +15,10 @@ from soho.evaluation.parity import (
     soho_notes,
     soho_optimizer,
     soho_training,
+    virtex_decoding,
+    virtex_forward,
+    virtex_keys,
+    virtex_training,
 )
 from soho.evaluation.parity.fixture import Fixture, Row
 
@@ -50,6 +54,12 @@ KINDS: list[Kind] = [
     Kind('SOHO sampler', _has('/flag', '/indices_per_rank'), soho_data.check_sampler),
     Kind('SOHO caption groups', _has('/python_random_seed', '/annotation'), soho_data.check_grouping),
     Kind('SOHO checkpoint entries', _has('/keys/', '/parameters', '/tied'), soho_keys.check_keys),
+    Kind('VirTex checkpoint entries', _has('/models/', '/detectron2/rename/'), virtex_keys.check_keys),
+    Kind(
+        'VirTex captioning model and decoding', _has('/logit_columns', '/images_u8'), virtex_forward.check_captioning
+    ),
+    Kind('VirTex losses and gradients', _has('/eval_loss', '/grad_norm'), virtex_training.check_training),
+    Kind('VirTex decoding', _has('/beam/', '/nucleus_sampling/'), virtex_decoding.check_decoding),
     Kind('remarks', _has('/note', 'rerun_2_threads'), soho_notes.check_notes),
 ]
 

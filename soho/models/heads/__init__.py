@@ -1,8 +1,14 @@
 from soho.models.heads.base import Head
+from soho.models.heads.captioning import CaptioningHead
+from soho.models.heads.classification import LabelSetHead
 from soho.models.heads.itm import ITMHead
 from soho.models.heads.labels import LabelHead
+from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
 from soho.models.heads.mvm import MVMHead
 from soho.models.heads.vqa import VQAHead
 
-__all__ = ['Head', 'ITMHead', 'LabelHead', 'MLMHead', 'MVMHead', 'VQAHead']
+__all__ = [
+    'CaptioningHead', 'Head', 'ITMHead', 'LabelHead', 'LabelSetHead', 'MLMHead', 'MVMHead', 'MaskedCaptionHead',
+    'VQAHead'
+]

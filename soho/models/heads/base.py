@@ -1,4 +1,5 @@
 """What every head has in common."""
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -6,13 +7,13 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from soho.models.structures import Fused
+from soho.models.structures import Fused, Seen
 
 Batch = dict[str, Tensor]
 
 
 class Head(BaseModule):
-    """One objective: fused features and the batch to losses, or to predictions.
+    """One objective: what the model saw and the batch to losses, or to predictions.
 
     A new task is a subclass in a file of its own.
     """
@@ -31,13 +32,22 @@ class Head(BaseModule):
             ValueError: The dataset is not for this head.
         """
 
-    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, fused: Fused | Seen, batch: Batch) -> dict[str, Tensor]:
         """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
         raise NotImplementedError
 
-    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, fused: Fused | Seen, batch: Batch) -> dict[str, Tensor]:
         """One dict of tensors for the metric, rows without a sentence left out."""
         raise NotImplementedError
+
+
+def ask(heads: Mapping[str, Head], mode: str, fused: Fused | Seen,
+        batch: Batch) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    """All heads' losses for ``'loss'``; for ``'predict'`` all predictions, in a list, as mmengine's loops want."""
+    outputs: dict[str, Tensor] = {}
+    for head in heads.values():
+        outputs.update(getattr(head, mode)(fused, batch))
+    return outputs if mode == 'loss' else [outputs]
 
 
 def counted_rows(batch: Batch) -> Tensor:
@@ -63,7 +73,7 @@ def labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
-    """Mean of (M,) losses, zero with a gradient where M is 0 (official: sum / (count + 1e-6)).
+    """Mean of (M,) losses, zero with a gradient where M is 0.
 
     With several ranks the divisor is their mean count, so that the mean over
     ranks, which the gradients are, is the mean over all losses of the whole
@@ -75,7 +85,7 @@ def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
     """
     count = loss.new_tensor(float(len(loss))) if count is None else count
     all_reduce(count, 'mean')
-    return loss.sum() / (count + 1e-6)
+    return loss.sum() / count.clamp(min=1e-6)
 
 
 def percent(correct: Tensor) -> Tensor:
@@ -86,3 +96,8 @@ def percent(correct: Tensor) -> Tensor:
 def float32(features: Tensor) -> torch.autocast:
     """Context in which losses are computed in float32 under any autocast type."""
     return torch.autocast(features.device.type, enabled=False)
+
+
+def wide(logits: Tensor) -> Tensor:
+    """Half precision as float32; float64 stays."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -4,13 +4,14 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, float32, mean_over, percent
+from soho.models.heads.base import Batch, Head, float32, mean_over, percent, wide
+from soho.models.structures import Seen
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class LabelHead(Head):
-    """A linear classifier a kind of label, on pooled features.
+    """A linear classifier a kind of label, on the mean of the feature map.
 
     Reads ``labels`` (B, G) int64, -1 where a kind is not known.
 
@@ -31,21 +32,21 @@ class LabelHead(Head):
             raise ValueError(f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
                              'both have to be the same')
 
-    def forward(self, pooled: Tensor) -> tuple[Tensor, ...]:
-        """(B, C) to (B, K) logits, one a kind."""
-        return self.fc(pooled).split(list(self.kinds.values()), dim=1)
+    def forward(self, seen: Seen) -> tuple[Tensor, ...]:
+        """(B, K) logits, one tensor a kind."""
+        return self.fc(seen.feature.mean((2, 3))).split(list(self.kinds.values()), dim=1)
 
-    def loss(self, pooled: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
         """``loss_<kind>`` (mean cross-entropy over known labels) and ``acc_<kind>`` (percent)."""
         outputs = {}
-        for kind, logits, labels in zip(self.kinds, self(pooled), batch['labels'].unbind(1)):
+        for kind, logits, labels in zip(self.kinds, self(seen), batch['labels'].unbind(1)):
             known = labels >= 0
             with float32(logits):
-                losses = F.cross_entropy(logits.float(), labels, ignore_index=-1, reduction='none')
+                losses = F.cross_entropy(wide(logits), labels, ignore_index=-1, reduction='none')
             outputs[f'loss_{kind}'] = mean_over(losses, known.sum().float())
             outputs[f'acc_{kind}'] = percent((logits.detach().argmax(1) == labels)[known])
         return outputs
 
-    def predict(self, pooled: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
         """``<kind>`` (B,) int64, the best label of each kind."""
-        return {kind: logits.argmax(1) for kind, logits in zip(self.kinds, self(pooled))}
+        return {kind: logits.argmax(1) for kind, logits in zip(self.kinds, self(seen))}

@@ -6,7 +6,7 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, percent
+from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, percent, wide
 from soho.models.structures import Fused
 from soho.registry import MODELS
 
@@ -32,7 +32,7 @@ class MLMHead(Head):
         """(M,) cross-entropies and (M,) whether the best word is the hidden one."""
         logits, labels = self.scores(fused, batch)
         with float32(logits):
-            losses = F.cross_entropy(logits.float(), labels, reduction='none')
+            losses = F.cross_entropy(wide(logits), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels
 
     def scores(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The classifier: pooling over the valid area, one loss a kind of label, its dataset and its metric."""
+"""Images with labels: one loss a kind of label, the dataset, the metric."""
 import json
 
 import pytest
@@ -8,38 +8,20 @@ from torch.nn.functional import cross_entropy
 from soho.datasets.labels import LabelledImages
 from soho.evaluation.labels import LabelAccuracy
 from soho.models.heads.labels import LabelHead
-from soho.registry import MODELS
-
-
-@pytest.fixture
-def model():
-    model = MODELS.build(dict(
-        type='ImageClassifier',
-        backbone=dict(type='ResNet', depth=18, num_stages=1, out_indices=(0, )),
-        heads=dict(labels=dict(type='LabelHead', in_channels=64, kinds=dict(color=3, shape=2)))))
-    model.init_weights()
-    return model
-
-
-def test_pools_over_the_valid_area(model):
-    image = torch.randn(1, 3, 32, 48)
-    feature = model.eval().backbone(image)[-1]  # stride 4
-    pooled = model(image=image, image_size=torch.tensor([[32, 24]]))
-    assert torch.allclose(pooled, feature[..., :6].mean((2, 3)), atol=1e-5)
-    assert not torch.allclose(pooled, feature.mean((2, 3)), atol=1e-3)
+from soho.models.structures import Seen
 
 
 @torch.no_grad()
 def test_unknown_labels_count_nowhere():
     head = LabelHead(4, dict(color=3, shape=2))
-    pooled = torch.randn(3, 4)
+    seen = Seen(torch.randn(3, 4, 2, 2))
     labels = torch.tensor([[0, 1], [2, -1], [1, -1]])
-    outputs = head.loss(pooled, dict(labels=labels))
-    color, shape = head(pooled)
+    outputs = head.loss(seen, dict(labels=labels))
+    color, shape = head(seen)
     assert outputs['loss_color'] == pytest.approx(float(cross_entropy(color, labels[:, 0])), rel=1e-4)
     assert outputs['loss_shape'] == pytest.approx(float(cross_entropy(shape[:1], labels[:1, 1])), rel=1e-4)
     assert outputs['acc_shape'] == 100.0 * (shape[0].argmax() == 1)
-    nothing = head.loss(pooled, dict(labels=torch.full((3, 2), -1)))
+    nothing = head.loss(seen, dict(labels=torch.full((3, 2), -1)))
     assert nothing['loss_color'] == 0 and nothing['acc_shape'] == 0
 
 

@@ -1,0 +1,60 @@
+"""Classification with a set of labels: the tokens of a caption, or the objects of an image.
+
+Paper: VirTex, arXiv:2006.06666, section 4.2. Official file:
+virtex/models/classification.py.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from soho.models.heads.base import Batch, Head, float32, mean_over, wide
+from soho.models.structures import Seen
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class LabelSetHead(Head):
+    """A linear classifier on the mean of the feature map; the target is spread evenly over the labels.
+
+    Reads ``labels`` (B, K) int64, in any order and any number of times each.
+
+    Args:
+        in_channels: C.
+        num_classes: A.
+        ignore: Labels that do not count, padding (0) among them; for tokens
+            of captions the special ones too.
+        top_k: Labels predicted.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, ignore: Sequence[int] = (0, ), top_k: int = 10) -> None:
+        super().__init__()
+        self.output = nn.Linear(in_channels, num_classes)
+        self.ignore = list(ignore)
+        self.top_k = top_k
+
+    def forward(self, seen: Seen) -> Tensor:
+        """(B, A) logits."""
+        return self.output(seen.feature.mean((2, 3)))
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """(B, K) labels to (B, A) bool: which classes the image has."""
+        present = torch.zeros(len(labels), self.output.out_features, dtype=torch.bool, device=labels.device)
+        present.scatter_(1, labels, True)
+        present[:, self.ignore] = False
+        return present
+
+    def loss(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
+        """``loss_classification``: cross-entropy, mean over the images that have a label."""
+        logits = self(seen)
+        present = self.targets(batch['labels'])
+        count = present.sum(1)  # (B,)
+        with float32(logits):
+            each = -(wide(logits).log_softmax(1) * present).sum(1) / count.clamp(min=1)
+        return dict(loss_classification=mean_over(each, (count > 0).sum().to(each.dtype)))
+
+    def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
+        """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first."""
+        probabilities, labels = wide(self(seen)).softmax(1).topk(self.top_k)
+        return dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)

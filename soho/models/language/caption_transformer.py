@@ -1,0 +1,131 @@
+"""The textual side of VirTex: captions read and written beside an image.
+
+Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
+2021, arXiv:2006.06666, section 3. Source: kdexd/virtex,
+virtex/modules/textual_heads.py (``TransformerDecoderTextualHead``).
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from soho.models.language.steps import State, Step
+from soho.models.language.text_embedding import TextEmbedding
+from soho.models.language.transformer_decoder import KeysValues, TransformerDecoder
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class CaptionTransformer(BaseModule):
+    """Projection of the feature map, text embedding, transformer decoder, output tied to the embedding.
+
+    The output layer is the word embedding with a bias of its own. Reading
+    backwards shares all but the transformer, which starts as an exact copy.
+
+    Args:
+        visual_size: C, channels of the feature map.
+        vocab_size: V.
+        hidden_size: D.
+        num_layers: Of each transformer.
+        num_heads: Of attention; by default heads of size 64, or one head below that.
+        feedforward_size: 4 D by default.
+        dropout: In the embedding and in the transformer.
+        norm_first: Pre-norm layers.
+        causal: A position sees itself and those before it; ``False`` for masked language modelling.
+        bidirectional: Have a second transformer, for reversed captions.
+        max_length: Longest caption in tokens, the special ones among them.
+        padding_id: The token that has no embedding and is no target.
+        initializer_range: Deviation of all matrices at the start.
+        init_cfg: mmengine's initialisation.
+    """
+
+    def __init__(
+        self,
+        visual_size: int,
+        vocab_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        num_heads: int | None = None,
+        feedforward_size: int | None = None,
+        dropout: float = 0.1,
+        norm_first: bool = False,
+        causal: bool = True,
+        bidirectional: bool = False,
+        max_length: int = 30,
+        padding_id: int = 0,
+        initializer_range: float = 0.02,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.causal = causal
+        self.padding_id = padding_id
+        self.initializer_range = initializer_range
+        self.visual_projection = nn.Linear(visual_size, hidden_size)
+        self.embedding = TextEmbedding(vocab_size, hidden_size, max_length, dropout, padding_id)
+        self.transformer = TransformerDecoder(
+            num_layers,
+            hidden_size,
+            num_heads=num_heads or max(hidden_size // 64, 1),
+            feedforward_size=feedforward_size or 4 * hidden_size,
+            dropout=dropout,
+            norm_first=norm_first,
+        )
+        self.backward_transformer = copy.deepcopy(self.transformer) if bidirectional else None
+        self.output_bias = nn.Parameter(torch.empty(vocab_size).uniform_(-(hidden_size**-0.5), hidden_size**-0.5))
+
+    def init_weights(self) -> None:
+        """Matrices from normal(0, ``initializer_range``); biases as torch made them."""
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                nn.init.normal_(module.weight, std=self.initializer_range)
+            if isinstance(module, nn.MultiheadAttention):
+                nn.init.normal_(module.in_proj_weight, std=self.initializer_range)
+        with torch.no_grad():
+            self.embedding.words.weight[self.padding_id].zero_()
+        if self.bidirectional:
+            self.backward_transformer.load_state_dict(self.transformer.state_dict())
+
+    @property
+    def bidirectional(self) -> bool:
+        return self.backward_transformer is not None
+
+    def look_at(self, feature: Tensor) -> Tensor:
+        """(B, C, h, w) feature map to the memory (B, h * w, D) of both directions."""
+        return self.visual_projection(feature.flatten(2).transpose(1, 2))
+
+    def forward(self, memory: Tensor, tokens: Tensor, lengths: Tensor, backward: bool = False) -> Tensor:
+        """
+        Args:
+            memory: (B, N, D), see :meth:`look_at`.
+            tokens: (R, L) int64, padded on the right; R / B captions an image, image by image.
+            lengths: (R,) int64.
+            backward: ``tokens`` are reversed captions.
+
+        Returns:
+            (R, L, D) textual features.
+        """
+        transformer = self.backward_transformer if backward else self.transformer
+        positions = torch.arange(tokens.size(1), device=tokens.device)
+        mask = (positions < lengths[:, None])[:, None, None]  # (R, 1, 1, L)
+        if self.causal:
+            mask = mask & (positions <= positions[:, None])  # (R, 1, L, L)
+        return transformer(self.embedding(tokens), transformer.look_at(memory), mask)[0]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(..., D) textual features to (..., V)."""
+        return F.linear(features, self.embedding.words.weight, self.output_bias)
+
+    def writer(self, memory: Tensor) -> Step:
+        """A step of decoding, forwards, for images with this memory (B, N, D)."""
+        seen = self.transformer.look_at(memory)
+
+        def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+            past = state and [KeysValues(*pair) for pair in zip(state[::2], state[1::2])]
+            start = state[0].size(2) if state else 0
+            hidden, kept = self.transformer(self.embedding(tokens[:, None], start), seen, past=past)
+            return self.logits(hidden[:, -1]), [tensor for pair in kept for tensor in pair]
+
+        return step

@@ -1,0 +1,133 @@
+"""A transformer decoder that can go on where it stopped.
+
+Paper: Attention Is All You Need, arXiv:1706.03762. Parameters are those of
+torch's ``nn.TransformerDecoder``, under the same names; what is added is that
+keys and values of earlier positions are kept, and that those of the image are
+computed once and shared by all rows that look at it.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KeysValues(NamedTuple):
+    """What attention looks at; ``H`` heads of size ``d``."""
+
+    keys: Tensor
+    """(R, H, T, d)"""
+    values: Tensor
+    """(R, H, T, d)"""
+
+
+class DecoderLayer(nn.TransformerDecoderLayer):
+    """Self-attention, attention to the memory, feed-forward network; post-norm or pre-norm.
+
+    Args:
+        hidden_size: D.
+        num_heads: H.
+        feedforward_size: Width of the feed-forward network, which has GELU.
+        dropout: Of attention weights, and of what each of the three adds.
+        norm_first: Pre-norm: normalise what goes into each of the three, and not their sums.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, feedforward_size: int, dropout: float, norm_first: bool
+    ) -> None:
+        super().__init__(
+            hidden_size, num_heads, feedforward_size, dropout, F.gelu, batch_first=True, norm_first=norm_first
+        )
+
+    def look_at(self, memory: Tensor) -> KeysValues:
+        """(B, N, D) memory to its keys and values."""
+        return _keys_values(self.multihead_attn, memory)
+
+    def forward(
+        self, hidden: Tensor, memory: KeysValues, mask: Tensor | None = None, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """
+        Args:
+            hidden: (R, L, D), the new positions of R rows.
+            memory: Of B images, :meth:`look_at`; rows lie image by image, R / B each.
+            mask: (L, P + L) or (R, 1, L, P + L) bool, true where a position may look.
+            past: Of the P positions before.
+
+        Returns:
+            (R, L, D), and the keys and values of all P + L positions.
+        """
+        normed = self.norm1(hidden) if self.norm_first else hidden
+        seen = _keys_values(self.self_attn, normed)
+        if past is not None:
+            seen = KeysValues(*(torch.cat(pair, dim=2) for pair in zip(past, seen)))
+        hidden = hidden + self.dropout1(_attend(self.self_attn, normed, seen, mask))
+        hidden = hidden if self.norm_first else self.norm1(hidden)
+
+        normed = self.norm2(hidden) if self.norm_first else hidden
+        # No position is hidden from another here, so an image's rows are one long row of queries.
+        queries = normed.reshape(memory.keys.size(0), -1, normed.size(2))
+        hidden = hidden + self.dropout2(_attend(self.multihead_attn, queries, memory).view_as(hidden))
+        hidden = hidden if self.norm_first else self.norm2(hidden)
+
+        normed = self.norm3(hidden) if self.norm_first else hidden
+        hidden = hidden + self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(normed)))))
+        return hidden if self.norm_first else self.norm3(hidden), seen
+
+
+class TransformerDecoder(nn.Module):
+    """Layers over a memory, and after pre-norm layers a last layer norm.
+
+    Args:
+        num_layers: How many.
+        hidden_size: D.
+        **layer: See :class:`DecoderLayer`.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, **layer) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(hidden_size, **layer) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(hidden_size) if layer['norm_first'] else nn.Identity()
+
+    def look_at(self, memory: Tensor) -> list[KeysValues]:
+        """(B, N, D) memory to what each layer sees of it."""
+        return [layer.look_at(memory) for layer in self.layers]
+
+    def forward(
+        self,
+        hidden: Tensor,
+        memory: list[KeysValues],
+        mask: Tensor | None = None,
+        past: list[KeysValues] | None = None,
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """As :meth:`DecoderLayer.forward`, with a list item a layer."""
+        seen = []
+        for i, layer in enumerate(self.layers):
+            hidden, kept = layer(hidden, memory[i], mask, past and past[i])
+            seen.append(kept)
+        return self.norm(hidden), seen
+
+
+def _split_heads(projected: Tensor, attention: nn.MultiheadAttention) -> Tensor:
+    """(R, T, D) to (R, H, T, d)."""
+    return projected.unflatten(2, (attention.num_heads, attention.head_dim)).transpose(1, 2)
+
+
+def _keys_values(attention: nn.MultiheadAttention, source: Tensor) -> KeysValues:
+    size = attention.embed_dim  # of queries, whose weights come first
+    both = F.linear(source, attention.in_proj_weight[size:], attention.in_proj_bias[size:])
+    return KeysValues(*(_split_heads(part, attention) for part in both.chunk(2, dim=2)))
+
+
+def _attend(
+    attention: nn.MultiheadAttention, source: Tensor, seen: KeysValues, mask: Tensor | None = None
+) -> Tensor:
+    size = attention.embed_dim
+    queries = F.linear(source, attention.in_proj_weight[:size], attention.in_proj_bias[:size])
+    attended = F.scaled_dot_product_attention(
+        _split_heads(queries, attention),
+        *seen,
+        attn_mask=mask,
+        dropout_p=attention.dropout if attention.training else 0.0,
+    )
+    return attention.out_proj(attended.transpose(1, 2).flatten(2))

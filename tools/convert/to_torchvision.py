@@ -1,0 +1,14 @@
+"""Write the ResNet of a checkpoint as a file of torchvision's.
+
+    python tools/convert/to_torchvision.py CHECKPOINT OUT
+
+``torchvision.models.resnet50().load_state_dict(torch.load(OUT), strict=False)``
+takes it: of a classifier (``fc``) there is none. The checkpoint may be of this
+project or an official one.
+"""
+
+from soho.engine.adapters.torchvision_resnet import to_torchvision
+from soho.engine.convert import bare_file, run_command
+
+if __name__ == '__main__':
+    run_command(to_torchvision, __doc__, wrap=bare_file)
