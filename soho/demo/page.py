@@ -72,10 +72,10 @@ def _accuracy(summary: Json, world: Json) -> Section:
                 ('Without the image', 'vqa_accuracy_without_image', 'without_image'),
                 ('Most frequent answer', 'vqa_accuracy_most_frequent_answer', 'most_frequent_answer'))]
     return Section('Answers to unseen questions', [
-        f'After pretraining on captions the model was fine-tuned on {questions["train2014"]:,} questions '
-        f'about {images["train2014"]:,} pictures. The table gives the official VQA accuracy in percent on '
-        f'{questions["test2015"]:,} questions about {images["test2015"]:,} test pictures. The test was '
-        'scored once.',
+        'After pretraining on captions, of which it keeps the CNN, the model was trained on '
+        f'{questions["train2014"]:,} questions about {images["train2014"]:,} pictures. The table gives the '
+        f'official VQA accuracy in percent on {questions["test2015"]:,} questions about '
+        f'{images["test2015"]:,} test pictures. The test was scored once.',
         '“Without the image” is the same language model, trained on the same questions, but never shown a '
         'picture: what it scores can be guessed. “Most frequent answer” gives the commonest answer of the '
         'training set to the same question text, or else to the same kind of question, and counts exact '
@@ -112,7 +112,7 @@ def _pretraining(summary: Json, world: Json, charts: Sequence[Chart]) -> Section
         'more with descriptions of single objects. It has three tasks: guess words that are hidden from a '
         'sentence (MLM), guess dictionary words that are hidden from the picture (MVM), and tell whether a '
         'sentence belongs to the picture or to another one (ITM; guessing gives 50 %). The table is '
-        f'measured on {figures["measured_on"]}.'],
+        f'measured on {figures["measured_on"]}. Of all this, fine-tuning takes the CNN; its transformer starts anew.'],
         render_table(['', 'loss', 'accuracy %'], rows) + render_charts(charts))
 
 
