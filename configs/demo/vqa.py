@@ -19,7 +19,8 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 # The published recipe takes everything from the pretraining. One pass over the captions is too short for that: a
-# transformer that has learnt to guess words without looking learns to look later than a new one (78.3 against 80.5 % on the test pictures).
+# transformer that has learnt to guess words without looking learns to look later than a new one (78.3 against 80.5 %
+# on the test pictures).
 load_parts = ['backbone']
 load_from = 'work_dirs/demo/pretrain/epoch_1.pth'
 work_dir = 'work_dirs/demo/vqa'
