@@ -4,10 +4,10 @@ from soho.datasets.concat import ConcatDataset
 from soho.datasets.keys import SampleKey
 from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
-from soho.datasets.tokenizer import BertTokenizer
+from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
     'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'OfficialBatchSampler',
-    'PretrainDataset', 'SampleKey', 'VQADataset', 'collate'
+    'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer', 'VQADataset', 'collate'
 ]
