@@ -5,10 +5,10 @@ from soho.datasets.keys import SampleKey
 from soho.datasets.labels import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
-from soho.datasets.tokenizer import BertTokenizer
+from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
     'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
-    'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'VQADataset', 'collate'
+    'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer', 'VQADataset', 'collate'
 ]

@@ -1,4 +1,4 @@
-"""BERT's WordPiece tokenisation, from a vocabulary file, a folder or the Hub."""
+"""Text to token ids: BERT's WordPiece, and SentencePiece for captions."""
 import os
 from collections.abc import Sequence
 
@@ -7,6 +7,8 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.normalizers import BertNormalizer
 from transformers import AutoTokenizer
+
+from soho.datasets.vocabulary import EOS, MASK, SOS, UNKNOWN, normalize_caption
 
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
@@ -62,3 +64,53 @@ def _load(vocab: str) -> Tokenizer:
     if path.endswith('.txt') or os.path.isabs(path) or os.path.isdir(vocab):
         raise FileNotFoundError(f'there is no vocabulary file {path}')
     return AutoTokenizer.from_pretrained(vocab).backend_tokenizer
+
+
+class SentencePieceTokenizer:
+    """Captions to token ids, ``[SOS] pieces [EOS]``, and back.
+
+    Padding is id 0, which is ``<unk>`` as well.
+
+    Args:
+        vocab: A SentencePiece ``.model`` made by ``tools/prepare/vocabulary.py``, or an official one.
+        max_length: L, tokens a caption with the special ones. As published, a longer caption is cut to its first
+            ``max_length`` and so loses its [EOS].
+        lower_case, keep_accents: As when the vocabulary was made; see
+            :func:`soho.datasets.vocabulary.normalize_caption`.
+
+    Raises:
+        FileNotFoundError: There is no file ``vocab``.
+        ValueError: It is no such vocabulary, or lacks a special token.
+    """
+
+    def __init__(self, vocab: str, max_length: int = 30, lower_case: bool = True, keep_accents: bool = False) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        if not os.path.isfile(vocab):
+            raise FileNotFoundError(f'there is no vocabulary {vocab}; tools/prepare/vocabulary.py makes one')
+        try:
+            self.backend = SentencePieceProcessor(model_file=vocab)
+        except RuntimeError as error:
+            raise ValueError(f'{vocab} is no SentencePiece model') from error
+        self.sos_id, self.eos_id, self.mask_id = map(self.backend.piece_to_id, (SOS, EOS, MASK))
+        missing = [piece for piece in (SOS, EOS, MASK) if self.backend.piece_to_id(piece) == self.backend.unk_id()]
+        if missing or self.backend.id_to_piece(0) != UNKNOWN:
+            raise ValueError(f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
+                             'tools/prepare/vocabulary.py has it')
+        self.max_length = max_length
+        self.lower_case = lower_case
+        self.keep_accents = keep_accents
+
+    def __len__(self) -> int:
+        return len(self.backend)
+
+    def __call__(self, caption: str) -> np.ndarray:
+        """One caption to its ids, (L,) int64 with L up to ``max_length``."""
+        pieces = self.backend.encode(normalize_caption(caption, self.lower_case, self.keep_accents))
+        return np.array([self.sos_id, *pieces, self.eos_id][:self.max_length], np.int64)
+
+    def words(self, ids: Sequence[int]) -> str:
+        """Ids back to text, up to the first [EOS], without special tokens."""
+        ids = list(map(int, ids))
+        end = ids.index(self.eos_id) if self.eos_id in ids else len(ids)
+        return self.backend.decode(ids[:end])

@@ -1,7 +1,10 @@
+from soho.evaluation.captions import CaptionMetrics
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
 from soho.evaluation.labels import LabelAccuracy
 from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
-__all__ = ['Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump', 'PretrainFigures', 'VQAAccuracy']
+__all__ = [
+    'CaptionMetrics', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump', 'PretrainFigures', 'VQAAccuracy'
+]

@@ -1,0 +1,143 @@
+"""Captions of images against those that people wrote."""
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from soho.datasets.json_files import PathLike, stream_array, write_json
+from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
+from soho.evaluation.captions.treebank import tokenize
+from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.registry import METRICS
+
+JAVA_METRICS = ('meteor', 'spice')
+
+
+def load_references(annotation_file: PathLike) -> dict[int, list[str]]:
+    """Image id to captions, from COCO's ``captions_*.json``, in the order in which the images first appear.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Broken JSON, or an annotation that lacks a key.
+    """
+    references: dict[int, list[str]] = {}
+    for item in stream_array(annotation_file, 'annotations', required=('image_id', 'caption')):
+        references.setdefault(int(item['image_id']), []).append(item['caption'])
+    return references
+
+
+def score_captions(captions: Mapping[int, str], references: Mapping[int, Sequence[str]],
+                   java: bool = False) -> dict[str, Score]:
+    """BLEU-1 to -4, ROUGE-L and CIDEr-D of one caption an image, as fractions (CIDEr-D up to 10).
+
+    Args:
+        captions: Image id to caption, as a model says it.
+        references: Image id to its captions, as people wrote them; its order is that of the scores.
+        java: Also METEOR and SPICE, if the package pycocoevalcap and Java are installed; it is
+            logged which were not computed and why.
+
+    Raises:
+        KeyError: An image of ``references`` has no caption.
+    """
+    hypotheses = tokenize([captions[image] for image in references])
+    flat = iter(tokenize([text for texts in references.values() for text in texts]))
+    tokens = [[next(flat) for _ in texts] for texts in references.values()]
+    scores = {f'bleu_{n}': score for n, score in enumerate(bleu(hypotheses, tokens), start=1)}
+    scores.update(rouge_l=rouge_l(hypotheses, tokens), cider=cider_d(hypotheses, tokens))
+    if java:
+        for name in JAVA_METRICS:
+            try:
+                scores[name] = _java_score(name, hypotheses, tokens)
+            except Exception as error:  # whatever a foreign program dies of must not take the other figures along
+                print_log(f'{name} is not computed: {error}', logger='current')
+    return scores
+
+
+def _java_score(name: str, hypotheses: list[str], references: list[list[str]]) -> Score:
+    """METEOR or SPICE by the official programs."""
+    if shutil.which('java') is None:
+        raise RuntimeError('Java is not installed')
+    overall, per_image = _java_scorer(name)().compute_score(
+        dict(enumerate(references)), {i: [caption] for i, caption in enumerate(hypotheses)})
+    values = [value['All']['f'] if isinstance(value, dict) else value for value in per_image]
+    return Score(float(overall), np.array(values, np.float64))
+
+
+def _java_scorer(name: str) -> Callable[[], Any]:
+    if name == 'meteor':
+        from pycocoevalcap.meteor.meteor import Meteor
+        return Meteor
+    from pycocoevalcap.spice.spice import Spice
+    return Spice
+
+
+class Record(NamedTuple):
+    """One image's caption."""
+
+    image_id: int
+    caption: str
+
+
+@METRICS.register_module()
+class CaptionMetrics(Metric):
+    """``bleu_1`` to ``bleu_4``, ``rouge_l`` and ``cider`` (CIDEr-D) of the official COCO caption evaluation.
+
+    Fractions, as the official code prints them; the VirTex paper reports 100
+    times CIDEr. ``meteor`` and ``spice`` stand beside them where the package
+    pycocoevalcap and Java are installed; else the log says that they were not
+    computed.
+
+    Args:
+        annotation_file: COCO captions json.
+        tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
+        java: Whether METEOR and SPICE are asked for.
+        out_file: Where the captions go as the official COCO results json.
+        prefix: Put before each figure's name.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`load_references`, when built.
+    """
+
+    def __init__(self, annotation_file: str, tokenizer: dict[str, Any], java: bool = True,
+                 out_file: str | None = None, prefix: str | None = None) -> None:
+        super().__init__(out_file=out_file, prefix=prefix)
+        self.annotation_file = annotation_file
+        self.tokenizer = SentencePieceTokenizer(**tokenizer)
+        self.java = java
+        self.references = load_references(annotation_file) if is_main_process() else None
+
+    def process(self, data_batch: Batch, prediction: Prediction) -> None:
+        """Keep each image's caption.
+
+        Args:
+            data_batch: Not looked at.
+            prediction: ``image_id`` int64 (B,) and ``tokens`` int64 (B, L), which end
+                at the first [EOS].
+        """
+        for image_id, ids in zip(prediction['image_id'].tolist(), prediction['tokens'].tolist()):
+            self.results.append(Record(image_id, self.tokenizer.words(ids)))
+
+    def compute_metrics(self, results: list[Record]) -> dict[str, float]:
+        """The figures; see the class.
+
+        Raises:
+            ValueError: An image captioned twice, not at all, or not known.
+        """
+        captions = {record.image_id: record.caption for record in results}
+        if len(captions) < len(results):
+            raise ValueError(f'{len(results) - len(captions)} images were captioned more than once.')
+        unknown, missing = captions.keys() - self.references.keys(), self.references.keys() - captions.keys()
+        for images, what in ((unknown, 'does not know {} images that were captioned'),
+                             (missing, 'has {} images that were not captioned')):
+            if images:
+                raise ValueError(f'{self.annotation_file} {what.format(len(images))}; the first is {min(images)}.')
+        scores = score_captions(captions, self.references, self.java)
+        return {name: score.overall for name, score in scores.items()}
+
+    def write(self, results: list[Record], path: str) -> None:
+        """Write ``[{image_id, caption}, ...]`` in the order of the image ids."""
+        write_json(path, [record._asdict() for record in sorted(results)])

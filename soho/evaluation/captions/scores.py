@@ -1,0 +1,135 @@
+"""BLEU, ROUGE-L and CIDEr-D of tokenised captions, equal to the official COCO caption evaluation.
+
+Official code: tylin/coco-caption. Every function takes ``hypotheses``, one
+tokenised caption an image, and ``references``, the lists of captions of the
+same images in the same order, and gives the score of the whole set and of each
+image. Tokens are joined by blanks, as :func:`soho.evaluation.captions.tokenize`
+leaves them.
+"""
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+NGram = tuple[str, ...]
+ORDER = 4  # longest n-grams
+
+
+class Score(NamedTuple):
+    """A metric's value for the whole set and for each image (N,), float64."""
+
+    overall: float
+    per_image: np.ndarray
+
+
+def _ngrams(words: Sequence[str], n: int) -> Counter[NGram]:
+    return Counter(zip(*(words[i:] for i in range(n))))
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
+    """BLEU-1 to BLEU-4 (Papineni et al., ACL 2002) with the reference whose length is closest.
+
+    The official code keeps empty counts from zero by adding 1e-15 above and
+    1e-9 below the fraction, which shows in the scores of single images.
+    """
+    # Per image and n: matches, n-grams of the hypothesis; then its length and the reference's.
+    matches, guesses = (np.zeros((len(hypotheses), ORDER), np.int64) for _ in range(2))
+    lengths = np.zeros((len(hypotheses), 2), np.int64)
+    for i, (hypothesis, texts) in enumerate(zip(hypotheses, references)):
+        words, others = hypothesis.split(), [text.split() for text in texts]
+        closest = min((len(other) for other in others), key=lambda n: (abs(n - len(words)), n))
+        lengths[i] = len(words), closest
+        for n in range(1, ORDER + 1):
+            known: Counter[NGram] = Counter()
+            for other in others:
+                known |= _ngrams(other, n)
+            matches[i, n - 1] = (_ngrams(words, n) & known).total()
+            guesses[i, n - 1] = max(0, len(words) - n + 1)
+    overall = _bleu(matches.sum(0, keepdims=True), guesses.sum(0, keepdims=True), lengths.sum(0, keepdims=True))[0]
+    return [Score(float(value), image) for value, image in zip(overall, _bleu(matches, guesses, lengths).T)]
+
+
+def _bleu(matches: np.ndarray, guesses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(N, 4) counts and (N, 2) lengths to (N, 4) scores."""
+    tiny, small = 1e-15, 1e-9
+    means = np.cumprod((matches + tiny) / (guesses + small), axis=1) ** (1 / np.arange(1, ORDER + 1))
+    ratio = (lengths[:, :1] + tiny) / (lengths[:, 1:] + small)
+    return np.where(ratio < 1, means * np.exp(1 - 1 / ratio), means)
+
+
+def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]], beta: float = 1.2) -> Score:
+    """ROUGE-L (Lin, 2004): the longest common subsequence, best precision and best recall over the references."""
+    scores = np.zeros(len(hypotheses))
+    for i, (hypothesis, texts) in enumerate(zip(hypotheses, references)):
+        words = hypothesis.split(' ')
+        others = [text.split(' ') for text in texts]
+        common = [_common_subsequence(words, other) for other in others]
+        precision = max(n / len(words) for n in common)
+        recall = max(n / len(other) for n, other in zip(common, others))
+        if precision and recall:
+            scores[i] = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+    return Score(float(scores.mean()), scores)
+
+
+def _common_subsequence(a: list[str], b: list[str]) -> int:
+    longest = [0] * (len(b) + 1)
+    for word in a:
+        diagonal = 0
+        for j, other in enumerate(b, start=1):
+            here = longest[j]
+            longest[j] = diagonal + 1 if word == other else max(here, longest[j - 1])
+            diagonal = here
+    return longest[-1]
+
+
+class _Weighted(NamedTuple):
+    """A caption's tf-idf weights of each n, their norms, and how many bigrams it has."""
+
+    weights: list[dict[NGram, float]]
+    norms: list[float]
+    bigrams: int
+
+
+def cider_d(hypotheses: Sequence[str], references: Sequence[Sequence[str]], sigma: float = 6.0) -> Score:
+    """CIDEr-D (Vedantam et al., CVPR 2015, section 7), document frequencies from these references.
+
+    Args:
+        hypotheses: N captions.
+        references: Of each, its captions.
+        sigma: Of the Gaussian penalty on the difference of lengths, in bigrams.
+    """
+    counted = [[_count(text) for text in texts] for texts in references]
+    frequency = Counter(ngram for counts in counted for ngram in set().union(*counts))
+    documents = np.log(float(len(references)))
+    rarity = {ngram: documents - np.log(count) for ngram, count in frequency.items()}
+
+    def weigh(counts: Counter[NGram]) -> _Weighted:
+        weights: list[dict[NGram, float]] = [{} for _ in range(ORDER)]
+        for ngram, count in counts.items():
+            weights[len(ngram) - 1][ngram] = count * rarity.get(ngram, documents)
+        norms = [sum(value * value for value in part.values()) ** 0.5 for part in weights]
+        return _Weighted(weights, norms, sum(count for ngram, count in counts.items() if len(ngram) == 2))
+
+    scores = np.zeros(len(hypotheses))
+    for i, (hypothesis, counts) in enumerate(zip(hypotheses, counted)):
+        ours = weigh(_count(hypothesis))
+        scores[i] = 10.0 * np.mean([_similarity(ours, weigh(other), sigma) for other in counts])
+    return Score(float(scores.mean()), scores)
+
+
+def _count(text: str) -> Counter[NGram]:
+    words = text.split()
+    return sum((_ngrams(words, n) for n in range(1, ORDER + 1)), Counter())
+
+
+def _similarity(ours: _Weighted, other: _Weighted, sigma: float) -> float:
+    """Mean over n of the clipped cosine of the two, less for different lengths."""
+    total = 0.0
+    for n in range(ORDER):
+        theirs = other.weights[n]
+        dot = sum(min(weight, theirs[ngram]) * theirs[ngram]
+                  for ngram, weight in ours.weights[n].items() if ngram in theirs)
+        norms = ours.norms[n] * other.norms[n]
+        total += dot / norms if norms else dot
+    return total / ORDER * float(np.exp(-(ours.bigrams - other.bigrams)**2 / (2 * sigma**2)))
