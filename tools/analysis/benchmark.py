@@ -238,9 +238,8 @@ def loop(bench: Bench) -> Rows:
     steps = 20 * bench.args.repeat
     cfg.update(load_from=None, work_dir=str(bench.args.out.parent / 'benchmark'),
                val_cfg=None, val_dataloader=None, val_evaluator=None,
-               test_cfg=None, test_dataloader=None, test_evaluator=None,
-               train_cfg=dict(type='IterBasedTrainLoop', max_iters=steps, val_interval=steps + 1),
-               param_scheduler=None)
+               test_cfg=None, test_dataloader=None, test_evaluator=None, param_scheduler=None)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps)
     cfg.default_hooks.checkpoint = None
     init_default_scope(cfg.default_scope)
     answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
