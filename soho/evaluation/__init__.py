@@ -1,7 +1,8 @@
 from soho.evaluation.captions import CaptionMetrics
+from soho.evaluation.classification import TopKAccuracy
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
 from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
-__all__ = ['CaptionMetrics', 'Evaluator', 'Metric', 'PredictionDump', 'PretrainFigures', 'VQAAccuracy']
+__all__ = ['CaptionMetrics', 'Evaluator', 'Metric', 'PredictionDump', 'PretrainFigures', 'TopKAccuracy', 'VQAAccuracy']

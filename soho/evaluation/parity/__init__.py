@@ -15,6 +15,11 @@ from soho.evaluation.parity import (
     soho_notes,
     soho_optimizer,
     soho_training,
+    virtex_data,
+    virtex_images,
+    virtex_metrics,
+    virtex_optimizer,
+    virtex_text,
 )
 from soho.evaluation.parity.fixture import Fixture, Row
 
@@ -50,6 +55,15 @@ KINDS: list[Kind] = [
     Kind('SOHO sampler', _has('/flag', '/indices_per_rank'), soho_data.check_sampler),
     Kind('SOHO caption groups', _has('/python_random_seed', '/annotation'), soho_data.check_grouping),
     Kind('SOHO checkpoint entries', _has('/keys/', '/parameters', '/tied'), soho_keys.check_keys),
+    Kind('VirTex vocabulary', _has('/corpus_file', '/encode/ids'), virtex_text.check_vocabulary),
+    Kind('VirTex vocabulary of COCO', _has('/sha256_of_all_ids', '/encode/ids'), virtex_text.check_coco),
+    Kind('VirTex datasets', _has('/captioning_items/', '/masked_lm_examples/'), virtex_data.check_data),
+    Kind('VirTex images', _has('/jpeg/', '/jitter/input'), virtex_images.check_arrays),
+    Kind('VirTex image settings', _has('/pinned_crop/', '/jitter_rules'), virtex_images.check_record),
+    Kind('VirTex optimizer', _has('/toy/', '/params_after'), virtex_optimizer.check_steps),
+    Kind('VirTex learning rates', _has('/toy/', '/lr_schedules/'), virtex_optimizer.check_record),
+    Kind('VirTex metrics', _has('/tokenize_examples', '/CIDEr'), virtex_metrics.check_metrics),
+    Kind('VirTex features for VOC07', _has('/voc_features_train', '/voc_labels_test'), virtex_metrics.check_features),
     Kind('remarks', _has('/note', 'rerun_2_threads'), soho_notes.check_notes),
 ]
 
