@@ -1,4 +1,5 @@
 from soho.datasets import transforms  # noqa: F401  (registers its parts)
+from soho.datasets.captioning import CaptioningDataset, ObjectLabelsDataset
 from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
 from soho.datasets.keys import SampleKey
@@ -9,6 +10,7 @@ from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
-    'AspectRatioBatchSampler', 'BertTokenizer', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
-    'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer', 'VQADataset', 'collate'
+    'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
+    'ObjectLabelsDataset', 'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer',
+    'VQADataset', 'collate'
 ]

@@ -12,7 +12,8 @@ Sample = dict[str, Any]
 CanvasSizes = int | Sequence[int] | None
 
 # Arrays whose sizes may differ between samples, and what fills the gaps.
-_FILL = {'answer_labels': -1, 'answer_scores': 0}
+_FILL = dict(
+    answer_labels=-1, answer_scores=0, caption_tokens=0, noitpac_tokens=0, masked_labels=0, labels=0)
 
 
 @FUNCTIONS.register_module()
@@ -34,6 +35,12 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
     ``question_id``      (B, S)             int64 (VQA)
     ``answer_labels``    (B, S, K)          int64, padded with -1 (VQA)
     ``answer_scores``    (B, S, K)          float32, padded with 0 (VQA)
+    ``image_id``         (B,)               int64 (VirTex, as what follows)
+    ``caption_tokens``   (B, L)             int64, [SOS] ... [EOS], padded with 0
+    ``noitpac_tokens``   (B, L)             int64, [EOS] ... [SOS], padded with 0
+    ``caption_lengths``  (B,)               int64
+    ``masked_labels``    (B, L)             int64, 0 where nothing is asked (masked captions)
+    ``labels``           (B, K)             int64, padded with 0 (tokens or objects as labels)
     ===================  =================  ==============================================================
 
     The canvas is the largest height and the largest width among ``pad_size``,

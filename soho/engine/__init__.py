@@ -5,10 +5,11 @@ from soho.engine.errors import said_in_one_sentence
 from soho.engine.optim_wrapper import AmpOptimWrapper
 from soho.engine.pretrained import PretrainedInit
 from soho.engine.runner import Runner
+from soho.engine.schedules import WarmupDecayLR
 
 use_safe_loading()
 
 __all__ = [
-    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'default_work_dir', 'load_config',
+    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'WarmupDecayLR', 'default_work_dir', 'load_config',
     'said_in_one_sentence', 'use_safe_loading'
 ]

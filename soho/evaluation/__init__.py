@@ -1,4 +1,5 @@
 from soho.evaluation.captions import CaptionMetrics
+from soho.evaluation.classification import TopKAccuracy
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
 from soho.evaluation.labels import LabelAccuracy
@@ -6,5 +7,6 @@ from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
 __all__ = [
-    'CaptionMetrics', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump', 'PretrainFigures', 'VQAAccuracy'
+    'CaptionMetrics', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump', 'PretrainFigures', 'TopKAccuracy',
+    'VQAAccuracy'
 ]

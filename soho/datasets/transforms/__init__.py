@@ -1,8 +1,11 @@
 """What is done to one sample: importing this package registers every transform."""
+from soho.datasets.transforms.augmentation import CenterCrop, ColorJitter, RandomResizedCrop, ResizeShortest
+from soho.datasets.transforms.captions import LabelTokens, MaskCaption, TokenizeCaption
 from soho.datasets.transforms.image import LoadImage, RandomFlip, RandomResizeKeepRatio, ResizeKeepRatio
 from soho.datasets.transforms.text import DrawVisualMask, MaskTokens, PackSample, Tokenize
 
 __all__ = [
-    'DrawVisualMask', 'LoadImage', 'MaskTokens', 'PackSample', 'RandomFlip', 'RandomResizeKeepRatio',
-    'ResizeKeepRatio', 'Tokenize'
+    'CenterCrop', 'ColorJitter', 'DrawVisualMask', 'LabelTokens', 'LoadImage', 'MaskCaption', 'MaskTokens',
+    'PackSample', 'RandomFlip', 'RandomResizeKeepRatio', 'RandomResizedCrop', 'ResizeKeepRatio', 'ResizeShortest',
+    'Tokenize', 'TokenizeCaption'
 ]

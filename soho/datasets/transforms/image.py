@@ -157,6 +157,11 @@ def _opposite(match: 're.Match[str]') -> str:
     return other.capitalize() if word[0].isupper() else other
 
 
+def swap_letters(text: str) -> str:
+    """As the official VirTex: exchange the letters "left" and "right" wherever they stand, as in "bleft"."""
+    return text.replace('left', '[TMP]').replace('right', 'left').replace('[TMP]', 'right')
+
+
 @TRANSFORMS.register_module()
 class RandomFlip(BaseTransform):
     """Mirror the image horizontally, and its sentences with it.
@@ -170,11 +175,13 @@ class RandomFlip(BaseTransform):
     Args:
         prob: Probability of a flip.
         swap_words: Whether sentences and answers follow the image.
+        within_words: The official VirTex makes "bleft" of "bright"; ``True`` does the same.
     """
 
-    def __init__(self, prob: float = 0.5, swap_words: bool = True) -> None:
+    def __init__(self, prob: float = 0.5, swap_words: bool = True, within_words: bool = False) -> None:
         self.prob = prob
         self.swap_words = swap_words
+        self.swap = swap_letters if within_words else swap_sides
 
     def transform(self, results: Results) -> Results:
         if results['rng'].random() >= self.prob:
@@ -182,7 +189,7 @@ class RandomFlip(BaseTransform):
         results['image'] = cv2.flip(results['image'], 1)
         results['flipped'] = not results['flipped']
         if self.swap_words and 'sentences' in results:
-            results['sentences'] = [swap_sides(sentence) for sentence in results['sentences']]
+            results['sentences'] = [self.swap(sentence) for sentence in results['sentences']]
             if 'mirrored_answers' in results:
                 results['answer_labels'] = results['mirrored_answers'][results['answer_labels']]
         return results

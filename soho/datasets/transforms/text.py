@@ -86,15 +86,14 @@ class PackSample(BaseTransform):
     """Keeps what goes into the batch.
 
     Args:
-        keys: Names to keep, besides ``image`` and ``image_size`` where there
-            is an image and ``input_ids``, ``attention_mask``, ``sentence_mask``
-            where there is text.
+        keys: Names to keep, besides those of ``ALWAYS`` that the sample has.
     """
 
     ALWAYS = ('image', 'image_size', 'input_ids', 'attention_mask', 'sentence_mask')
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = (*self.ALWAYS, *keys)
+        self.keys = tuple(keys)
 
     def transform(self, results: dict) -> dict:
-        return {key: results[key] for key in self.keys if key in results or key not in self.ALWAYS}
+        always = {key: results[key] for key in self.ALWAYS if key in results}
+        return always | {key: results[key] for key in self.keys}

@@ -15,9 +15,14 @@ from soho.evaluation.parity import (
     soho_notes,
     soho_optimizer,
     soho_training,
+    virtex_data,
     virtex_decoding,
     virtex_forward,
+    virtex_images,
     virtex_keys,
+    virtex_metrics,
+    virtex_optimizer,
+    virtex_text,
     virtex_training,
 )
 from soho.evaluation.parity.fixture import Fixture, Row
@@ -60,6 +65,15 @@ KINDS: list[Kind] = [
     ),
     Kind('VirTex losses and gradients', _has('/eval_loss', '/grad_norm'), virtex_training.check_training),
     Kind('VirTex decoding', _has('/beam/', '/nucleus_sampling/'), virtex_decoding.check_decoding),
+    Kind('VirTex vocabulary', _has('/corpus_file', '/encode/ids'), virtex_text.check_vocabulary),
+    Kind('VirTex vocabulary of COCO', _has('/sha256_of_all_ids', '/encode/ids'), virtex_text.check_coco),
+    Kind('VirTex datasets', _has('/captioning_items/', '/masked_lm_examples/'), virtex_data.check_data),
+    Kind('VirTex images', _has('/jpeg/', '/jitter/input'), virtex_images.check_arrays),
+    Kind('VirTex image settings', _has('/pinned_crop/', '/jitter_rules'), virtex_images.check_record),
+    Kind('VirTex optimizer', _has('/toy/', '/params_after'), virtex_optimizer.check_steps),
+    Kind('VirTex learning rates', _has('/toy/', '/lr_schedules/'), virtex_optimizer.check_record),
+    Kind('VirTex metrics', _has('/tokenize_examples', '/CIDEr'), virtex_metrics.check_metrics),
+    Kind('VirTex features for VOC07', _has('/voc_features_train', '/voc_labels_test'), virtex_metrics.check_features),
     Kind('remarks', _has('/note', 'rerun_2_threads'), soho_notes.check_notes),
 ]
 

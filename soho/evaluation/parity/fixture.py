@@ -77,6 +77,21 @@ class Fixture:
         """The shape of a recorded value, without taking it as an input."""
         return np.shape(self.values[name])
 
+    def sibling(self, *parts: str) -> 'Fixture':
+        """The fixture of the same folder that has a value whose name contains each of ``parts``, for its inputs.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        folder = os.path.dirname(os.path.abspath(self.path))
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.endswith(('.npz', '.json')) and not os.path.samefile(path, self.path):
+                other = Fixture(path, self.vocab)
+                if all(any(part in value for value in other.values) for part in parts):
+                    return other
+        raise FileNotFoundError(f'{self.path} belongs to a file that has {" and ".join(parts)}; {folder} has none')
+
     def remark(self, *names: str) -> None:
         """These tell how the file was made; nothing of ours corresponds to them."""
         for name in names:
@@ -155,6 +170,26 @@ class Fixture:
         """All rows; a value that nobody looked at fails."""
         self.fail(list(self._open), 'not checked')
         return self.rows
+
+
+def folders_above(*starts: str) -> Iterable[str]:
+    """Each folder and those above it, from the inside out."""
+    for start in starts:
+        folder = os.path.abspath(start)
+        while True:
+            yield folder
+            if folder == os.path.dirname(folder):
+                break
+            folder = os.path.dirname(folder)
+
+
+def find_near(path: str, name: str) -> str | None:
+    """The file ``name`` in a folder above ``path`` or above the working folder, or in ``data`` there."""
+    for folder in folders_above(os.path.dirname(os.path.abspath(path)), os.getcwd()):
+        for place in (os.path.join(folder, name), os.path.join(folder, 'data', name)):
+            if os.path.isfile(place):
+                return place
+    return None
 
 
 def _difference(recorded: Any, ours: Any) -> tuple:

@@ -20,7 +20,7 @@ from soho.datasets.transforms.image import (
     ResizeKeepRatio,
     resize_keep_ratio,
 )
-from soho.evaluation.parity.fixture import Fixture
+from soho.evaluation.parity.fixture import Fixture, folders_above
 from soho.evaluation.parity.soho_model import PRETRAIN, VQA, recipe
 from soho.models.preprocessor import ImageTextPreprocessor
 
@@ -235,12 +235,8 @@ def find_vocabulary(name: str, digest: str, given: str | None, near: str) -> str
     Hugging Face's cache.
     """
     folders = [given, os.environ.get('SOHO_BERT')]
-    for start in (near, os.getcwd()):
-        while True:
-            folders += [os.path.join(start, name), os.path.join(start, 'data', name)]
-            if start == os.path.dirname(start):
-                break
-            start = os.path.dirname(start)
+    for start in folders_above(near, os.getcwd()):
+        folders += [os.path.join(start, name), os.path.join(start, 'data', name)]
     for folder in filter(None, folders):
         path = os.path.join(folder, 'vocab.txt') if os.path.isdir(folder) else folder
         if os.path.isfile(path) and _sha256(path) == digest:

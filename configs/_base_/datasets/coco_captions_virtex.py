@@ -1,0 +1,28 @@
+"""COCO 2017 captions for VirTex: images of 224 pixels for validation, of 256 cut to 224 for the test, both scored."""
+_base_ = './coco_virtex.py'
+tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})
+pack = dict(type='PackSample', keys=['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths'])
+source = dict(type='CaptioningDataset', data_root={{_base_.data_root}})
+val_source = dict(source, ann_file='annotations/captions_val2017.json', images='val2017', test_mode=True)
+train_dataloader = dict(
+    dataset=dict(
+        source,
+        ann_file='annotations/captions_train2017.json',
+        images='train2017',
+        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize, pack]))
+val_dataloader = dict(
+    dataset=dict(val_source, pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, pack]))
+val_evaluator = dict(
+    type='CaptionMetrics', annotation_file={{_base_.val_captions}}, tokenizer={{_base_.tokenizer}})
+val_cfg = dict(type='ValLoop')
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    pin_memory=True,
+    collate_fn=dict(type='collate'),
+    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        val_source,
+        pipeline=[{{_base_.load}}, dict(type='ResizeShortest', size=256), {{_base_.center}}, tokenize, pack]))
+test_evaluator = val_evaluator
+test_cfg = dict(type='TestLoop')

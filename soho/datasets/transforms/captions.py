@@ -1,0 +1,78 @@
+"""Captions to tokens of VirTex, and what is hidden of them."""
+import math
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class TokenizeCaption(BaseTransform):
+    """The one caption of a sample to tokens, forwards and backwards.
+
+    Writes ``caption_tokens`` (L,) int64, ``noitpac_tokens`` (L,), the same
+    reversed, [EOS] ... [SOS], and ``caption_lengths``, L. A caption that is
+    too long is cut before it is reversed.
+
+    Args:
+        tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
+    """
+
+    def __init__(self, tokenizer: dict[str, Any]) -> None:
+        self.tokenizer = SentencePieceTokenizer(**tokenizer)
+
+    def transform(self, results: dict) -> dict:
+        (caption,) = results['sentences']
+        tokens = self.tokenizer(caption)
+        results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))
+        return results
+
+
+@TRANSFORMS.register_module()
+class LabelTokens(BaseTransform):
+    """The tokens of the caption as the image's labels: ``labels`` (L,) int64, as they stand."""
+
+    def transform(self, results: dict) -> dict:
+        results['labels'] = results['caption_tokens']
+        return results
+
+
+@TRANSFORMS.register_module()
+class MaskCaption(BaseTransform):
+    """VirTex's masking: of the chosen tokens 85 % become [MASK], 10 % a random one, 5 % stay.
+
+    Writes ``masked_labels`` (L,) int64: what stood where now is [MASK], 0
+    elsewhere. As published, tokens that were replaced or left carry no label;
+    the first and the last token are never chosen; a single chosen one is
+    always masked. Official file: virtex/data/datasets/masked_lm.py.
+
+    Args:
+        tokenizer: As in :class:`TokenizeCaption`.
+        share: Of the tokens that are chosen, rounded up.
+        mask_prob: Probability of [MASK].
+        replace_prob: Probability of a random token of the vocabulary, special ones among them.
+    """
+
+    def __init__(self, tokenizer: dict[str, Any], share: float = 0.15, mask_prob: float = 0.85,
+                 replace_prob: float = 0.1) -> None:
+        self.tokenizer = SentencePieceTokenizer(**tokenizer)
+        self.share = share
+        self.mask_prob = mask_prob
+        self.replace_prob = replace_prob
+
+    def transform(self, results: dict) -> dict:
+        rng, tokens = results['rng'], results['caption_tokens'].copy()
+        labels = np.zeros_like(tokens)
+        inner = np.arange(1, len(tokens) - 1)
+        chosen = rng.choice(inner, math.ceil(len(inner) * self.share), replace=False)
+        for i in chosen:
+            fate = rng.random() if len(chosen) > 1 else 0.0
+            if fate <= self.mask_prob:
+                labels[i], tokens[i] = tokens[i], self.tokenizer.mask_id
+            elif fate <= self.mask_prob + self.replace_prob:
+                tokens[i] = rng.integers(len(self.tokenizer))
+        results.update(caption_tokens=tokens, masked_labels=labels)
+        return results

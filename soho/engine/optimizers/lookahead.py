@@ -1,0 +1,77 @@
+"""Lookahead around any optimizer: k steps forward, one step back. Paper: arXiv:1907.08610."""
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from soho.registry import OPTIMIZERS
+
+
+@OPTIMIZERS.register_module()
+class Lookahead(Optimizer):
+    """After every ``k`` steps of the inner optimizer the weights go back towards where they were.
+
+    ``slow += alpha * (weights - slow)``, then the weights are set to ``slow``;
+    the inner optimizer's state is left alone. Slow weights start as the weights
+    before the first step.
+
+    Slow weights and the number of steps since they moved are saved, so that a
+    resumed run goes on exactly. The official VirTex forgets both: the state
+    of an inner optimizer alone loads as well, and slow weights then start anew.
+
+    Args:
+        params: Parameters or groups.
+        optimizer: Registered name of the inner optimizer.
+        k: Steps between.
+        alpha: How far slow weights move, in (0, 1].
+        **options: Of the inner optimizer; ``lr`` and the like stand beside
+            ``type``, where parameter groups multiply them.
+
+    Raises:
+        ValueError: ``k`` below 1 or ``alpha`` out of range.
+    """
+
+    def __init__(self, params: Iterable, optimizer: str = 'SGD', k: int = 5, alpha: float = 0.5, **options) -> None:
+        if k < 1 or not 0 < alpha <= 1:
+            raise ValueError(f'Lookahead: k is {k} and alpha {alpha}; k is at least 1 and alpha in (0, 1]')
+        self.inner: Optimizer = OPTIMIZERS.get(optimizer)(params, **options)
+        super().__init__(self.inner.param_groups, self.inner.defaults)
+        self._share()
+        self.k = k
+        self.alpha = alpha
+        self.slow: list[Tensor] | None = None
+        self.steps = 0  # since slow weights moved
+
+    def _share(self) -> None:
+        """One set of groups and one state, for schedules and gradient scalers that look here."""
+        self.param_groups, self.state = self.inner.param_groups, self.inner.state
+
+    def _weights(self) -> list[Tensor]:
+        return [param for group in self.param_groups for param in group['params']]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """One step of the inner optimizer and, every ``k``, the step back."""
+        if self.slow is None:
+            self.slow = [param.clone() for param in self._weights()]
+        loss = self.inner.step(closure)
+        self.steps += 1
+        if self.steps == self.k:
+            self.steps = 0
+            torch._foreach_lerp_(self.slow, self._weights(), self.alpha)
+            torch._foreach_copy_(self._weights(), self.slow)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """The inner optimizer's state and, under ``lookahead``, slow weights in the order of the groups."""
+        return dict(self.inner.state_dict(), lookahead=dict(slow=self.slow, steps=self.steps))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state = dict(state_dict)
+        own = state.pop('lookahead', dict(slow=None, steps=0))
+        self.inner.load_state_dict(state)
+        self._share()
+        self.steps = own['steps']
+        self.slow = own['slow'] and [value.to(param, copy=True) for value, param in zip(own['slow'], self._weights())]
