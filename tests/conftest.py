@@ -52,6 +52,8 @@ def world(tmp_path_factory, load_tool):
     generate_world(root, workers=1)
     for name in ('prepare/pretrain', 'prepare/vqa', 'prepare/objects'):
         load_tool(name).main(['--root', str(root)])
+    captions = root / 'annotations' / 'captions_train2014.json'
+    load_tool('prepare/vocabulary').main([str(captions), '--out', str(root / 'captions.model'), '--size', '150'])
     return root
 
 

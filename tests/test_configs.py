@@ -13,10 +13,14 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # What makes a model, a sample or a run large, and what it becomes.
-LANGUAGE = dict(vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+LANGUAGE = dict(
+    CrossModalBert=dict(
+        vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2),
+    CaptionTransformer=dict(vocab_size=150, hidden_size=64))
 SMALL = dict(
     hidden_size=32, num_words=16, scale=(96, 64), scales=[(96, 48), (96, 64)], batch_size=4, num_workers=0,
-    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1)
+    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1, size=64, max_steps=8)
+CAPTION_TOKENIZERS = ('CaptionMetrics', 'MaskCaption', 'TokenizeCaption')
 SPLITS = dict(train='train2014', val='val2014', test='test2015')
 
 
@@ -51,9 +55,12 @@ def shrink(cfg, small_world, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny world and from random weights."""
     root = small_world['root']
     for path, node in nodes(cfg._cfg_dict):
-        node.update({name: value for name, value in SMALL.items() if name in node})
-        split = SPLITS.get(path[0].split('_')[0]) if path else None
         kind = node.get('type')
+        part = node.get('scale')
+        node.update({name: value for name, value in SMALL.items() if name in node})
+        if kind == 'RandomResizedCrop':
+            node.scale = part  # of the area
+        split = SPLITS.get(path[0].split('_')[0]) if path else None
         if 'init_cfg' in node:
             node.init_cfg = None
         if 'pretrained' in node:
@@ -61,26 +68,37 @@ def shrink(cfg, small_world, work_dir):
         if 'in_channels' in node and 'out_channels' in node:
             node.out_channels = SMALL['hidden_size']
         if 'tokenizer' in node:
-            node.tokenizer.vocab = str(root / 'vocab.txt')
-        if kind == 'CrossModalBert':
-            node.update(LANGUAGE)
+            node.tokenizer.vocab = str(root / ('captions.model' if kind in CAPTION_TOKENIZERS else 'vocab.txt'))
+        if kind in LANGUAGE:
+            node.update(LANGUAGE[kind])
         if kind == 'LoadImage':
             node.reduce_to = SMALL['scale']
         if 'num_answers' in node:
             node.num_answers = small_world['answers']
         if 'ann_file' in node:
-            evaluated = dict(PretrainDataset=f'coco_cap_{path[0][:3]}_pre.json',
+            # There are no captions and objects of test images.
+            known = split if split != 'test2015' else 'val2014'
+            evaluated = dict(PretrainDataset='coco_cap_val_pre.json',
                              VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
                              LabelledImages='objects_val2014.json')
-            file = small_world[kind] if split == 'train2014' else root / evaluated[kind]
-            # There are no captions of test images.
-            file = file if file.exists() else root / 'coco_cap_val_pre.json'
-            images = 'val2014' if file.name == 'coco_cap_val_pre.json' else split
+            whole = dict(CaptioningDataset=f'annotations/captions_{known}.json',
+                         ObjectLabelsDataset=f'annotations/instances_{known}.json')
+            if kind in whole:
+                file, images = root / whole[kind], known
+            else:
+                file = small_world[kind] if split == 'train2014' else root / evaluated[kind]
+                images = split if kind == 'VQADataset' else known
             if kind == 'LabelledImages':
                 images = file.stem
             node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
         if node.get('annotation_file'):
-            node.annotation_file = str(root / f'v2_mscoco_{split}_annotations.json')
+            node.annotation_file = str(root / dict(
+                VQAAccuracy=f'v2_mscoco_{split}_annotations.json',
+                CaptionMetrics='annotations/captions_val2014.json')[kind])
+        if kind == 'CaptionMetrics':
+            node.java = False
+        if kind == 'WarmupDecayLR':
+            node.update(warmup=0, total=SMALL['max_iters'])  # the published one starts at zero
         if node.get('dtype') == 'float16':  # a CPU computes in bfloat16
             node.dtype = 'bfloat16'
     cfg.update(load_from=None, resume=False, work_dir=str(work_dir), experiment_name=work_dir.name)

@@ -43,16 +43,17 @@ class Runner(MMEngineRunner):
         """To its device and, with several processes, into ``MMDistributedDataParallel``."""
         if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
-        if self.cfg.get('sync_bn', False):
+        synchronised = self.cfg.get('sync_bn', False)
+        if synchronised:
             model = convert_sync_batchnorm(model)
         device_ids = None
         if torch.cuda.is_available():
             local_rank = int(os.environ['LOCAL_RANK'])
             model = model.cuda(local_rank)
             device_ids = [local_rank]
-        # Synchronised statistics and the dictionary are equal on all ranks by themselves.
+        # Synchronised statistics and the dictionary are equal on all ranks by themselves; others are rank 0's.
         return MMDistributedDataParallel(
-            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+            model, device_ids=device_ids, broadcast_buffers=not synchronised, gradient_as_bucket_view=True)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         return self._checked(super().build_train_loop(loop), 'train_dataloader')

@@ -47,14 +47,28 @@ class LabelSetHead(Head):
 
     def loss(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
+        each, labelled = self.judge(self(seen), self.targets(batch['labels']))
+        return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
+
+    def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
+        """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first.
+
+        Where the batch says which labels are right, also ``classification_losses`` float32 and
+        ``classification_hits`` bool (the likeliest label is among them) of the M images that have one.
+        """
         logits = self(seen)
-        present = self.targets(batch['labels'])
+        probabilities, labels = wide(logits).softmax(1).topk(self.top_k)
+        outputs = dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
+        if 'labels' in batch:
+            present = self.targets(batch['labels'])
+            losses, labelled = self.judge(logits, present)
+            hits = present.gather(1, labels[:, :1]).squeeze(1)
+            outputs.update(classification_losses=losses[labelled], classification_hits=hits[labelled])
+        return outputs
+
+    def judge(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) cross-entropies, 0 for an image without a label, and (B,) bool which images have one."""
         count = present.sum(1)  # (B,)
         with float32(logits):
             each = -(wide(logits).log_softmax(1) * present).sum(1) / count.clamp(min=1)
-        return dict(loss_classification=mean_over(each, (count > 0).sum().to(each.dtype)))
-
-    def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
-        """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first."""
-        probabilities, labels = wide(self(seen)).softmax(1).topk(self.top_k)
-        return dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
+        return each, count > 0
