@@ -7,10 +7,14 @@ many images each part holds.
 from collections.abc import Callable
 from pathlib import Path
 
+from .imagenet import export_imagenet
+from .inaturalist import export_inaturalist
 from .lvis import export_lvis
 from .voc import export_voc
 
 EXPORTS: dict[str, Callable[[Path], dict[str, int]]] = dict(
+    imagenet=export_imagenet,
+    inaturalist=export_inaturalist,
     lvis=export_lvis,
     voc=export_voc,
 )
