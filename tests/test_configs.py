@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
+from soho.datasets.world.exports import EXPORTS
 from soho.engine import Runner, load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -16,7 +17,8 @@ RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 LANGUAGE = dict(vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
 SMALL = dict(
     hidden_size=32, num_words=16, scale=(96, 64), scales=[(96, 48), (96, 64)], batch_size=4, num_workers=0,
-    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1)
+    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1,
+    short_edges=(64, ), long_edge=96, candidates=(50, 50), proposals=(20, 20), samples=16, batches=1)
 SPLITS = dict(train='train2014', val='val2014', test='test2015')
 
 
@@ -24,6 +26,8 @@ SPLITS = dict(train='train2014', val='val2014', test='test2015')
 def small_world(world, tmp_path_factory):
     """A few captions and questions to train on; all to evaluate on."""
     folder = tmp_path_factory.mktemp('few')
+    for export in EXPORTS.values():
+        export(world)
     captions = json.loads((world / 'coco_cap_train_pre.json').read_text())
     few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
     questions = json.loads((world / 'train_data_vqa.json').read_text())
@@ -47,6 +51,34 @@ def nodes(node, path=()):
         yield from nodes(child, (*path, key))
 
 
+def shrink_detection(node, place, root):
+    """A dataset, metric or head of object detection, on the world in the format that it reads; says whether it is."""
+    kind = node.get('type')
+    coco, voc = ('train', 'trainval') if place.startswith('train') else ('val', 'test')
+    if kind == 'RegionHeads':
+        node.update(num_classes=24 if node.num_classes == 1203 else 6, max_detections=5)
+    elif kind == 'FCBoxHead':
+        node.channels = 32
+    elif kind == 'MaskHead':
+        node.update(channels=32, convs=1)
+    elif kind in ('CocoDetection', 'LVISDetection'):
+        file, images = dict(CocoDetection=(f'annotations/instances_{coco}2014.json', f'{coco}2014'),
+                            LVISDetection=(f'lvis/lvis_v1_{coco}.json', ''))[kind]
+        node.update(data_root=str(root), ann_file=file, images=images)
+    elif kind in ('CocoAP', 'LVISAP'):
+        node.annotation_file = str(root / dict(CocoAP='annotations/instances_val2014.json',
+                                               LVISAP='lvis/lvis_v1_val.json')[kind])
+    elif kind == 'VOCDetection' and 'ann_file' in node:
+        year = node.ann_file.split('/')[0]
+        node.update(data_root=str(root / 'VOCdevkit'), ann_file=f'{year}/ImageSets/Main/{voc}.txt',
+                    images=f'{year}/JPEGImages')
+    elif kind == 'VOCAP':
+        node.image_set = str(root / 'VOCdevkit/VOC2007/ImageSets/Main/test.txt')
+    else:
+        return False
+    return True
+
+
 def shrink(cfg, small_world, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny world and from random weights."""
     root = small_world['root']
@@ -54,11 +86,13 @@ def shrink(cfg, small_world, work_dir):
         node.update({name: value for name, value in SMALL.items() if name in node})
         split = SPLITS.get(path[0].split('_')[0]) if path else None
         kind = node.get('type')
+        if path and shrink_detection(node, path[0], root):
+            continue
         if 'init_cfg' in node:
             node.init_cfg = None
         if 'pretrained' in node:
             node.pretrained = False if kind == 'TimmBackbone' else None
-        if 'in_channels' in node and 'out_channels' in node:
+        if 'in_channels' in node and 'out_channels' in node and kind != 'FPN':
             node.out_channels = SMALL['hidden_size']
         if 'tokenizer' in node:
             node.tokenizer.vocab = str(root / 'vocab.txt')
