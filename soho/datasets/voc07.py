@@ -23,6 +23,19 @@ class VOC07Labels(NamedTuple):
     """(images, classes) int64: 1 present, 0 absent, -1 present but difficult."""
 
 
+def class_names(root: str | os.PathLike, split: str) -> list[str]:
+    """The classes in alphabetical order, from the names of the files ``ImageSets/Main/CLASS_SPLIT.txt``.
+
+    Raises:
+        FileNotFoundError: There are no such files.
+    """
+    folder = Path(root, 'ImageSets', 'Main')
+    names = sorted(path.name.removesuffix(f'_{split}.txt') for path in folder.glob(f'*_{split}.txt'))
+    if not names:
+        raise FileNotFoundError(f'{folder} has no file CLASS_{split}.txt; it belongs to the download of VOC')
+    return names
+
+
 def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
     """Read ``ImageSets/Main/CLASS_SPLIT.txt`` of every class below ``root``, the folder ``VOC2007``.
 
@@ -35,9 +48,8 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
         ValueError: A line is not a name and a label, or a class lists other images than the first.
     """
     folder = Path(root, 'ImageSets', 'Main')
-    files = sorted(folder.glob(f'*_{split}.txt'))
-    if not files:
-        raise FileNotFoundError(f'{folder} has no file CLASS_{split}.txt; it belongs to the download of VOC2007')
+    classes = class_names(root, split)
+    files = [folder / f'{name}_{split}.txt' for name in classes]
     columns: list[list[int]] = []
     names: list[str] = []
     for path in files:
@@ -49,7 +61,6 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
             raise ValueError(f'{path} does not list the images of {files[0]} in its order')
         names = [row[0] for row in rows]
         columns.append([LABELS[int(row[1])] for row in rows])
-    classes = [path.name.removesuffix(f'_{split}.txt') for path in files]
     return VOC07Labels(classes, [f'{name}.jpg' for name in names], np.array(columns, np.int64).T)
 
 

@@ -93,7 +93,11 @@ def eleven_point_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
     precision, recall, _ = precision_recall_curve(positive, scores)
     # The curve ends with a point (recall 0, precision 1) that no threshold reaches.
-    precision, recall = precision[:-1], recall[:-1]
+    return eleven_points(precision[:-1], recall[:-1])
+
+
+def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Mean over the recalls 0, 0.1, ... 1 of the best precision at that recall or above; both (N,), in [0, 1]."""
     return float(np.mean([precision[recall >= level].max(initial=0.0) for level in np.linspace(0, 1, 11)]))
 
 

@@ -1,3 +1,4 @@
 from soho.engine.hooks.finite_loss import FiniteLossHook
+from soho.engine.hooks.precise_norm import PreciseNormHook
 
-__all__ = ['FiniteLossHook']
+__all__ = ['FiniteLossHook', 'PreciseNormHook']
