@@ -148,6 +148,8 @@ def shrink(cfg, small_world, work_dir):
             node.java = False
         if kind == 'WarmupDecayLR':
             node.update(warmup=0, total=SMALL['max_iters'])  # the published one starts at zero
+            if 'milestones' in node:
+                node.milestones = [1]
         if node.get('dtype') == 'float16':  # a CPU computes in bfloat16
             node.dtype = 'bfloat16'
     cfg.update(load_from=None, resume=False, work_dir=str(work_dir), experiment_name=work_dir.name)

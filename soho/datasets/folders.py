@@ -12,9 +12,10 @@ from soho.registry import DATASETS
 class ImageFolders(ImageTextDataset):
     """``train/n01440764/n01440764_10026.JPEG``: the folder of an image is its class.
 
-    Classes are numbered in alphabetical order, as torchvision does. No image
-    is opened before it is needed: 1.28 million are a matter of listing folders
-    or of reading a zip's directory.
+    Classes are numbered in alphabetical order, as torchvision does; an empty
+    folder is a class of which there is no image. No image is opened before it
+    is needed: 1.28 million are a matter of listing folders or of reading a
+    zip's directory.
 
     Args:
         images: The folder that holds the classes' folders, or a zip of it.
@@ -29,9 +30,9 @@ class ImageFolders(ImageTextDataset):
 
     def read(self) -> None:
         folders = {folder: files for folder, names in self.store.folders().items()
-                   if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)])}
+                   if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names}
         loose = folders.pop('', [])
-        if not folders:
+        if not any(folders.values()):
             what = f'{len(loose)} images that lie in no folder' if loose else 'no images in folders'
             raise ValueError(f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
                              f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '

@@ -82,8 +82,7 @@ class ImageStore:
             found = defaultdict(list)
             for member in self._zip:
                 folder, _, name = member.removeprefix(self._prefix).rpartition('/')
-                if name:
-                    found[folder].append(name)
+                found[folder] += [name] if name else []  # a folder's own entry ends in a slash
             return {folder: sorted(found[folder]) for folder in sorted(found)}
         loose, folders = _scan(self.path)
         with ThreadPoolExecutor(SCANNERS) as pool:
