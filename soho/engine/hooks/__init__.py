@@ -1,3 +1,4 @@
 from soho.engine.hooks.finite_loss import FiniteLossHook
+from soho.engine.hooks.rank_zero_buffers import RankZeroBuffersHook
 
-__all__ = ['FiniteLossHook']
+__all__ = ['FiniteLossHook', 'RankZeroBuffersHook']
