@@ -161,6 +161,21 @@ def test_losses_are_float32_under_autocast(task, make_virtex, batch):
     assert all(value.dtype in (torch.float32, torch.int64, torch.bool) for value in predicted.values())
 
 
+def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
+    model = make_virtex('classification')
+    head = model.heads['classification']
+    labels = batch['labels'].clone()
+    labels[2] = 1  # an ignored one: this image has no label
+    predicted, = model(mode='predict', **dict(batch, labels=labels))
+    best = predicted['labels'][:, 0]
+    hits = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
+    assert predicted['classification_hits'].tolist() == hits
+    loss = model(mode='loss', **dict(batch, labels=labels))['loss_classification']
+    assert predicted['classification_losses'].mean().item() == pytest.approx(loss.item(), rel=1e-5)
+    unlabelled = {name: value for name, value in batch.items() if name != 'labels'}
+    assert 'classification_hits' not in model(mode='predict', **unlabelled)[0]
+
+
 def test_any_timm_cnn_is_a_backbone(make_virtex, batch):
     pytest.importorskip('timm')
     model = make_virtex('captioning', backbone=dict(type='TimmBackbone', model_name='resnet10t'), language=dict(
