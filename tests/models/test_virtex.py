@@ -126,6 +126,16 @@ def test_a_few_steps_overfit_a_batch(task, make_virtex, batch):
     assert history[-1] < (0.7 if task == 'classification' else 0.3) * history[0]
 
 
+def test_several_captions_an_image_are_as_many_images(make_virtex, batch):
+    model = make_virtex('bicaptioning')
+    names = ('caption_tokens', 'noitpac_tokens', 'caption_lengths')
+    pairs = {name: batch[name].unflatten(0, (2, 2)) for name in names}
+    together = model(mode='loss', **dict(batch, image=batch['image'][::2], **pairs))
+    apart = model(mode='loss', **dict(batch, image=batch['image'][::2].repeat_interleave(2, 0)))
+    for name, value in apart.items():
+        torch.testing.assert_close(together[name], value)
+
+
 def test_captions_learnt_by_heart_are_written(make_virtex, batch):
     model = make_virtex('captioning').eval()  # batch-norm as in use, so that a few steps do
     model.heads['captioning'].decoder.max_steps = 9

@@ -20,6 +20,7 @@ train_dataloader = dict(
     batch_size=32,
     dataset=dict(
         source,
+        sentence_group=5,
         ann_file='annotations/captions_train2014.json',
         images='train2014',
         pipeline=[load, resize, flip, tokenize, pack]))
