@@ -8,12 +8,10 @@ Each gives a ResNet with torchvision's names, without pooling and classifier:
 may be any checkpoint that holds such a ResNet: of this project, official
 VirTex (whole or its CNN alone), torchvision.
 """
-from mmengine.runner import CheckpointLoader as _CheckpointLoader
 from torch import Tensor as _Tensor
 
 import soho.engine  # noqa: F401  (reads every checkpoint without running code)
-from soho.engine.checkpoint import load_weights as _load_weights
-from soho.engine.checkpoint import state_dict_of as _state_dict_of
+from soho.engine.backbones import load_part as _load_part
 from soho.models.backbones import ResNet as _ResNet
 
 dependencies = ['torch', 'torchvision', 'mmengine', 'safetensors']
@@ -38,8 +36,7 @@ def _build(name: str, weights: str | None, pretrained: bool, **config) -> _Featu
     net = _FeatureMap(**config)
     source = weights or (_PUBLISHED[name] if pretrained else None)
     if source:
-        state = _state_dict_of(_CheckpointLoader.load_checkpoint(source, 'cpu'))
-        _load_weights(net, state, source, strict=True)
+        _load_part(net, source)
     return net
 
 

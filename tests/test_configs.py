@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
+from soho.datasets.world.exports import EXPORTS
 from soho.engine import Runner, load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -19,7 +20,8 @@ LANGUAGE = dict(
     CaptionTransformer=dict(vocab_size=150, hidden_size=64))
 SMALL = dict(
     hidden_size=32, num_words=16, scale=(96, 64), scales=[(96, 48), (96, 64)], batch_size=4, num_workers=0,
-    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1, size=64, max_steps=8)
+    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1, size=64, max_steps=8,
+    short_edges=(64, ), long_edge=96, candidates=(50, 50), proposals=(20, 20), samples=16, batches=1)
 CAPTION_TOKENIZERS = ('CaptionMetrics', 'MaskCaption', 'TokenizeCaption')
 SPLITS = dict(train='train2014', val='val2014', test='test2015')
 
@@ -28,6 +30,8 @@ SPLITS = dict(train='train2014', val='val2014', test='test2015')
 def small_world(world, tmp_path_factory):
     """A few captions and questions to train on; all to evaluate on."""
     folder = tmp_path_factory.mktemp('few')
+    for export in EXPORTS.values():
+        export(world)
     captions = json.loads((world / 'coco_cap_train_pre.json').read_text())
     few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
     questions = json.loads((world / 'train_data_vqa.json').read_text())
@@ -51,6 +55,49 @@ def nodes(node, path=()):
         yield from nodes(child, (*path, key))
 
 
+def shrink_detection(node, place, root):
+    """A dataset, metric or head of object detection, on the world in the format that it reads; says whether it is."""
+    kind = node.get('type')
+    coco, voc = ('train', 'trainval') if place.startswith('train') else ('val', 'test')
+    if kind == 'RegionHeads':
+        node.update(num_classes=24 if node.num_classes == 1203 else 6, max_detections=5)
+    elif kind == 'FCBoxHead':
+        node.channels = 32
+    elif kind == 'MaskHead':
+        node.update(channels=32, convs=1)
+    elif kind in ('CocoDetection', 'LVISDetection'):
+        file, images = dict(CocoDetection=(f'annotations/instances_{coco}2014.json', f'{coco}2014'),
+                            LVISDetection=(f'lvis/lvis_v1_{coco}.json', ''))[kind]
+        node.update(data_root=str(root), ann_file=file, images=images)
+    elif kind in ('CocoAP', 'LVISAP'):
+        node.annotation_file = str(root / dict(CocoAP='annotations/instances_val2014.json',
+                                               LVISAP='lvis/lvis_v1_val.json')[kind])
+    elif kind == 'VOCDetection' and 'ann_file' in node:
+        year = node.ann_file.split('/')[0]
+        node.update(data_root=str(root / 'VOCdevkit'), ann_file=f'{year}/ImageSets/Main/{voc}.txt',
+                    images=f'{year}/JPEGImages')
+    elif kind == 'VOCAP':
+        node.image_set = str(root / 'VOCdevkit/VOC2007/ImageSets/Main/test.txt')
+    else:
+        return False
+    return True
+
+
+def shrink_labels(node, place, root):
+    """A dataset or head of image classification, on the world in the format that it reads; says whether it is."""
+    kind, split = node.get('type'), 'train' if place.startswith('train') else 'val'
+    if kind == 'LabelHead':
+        classes = {1000: 6, 8142: 24}
+        node.update(init_cfg=None, kinds={label: classes.get(count, count) for label, count in node.kinds.items()})
+    elif kind == 'ImageFolders':
+        node.update(data_root=str(root / 'imagenet'), images=split)
+    elif kind == 'INaturalist' and 'ann_file' in node:
+        node.update(data_root=str(root / 'inaturalist'), ann_file=f'annotations/{split}2018.json')
+    else:
+        return False
+    return True
+
+
 def shrink(cfg, small_world, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny world and from random weights."""
     root = small_world['root']
@@ -61,17 +108,19 @@ def shrink(cfg, small_world, work_dir):
         if kind == 'RandomResizedCrop':
             node.scale = part  # of the area
         split = SPLITS.get(path[0].split('_')[0]) if path else None
+        if path and (shrink_detection(node, path[0], root) or shrink_labels(node, path[0], root)):
+            continue
         if 'init_cfg' in node:
             node.init_cfg = None
         if 'pretrained' in node:
             node.pretrained = False if kind == 'TimmBackbone' else None
-        if 'in_channels' in node and 'out_channels' in node:
+        if 'in_channels' in node and 'out_channels' in node and kind != 'FPN':
             node.out_channels = SMALL['hidden_size']
         if 'tokenizer' in node:
             node.tokenizer.vocab = str(root / ('captions.model' if kind in CAPTION_TOKENIZERS else 'vocab.txt'))
         if kind in LANGUAGE:
             node.update(LANGUAGE[kind])
-        if kind == 'LoadImage':
+        if kind == 'LoadImage' and node.get('upright', True):
             node.reduce_to = SMALL['scale']
         if 'num_answers' in node:
             node.num_answers = small_world['answers']
@@ -99,6 +148,8 @@ def shrink(cfg, small_world, work_dir):
             node.java = False
         if kind == 'WarmupDecayLR':
             node.update(warmup=0, total=SMALL['max_iters'])  # the published one starts at zero
+            if 'milestones' in node:
+                node.milestones = [1]
         if node.get('dtype') == 'float16':  # a CPU computes in bfloat16
             node.dtype = 'bfloat16'
     cfg.update(load_from=None, resume=False, work_dir=str(work_dir), experiment_name=work_dir.name)
@@ -110,6 +161,10 @@ class RememberStart(Hook):
 
     def before_train(self, runner):
         runner.start = {name: value.clone() for name, value in runner.model.state_dict().items()}
+
+
+def frozen(cfg):
+    return cfg.model.get('frozen_backbone', False)
 
 
 @pytest.mark.parametrize('path', FILES, ids=str)
@@ -127,7 +182,9 @@ def test_recipe(path, small_world, tmp_path):
     after = runner.model.state_dict()
     assert all(value.isfinite().all() for value in after.values())
     parts = {name.split('.')[0] for name, value in after.items() if not value.equal(before[name])}
-    assert parts == {name.split('.')[0] for name in after}, 'a part of the model has not learnt'
+    learning = {name.split('.')[0] for name, value in runner.model.named_parameters() if value.requires_grad}
+    assert parts == learning, 'a part of the model has not learnt, or a frozen one has'
+    assert learning == {name.split('.')[0] for name in after} - ({'backbone'} if frozen(runner.cfg) else set())
 
     if runner.cfg.get('test_cfg'):
         figures = runner.test()

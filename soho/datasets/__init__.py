@@ -2,15 +2,21 @@ from soho.datasets import transforms  # noqa: F401  (registers its parts)
 from soho.datasets.captioning import CaptioningDataset, ObjectLabelsDataset
 from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
+from soho.datasets.detection import CocoDetection, LVISDetection
+from soho.datasets.folders import ImageFolders
+from soho.datasets.inaturalist import INaturalist
 from soho.datasets.keys import SampleKey
 from soho.datasets.labels import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler, RepeatFactorSampler
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
+from soho.datasets.voc07 import VOC07
+from soho.datasets.voc_detection import VOCDetection
 from soho.datasets.vqa import VQADataset
 
 __all__ = [
-    'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
-    'ObjectLabelsDataset', 'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer',
-    'VQADataset', 'collate'
+    'VOC07', 'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'CocoDetection', 'ConcatDataset',
+    'EpochSampler', 'INaturalist', 'ImageFolders', 'LVISDetection', 'LabelledImages', 'ObjectLabelsDataset',
+    'OfficialBatchSampler', 'PretrainDataset', 'RepeatFactorSampler', 'SampleKey', 'SentencePieceTokenizer',
+    'VOCDetection', 'VQADataset', 'collate'
 ]

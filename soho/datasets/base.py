@@ -22,8 +22,8 @@ class ImageTable:
     """File name, id and size of each image of an annotation file, in flat arrays.
 
     Args:
-        records: Items with ``file_name``, ``image_id``, ``width`` and
-            ``height``; each is handed to ``take`` and then forgotten.
+        records: Items with ``file_name``, ``image_id`` and, all of them or none,
+            ``width`` and ``height``; each is handed to ``take`` and then forgotten.
         take: Called with every item that is large enough.
         min_side: Smallest side in pixels.
     """
@@ -32,16 +32,18 @@ class ImageTable:
         names, ids, sizes = [], [], []
         self.dropped = 0
         for record in records:
-            if min(record['width'], record['height']) < min_side:
-                self.dropped += 1
-                continue
+            if 'width' in record:
+                if min(record['width'], record['height']) < min_side:
+                    self.dropped += 1
+                    continue
+                sizes.append((record['height'], record['width']))
             names.append(record['file_name'])
             ids.append(str(record['image_id']))
-            sizes.append((record['height'], record['width']))
             take(record)
         self.file_names = PackedStrings(names)
         self.image_ids = PackedStrings(ids)
-        self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2)
+        # (I, 2) of (h, w); None where nothing states them, and nobody reads every header to find out.
+        self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -115,7 +117,14 @@ class ImageTextDataset(Dataset):
 
     @property
     def aspect_ratio(self) -> np.ndarray:
-        """(len(self),) float, width over height of each item's image."""
+        """(len(self),) float, width over height of each item's image.
+
+        Raises:
+            ValueError: The sizes are not known.
+        """
+        if self.images.sizes is None:
+            raise ValueError(f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
+                             'like shapes: leave the batch sampler out and cut the images to one size')
         size = self.images.sizes[self.item_image]
         return size[:, 1] / size[:, 0]
 
@@ -167,7 +176,7 @@ class ImageTextDataset(Dataset):
 
     def _stand_in(self, tried: list[int]) -> int:
         """The next item of another image with like orientation, so that the batch keeps its canvas."""
-        flags = self.aspect_ratio > 1
+        flags = np.zeros(len(self), bool) if self.images.sizes is None else self.aspect_ratio > 1
         untried = ~np.isin(self.item_image, self.item_image[tried])
         others = np.flatnonzero(untried & (flags == flags[tried[0]]))
         if not len(others):

@@ -14,8 +14,13 @@ from soho.registry import DATASETS
 class CocoDataset(ImageTextDataset):
     """Base of the datasets that read COCO's json files: an item is an image that has annotations."""
 
-    def read_images(self, annotations: dict[int, Collection], take: Callable[[dict], None]) -> None:
+    def read_images(self, annotations: dict[int, Collection], take: Callable[[dict], None], folder: str = '') -> None:
         """Fill the table of images with those of ``annotations``, in its order.
+
+        Args:
+            annotations: By image id.
+            take: See :class:`ImageTable`; an item's ``annotations`` are those of its image.
+            folder: What file names begin with where they name the folder of the images, too.
 
         Raises:
             ValueError: An annotation of an image that the file does not list.
@@ -25,7 +30,8 @@ class CocoDataset(ImageTextDataset):
         if unknown:
             raise ValueError(f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
                              f'lacks; the first is {min(unknown)}')
-        records = (dict(sizes[image]._asdict(), image_id=image, annotations=items)
+        records = (dict(height=sizes[image].height, width=sizes[image].width, image_id=image, annotations=items,
+                        file_name=sizes[image].file_name.removeprefix(folder))
                    for image, items in annotations.items())
         self.images = ImageTable(records, take, self.min_side)
         self.item_image = np.arange(len(self.images))

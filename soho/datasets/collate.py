@@ -13,7 +13,8 @@ CanvasSizes = int | Sequence[int] | None
 
 # Arrays whose sizes may differ between samples, and what fills the gaps.
 _FILL = dict(
-    answer_labels=-1, answer_scores=0, caption_tokens=0, noitpac_tokens=0, masked_labels=0, labels=0)
+    answer_labels=-1, answer_scores=0, caption_tokens=0, noitpac_tokens=0, masked_labels=0, labels=0,
+    boxes=0, box_labels=0, mask_edges=0)
 
 
 @FUNCTIONS.register_module()
@@ -21,7 +22,8 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
             canvas_sizes: CanvasSizes = None) -> dict[str, torch.Tensor]:
     """Make a batch of samples that have the same keys.
 
-    With B images, S sentences an image, L text tokens, K answers a question:
+    With B images, S sentences an image, L text tokens, K answers a question or objects of an image, E edges of
+    an outline:
 
     ===================  =================  ==============================================================
     ``image``            (B, 3, H, W)       uint8 RGB, each at the top left of the canvas, zeros elsewhere
@@ -41,6 +43,10 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
     ``caption_lengths``  (B,)               int64; (B, S)
     ``masked_labels``    (B, L)             int64, 0 where nothing is asked (masked captions)
     ``labels``           (B, K)             int64, padded with 0 (tokens or objects as labels)
+    ``full_size``        (B, 2)             int64, (h, w) of the picture as annotated (detection, as what follows)
+    ``boxes``            (B, K, 4)          float32, x0, y0, x1, y1 in pixels of ``image``, padded with 0
+    ``box_labels``       (B, K)             int64, from 1; 0 for padding
+    ``mask_edges``       (B, K, E, 4)       float32, x0, y0, x1, y1 of every edge of an outline, padded with 0
     ===================  =================  ==============================================================
 
     The canvas is the largest height and the largest width among ``pad_size``,

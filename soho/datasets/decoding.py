@@ -19,10 +19,12 @@ _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # What may follow a scan: end, another scan, tables, number of lines, application data, comment.
 _AFTER_SCAN = frozenset({_EOI, _SOS, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
-def decode_image(data: bytes, *, name: str = 'image', background: Color | None = None) -> np.ndarray:
+def decode_image(data: bytes, *, name: str = 'image', background: Color | None = None,
+                 upright: bool = True) -> np.ndarray:
     """The picture as a viewer shows it: upright, first frame, 8 bits a channel, RGB.
 
     JPEG goes through OpenCV, with the same pixels as ``cv2.imread`` (what the
@@ -37,6 +39,8 @@ def decode_image(data: bytes, *, name: str = 'image', background: Color | None =
         background: Colour under transparent parts. By default transparency is
             ignored and pixels have the colour that the file stores for them,
             as with ``cv2.imread`` and ``PIL.Image.convert('RGB')``.
+        upright: ``False`` leaves a picture as it is stored, whatever its EXIF
+            rotation, as ``PIL.Image.open`` does.
 
     Returns:
         (H, W, 3) uint8, contiguous.
@@ -47,10 +51,10 @@ def decode_image(data: bytes, *, name: str = 'image', background: Color | None =
             another picture; only the checksum of a zip member catches those.
     """
     if data[:3] != _JPEG:
-        return _decode_with_pillow(data, name, background)
+        return _decode_with_pillow(data, name, background, upright)
     _check_complete(data, _read_header(data, name), name)
-    image = _imdecode(data, cv2.IMREAD_COLOR)
-    return _decode_with_pillow(data, name, background) if image is None else image
+    image = _imdecode(data, cv2.IMREAD_COLOR if upright else _AS_STORED)
+    return _decode_with_pillow(data, name, background, upright) if image is None else image
 
 
 def decode_reduced(data: bytes, scale: Size, *, name: str = 'image',
@@ -144,13 +148,13 @@ def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_pillow(data: bytes, name: str, background: Color | None) -> np.ndarray:
+def _decode_with_pillow(data: bytes, name: str, background: Color | None, upright: bool) -> np.ndarray:
     if not data:
         raise ImageDecodeError(f'{name} is empty: its file has 0 bytes')
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
-        picture = ImageOps.exif_transpose(picture)
+        picture = ImageOps.exif_transpose(picture) if upright else picture
     except Exception as error:  # a decoder fed with damaged bytes raises whatever it happens to
         # Pillow names its in-memory file, which tells the reader nothing.
         reason = 'no known image format' if isinstance(error, Image.UnidentifiedImageError) else error

@@ -2,10 +2,14 @@
 import os
 import zipfile
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from soho.datasets.zip_reader import ZipReader
+
+SCANNERS = 16  # folders listed at once; on a network file system each waits for its own answer
 
 
 class ImageError(ValueError):
@@ -69,6 +73,23 @@ class ImageStore:
         """
         return self._read_file(name) if self._zip is None else self._read_member(name)
 
+    def folders(self) -> dict[str, list[str]]:
+        """The names of the files in each folder of the store, both sorted; ``''`` for those in none.
+
+        Of a store that is itself a folder, its folders' own folders are left out.
+        """
+        if self._zip is not None:
+            found = defaultdict(list)
+            for member in self._zip:
+                folder, _, name = member.removeprefix(self._prefix).rpartition('/')
+                found[folder] += [name] if name else []  # a folder's own entry ends in a slash
+            return {folder: sorted(found[folder]) for folder in sorted(found)}
+        loose, folders = _scan(self.path)
+        with ThreadPoolExecutor(SCANNERS) as pool:
+            inner = pool.map(_scan, (os.path.join(self.path, folder) for folder in folders))
+            found = {folder: files for folder, (files, _) in zip(folders, inner)}
+        return {'': loose, **found} if loose else found
+
     def _read_file(self, name: str) -> bytes:
         try:
             with open(os.path.join(self.path, name), 'rb') as file:
@@ -93,6 +114,15 @@ class ImageStore:
                                     f'near it are {_nearest(self._zip, self._prefix + name)}') from error
         except zipfile.BadZipFile as error:
             raise ImageDecodeError(f'the member {member} of {self.path} cannot be read: {error}') from error
+
+
+def _scan(path: str) -> tuple[list[str], list[str]]:
+    """Names of the files and of the folders in a folder, sorted."""
+    files, folders = [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            (folders if entry.is_dir() else files).append(entry.name)
+    return sorted(files), sorted(folders)
 
 
 def _nearest(names: Sequence[str], name: str, count: int = 3) -> str:

@@ -14,6 +14,8 @@ class SampleKey(NamedTuple):
     seed: int
     epoch: int
     index: int
+    repeat: int = 0
+    """How often the sample has come before in this epoch, where a sampler repeats rare ones."""
 
     @classmethod
     def of(cls, key: Union[int, 'SampleKey']) -> 'SampleKey':
@@ -22,4 +24,4 @@ class SampleKey(NamedTuple):
 
     def rng(self) -> np.random.Generator:
         """The generator of this sample's random choices, the same in whichever worker or rank."""
-        return np.random.default_rng(np.random.SeedSequence(self))
+        return np.random.default_rng(np.random.SeedSequence(self if self.repeat else self[:3]))

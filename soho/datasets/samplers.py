@@ -9,6 +9,9 @@ from torch.utils.data import Dataset, Sampler
 from soho.datasets.keys import SampleKey
 from soho.registry import DATA_SAMPLERS
 
+# Streams of an epoch's random numbers: 0 orders samples or batches, 1, 2, ... the groups of like shape.
+_ROUNDING = 1 << 16
+
 
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler):
@@ -34,6 +37,10 @@ class EpochSampler(Sampler):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
+    def members(self) -> np.ndarray:
+        """The samples of this epoch, before they are put in order."""
+        return np.arange(len(self.dataset))
+
     def order(self, members: np.ndarray, stream: int = 0) -> np.ndarray:
         """``members`` in this epoch's order; ``stream`` tells several orders of an epoch apart."""
         if not self.shuffle:
@@ -45,14 +52,57 @@ class EpochSampler(Sampler):
         return SampleKey(self.seed, self.epoch, int(index))
 
     def __iter__(self) -> Iterator[SampleKey]:
-        order = self.order(np.arange(len(self.dataset)))
+        order = self.order(self.members())
         if self.round_up:
-            order = np.resize(order, len(self) * self.world_size)
+            order = np.resize(order, -(-len(order) // self.world_size) * self.world_size)
         return (self.key(i) for i in order[self.rank::self.world_size])
 
     def __len__(self) -> int:
-        total = len(self.dataset)
+        total = len(self.members())
         return -(-total // self.world_size) if self.round_up else len(range(self.rank, total, self.world_size))
+
+
+@DATA_SAMPLERS.register_module()
+class RepeatFactorSampler(EpochSampler):
+    """Images with rare categories more often (arXiv:1908.03195, appendix B.2).
+
+    A category in a share f of the images asks for its images to be repeated
+    max(1, sqrt(threshold / f)) times, an image for as often as its rarest
+    category; fractions are rounded at random in every epoch. Repeats of an
+    image are cropped, resized and flipped on their own.
+
+    Args:
+        dataset: With ``labels_of_items``.
+        threshold: Share of the images below which a category is rare; 0.001 for LVIS.
+        **kwargs: See :class:`EpochSampler`.
+    """
+
+    def __init__(self, dataset: Dataset, threshold: float = 0.001, **kwargs) -> None:
+        super().__init__(dataset, **kwargs)
+        self.factors = repeat_factors([np.unique(labels) for labels in dataset.labels_of_items()], threshold)
+
+    def members(self) -> np.ndarray:
+        """An index beyond the dataset's end is a repeat: ``index + n * len(dataset)`` is the n-th."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch, _ROUNDING]))
+        whole = np.floor(self.factors)
+        times = (whole + (rng.random(len(whole)) < self.factors - whole)).astype(np.int64)
+        return np.concatenate([n * len(times) + np.flatnonzero(times > n) for n in range(times.max())])
+
+    def key(self, index: int) -> SampleKey:
+        repeat, index = divmod(int(index), len(self.dataset))
+        return SampleKey(self.seed, self.epoch, index, repeat)
+
+
+def repeat_factors(categories: Sequence[np.ndarray], threshold: float) -> np.ndarray:
+    """How often each image is wanted: (N,) float64, at least 1.
+
+    Args:
+        categories: The different categories in each of N images.
+        threshold: As in :class:`RepeatFactorSampler`.
+    """
+    images, counts = np.unique(np.concatenate(categories), return_counts=True)
+    factor = dict(zip(images.tolist(), np.maximum(1.0, np.sqrt(threshold * len(categories) / counts))))
+    return np.array([max((factor[c] for c in of_image.tolist()), default=1.0) for of_image in categories])
 
 
 @DATA_SAMPLERS.register_module()
@@ -78,8 +128,14 @@ class AspectRatioBatchSampler(Sampler):
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
-        group = np.searchsorted(np.asarray(boundaries), sampler.dataset.aspect_ratio, side='left')
-        self.groups = [np.flatnonzero(group == g) for g in np.unique(group)]
+        self._group = np.searchsorted(np.asarray(boundaries), sampler.dataset.aspect_ratio, side='left')
+
+    @property
+    def groups(self) -> list[np.ndarray]:
+        """This epoch's samples, parted by shape."""
+        members = self.sampler.members()
+        group = self._group[members % len(self._group)]
+        return [members[group == g] for g in np.unique(group)]
 
     @property
     def global_size(self) -> int:

@@ -1,9 +1,12 @@
 """Which objects the images of PASCAL VOC 2007 show, from the files of the download."""
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.registry import DATASETS
 
 # What the files say (absent, difficult, present) and what the published protocol makes of it.
 LABELS = {-1: 0, 0: -1, 1: 1}
@@ -20,6 +23,19 @@ class VOC07Labels(NamedTuple):
     """(images, classes) int64: 1 present, 0 absent, -1 present but difficult."""
 
 
+def class_names(root: str | os.PathLike, split: str) -> list[str]:
+    """The classes in alphabetical order, from the names of the files ``ImageSets/Main/CLASS_SPLIT.txt``.
+
+    Raises:
+        FileNotFoundError: There are no such files.
+    """
+    folder = Path(root, 'ImageSets', 'Main')
+    names = sorted(path.name.removesuffix(f'_{split}.txt') for path in folder.glob(f'*_{split}.txt'))
+    if not names:
+        raise FileNotFoundError(f'{folder} has no file CLASS_{split}.txt; it belongs to the download of VOC')
+    return names
+
+
 def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
     """Read ``ImageSets/Main/CLASS_SPLIT.txt`` of every class below ``root``, the folder ``VOC2007``.
 
@@ -32,9 +48,8 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
         ValueError: A line is not a name and a label, or a class lists other images than the first.
     """
     folder = Path(root, 'ImageSets', 'Main')
-    files = sorted(folder.glob(f'*_{split}.txt'))
-    if not files:
-        raise FileNotFoundError(f'{folder} has no file CLASS_{split}.txt; it belongs to the download of VOC2007')
+    classes = class_names(root, split)
+    files = [folder / f'{name}_{split}.txt' for name in classes]
     columns: list[list[int]] = []
     names: list[str] = []
     for path in files:
@@ -46,5 +61,47 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
             raise ValueError(f'{path} does not list the images of {files[0]} in its order')
         names = [row[0] for row in rows]
         columns.append([LABELS[int(row[1])] for row in rows])
-    classes = [path.name.removesuffix(f'_{split}.txt') for path in files]
     return VOC07Labels(classes, [f'{name}.jpg' for name in names], np.array(columns, np.int64).T)
+
+
+@DATASETS.register_module()
+class VOC07(ImageTextDataset):
+    """The images of a split with all their labels, or those that show one class alone with its number.
+
+    Args:
+        split: ``trainval`` or ``test``.
+        root: The folder ``VOC2007`` of the download, with ``ImageSets`` and ``JPEGImages``; below ``data_root``.
+        single: Only images in which exactly one class is present, difficult ones counted, as for a classifier that
+            knows one label an image.
+        **kwargs: See :class:`ImageTextDataset`.
+
+    Raises:
+        FileNotFoundError: See :func:`read_voc07`.
+        ValueError: See :func:`read_voc07`.
+    """
+
+    def __init__(self, split: str, root: str, *args, single: bool = False, **kwargs) -> None:
+        self.split = split
+        self.single = single
+        super().__init__(root, os.path.join(root, 'JPEGImages'), *args, **kwargs)
+
+    def read(self) -> None:
+        found = read_voc07(self.ann_file, self.split)
+        labels, names = found.labels, found.file_names
+        if self.single:
+            chosen = np.flatnonzero(((labels != 0).sum(1) == 1) & (labels == 1).any(1))
+            labels, names = labels[chosen].argmax(1)[:, None], [names[i] for i in chosen]
+        self.classes = found.class_names
+        self.labels = labels
+        records = (dict(file_name=name, image_id=Path(name).stem) for name in names)
+        self.images = ImageTable(records, lambda record: None, self.min_side)
+        self.item_image = np.arange(len(self.images))
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        kinds = dict(category=self.classes) if self.single else {name: ['absent', 'present'] for name in self.classes}
+        return dict(label_names=kinds)
+
+    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """``labels`` int64: (20,), 1 present, 0 absent, -1 difficult; or with ``single`` (1,), the class."""
+        return dict(labels=self.labels[index])

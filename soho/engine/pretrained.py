@@ -4,10 +4,9 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit as MMEnginePretrainedInit
 from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from soho.engine.checkpoint import load_weights, state_dict_of
+from soho.engine.backbones import load_part
 
 
 # In mmengine's registry, so that no part is read by the other one, whatever the default scope.
@@ -15,12 +14,13 @@ from soho.engine.checkpoint import load_weights, state_dict_of
 class PretrainedInit(MMEnginePretrainedInit):
     """mmengine's initialiser of this name; foreign layouts are recognised, nothing is passed over in silence.
 
-    The checkpoint has to fill the part; what it holds besides is reported.
+    The checkpoint has to fill the part. It may be the checkpoint of a whole
+    model, of this project or another, in which the part is found by itself.
 
     Args:
         checkpoint: A file, ``http(s)://`` or ``torchvision://``.
-        prefix: Take the entries below this name, as ``'backbone'`` of a whole
-            model's checkpoint.
+        prefix: Take the entries below this name, where a file holds several
+            such parts; by default those below which most are found.
         map_location: Where tensors go.
 
     Raises:
@@ -31,10 +31,7 @@ class PretrainedInit(MMEnginePretrainedInit):
         super().__init__(checkpoint, prefix, map_location)
 
     def __call__(self, module: nn.Module) -> None:
-        state = state_dict_of(CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location))
-        start = f'{self.prefix}.' if self.prefix else ''
-        state = {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
-        report = load_weights(module, state, self.checkpoint, strict=True)
+        report = load_part(module, self.checkpoint, self.prefix, self.map_location)
         print_log(f'{type(module).__name__} from {self.checkpoint}: {report}', 'current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())

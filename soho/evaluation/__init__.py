@@ -1,5 +1,6 @@
 from soho.evaluation.captions import CaptionMetrics
 from soho.evaluation.classification import TopKAccuracy
+from soho.evaluation.detection import LVISAP, VOCAP, CocoAP
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
 from soho.evaluation.labels import LabelAccuracy
@@ -7,6 +8,6 @@ from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
 __all__ = [
-    'CaptionMetrics', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump', 'PretrainFigures', 'TopKAccuracy',
-    'VQAAccuracy'
+    'LVISAP', 'VOCAP', 'CaptionMetrics', 'CocoAP', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump',
+    'PretrainFigures', 'TopKAccuracy', 'VQAAccuracy'
 ]

@@ -1,24 +1,38 @@
-"""Accuracy of image classification."""
+"""Accuracy of image classification with one or several kinds of labels."""
+from collections.abc import Sequence
+
+from soho.evaluation.classification import hits
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 
 
 @METRICS.register_module()
 class LabelAccuracy(Metric):
-    """Top-1 accuracy in percent of each kind of label, over the images where it is known.
+    """``accuracy_<kind>``, in percent, of each kind of label, over the images where it is known.
 
-    Reads ``labels`` (B, G) of the batch and one (B,) tensor a kind of the prediction.
+    Reads ``labels`` (B, G) of the batch and ``<kind>_scores`` (B, K) of the prediction.
+
+    Args:
+        top_k: With 5 among them also ``top5_<kind>``: the label is one of the five with the highest scores.
+        **kwargs: See :class:`Metric`.
     """
 
-    def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        for kind, truth in zip(self.dataset_meta['label_names'], data_batch['labels'].unbind(1)):
-            hits = prediction[kind].cpu() == truth
-            known = truth >= 0
-            self.results.append((kind, int((hits & known).sum()), int(known.sum())))
+    def __init__(self, top_k: Sequence[int] = (1, ), **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.top_k = tuple(top_k)
 
-    def compute_metrics(self, results: list[tuple[str, int, int]]) -> dict[str, float]:
+    def process(self, data_batch: Batch, prediction: Prediction) -> None:
+        for kind, labels in zip(self.dataset_meta['label_names'], data_batch['labels'].unbind(1)):
+            known = labels >= 0
+            scores = prediction[f'{kind}_scores'].cpu()[known]
+            self.results.append((kind, int(known.sum()), hits(scores, labels[known], self.top_k).sum(0).tolist()))
+
+    def compute_metrics(self, results: list[tuple[str, int, list[int]]]) -> dict[str, float]:
         figures = {}
         for kind in self.dataset_meta['label_names']:
-            hits, known = (sum(part[i] for part in results if part[0] == kind) for i in (1, 2))
-            figures[f'accuracy_{kind}'] = 100.0 * hits / known if known else float('nan')
+            parts = [(count, found) for name, count, found in results if name == kind]
+            total = sum(count for count, _ in parts)
+            for i, k in enumerate(self.top_k):
+                name = f'accuracy_{kind}' if k == 1 else f'top{k}_{kind}'
+                figures[name] = 100.0 * sum(found[i] for _, found in parts) / total if total else float('nan')
         return figures

@@ -4,7 +4,7 @@ Protocol of Goyal et al. (arXiv:1905.01235) as the official VirTex runs it
 (scripts/clf_voc07.py): an SVM a class, its cost by cross-validation on
 trainval, area under the precision-recall steps on test.
 """
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COSTS = (0.01, 0.1, 1.0, 10.0)
 FOLDS = 3
 MAX_ITERATIONS = 2000
+
+Precision = Callable[[np.ndarray, np.ndarray], float]
 
 
 class ClassResult(NamedTuple):
@@ -50,24 +52,32 @@ def classify(features: Sequence[np.ndarray], labels: Sequence[np.ndarray], costs
         costs: Tried in this order; the first with the highest mean wins.
         eleven_points: Average precision by VOC07's 11-point rule instead of the area.
     """
+    precision = eleven_point_precision if eleven_points else average_precision
+    tried = [_try(features, labels[0], cost, precision) for cost in costs]
+    return _best(tried, labels[1], costs, precision)
+
+
+def _try(features: Sequence[np.ndarray], labels: np.ndarray, cost: float,
+         precision: Precision) -> tuple[np.ndarray, np.ndarray]:
+    """Of one cost, the (folds,) precisions in cross-validation and the (N,) scores of the test images."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    positive = labels[0] == 1
-    precision = eleven_point_precision if eleven_points else average_precision
-    folds = StratifiedKFold(FOLDS)
-
-    def score(svm, part: np.ndarray, truth: np.ndarray) -> float:
+    def score(svm: 'LinearSVC', part: np.ndarray, truth: np.ndarray) -> float:
         return precision(svm.decision_function(part), truth == 1)
 
-    results = []
-    for cost in costs:
-        svm = train_svm(features[0], positive, cost)
-        results.append((cross_val_score(svm, features[0], np.where(positive, 1, -1), cv=folds, scoring=score), svm))
-    best = int(np.argmax([values.mean() for values, _ in results]))
-    scores = results[best][1].decision_function(features[1])
-    counted = labels[1] >= 0
-    return ClassResult(costs[best], np.array([values for values, _ in results]), scores,
-                       precision(scores[counted], labels[1][counted] == 1))
+    positive = labels == 1
+    svm = train_svm(features[0], positive, cost)
+    values = cross_val_score(svm, features[0], np.where(positive, 1, -1), cv=StratifiedKFold(FOLDS), scoring=score)
+    return values, svm.decision_function(features[1])
+
+
+def _best(tried: Iterable[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, costs: Sequence[float],
+          precision: Precision) -> ClassResult:
+    """The first of the costs with the highest mean in cross-validation, tested."""
+    values, scores = map(np.array, zip(*tried))
+    best = int(np.argmax(values.mean(1)))
+    counted = labels >= 0
+    return ClassResult(costs[best], values, scores[best], precision(scores[best][counted], labels[counted] == 1))
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -83,13 +93,33 @@ def eleven_point_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
     precision, recall, _ = precision_recall_curve(positive, scores)
     # The curve ends with a point (recall 0, precision 1) that no threshold reaches.
-    precision, recall = precision[:-1], recall[:-1]
+    return eleven_points(precision[:-1], recall[:-1])
+
+
+def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Mean over the recalls 0, 0.1, ... 1 of the best precision at that recall or above; both (N,), in [0, 1]."""
     return float(np.mean([precision[recall >= level].max(initial=0.0) for level in np.linspace(0, 1, 11)]))
 
 
 def mean_average_precision(features: Sequence[np.ndarray], labels: Sequence[np.ndarray],
-                           eleven_points: bool = False) -> tuple[float, list[ClassResult]]:
-    """All classes: labels (M, C) and (N, C); returns their mean in [0, 1] and each class."""
-    results = [classify(features, [part[:, c] for part in labels], eleven_points=eleven_points)
-               for c in range(labels[0].shape[1])]
+                           eleven_points: bool = False, workers: int = 1) -> tuple[float, list[ClassResult]]:
+    """All classes.
+
+    Args:
+        features: As for :func:`classify`.
+        labels: (M, C) and (N, C).
+        eleven_points: As for :func:`classify`.
+        workers: Processes among which the costs of all classes are divided.
+
+    Returns:
+        Their mean in [0, 1] and each class.
+    """
+    from joblib import Parallel, delayed
+
+    precision = eleven_point_precision if eleven_points else average_precision
+    classes = range(labels[0].shape[1])
+    # Large arrays are mapped into the processes, not copied.
+    tried = Parallel(workers)(delayed(_try)(features, labels[0][:, c], cost, precision)
+                              for c in classes for cost in COSTS)
+    results = [_best(tried[c * len(COSTS):(c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision) for c in classes]
     return float(np.mean([result.average_precision for result in results])), results

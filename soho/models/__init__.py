@@ -1,7 +1,8 @@
-from soho.models import backbones, heads, language, necks  # noqa: F401  (registers their parts)
+from soho.models import backbones, detection, heads, language, necks  # noqa: F401  (registers their parts)
+from soho.models.detector import Detector
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.models.soho import SOHO
 from soho.models.sync_bn import SyncBatchNorm, convert_sync_batchnorm
 from soho.models.virtex import VirTex
 
-__all__ = ['SOHO', 'ImageTextPreprocessor', 'SyncBatchNorm', 'VirTex', 'convert_sync_batchnorm']
+__all__ = ['SOHO', 'Detector', 'ImageTextPreprocessor', 'SyncBatchNorm', 'VirTex', 'convert_sync_batchnorm']

@@ -4,6 +4,9 @@ Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 2021, arXiv:2006.06666.
 """
 
+from contextlib import nullcontext
+
+import torch
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
@@ -22,6 +25,8 @@ class VirTex(BaseModel):
         language: Feature map and captions -> textual features. ``None`` for
             heads that look at the image alone.
         data_preprocessor: Batch -> device, normalised.
+        frozen_backbone: The backbone stays as it is, in eval mode and without
+            a gradient, while the heads learn from what it sees.
         init_cfg: mmengine's initialisation.
     """
 
@@ -30,11 +35,21 @@ class VirTex(BaseModel):
                  heads: dict[str, dict],
                  language: dict | None = None,
                  data_preprocessor: dict | None = None,
+                 frozen_backbone: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.language = MODELS.build(language) if language else None
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
+        self.frozen_backbone = frozen_backbone
+        if frozen_backbone:
+            self.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'VirTex':
+        super().train(mode)
+        if self.frozen_backbone:
+            self.backbone.eval()
+        return self
 
     def forward(self, mode: str = 'tensor', **batch: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]] | Seen:
         """
@@ -51,7 +66,8 @@ class VirTex(BaseModel):
 
     def see(self, batch: Batch) -> Seen:
         """The image, as the heads look at it; it fills its canvas."""
-        feature = self.backbone(batch['image'])[-1]  # (B, C, h, w)
+        with torch.no_grad() if self.frozen_backbone else nullcontext():
+            feature = self.backbone(batch['image'])[-1]  # (B, C, h, w)
         if self.language is None:
             return Seen(feature)
         return Seen(feature, self.language, self.language.look_at(feature))

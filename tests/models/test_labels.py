@@ -53,9 +53,14 @@ def test_a_label_outside_its_list_is_an_error(tmp_path):
 
 
 def test_accuracy_counts_known_labels_over_all_batches():
-    metric = LabelAccuracy()
+    metric = LabelAccuracy((1, 2))
     metric.dataset_meta = dict(label_names=dict(shape=[], color=[]))
+
+    def scores(*best):
+        return torch.eye(4)[torch.tensor(best)] - 0.1 * torch.arange(4)  # then the lower the label, the better
+
     metric.process(dict(labels=torch.tensor([[0, 1], [1, -1]])),
-                   dict(shape=torch.tensor([0, 0]), color=torch.tensor([1, 1])))
-    metric.process(dict(labels=torch.tensor([[1, 2]])), dict(shape=torch.tensor([1]), color=torch.tensor([0])))
-    assert metric.evaluate(3) == dict(accuracy_shape=pytest.approx(200 / 3), accuracy_color=50.0)
+                   dict(shape_scores=scores(0, 0), color_scores=scores(1, 1)))
+    metric.process(dict(labels=torch.tensor([[1, 2]])), dict(shape_scores=scores(1), color_scores=scores(0)))
+    assert metric.evaluate(3) == dict(
+        accuracy_shape=pytest.approx(200 / 3), top2_shape=100.0, accuracy_color=50.0, top2_color=50.0)

@@ -4,7 +4,8 @@
     python tools/prepare/world.py --size demo
 
 Sizes: tiny (46 images, for tests), demo (9,200 images, about a minute), large
-(116,000 images, for a GPU). Same size and seed give the same bytes.
+(116,000 images, for a GPU). Same size and seed give the same bytes. ``--also``
+writes it in the formats of further downloads, too.
 """
 import argparse
 import sys
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 from soho.datasets.world import SIZES, generate_world
+from soho.datasets.world.exports import EXPORTS
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='folder to write; default: data/world/SIZE')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, help='processes; default: one a CPU')
+    parser.add_argument('--also', nargs='+', choices=EXPORTS, default=[], metavar='FORMAT',
+                        help=f'further formats: {", ".join(EXPORTS)}')
     return parser.parse_args()
 
 
@@ -30,6 +34,7 @@ def main() -> None:
     started = time.monotonic()
     try:
         manifest = generate_world(out, args.size, args.seed, args.workers, progress=True)
+        exported = {name: EXPORTS[name](out) for name in args.also}
     except (ValueError, OSError) as error:
         sys.exit(f'world: {error}')
     images = ', '.join(f'{number} {split}' for split, number in manifest['images'].items())
@@ -40,6 +45,8 @@ def main() -> None:
     print(f'answers without the picture: {blind["accuracy"]:.1f} %')
     for kind, figures in blind['kinds'].items():
         print(f'  {kind:15s} {figures["accuracy"]:5.1f} %  of {figures["share"]:4.1f} % of the questions')
+    for name, counts in exported.items():
+        print(f'{name}: ' + ', '.join(f'{number} {part}' for part, number in counts.items()))
 
 
 if __name__ == '__main__':

@@ -37,15 +37,21 @@ class LoadImage(BaseTransform):
             differ. By default every image is decoded in full.
         background: Colour to show through transparent parts; by default
             transparency is ignored, as by the official code.
+        upright: ``False`` ignores the rotation that EXIF data ask for, as
+            ImageNet is read with Pillow; not together with ``reduce_to``.
 
     Raises:
+        ValueError: ``upright=False`` with ``reduce_to``.
         ImageMissingError: The store has no such image.
         ImageDecodeError: Its bytes are no complete picture.
     """
 
-    def __init__(self, reduce_to: Size | None = None, background: Color | None = None) -> None:
+    def __init__(self, reduce_to: Size | None = None, background: Color | None = None, upright: bool = True) -> None:
+        if reduce_to is not None and not upright:
+            raise ValueError('LoadImage: images decoded at reduced scale (reduce_to) are always turned upright')
         self.reduce_to = reduce_to
         self.background = background
+        self.upright = upright
 
     def transform(self, results: Results) -> Results:
         if 'image' in results:
@@ -62,7 +68,7 @@ class LoadImage(BaseTransform):
         name = f'image {file_name} of {store.path}'
         if self.reduce_to is not None:
             return decode_reduced(data, self.reduce_to, name=name, background=self.background)
-        image = decode_image(data, name=name, background=self.background)
+        image = decode_image(data, name=name, background=self.background, upright=self.upright)
         return image, image.shape[:2]
 
 

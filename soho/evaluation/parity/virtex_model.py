@@ -73,6 +73,13 @@ def fill_model(model: nn.Module, seed: int) -> None:
     load_weights(model, fill_all(shapes, seed, ties(official)), 'filled weights', strict=True)
 
 
+def filled(config: dict, seed: int) -> nn.Module:
+    """A model of filled weights, in eval mode."""
+    model = build(config)
+    fill_model(model, seed)
+    return model
+
+
 def official_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters by their official names, in order; a shared one appears once."""
     official = to_official(dict(model.named_parameters()))

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 from soho.engine.optimizers import Lookahead
 from soho.engine.schedules import WarmupDecayLR
 from soho.evaluation.parity.fixture import Fixture
+from soho.evaluation.parity.virtex_groups import check_groups
+from soho.evaluation.parity.virtex_trajectories import check_trainings
 from soho.registry import OPTIMIZERS
 
 TOY = 1e-6
@@ -24,6 +26,7 @@ def check_steps(fixture: Fixture) -> None:
     for case in dict.fromkeys(name.split('/')[1] for name in fixture.names('toy/')):
         place = f'toy/{case}/'
         _check_toy(fixture, place, {name.removeprefix(place): settings[name] for name in settings.names(place)})
+    check_trainings(fixture, settings)
 
 
 def _optimizer(params: list[nn.Parameter], toy: dict[str, Any]) -> Optimizer:
@@ -75,6 +78,7 @@ def check_record(fixture: Fixture) -> None:
     fixture.remark(*fixture.names('toy/'), *fixture.names('train/'), *fixture.names('checkpoint/'))
     _check_clipping(fixture)
     _check_schedules(fixture)
+    check_groups(fixture)
 
 
 def _check_clipping(fixture: Fixture) -> None:

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from soho.engine.adapters.official_virtex import BACKWARD, TEXT
 from soho.evaluation.parity.fixture import Fixture
 from soho.evaluation.parity.virtex_model import (
-    build,
     config_of,
     doubled,
-    fill_model,
+    filled,
     official_parameters,
     read_batch,
 )
@@ -55,7 +54,7 @@ def small_config(fixture: Fixture, case: str) -> dict:
 def _check_model(fixture: Fixture, case: str) -> None:
     config, seed = small_config(fixture, case), int(fixture[case + 'in_seed'])
     batch = read_batch(fixture, case + 'in_')
-    model = _filled(config, seed)
+    model = filled(config, seed)
     _check_eval(fixture, case, model, batch)
 
     names = fixture[case + 'param_names'].tolist()
@@ -66,20 +65,14 @@ def _check_model(fixture: Fixture, case: str) -> None:
     _check_clipping(fixture, case, model, gradients)
     _check_statistics(fixture, case, model)
 
-    model, exact = doubled(_filled(config, seed), batch)
+    model, exact = doubled(filled(config, seed), batch)
     with torch.no_grad():
-        fixture.check(case + 'eval_loss_float64', sum(_losses(model, exact).values()), 0, DOUBLE)
+        fixture.check(case + 'eval_loss_float64', sum(official_losses(model, exact).values()), 0, DOUBLE)
     gradients = _train(fixture, case + 'train_', model, exact, DOUBLE, '_float64')
     _check_gradients(fixture, case, [gradients[name] for name in names], np.full(len(names), DOUBLE), '_float64')
 
 
-def _filled(config: dict, seed: int) -> nn.Module:
-    model = build(config)
-    fill_model(model, seed)
-    return model
-
-
-def _losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def official_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """By their official names."""
     losses = model(mode='loss', **batch)
     return {LOSS_NAMES[name]: value for name, value in losses.items() if name in LOSS_NAMES}
@@ -87,7 +80,7 @@ def _losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _check_eval(fixture: Fixture, case: str, model: nn.Module, batch: dict[str, Tensor]) -> None:
-    losses = _losses(model, batch)
+    losses = official_losses(model, batch)
     fixture.check_all(dict(losses, loss=sum(losses.values())), 0, LOSS, case + 'eval_')
     seen = model(mode='tensor', **batch)
     fixture.check(case + 'eval_visual_pooled', seen.feature.mean((2, 3)), 1e-4)
@@ -118,7 +111,7 @@ def _train(
     fixture: Fixture, prefix: str, model: nn.Module, batch: dict[str, Tensor], rtol: float, suffix: str = ''
 ) -> dict[str, Tensor]:
     """One pass in train mode; returns the gradients by their official names."""
-    losses = _losses(model.train(), batch)
+    losses = official_losses(model.train(), batch)
     total = sum(losses.values())
     for name, value in dict(losses, loss=total).items():
         fixture.check(prefix + name + suffix, value, 0, rtol)

@@ -33,7 +33,8 @@ class ResNet(BaseModule):
         depth: 18, 34, 50, 101 or 152.
         num_stages: Residual stages that are built, 1 to 4; fewer stages end
             at a finer stride.
-        out_indices: Stages whose outputs are returned, 0-based.
+        out_indices: Stages whose outputs are returned, 0-based; stages
+            beyond the last of them are built and loaded but not run.
         strides: Stride of each stage's first block.
         stem_pool: Keep the stem's max pooling (stride 4 after the stem
             instead of 2).
@@ -128,7 +129,7 @@ class ResNet(BaseModule):
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
         outputs = []
-        for i, name in enumerate(self.stages):
+        for i, name in enumerate(self.stages[:max(self.out_indices) + 1]):
             for block in getattr(self, name):
                 # Without a gradient at its input there is nothing to save.
                 if self.with_cp and self.training and x.requires_grad:

@@ -18,10 +18,11 @@ class LabelHead(Head):
     Args:
         in_channels: C.
         kinds: How many labels there are, by kind; ``dict(category=1000)``.
+        init_cfg: mmengine's initialisation.
     """
 
-    def __init__(self, in_channels: int, kinds: dict[str, int]) -> None:
-        super().__init__()
+    def __init__(self, in_channels: int, kinds: dict[str, int], init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
         self.kinds = dict(kinds)
         self.fc = nn.Linear(in_channels, sum(self.kinds.values()))
 
@@ -48,5 +49,8 @@ class LabelHead(Head):
         return outputs
 
     def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
-        """``<kind>`` (B,) int64, the best label of each kind."""
-        return {kind: logits.argmax(1) for kind, logits in zip(self.kinds, self(seen))}
+        """``<kind>`` (B,) int64, the best label of each kind, and ``<kind>_scores`` (B, K), the logits of all."""
+        outputs = {}
+        for kind, logits in zip(self.kinds, self(seen)):
+            outputs |= {kind: logits.argmax(1), f'{kind}_scores': logits}
+        return outputs

@@ -1,0 +1,36 @@
+"""A linear classifier of single objects on a frozen CNN, by default the one that captions have taught.
+
+    python tools/prepare/objects.py --root data/world/demo
+    python tools/train.py configs/demo/linear_probe.py
+        [--cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT | model.backbone.init_cfg=None]
+
+Any checkpoint that holds such a CNN will do; ``init_cfg=None`` is the random one. Another kind of CNN changes
+``model.backbone`` and the channels that the classifier reads.
+"""
+_base_ = ['../_base_/datasets/world_objects.py', '../_base_/default_runtime.py']
+checkpoint = 'work_dirs/demo/captioning/iter_4000.pth'
+model = dict(
+    type='VirTex',
+    frozen_backbone=True,
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        num_stages=3,
+        out_indices=(2, ),
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+    heads=dict(
+        labels=dict(
+            type='LabelHead',
+            in_channels=256,
+            kinds=dict(category=6, color=8, texture=4),
+            init_cfg=dict(type='Normal', layer='Linear', std=0.01))))
+# Objects as large as in pictures that captions are learnt from.
+pipeline, test_pipeline = _base_.pipeline, _base_.test_pipeline
+pipeline[1].scale = test_pipeline[1].scale = (64, 64)
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=0.0))
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)
+param_scheduler = dict(type='CosineAnnealingLR', T_max=5, convert_to_iter_based=True)
+work_dir = 'work_dirs/demo/linear_probe'

@@ -1,0 +1,54 @@
+"""Images in a folder of their class, as ImageNet is laid out."""
+from typing import Any
+
+import numpy as np
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ImageFolders(ImageTextDataset):
+    """``train/n01440764/n01440764_10026.JPEG``: the folder of an image is its class.
+
+    Classes are numbered in alphabetical order, as torchvision does; an empty
+    folder is a class of which there is no image. No image is opened before it
+    is needed: 1.28 million are a matter of listing folders or of reading a
+    zip's directory.
+
+    Args:
+        images: The folder that holds the classes' folders, or a zip of it.
+        **kwargs: See :class:`ImageTextDataset`; there is no annotation file.
+
+    Raises:
+        ValueError: No image lies in a folder.
+    """
+
+    def __init__(self, images: str, *args, **kwargs) -> None:
+        super().__init__(images, images, *args, **kwargs)
+
+    def read(self) -> None:
+        folders = {folder: files for folder, names in self.store.folders().items()
+                   if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names}
+        loose = folders.pop('', [])
+        if not any(folders.values()):
+            what = f'{len(loose)} images that lie in no folder' if loose else 'no images in folders'
+            raise ValueError(f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
+                             f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
+                             'class for training; those of validation have to be sorted by the ground truth of the '
+                             'devkit, as torchvision.datasets.ImageNet does)')
+        self.classes = list(folders)
+        names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
+        records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))
+        self.images = ImageTable(records, lambda record: None, self.min_side)
+        self.item_image = np.arange(len(self.images))
+        self.labels = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])[:, None]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        return dict(label_names=dict(category=self.classes))
+
+    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """``labels`` (1,) int64."""
+        return dict(labels=self.labels[index])

@@ -1,0 +1,119 @@
+"""Objects of PASCAL VOC, from the devkit's Annotations."""
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+from soho.datasets.detection import DetectionDataset
+from soho.datasets.json_files import open_text
+from soho.datasets.voc07 import class_names
+from soho.registry import DATASETS
+
+
+class VOCObject(NamedTuple):
+    """One object of an image."""
+
+    name: str
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1; the file's pixels are counted from 1 and belong to the box, so that 1 becomes 0."""
+    difficult: bool
+
+
+class VOCImage(NamedTuple):
+    """One annotation file."""
+
+    height: int
+    width: int
+    objects: list[VOCObject]
+
+
+def read_names(image_set: str | os.PathLike) -> list[str]:
+    """The images of a split, from ``ImageSets/Main/SPLIT.txt``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It has another form.
+    """
+    with open_text(image_set) as file:
+        names = file.read().split()
+    if len(names) != len(set(names)):
+        raise ValueError(f'{image_set} names images twice, or is not a list of one name a line '
+                         '(it should be SPLIT.txt, not CLASS_SPLIT.txt)')
+    return names
+
+
+def read_voc_image(path: str | os.PathLike) -> VOCImage:
+    """Read ``Annotations/NAME.xml``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It is no XML, or lacks something.
+    """
+    with open_text(path) as file:
+        try:
+            tree = ElementTree.parse(file)
+        except ElementTree.ParseError as error:
+            raise ValueError(f'{path} is broken XML: {error}') from error
+
+    def text(element: Any, name: str) -> str:
+        found = element.findtext(name)
+        if found is None:
+            raise ValueError(f'{path} has an element <{getattr(element, "tag", "annotation")}> without {name}')
+        return found
+
+    try:
+        height, width = (int(text(tree, f'size/{side}')) for side in ('height', 'width'))
+        objects = []
+        for item in tree.iterfind('object'):
+            xmin, ymin, xmax, ymax = (float(text(item, f'bndbox/{name}')) for name in ('xmin', 'ymin', 'xmax', 'ymax'))
+            objects.append(VOCObject(
+                text(item, 'name'), (xmin - 1, ymin - 1, xmax, ymax), item.findtext('difficult', '0').strip() == '1'))
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f'{path} has a size that is no number: {error}') \
+            from error
+    return VOCImage(height, width, objects)
+
+
+def annotation_file(image_set: str | os.PathLike, name: str) -> Path:
+    """The annotation of an image, from the file of its split."""
+    return Path(image_set).parents[2] / 'Annotations' / f'{name}.xml'
+
+
+def image_number(name: str) -> int:
+    """``000005`` is 5 and ``2008_000001`` is 2008000001: results carry numbers."""
+    return int(name.replace('_', ''))
+
+
+@DATASETS.register_module()
+class VOCDetection(DetectionDataset):
+    """A split of a year: ``ann_file`` is ``VOC2007/ImageSets/Main/trainval.txt``, ``images`` ``VOC2007/JPEGImages``.
+
+    Args:
+        names: The classes in the order of their labels; by default those of
+            the files ``CLASS_SPLIT.txt`` in alphabetical order, as published.
+        difficult: Whether training sees objects marked difficult; detectron2's does.
+        **kwargs: See :class:`DetectionDataset`.
+
+    Raises:
+        ValueError: An object of a class that is not among ``names``.
+    """
+
+    def __init__(self, *args, names: Sequence[str] | None = None, difficult: bool = True, **kwargs) -> None:
+        self.names = names
+        self.difficult = difficult
+        super().__init__(*args, outlines=False, **kwargs)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        image_set = Path(self.ann_file)
+        self.class_names = list(self.names or class_names(image_set.parents[2], image_set.stem))
+        labels = {name: i for i, name in enumerate(self.class_names, start=1)}
+        for name in read_names(image_set):
+            path = annotation_file(image_set, name)
+            image = read_voc_image(path)
+            objects = [thing for thing in image.objects if self.difficult or not thing.difficult]
+            if unknown := {thing.name for thing in objects} - labels.keys():
+                raise ValueError(f'{path} has an object of the class {min(unknown)!r}, which is not one of '
+                                 f'{", ".join(labels)}')
+            yield dict(file_name=f'{name}.jpg', image_id=image_number(name), height=image.height, width=image.width,
+                       objects=[(thing.box, labels[thing.name], []) for thing in objects])

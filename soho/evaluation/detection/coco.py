@@ -1,0 +1,103 @@
+"""Average precision of boxes and masks by COCO's own rules (pycocotools)."""
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dist import is_main_process
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from soho.datasets.detection import read_categories
+from soho.datasets.json_files import load_json
+from soho.evaluation.detection.records import CocoResult, DetectionMetric, Detections
+from soho.registry import METRICS
+
+FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
+
+
+def index(dataset: dict[str, Any]) -> COCO:
+    """pycocotools' view of annotations or results, made in silence."""
+    coco = COCO()
+    coco.dataset = dataset
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def results_index(truth: dict[str, Any], results: Sequence[CocoResult], kind: str) -> COCO:
+    """Results beside their truth, where there may be none; areas are those of ``kind``, ``bbox`` or ``segm``."""
+    annotations = []
+    for number, item in enumerate(results, start=1):
+        area = coco_mask.area(item['segmentation']) if kind == 'segm' else item['bbox'][2] * item['bbox'][3]
+        annotations.append(dict(item, id=number, iscrowd=0, area=float(area)))
+    return index(dict(images=truth['images'], categories=truth['categories'], annotations=annotations))
+
+
+def coco_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
+    """``AP``, ``AP50``, ``AP75`` and, where there are such objects, ``APs``, ``APm``, ``APl``, in percent.
+
+    Args:
+        truth: From :func:`index`.
+        results: As in a result file.
+        kind: ``bbox`` or ``segm``.
+    """
+    evaluation = COCOeval(truth, results_index(truth.dataset, results, kind), kind)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: 100.0 * float(value) for name, value in zip(FIGURES, evaluation.stats) if value > -1}
+
+
+@METRICS.register_module()
+class CocoAP(DetectionMetric):
+    """``bbox_AP``, ``bbox_AP50``, ... and with masks ``segm_AP``, ... in percent.
+
+    Args:
+        annotation_file: COCO's ``instances_*.json``.
+        **kwargs: See :class:`DetectionMetric`.
+
+    Raises:
+        FileNotFoundError, ValueError: The file is missing or broken, when built.
+    """
+
+    def __init__(self, annotation_file: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.annotation_file = annotation_file
+        self.category_ids = list(read_categories(annotation_file))
+        self.truth = self.read_truth() if is_main_process() else None
+
+    def read_truth(self) -> COCO:
+        return index(load_json(self.annotation_file, required=('images', 'annotations', 'categories')))
+
+    def check_images(self, results: list[Detections]) -> None:
+        """Every image of the file once.
+
+        Raises:
+            ValueError: An image is not known, was seen twice, or not at all.
+        """
+        images = np.array([record.image_id for record in results], np.int64)
+        seen, times = np.unique(images, return_counts=True)
+        known = np.array(sorted(self.truth.imgs), np.int64)
+        for wrong, what in ((np.setdiff1d(seen, known), 'does not know {} of the images that were looked at'),
+                            (seen[times > 1], 'has {} images that were looked at more than once'),
+                            (np.setdiff1d(known, seen), 'has {} images that were not looked at')):
+            if len(wrong):
+                raise ValueError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
+
+    def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
+        """The figures; see the class.
+
+        Raises:
+            ValueError: As :meth:`check_images`.
+        """
+        self.check_images(results)
+        items = self.coco_results(results)
+        kinds = ['bbox'] + ['segm'] * any(record.masks is not None for record in results)
+        return {f'{kind}_{name}': value for kind in kinds for name, value in self.figures(items, kind).items()}
+
+    def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
+        return coco_figures(self.truth, items, kind)

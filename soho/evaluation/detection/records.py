@@ -1,0 +1,101 @@
+"""Detections of an image as a small record: what ranks exchange and result files hold."""
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from soho.datasets.json_files import write_json_array
+from soho.evaluation.evaluator import Batch, Metric, Prediction
+
+CocoResult = dict[str, Any]
+
+
+class Detections(NamedTuple):
+    """What a model sees in one image, best first."""
+
+    image_id: int
+    size: tuple[int, int]
+    """(h, w) of the full picture."""
+    boxes: np.ndarray
+    """(D, 4) float32, x0, y0, x1, y1 in its pixels."""
+    scores: np.ndarray
+    """(D,) float32."""
+    labels: np.ndarray
+    """(D,) int64, from 1."""
+    masks: list[bytes] | None
+    """COCO's compressed run lengths of each mask."""
+
+
+def mask_in_picture(mask: np.ndarray, box: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """Lay a small mask over a box, bilinearly, and cut it at a half.
+
+    As detectron2 does it: the mask's cells are spread over the exact box, and
+    outside there is nothing.
+
+    Args:
+        mask: (M, M) float in [0, 1].
+        box: x0, y0, x1, y1 in pixels.
+        size: (h, w) of the picture.
+
+    Returns:
+        (h, w) uint8 of 0 and 1, in Fortran order as COCO wants it.
+    """
+    picture = np.zeros(size, np.uint8, order='F')
+    parts, weights = [], []
+    for start, end, side, cells in ((box[1], box[3], size[0], len(mask)), (box[0], box[2], size[1], len(mask))):
+        extent = max(end - start, 1e-6)
+        margin = extent / cells
+        first, last = max(int(start - margin), 0), min(int(np.ceil(end + margin)), side)
+        place = (np.arange(first, last) + 0.5 - start) / extent * cells - 0.5  # of each pixel, among the cells
+        parts.append(slice(first, max(last, first)))
+        weights.append(np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0))
+    picture[tuple(parts)] = weights[0] @ mask @ weights[1].T >= 0.5
+    return picture
+
+
+class DetectionMetric(Metric):
+    """Base of the metrics of object detection.
+
+    Args:
+        **kwargs: See :class:`Metric`; ``out_file`` is the official COCO results json.
+    """
+
+    category_ids: Sequence[int]
+    """Category of each label; label 1 is the first."""
+
+    def process(self, data_batch: Batch, prediction: Prediction) -> None:
+        """Keep each image's detections.
+
+        Args:
+            data_batch: Not looked at.
+            prediction: See :meth:`soho.models.detector.Detector.predict`.
+        """
+        arrays = {name: value.float().cpu().numpy() if value.is_floating_point() else value.cpu().numpy()
+                  for name, value in prediction.items()}
+        for i, image_id in enumerate(arrays['image_id'].tolist()):
+            found = arrays['labels'][i] > 0
+            size = tuple(arrays['full_size'][i].tolist())
+            boxes = arrays['boxes'][i][found]
+            masks = None
+            if 'masks' in arrays:
+                masks = [coco_mask.encode(mask_in_picture(mask, box, size))['counts']
+                         for mask, box in zip(arrays['masks'][i][found], boxes.tolist())]
+            self.results.append(Detections(
+                image_id, size, boxes, arrays['scores'][i][found], arrays['labels'][i][found], masks))
+
+    def coco_results(self, results: list[Detections]) -> list[CocoResult]:
+        """One dict a detection, as COCO's result files have them; image by image."""
+        items = []
+        for image in sorted(results, key=lambda record: record.image_id):
+            for i, (box, score, label) in enumerate(zip(image.boxes.tolist(), image.scores.tolist(), image.labels)):
+                item = dict(image_id=image.image_id, category_id=int(self.category_ids[label - 1]),
+                            bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]], score=score)
+                if image.masks is not None:
+                    item['segmentation'] = dict(size=list(image.size), counts=image.masks[i].decode())
+                items.append(item)
+        return items
+
+    def write(self, results: list[Detections], path: str) -> None:
+        """Write ``[{image_id, category_id, bbox, score, segmentation}, ...]``."""
+        write_json_array(path, self.coco_results(results))

@@ -1,0 +1,98 @@
+"""Average precision by the rules of PASCAL VOC 2007, at COCO's ten thresholds.
+
+Source: detectron2, evaluation/pascal_voc_evaluation.py.
+"""
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from torchvision.ops import box_iou
+
+from soho.datasets.voc07 import class_names
+from soho.datasets.voc_detection import annotation_file, image_number, read_names, read_voc_image
+from soho.evaluation.detection.records import DetectionMetric, Detections
+from soho.evaluation.voc07 import eleven_points
+from soho.registry import METRICS
+
+THRESHOLDS = np.arange(50, 100, 5)  # overlaps in percent
+Truth = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def class_precision(truth: Truth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
+                    thresholds: Sequence[float]) -> np.ndarray:
+    """Average precision of one class, by the 11-point rule, at each threshold.
+
+    The best detection of an object is right, further ones are wrong; one that
+    fits a difficult object best counts for nothing.
+
+    Args:
+        truth: Image to its objects' (K, 4) boxes and (K,) bool ``difficult``.
+        images: (N,) of each detection.
+        boxes: (N, 4).
+        scores: (N,).
+        thresholds: Overlaps that a match has to exceed.
+
+    Returns:
+        (T,) float64 in [0, 1].
+    """
+    thresholds = np.asarray(thresholds)
+    total = sum(int((~difficult).sum()) for _, difficult in truth.values())
+    right, wrong = np.zeros((2, len(thresholds), len(images)))
+    taken = {image: np.zeros((len(thresholds), len(found)), bool) for image, (found, _) in truth.items()}
+    for place, i in enumerate(np.argsort(-scores, kind='stable')):
+        objects, difficult = truth.get(int(images[i]), (np.zeros((0, 4)), np.zeros(0, bool)))
+        overlaps = box_iou(torch.from_numpy(boxes[i:i + 1]).double(), torch.from_numpy(objects).double())[0].numpy()
+        best = int(overlaps.argmax()) if len(overlaps) else -1
+        fits = overlaps[best] > thresholds if len(overlaps) else np.zeros(len(thresholds), bool)
+        wrong[:, place] = ~fits
+        if fits.any() and not difficult[best]:
+            first = fits & ~taken[int(images[i])][:, best]
+            right[:, place] = first
+            wrong[:, place] += fits & ~first
+            taken[int(images[i])][first, best] = True
+    right, wrong = right.cumsum(1), wrong.cumsum(1)
+    return np.array([eleven_points(r / np.maximum(r + w, np.finfo(np.float64).eps), r / max(total, 1))
+                     for r, w in zip(right, wrong)])
+
+
+@METRICS.register_module()
+class VOCAP(DetectionMetric):
+    """``AP`` (mean over overlaps of 50 to 95 %), ``AP50`` and ``AP75`` in percent, means over the classes.
+
+    Args:
+        image_set: ``VOC2007/ImageSets/Main/test.txt``; the annotations lie beside.
+        names: As :class:`soho.datasets.voc_detection.VOCDetection`.
+        **kwargs: See :class:`DetectionMetric`.
+    """
+
+    def __init__(self, image_set: str, names: Sequence[str] | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        split = Path(image_set)
+        self.names = list(names or class_names(split.parents[2], split.stem))
+        self.category_ids = range(1, len(self.names) + 1)
+        self.truth = self.read_truth(image_set) if is_main_process() else None
+
+    def read_truth(self, image_set: str) -> dict[str, Truth]:
+        """Class to image to its objects' boxes and whether each is difficult."""
+        truth: dict[str, Truth] = {name: {} for name in self.names}
+        for name in read_names(image_set):
+            objects = read_voc_image(annotation_file(image_set, name)).objects
+            for kind in {thing.name for thing in objects} & truth.keys():
+                own = [thing for thing in objects if thing.name == kind]
+                truth[kind][image_number(name)] = (
+                    np.array([thing.box for thing in own]), np.array([thing.difficult for thing in own]))
+        return truth
+
+    def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
+        results = sorted(results, key=lambda record: record.image_id)
+        images = np.repeat([r.image_id for r in results], [len(r.labels) for r in results])
+        boxes, scores, labels = (np.concatenate([getattr(r, name) for r in results])
+                                 for name in ('boxes', 'scores', 'labels'))
+        table = []
+        for label, name in enumerate(self.names, start=1):
+            own = labels == label
+            table.append(class_precision(self.truth[name], images[own], boxes[own], scores[own], THRESHOLDS / 100))
+        mean = 100.0 * np.mean(table, 0)  # (T,)
+        return dict(AP=float(mean.mean()), AP50=float(mean[0]), AP75=float(mean[5]))

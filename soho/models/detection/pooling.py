@@ -1,0 +1,54 @@
+"""Features of regions: RoIAlign (arXiv:1703.06870) from the level of a pyramid that fits each region."""
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+from torchvision.ops._utils import convert_boxes_to_roi_format
+
+# A region of this many pixels squared belongs to the level of this stride (arXiv:1612.03144, equation 1).
+CANONICAL_SIZE, CANONICAL_STRIDE = 224, 16
+
+
+class RegionPool(nn.Module):
+    """(size, size) features of every region, aligned to half a pixel (detectron2's ROIAlignV2).
+
+    Args:
+        size: Cells a side.
+        strides: Of the maps, from fine to coarse, each twice the one before.
+    """
+
+    def __init__(self, size: int, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.size = size
+        self.strides = tuple(strides)
+
+    def levels(self, boxes: Tensor) -> Tensor:
+        """(R,) int64: which map each of (R, 4) boxes is pooled from."""
+        size = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
+        canonical = torch.log2(torch.tensor(CANONICAL_STRIDE / self.strides[0]))
+        level = torch.floor(canonical.to(size) + torch.log2(size / CANONICAL_SIZE + 1e-8))
+        return level.clamp(0, len(self.strides) - 1).long()
+
+    def forward(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """
+        Args:
+            maps: (B, C, h, w), one a stride.
+            boxes: (R_i, 4) in pixels, one an image.
+
+        Returns:
+            (R, C, size, size), image by image.
+        """
+        regions = convert_boxes_to_roi_format(list(boxes))  # (R, 5)
+        if len(self.strides) == 1:
+            return self._align(maps[0], regions, self.strides[0])
+        levels = self.levels(regions[:, 1:])
+        order, pooled = [], []
+        for level, (feature, stride) in enumerate(zip(maps, self.strides)):
+            members = torch.where(levels == level)[0]
+            order.append(members)
+            pooled.append(self._align(feature, regions[members], stride))
+        return torch.cat(pooled)[torch.cat(order).argsort()]
+
+    def _align(self, feature: Tensor, regions: Tensor, stride: int) -> Tensor:
+        return roi_align(feature, regions.to(feature.dtype), self.size, 1 / stride, sampling_ratio=0, aligned=True)

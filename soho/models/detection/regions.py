@@ -1,0 +1,130 @@
+"""What lies in each proposal: its class, its box and its mask.
+
+Papers: Faster R-CNN, arXiv:1506.01497; Mask R-CNN, arXiv:1703.06870.
+"""
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
+
+from soho.models.detection.outlines import rasterize
+from soho.models.detection.pooling import RegionPool
+from soho.models.heads.base import wide
+from soho.registry import MODELS
+
+Targets = list[dict[str, Tensor]]
+
+
+@MODELS.register_module()
+class RegionHeads(RoIHeads):
+    """torchvision's sampling and suppression around detectron2's pooling and losses.
+
+    The losses are cross entropy, L1 and, for masks, binary cross entropy.
+
+    Args:
+        num_classes: Classes, without the background.
+        box_head: Config of the head: (R, C, size, size) -> (R, D).
+        mask_head: Config of the mask head, or None for boxes alone.
+        size: Cells a side that the box head takes.
+        strides: Of the maps that are pooled from; maps beyond are left to the proposals.
+        samples: Proposals of an image that are learnt from, a quarter of them on objects if there are so many.
+        score_threshold: Detections below are not given.
+        max_detections: Of an image.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 box_head: dict,
+                 mask_head: dict | None = None,
+                 size: int = 7,
+                 strides: Sequence[int] = (4, 8, 16, 32),
+                 samples: int = 512,
+                 score_threshold: float = 0.05,
+                 max_detections: int = 100) -> None:
+        box = MODELS.build(box_head)
+        super().__init__(
+            RegionPool(size, strides), box, FastRCNNPredictor(box.out_channels, num_classes + 1), fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5, batch_size_per_image=samples, positive_fraction=0.25,
+            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0), score_thresh=score_threshold, nms_thresh=0.5,
+            detections_per_img=max_detections)
+        self.num_classes = num_classes
+        for layer, std in ((self.box_predictor.cls_score, 0.01), (self.box_predictor.bbox_pred, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+        if mask_head:
+            self.mask_head = MODELS.build(dict(num_classes=num_classes, **mask_head))
+            self.mask_roi_pool = RegionPool(self.mask_head.in_size, strides)
+
+    def has_mask(self) -> bool:
+        return self.mask_head is not None
+
+    def check(self, metainfo: dict[str, Any], source: str) -> None:
+        """Refuse a dataset of another number of classes; see :class:`soho.models.heads.base.Head`."""
+        names = metainfo.get('class_names')
+        if names is not None and len(names) != self.num_classes:
+            raise ValueError(f'the model has num_classes={self.num_classes}, but the dataset of {source} has '
+                             f'{len(names)}: {", ".join(names[:3])} ...')
+
+    def forward(self, features: dict[str, Tensor], proposals: list[Tensor], image_sizes: list[tuple[int, int]],
+                targets: Targets | None = None,
+                stage: Callable[[Tensor], Tensor] | None = None) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """
+        Args:
+            features: (B, C, h, w) by name, from fine to coarse.
+            proposals: (P, 4) of each image.
+            image_sizes: True (h, w) of each image.
+            targets: ``boxes`` (K, 4), ``labels`` (K,) from 1 and, with a mask head, ``masks`` (K, E, 4), the
+                edges of the outlines; losses are asked for.
+            stage: What each region passes through before the box head (C4: the backbone's last stage).
+
+        Returns:
+            Of each image ``boxes``, ``scores``, ``labels`` and, with a mask head, ``masks`` (D, size, size) in
+            [0, 1], best first; or nothing and the losses.
+        """
+        maps = list(features.values())
+        if targets is not None:
+            proposals, matched, labels, box_targets = self.select_training_samples(proposals, targets)
+        regions = self.box_roi_pool(maps, proposals)
+        scores, deltas = map(wide, self.box_predictor(self.box_head(stage(regions) if stage else regions)))
+        if targets is None:
+            return self._detect(maps, scores, deltas, proposals, image_sizes), {}
+        losses = self._box_losses(scores, deltas, torch.cat(labels), torch.cat(box_targets))
+        if self.has_mask():
+            losses['loss_mask'] = self._mask_loss(maps, proposals, matched, labels, targets)
+        return [], losses
+
+    def _box_losses(self, scores: Tensor, deltas: Tensor, labels: Tensor, box_targets: Tensor) -> dict[str, Tensor]:
+        """(R, C + 1) scores and (R, (C + 1) * 4) boxes against (R,) labels and (R, 4) boxes."""
+        own = deltas.view(len(labels), -1, 4)[torch.arange(len(labels), device=labels.device), labels]
+        distance = (own - box_targets).abs().sum(1)
+        # A region of the background in an image without objects is infinitely far from its target.
+        return dict(
+            loss_class=F.cross_entropy(scores, labels),
+            loss_box=torch.where(labels > 0, distance, 0).sum() / max(len(labels), 1))
+
+    def _mask_loss(self, maps: list[Tensor], proposals: list[Tensor], matched: list[Tensor], labels: list[Tensor],
+                   targets: Targets) -> Tensor:
+        boxes, asked, truth = [], [], []
+        for box, match, label, target in zip(proposals, matched, labels, targets):
+            positive = label > 0
+            boxes.append(box[positive])
+            asked.append(label[positive])
+            truth.append(rasterize(target['masks'][match[positive]], box[positive], self.mask_head.size))
+        logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(asked))
+        loss = F.binary_cross_entropy_with_logits(wide(logits), torch.cat(truth), reduction='sum')
+        return loss / max(logits.numel(), 1)
+
+    def _detect(self, maps: list[Tensor], scores: Tensor, deltas: Tensor, proposals: list[Tensor],
+                image_sizes: list[tuple[int, int]]) -> list[dict[str, Tensor]]:
+        found = self.postprocess_detections(scores, deltas, proposals, image_sizes)
+        results = [dict(boxes=b, scores=s, labels=n) for b, s, n in zip(*found)]
+        if self.has_mask():
+            boxes, _, labels = found
+            logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(labels))
+            for result, masks in zip(results, wide(logits).sigmoid().split([len(b) for b in boxes])):
+                result['masks'] = masks
+        return results

@@ -1,0 +1,98 @@
+"""Object detection and instance segmentation: Faster R-CNN and Mask R-CNN on the CNNs of this project.
+
+Papers: Faster R-CNN, arXiv:1506.01497; Feature Pyramid Networks, arXiv:1612.03144; Mask R-CNN, arXiv:1703.06870.
+"""
+
+import torch
+from mmengine.model import BaseModel, ModuleDict
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.models.detection.image_list import ImageList
+
+from soho.models.heads.base import Batch
+from soho.registry import MODELS
+
+
+@MODELS.register_module()
+class Detector(BaseModel):
+    """How the parts are wired; what each does is its own affair.
+
+    Args:
+        backbone: Image -> feature maps, from fine to coarse.
+        rpn: Feature maps -> proposals.
+        regions: Feature maps and proposals -> classes, boxes and masks.
+        neck: Feature maps -> pyramid; None looks at the last map alone (C4).
+        region_stage: Name of a stage of the backbone that each region passes
+            through instead of the image, ``'layer4'`` for C4. It stays part of
+            the backbone, and so of every checkpoint's CNN.
+        data_preprocessor: Batch -> device, normalised.
+        init_cfg: mmengine's initialisation.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 rpn: dict,
+                 regions: dict,
+                 neck: dict | None = None,
+                 region_stage: str | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck) if neck else None
+        self.rpn = MODELS.build(rpn)
+        self.heads = ModuleDict(dict(regions=MODELS.build(regions)))
+        self.region_stage = region_stage
+
+    def forward(self, mode: str = 'tensor', **batch: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """
+        Args:
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (the feature maps by name).
+            **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+
+        Returns:
+            Losses by name; predictions, one dict of tensors for the batch in a
+            list (see :meth:`predict`); or (B, C, h, w) maps by name.
+        """
+        features = self.see(batch)
+        if mode == 'tensor':
+            return features
+        images = ImageList(batch['image'], [tuple(size) for size in batch['image_size'].tolist()])
+        targets = self.targets(batch) if mode == 'loss' else None
+        proposals, losses = self.rpn(images, features, targets)
+        stage = getattr(self.backbone, self.region_stage) if self.region_stage else None
+        found, more = self.heads['regions'](features, proposals, images.image_sizes, targets, stage)
+        return dict(losses, **more) if mode == 'loss' else [self.predict(found, batch)]
+
+    def see(self, batch: Batch) -> dict[str, Tensor]:
+        """The feature maps that proposals and regions are read from."""
+        maps = self.backbone(batch['image'])
+        return self.neck(maps) if self.neck else {'0': maps[-1]}
+
+    def targets(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Each image's objects without the padding, as torchvision's parts take them."""
+        fields = dict(boxes=batch['boxes'], labels=batch['box_labels'])
+        if 'mask_edges' in batch:
+            fields['masks'] = batch['mask_edges']
+        return [{name: field[i][labels > 0] for name, field in fields.items()}
+                for i, labels in enumerate(batch['box_labels'])]
+
+    def predict(self, found: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
+        """
+        Args:
+            found: Each image's detections, in pixels of the canvas.
+            batch: The preprocessed batch.
+
+        Returns:
+            With D the most detections of an image, padded with zeros:
+            ``image_id`` (B,), ``full_size`` (B, 2), ``boxes`` (B, D, 4) in
+            pixels of the full picture, ``scores`` (B, D), best first,
+            ``labels`` (B, D), 0 for padding, and with a mask head ``masks``
+            (B, D, M, M) in [0, 1], laid over the box.
+        """
+        prediction = dict(image_id=batch['image_id'], full_size=batch['full_size'])
+        for name in found[0]:
+            prediction[name] = pad_sequence([result[name] for result in found], batch_first=True)
+        scale = (batch['full_size'] / batch['image_size']).flip(1)  # (B, 2), x and y
+        prediction['boxes'] = prediction['boxes'] * torch.cat([scale, scale], 1)[:, None]
+        return prediction
