@@ -39,9 +39,11 @@ def unwrapped(runner):
 
 
 def train(cfg):
-    """Gradients, and batch-norm statistics with the dictionary after the step, of a run of one step."""
-    runner = Runner.from_cfg(Config(dict(cfg, custom_hooks=[dict(type='KeepGradients')])))
+    """Gradients, and what an evaluation after it would find of statistics and dictionary, of a run of one step."""
+    hooks = [dict(type='KeepGradients'), dict(type='RankZeroBuffersHook')]
+    runner = Runner.from_cfg(Config(dict(cfg, custom_hooks=hooks)))
     runner.train()
+    runner.call_hook('before_val_epoch')
     state = unwrapped(runner).state_dict()
     buffers = {name: value for name, value in state.items() if name not in runner.gradients}
     return dict(gradients=runner.gradients, buffers=buffers)

@@ -124,7 +124,7 @@ def shrink(cfg, small_world, work_dir):
             node.reduce_to = SMALL['scale']
         if 'num_answers' in node:
             node.num_answers = small_world['answers']
-        if 'ann_file' in node:
+        if 'ann_file' in node and split:  # not a helper variable
             # There are no captions and objects of test images.
             known = split if split != 'test2015' else 'val2014'
             evaluated = dict(PretrainDataset='coco_cap_val_pre.json',

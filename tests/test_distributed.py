@@ -34,7 +34,8 @@ def configs(tiny_config, run_training, tmp_path):
             steps=dict(
                 pretrain=tiny_config('pretrain', **changes).to_dict(),
                 restart=tiny_config('pretrain', **changes, **{'model.neck.dictionary': restart}).to_dict(),
-                vqa=tiny_config('vqa', **changes).to_dict()),
+                vqa=tiny_config('vqa', **changes).to_dict(),
+                own_statistics=tiny_config('vqa', **changes, sync_bn=False).to_dict()),
             evaluation=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict())
 
     return make
@@ -66,8 +67,11 @@ def test_two_processes_are_one(script, configs, world, tmp_path):
                     torch.testing.assert_close(
                         rank[task][kind][name], expected, rtol=0, atol=3e-3 * scale + 1e-6,
                         msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}')
-    for name, value in two[0]['restart']['buffers'].items():
-        assert value.equal(two[1]['restart']['buffers'][name]), f'{name} differs between the ranks'
+    for task in ('restart', 'own_statistics'):
+        for name, value in two[0][task]['buffers'].items():
+            assert value.equal(two[1][task]['buffers'][name]), f'{task}: {name} differs between the ranks'
+    mean = 'backbone.bn1.running_mean'
+    assert not two[0]['own_statistics']['buffers'][mean].allclose(one['own_statistics']['buffers'][mean])
 
     # Eight images in batches of three: the ranks answer unequally many, and none twice.
     answers = [json.loads((tmp_path / name / 'answers.json').read_text()) for name in ('one', 'two')]

@@ -1,33 +1,19 @@
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--out FILE]``."""
-import argparse
 import json
-import os
+from collections.abc import Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from soho.engine import ConfigError, Runner, default_work_dir, load_config, said_in_one_sentence
+from soho.engine import ConfigError, Runner, parse_run, run_parser, said_in_one_sentence
 
 
-def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test data of a config.')
-    parser.add_argument('config', help='path of the config')
+def build_config(argv: Sequence[str] | None = None) -> Config:
+    """The config with the command line laid over it."""
+    parser = run_parser('Evaluate a checkpoint on the test data of a config.')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
     parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
-    parser.add_argument('--work-dir', help='where the log goes (default: work_dirs/<config>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
-
-
-def build_config(args: argparse.Namespace) -> Config:
-    """The config with the command line laid over it."""
-    cfg = load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    args, cfg = parse_run(parser, argv)
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.out:
@@ -40,9 +26,9 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main(argv=None) -> dict:
+def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     with said_in_one_sentence():
-        runner = Runner.from_cfg(build_config(parse_args(argv)))
+        runner = Runner.from_cfg(build_config(argv))
         figures = runner.test()
     if runner.rank == 0:
         print(json.dumps(figures))

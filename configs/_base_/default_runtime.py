@@ -10,7 +10,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
-    finite_loss=dict(type='FiniteLossHook', interval=50))
+    finite_loss=dict(type='FiniteLossHook', interval=50),
+    rank_zero_buffers=dict(type='RankZeroBuffersHook'))
 
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -42,7 +42,10 @@ class CocoDataset(ImageTextDataset):
 
 @DATASETS.register_module()
 class CaptioningDataset(CocoDataset):
-    """One caption of an image a sample, another one in every epoch; in test mode the first.
+    """``sentence_group`` captions of an image a sample, others in every epoch; in test mode the first.
+
+    VirTex was published with one. Several share the image's way through the
+    CNN, which is most of a step, and all are there before any comes again.
 
     The annotation file is COCO's ``captions_*.json``. Images come in the order
     in which their first captions stand in it, as in the official VirTex.
@@ -73,10 +76,15 @@ class CaptioningDataset(CocoDataset):
         self.caption_ends = np.asarray(ends, np.int64)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``, a list of the one caption, and ``image_id``."""
+        """``sentences``, a list of ``sentence_group`` captions (one in test mode), and ``image_id``."""
         first, last = self.caption_ends[index], self.caption_ends[index + 1]
-        chosen = first if self.test_mode else rng.integers(first, last)
-        return dict(sentences=[self.captions[chosen]], image_id=self.image_id(index))
+        if self.test_mode:
+            chosen = [first]
+        elif self.sentence_group == 1:
+            chosen = [rng.integers(first, last)]
+        else:
+            chosen = first + np.resize(rng.permutation(last - first), self.sentence_group)
+        return dict(sentences=[self.captions[i] for i in chosen], image_id=self.image_id(index))
 
 
 @DATASETS.register_module()

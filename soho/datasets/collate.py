@@ -38,9 +38,9 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
     ``answer_labels``    (B, S, K)          int64, padded with -1 (VQA)
     ``answer_scores``    (B, S, K)          float32, padded with 0 (VQA)
     ``image_id``         (B,)               int64 (VirTex, as what follows)
-    ``caption_tokens``   (B, L)             int64, [SOS] ... [EOS], padded with 0
-    ``noitpac_tokens``   (B, L)             int64, [EOS] ... [SOS], padded with 0
-    ``caption_lengths``  (B,)               int64
+    ``caption_tokens``   (B, L)             int64, [SOS] ... [EOS], padded with 0; (B, S, L) for S captions an image
+    ``noitpac_tokens``   (B, L)             int64, [EOS] ... [SOS], padded with 0; (B, S, L)
+    ``caption_lengths``  (B,)               int64; (B, S)
     ``masked_labels``    (B, L)             int64, 0 where nothing is asked (masked captions)
     ``labels``           (B, K)             int64, padded with 0 (tokens or objects as labels)
     ``full_size``        (B, 2)             int64, (h, w) of the picture as annotated (detection, as what follows)

@@ -1,5 +1,6 @@
 from soho.engine import hooks, optimizers  # noqa: F401  (registers their parts)
 from soho.engine.checkpoint import use_safe_loading
+from soho.engine.command_line import parse_run, run_parser
 from soho.engine.config import ConfigError, default_work_dir, load_config
 from soho.engine.errors import said_in_one_sentence
 from soho.engine.optim_wrapper import AmpOptimWrapper
@@ -11,5 +12,5 @@ use_safe_loading()
 
 __all__ = [
     'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'WarmupDecayLR', 'default_work_dir', 'load_config',
-    'said_in_one_sentence', 'use_safe_loading'
+    'parse_run', 'run_parser', 'said_in_one_sentence', 'use_safe_loading'
 ]

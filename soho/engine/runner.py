@@ -23,7 +23,7 @@ class Runner(MMEngineRunner):
     """Checkpoints are plain data, batch-norm is synchronised, and gloo serves machines without a GPU.
 
     Besides mmengine's keys the config may hold ``sync_bn`` (bool): statistics
-    of every batch-norm over all ranks; and ``load_parts`` (list): the parts of
+    of every batch-norm over all ranks, and not each rank's own; and ``load_parts`` (list): the parts of
     the model, such as ``'backbone'``, that training takes from ``load_from``.
     """
 
@@ -43,17 +43,16 @@ class Runner(MMEngineRunner):
         """To its device and, with several processes, into ``MMDistributedDataParallel``."""
         if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
-        synchronised = self.cfg.get('sync_bn', False)
-        if synchronised:
+        if self.cfg.get('sync_bn', False):
             model = convert_sync_batchnorm(model)
         device_ids = None
         if torch.cuda.is_available():
             local_rank = int(os.environ['LOCAL_RANK'])
             model = model.cuda(local_rank)
             device_ids = [local_rank]
-        # Synchronised statistics and the dictionary are equal on all ranks by themselves; others are rank 0's.
+        # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
         return MMDistributedDataParallel(
-            model, device_ids=device_ids, broadcast_buffers=not synchronised, gradient_as_bucket_view=True)
+            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         return self._checked(super().build_train_loop(loop), 'train_dataloader')

@@ -94,7 +94,22 @@ def test_a_long_caption_is_cut_before_it_is_reversed(coco):
     whole = TokenizeCaption(tokenizer(coco))(dict(sentences=['a red dog on the cat']))
     assert cut['caption_tokens'].tolist() == whole['caption_tokens'][:4].tolist()
     assert cut['noitpac_tokens'].tolist() == cut['caption_tokens'][::-1].tolist()
-    assert cut['caption_lengths'] == 4 and LabelTokens()(cut)['labels'] is cut['caption_tokens']
+    assert cut['caption_lengths'] == 4 and LabelTokens()(cut)['labels'].tolist() == cut['caption_tokens'].tolist()
+
+
+def test_several_captions_share_an_image(coco):
+    keys = ['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths']
+    pipeline = [dict(type='LoadImage'), TokenizeCaption(tokenizer(coco)), PackSample(keys)]
+    sample = dataset(coco, pipeline=pipeline, sentence_group=3)[1]  # of image 3, which has two
+    tokens, lengths = sample['caption_tokens'], sample['caption_lengths']
+    assert tokens.shape == sample['noitpac_tokens'].shape == (3, lengths.max())
+    one = TokenizeCaption(tokenizer(coco))
+    expected = {tuple(one(dict(sentences=[caption]))['caption_tokens']) for i, caption in CAPTIONS if i == 3}
+    assert {tuple(row[:length]) for row, length in zip(tokens, lengths)} == expected, 'each before any comes again'
+    for row, back, length in zip(tokens, sample['noitpac_tokens'], lengths):
+        assert row[:length].tolist() == back[:length][::-1].tolist() and not row[length:].any()
+    with pytest.raises(ValueError, match='a sample has 3: its dataset needs sentence_group=1'):
+        MaskCaption(tokenizer(coco))(dict(sample, rng=np.random.default_rng(0)))
 
 
 # --- masking ---

@@ -4,7 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.keys import SampleKey
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, RepeatFactorSampler, repeat_factors
 
 
 class Shapes:
@@ -92,3 +93,42 @@ def test_all_ranks_train_equally_long(world_size, drop_last):
     ranks = samplers(world_size, 3, drop_last=drop_last)
     lengths = [[len(batch) for batch in rank] for rank in ranks]
     assert all(length == [3] * len(ranks[0]) for length in lengths)
+
+
+class Tail:
+    """100 images of category 0; image 5 shows the rare category 1, too; images 0 to 49 are wide."""
+
+    aspect_ratio = np.where(np.arange(100) < 50, 1.5, 0.5)
+
+    def __len__(self):
+        return 100
+
+    def labels_of_items(self):
+        return (np.array([0, 0, 1] if i == 5 else [0]) for i in range(100))
+
+
+def test_images_of_rare_categories_are_repeated():
+    factors = repeat_factors([np.unique(labels) for labels in Tail().labels_of_items()], threshold=0.1225)
+    assert factors[5] == pytest.approx(3.5) and np.delete(factors, 5).max() == 1  # sqrt(0.1225 / 0.01)
+    sampler = RepeatFactorSampler(Tail(), threshold=0.1225, seed=0)
+    times = []
+    for epoch in range(60):
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert {key.index for key in keys} == set(range(100)) and len(keys) == len(sampler)
+        repeats = sorted(key.repeat for key in keys if key.index == 5)
+        assert repeats == list(range(len(repeats)))
+        times.append(len(repeats))
+    assert set(times) == {3, 4} and np.mean(times) == pytest.approx(3.5, abs=0.2)
+    # What is drawn for a repeat is its own; without one it is what it has always been.
+    draws = {SampleKey(0, 0, 5, repeat).rng().random() for repeat in range(4)}
+    assert len(draws) == 4 and SampleKey(0, 0, 5).rng().random() == np.random.default_rng(
+        np.random.SeedSequence((0, 0, 5))).random()
+
+
+def test_repeated_images_share_batches_with_images_of_their_shape():
+    sampler = RepeatFactorSampler(Tail(), threshold=0.1225, seed=0)
+    batches = list(AspectRatioBatchSampler(sampler, 4, drop_last=True))
+    for batch in batches:
+        assert len({key.index < 50 for key in batch}) == 1
+    assert sum(key.index == 5 for batch in batches for key in batch) >= 2

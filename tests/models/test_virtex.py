@@ -126,6 +126,16 @@ def test_a_few_steps_overfit_a_batch(task, make_virtex, batch):
     assert history[-1] < (0.7 if task == 'classification' else 0.3) * history[0]
 
 
+def test_several_captions_an_image_are_as_many_images(make_virtex, batch):
+    model = make_virtex('bicaptioning')
+    names = ('caption_tokens', 'noitpac_tokens', 'caption_lengths')
+    pairs = {name: batch[name].unflatten(0, (2, 2)) for name in names}
+    together = model(mode='loss', **dict(batch, image=batch['image'][::2], **pairs))
+    apart = model(mode='loss', **dict(batch, image=batch['image'][::2].repeat_interleave(2, 0)))
+    for name, value in apart.items():
+        torch.testing.assert_close(together[name], value)
+
+
 def test_captions_learnt_by_heart_are_written(make_virtex, batch):
     model = make_virtex('captioning').eval()  # batch-norm as in use, so that a few steps do
     model.heads['captioning'].decoder.max_steps = 9
@@ -159,6 +169,21 @@ def test_losses_are_float32_under_autocast(task, make_virtex, batch):
         predicted, = model.eval()(mode='predict', **batch)
     assert loss.dtype == torch.float32 and loss.isfinite()
     assert all(value.dtype in (torch.float32, torch.int64, torch.bool) for value in predicted.values())
+
+
+def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
+    model = make_virtex('classification')
+    head = model.heads['classification']
+    labels = batch['labels'].clone()
+    labels[2] = 1  # an ignored one: this image has no label
+    predicted, = model(mode='predict', **dict(batch, labels=labels))
+    best = predicted['labels'][:, 0]
+    hits = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
+    assert predicted['classification_hits'].tolist() == hits
+    loss = model(mode='loss', **dict(batch, labels=labels))['loss_classification']
+    assert predicted['classification_losses'].mean().item() == pytest.approx(loss.item(), rel=1e-5)
+    unlabelled = {name: value for name, value in batch.items() if name != 'labels'}
+    assert 'classification_hits' not in model(mode='predict', **unlabelled)[0]
 
 
 def test_any_timm_cnn_is_a_backbone(make_virtex, batch):

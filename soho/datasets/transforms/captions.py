@@ -11,11 +11,12 @@ from soho.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TokenizeCaption(BaseTransform):
-    """The one caption of a sample to tokens, forwards and backwards.
+    """The caption of a sample to tokens, forwards and backwards.
 
     Writes ``caption_tokens`` (L,) int64, ``noitpac_tokens`` (L,), the same
     reversed, [EOS] ... [SOS], and ``caption_lengths``, L. A caption that is
-    too long is cut before it is reversed.
+    too long is cut before it is reversed. Of a sample with S captions they are
+    (S, L), (S, L) and (S,), shorter captions padded with 0.
 
     Args:
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
@@ -25,18 +26,25 @@ class TokenizeCaption(BaseTransform):
         self.tokenizer = SentencePieceTokenizer(**tokenizer)
 
     def transform(self, results: dict) -> dict:
-        (caption,) = results['sentences']
-        tokens = self.tokenizer(caption)
-        results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))
+        captions = [self.tokenizer(caption) for caption in results['sentences']]
+        if len(captions) == 1:
+            tokens, = captions
+            results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))
+            return results
+        lengths = np.array([len(tokens) for tokens in captions])
+        forwards, backwards = np.zeros((2, len(captions), lengths.max()), np.int64)
+        for tokens, forward, backward in zip(captions, forwards, backwards):
+            forward[:len(tokens)], backward[:len(tokens)] = tokens, tokens[::-1]
+        results.update(caption_tokens=forwards, noitpac_tokens=backwards, caption_lengths=lengths)
         return results
 
 
 @TRANSFORMS.register_module()
 class LabelTokens(BaseTransform):
-    """The tokens of the caption as the image's labels: ``labels`` (L,) int64, as they stand."""
+    """The tokens of the captions as the image's labels: ``labels`` (L,) int64, as they stand, or (S * L,)."""
 
     def transform(self, results: dict) -> dict:
-        results['labels'] = results['caption_tokens']
+        results['labels'] = results['caption_tokens'].reshape(-1)
         return results
 
 
@@ -54,6 +62,9 @@ class MaskCaption(BaseTransform):
         share: Of the tokens that are chosen, rounded up.
         mask_prob: Probability of [MASK].
         replace_prob: Probability of a random token of the vocabulary, special ones among them.
+
+    Raises:
+        ValueError: In ``transform``, for a sample of several captions.
     """
 
     def __init__(self, tokenizer: dict[str, Any], share: float = 0.15, mask_prob: float = 0.85,
@@ -65,6 +76,9 @@ class MaskCaption(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng, tokens = results['rng'], results['caption_tokens'].copy()
+        if tokens.ndim > 1:
+            raise ValueError(f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
+                             'needs sentence_group=1')
         labels = np.zeros_like(tokens)
         inner = np.arange(1, len(tokens) - 1)
         chosen = rng.choice(inner, math.ceil(len(inner) * self.share), replace=False)

@@ -1,4 +1,5 @@
 from soho.engine.hooks.finite_loss import FiniteLossHook
 from soho.engine.hooks.precise_norm import PreciseNormHook
+from soho.engine.hooks.rank_zero_buffers import RankZeroBuffersHook
 
-__all__ = ['FiniteLossHook', 'PreciseNormHook']
+__all__ = ['FiniteLossHook', 'PreciseNormHook', 'RankZeroBuffersHook']

@@ -95,9 +95,13 @@ class CocoAP(DetectionMetric):
             ValueError: As :meth:`check_images`.
         """
         self.check_images(results)
-        items = self.coco_results(results)
         kinds = ['bbox'] + ['segm'] * any(record.masks is not None for record in results)
+        items = self.coco_results([self.judged(record) for record in results])
         return {f'{kind}_{name}': value for kind in kinds for name, value in self.figures(items, kind).items()}
+
+    def judged(self, record: Detections) -> Detections:
+        """The detections of an image that count for anything."""
+        return record
 
     def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
         return coco_figures(self.truth, items, kind)

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from soho.evaluation.detection.coco import CocoAP, results_index
-from soho.evaluation.detection.records import CocoResult
+from soho.evaluation.detection.records import CocoResult, Detections
 from soho.registry import METRICS
 
 MAX_DETECTIONS = 300  # an image's, over all categories
@@ -50,36 +50,33 @@ class CategoryEvaluation(COCOeval):
         return self.eval['precision'][:, :, 0, :, 0]
 
 
-def best_of_images(results: Sequence[CocoResult], limit: int = MAX_DETECTIONS) -> list[CocoResult]:
-    """The ``limit`` detections of highest score of each image."""
-    by_image = defaultdict(list)
-    for item in results:
-        by_image[item['image_id']].append(item)
-    return [item for items in by_image.values()
-            for item in sorted(items, key=lambda item: -item['score'])[:limit]]
+def checked_categories(truth: COCO) -> dict[int, set[int]]:
+    """Of each image, the categories that are there or were looked for in vain."""
+    checked = {image['id']: set(image['neg_category_ids']) for image in truth.dataset['images']}
+    for item in truth.dataset['annotations']:
+        checked[item['image_id']].add(item['category_id'])
+    return checked
 
 
 def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
     """``AP``, ``AP50``, ``AP75``, by area ``APs``, ``APm``, ``APl`` and by frequency ``APr``, ``APc``, ``APf``.
 
-    In percent; figures of which there is no object are left out.
+    In percent; figures of which there is no object are left out. About a
+    category that was not looked for in an image, nothing can be said there.
 
     Args:
         truth: An LVIS file in :func:`soho.evaluation.detection.coco.index`; its annotations have ``iscrowd``.
-        results: As in a result file.
+        results: As in a result file, at most ``MAX_DETECTIONS`` of an image.
         kind: ``bbox`` or ``segm``.
     """
-    checked, not_exhaustive = defaultdict(set), defaultdict(set)
+    checked, not_exhaustive = defaultdict(list), defaultdict(set)
+    for image, categories in checked_categories(truth).items():
+        for category in categories:
+            checked[category].append(image)
     for image in truth.dataset['images']:
-        for category in image['neg_category_ids']:
-            checked[category].add(image['id'])
         for category in image['not_exhaustive_category_ids']:
             not_exhaustive[category].add(image['id'])
-    for item in truth.dataset['annotations']:
-        checked[item['category_id']].add(item['image_id'])
-    # About a category that was not looked for, nothing can be said.
-    judged = [item for item in best_of_images(results) if item['image_id'] in checked[item['category_id']]]
-    found = results_index(truth.dataset, judged, kind)
+    found = results_index(truth.dataset, results, kind)
     precision, groups = [], []
     for category in truth.dataset['categories']:
         images = sorted(checked[category['id']])
@@ -108,7 +105,17 @@ class LVISAP(CocoAP):
         truth = super().read_truth()
         for item in truth.dataset['annotations']:
             item['iscrowd'] = 0
+        self.checked = checked_categories(truth)
         return truth
+
+    def judged(self, record: Detections) -> Detections:
+        """The best of an image, without what nothing can be said about there."""
+        best = np.argsort(-record.scores, kind='stable')[:MAX_DETECTIONS]
+        categories = np.asarray(self.category_ids)[record.labels[best] - 1]
+        kept = best[np.isin(categories, list(self.checked[record.image_id]))]
+        masks = record.masks and [record.masks[i] for i in kept]
+        return record._replace(boxes=record.boxes[kept], scores=record.scores[kept], labels=record.labels[kept],
+                               masks=masks)
 
     def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
         return lvis_figures(self.truth, items, kind)

@@ -1,4 +1,5 @@
 """Features of regions: RoIAlign (arXiv:1703.06870) from the level of a pyramid that fits each region."""
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,8 +27,8 @@ class RegionPool(nn.Module):
     def levels(self, boxes: Tensor) -> Tensor:
         """(R,) int64: which map each of (R, 4) boxes is pooled from."""
         size = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
-        canonical = torch.log2(torch.tensor(CANONICAL_STRIDE / self.strides[0]))
-        level = torch.floor(canonical.to(size) + torch.log2(size / CANONICAL_SIZE + 1e-8))
+        canonical = math.log2(CANONICAL_STRIDE / self.strides[0])
+        level = torch.floor(canonical + torch.log2(size / CANONICAL_SIZE + 1e-8))
         return level.clamp(0, len(self.strides) - 1).long()
 
     def forward(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:

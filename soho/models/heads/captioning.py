@@ -19,7 +19,8 @@ class CaptioningHead(Head):
 
     Reads ``caption_tokens`` (B, L) int64, [SOS] ... [EOS] padded on the right
     with id 0, which is no target; ``caption_lengths`` (B,) int64; and for the
-    backward direction ``noitpac_tokens`` (B, L), [EOS] ... [SOS].
+    backward direction ``noitpac_tokens`` (B, L), [EOS] ... [SOS]. Of S captions
+    an image they are (B, S, L) and (B, S).
 
     Args:
         decoder: How captions are written: ``dict(type='BeamSearch')`` by
@@ -40,8 +41,9 @@ class CaptioningHead(Head):
         return losses
 
     def loss_of(self, seen: Seen, tokens: Tensor, batch: Batch, backward: bool = False) -> Tensor:
-        """Mean cross-entropy of ``tokens`` (B, L) in one direction."""
-        features = seen.language(seen.memory, tokens, batch['caption_lengths'], backward)  # (B, L, D)
+        """Mean cross-entropy of ``tokens`` (B, L) or (B, S, L) in one direction."""
+        tokens, lengths = tokens.flatten(0, -2), batch['caption_lengths'].flatten()  # (R, L), (R,)
+        features = seen.language(seen.memory, tokens, lengths, backward)  # (R, L, D)
         asked = tokens[:, 1:] != seen.language.padding_id
         logits = seen.language.logits(features[:, :-1][asked])  # (M, V)
         with float32(logits):

@@ -1,0 +1,34 @@
+"""What the commands that run a config have in common: ``tools/train.py`` and ``tools/test.py``."""
+import argparse
+import os
+from collections.abc import Sequence
+
+from mmengine.config import Config, DictAction
+
+from soho.engine.config import default_work_dir, load_config
+
+
+def run_parser(description: str) -> argparse.ArgumentParser:
+    """A parser of ``CONFIG [--work-dir] [--cfg-options] [--launcher]``; a command adds what is its own."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change keys of the config, as in optim_wrapper.optimizer.lr=1e-4')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def parse_run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
+    """The command line, and the config with it laid over.
+
+    Raises:
+        soho.engine.config.ConfigError: See :func:`soho.engine.load_config`.
+    """
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    return args, cfg

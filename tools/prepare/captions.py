@@ -1,0 +1,56 @@
+"""From captions an image, as SOHO reads them, to COCO's captions json, as VirTex and the caption metrics read it.
+
+    python tools/prepare/captions.py data/coco_photos/permissive.json --out data/coco_photos/captions.json
+"""
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from soho.datasets.json_files import stream_array, write_json
+
+KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
+
+
+def convert(source: Path, out: Path) -> tuple[int, int]:
+    """Write COCO's json of a pretraining annotation file; returns how many images and captions it has.
+
+    Captions are numbered from 1 in the order of the file. An ``image_id`` that is text becomes a number, as COCO's are.
+
+    Args:
+        source: A list of ``{file_name, image_id, width, height, captions: [...]}``.
+        out: The json to write.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It is broken, lacks a key, or has an ``image_id`` that is no number or stands twice.
+    """
+    images, annotations = {}, []
+    for record in stream_array(source, required=KEYS):
+        name = str(record['image_id'])
+        if not name.isdecimal():
+            raise ValueError(f'{source}: the image_id {name!r} of {record["file_name"]} is no number, as COCO has it')
+        image = int(name)
+        if image in images:
+            raise ValueError(f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
+                             f'{record["file_name"]}')
+        images[image] = dict(id=image, **{key: record[key] for key in ('file_name', 'width', 'height')})
+        annotations += [dict(id=number, image_id=image, caption=caption)
+                        for number, caption in enumerate(record['captions'], start=len(annotations) + 1)]
+    write_json(out, dict(images=list(images.values()), annotations=annotations))
+    return len(images), len(annotations)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('annotations', type=Path)
+    parser.add_argument('--out', type=Path, required=True, help='the json to write')
+    args = parser.parse_args(argv)
+    try:
+        print('{}: {} images, {} captions'.format(args.out, *convert(args.annotations, args.out)))
+    except (ValueError, OSError) as error:
+        sys.exit(f'captions: {error}')
+
+
+if __name__ == '__main__':
+    main()
