@@ -4,8 +4,8 @@
     python tools/train.py configs/demo/linear_probe.py
         [--cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT | model.backbone.init_cfg=None]
 
-Any checkpoint that holds such a CNN will do; ``init_cfg=None`` is the random one. Another kind of CNN changes
-``model.backbone`` and the channels that the classifier reads.
+A minute on two CPU cores. Any checkpoint that holds such a CNN will do; ``init_cfg=None`` is the random one. Another
+kind of CNN changes ``model.backbone`` and the channels that the classifier reads.
 """
 _base_ = ['../_base_/datasets/world_objects.py', '../_base_/default_runtime.py']
 checkpoint = 'work_dirs/demo/captioning/iter_4000.pth'
