@@ -8,9 +8,10 @@ from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.vqa import VQADataset
+from soho.datasets.workers import init_worker
 
 __all__ = [
     'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
     'ObjectLabelsDataset', 'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer',
-    'VQADataset', 'collate'
+    'VQADataset', 'collate', 'init_worker'
 ]

@@ -45,11 +45,12 @@ class MaskTokens(BaseTransform):
     def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
-        self.protected_ids = self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids
+        self.choosable = np.ones(len(self.tokenizer), bool)
+        self.choosable[self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids] = False
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
-        chosen = (rng.random(ids.shape) < self.prob) & ~np.isin(ids, self.protected_ids)
+        chosen = (rng.random(ids.shape) < self.prob) & self.choosable[ids]
         fate = rng.random(ids.shape)
         words = rng.integers(len(self.tokenizer), size=ids.shape)
         results['mlm_labels'] = np.where(chosen, ids, -100)
