@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.index import Index
 from soho.datasets.keys import SampleKey
 from soho.datasets.strings import PackedStrings
 from soho.registry import TRANSFORMS
@@ -42,6 +43,21 @@ class ImageTable:
         self.file_names = PackedStrings(names)
         self.image_ids = PackedStrings(ids)
         self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2)
+        self.rows = np.arange(len(names))
+
+    @classmethod
+    def of(cls, index: Index, min_side: int) -> 'ImageTable':
+        """The images of an index that are large enough; ``rows`` are their numbers in it."""
+        table = cls.__new__(cls)
+        sizes = index['size'].reshape(-1, 2)
+        table.rows = np.flatnonzero(sizes.min(1, initial=min_side) >= min_side)
+        table.dropped = len(sizes) - len(table.rows)
+        chosen = table.rows if table.dropped else slice(None)
+        table.sizes = sizes[chosen]
+        table.file_names, table.image_ids = index.texts('file_name'), index.texts('image_id')
+        if table.dropped:
+            table.file_names, table.image_ids = table.file_names.take(chosen), table.image_ids.take(chosen)
+        return table
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -52,7 +68,9 @@ class ImageTextDataset(Dataset):
 
     A subclass reads its annotation file in ``read`` and describes one sample
     in ``describe``. ``self.images`` (an :class:`ImageTable`) and
-    ``self.item_image`` (the image of each item) come from ``read``.
+    ``self.item_image`` (the image of each item) come from ``read``. Where it
+    keeps ``self.index``, as datasets of millions of sentences do, worker
+    processes open that file instead of receiving its contents.
 
     Args:
         ann_file: Annotation file, below ``data_root``.
@@ -89,7 +107,10 @@ class ImageTextDataset(Dataset):
         self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
         self.item_image: np.ndarray
+        self.index: Index | None = None
+        before = set(vars(self)) - {'index'}
         self.read()
+        self._read = set(vars(self)) - before
         # Which images are broken is known to all worker processes.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
@@ -107,6 +128,17 @@ class ImageTextDataset(Dataset):
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sentences of item ``index`` and what belongs to them."""
         raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        if self.index is not None and self.index.path is not None:
+            state = {key: value for key, value in state.items() if key not in self._read}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if 'index' not in state:
+            self.read()
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -177,20 +209,25 @@ class ImageTextDataset(Dataset):
         return int(others[np.searchsorted(others, tried[-1]) % len(others)])
 
 
-def group_sentences(counts: np.ndarray, size: int) -> list[np.ndarray]:
+def group_sentences(counts: np.ndarray, size: int, starts: np.ndarray | None = None) -> list[np.ndarray]:
     """Cut each image's sentences into groups of ``size``, the last one ragged.
 
     Args:
         counts: (I,) sentences of each image.
         size: Sentences a group.
+        starts: (I,) number of each image's first sentence; by default they
+            follow each other.
 
     Returns:
         Image of each group (G,), its first sentence (G,) counted over all
-        images, and how many it holds (G,).
+        images, and how many it holds (G,); int32 where that is enough.
     """
+    if starts is None:
+        starts = np.cumsum(counts) - counts
     groups = -(-counts // size)
     image = np.repeat(np.arange(len(counts)), groups)
-    nth = np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)
-    first = (np.cumsum(counts) - counts)[image] + nth * size
-    length = np.minimum(counts[image] - nth * size, size)
-    return [image, first, length]
+    nth = (np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)) * size
+    first = starts[image] + nth
+    length = np.minimum(counts[image] - nth, size)
+    compact = np.int32 if len(first) == 0 or first.max() < 1 << 31 else np.int64
+    return [image.astype(compact), first.astype(compact), length.astype(np.int32)]

@@ -57,7 +57,7 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As mmengine, whose workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+        """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
         if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
             dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
         return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
