@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.index import Index
 from soho.datasets.keys import SampleKey
+from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.datasets.strings import PackedStrings
 from soho.registry import TRANSFORMS
 
@@ -69,8 +70,10 @@ class ImageTextDataset(Dataset):
     A subclass reads its annotation file in ``read`` and describes one sample
     in ``describe``. ``self.images`` (an :class:`ImageTable`) and
     ``self.item_image`` (the image of each item) come from ``read``. Where it
-    keeps ``self.index``, as datasets of millions of sentences do, worker
-    processes open that file instead of receiving its contents.
+    keeps ``self.index``, as datasets of millions of sentences do, spawned
+    processes open that file instead of receiving its contents, and tokens that
+    ``tools/prepare/tokens.py`` has made are used: ``kind`` names the index and
+    ``column`` its sentences, whose rows ``describe`` gives as ``sentence_rows``.
 
     Args:
         ann_file: Annotation file, below ``data_root``.
@@ -90,6 +93,9 @@ class ImageTextDataset(Dataset):
         ValueError: The annotation file is broken or empty, or lacks a key.
     """
 
+    kind: str
+    column: str
+
     def __init__(self,
                  ann_file: str,
                  images: str | None,
@@ -108,9 +114,10 @@ class ImageTextDataset(Dataset):
         self.images: ImageTable
         self.item_image: np.ndarray
         self.index: Index | None = None
-        before = set(vars(self)) - {'index'}
-        self.read()
-        self._read = set(vars(self)) - before
+        self.tokens: PreparedTokens | None = None
+        before = set(vars(self)) - {'index', 'tokens'}
+        self._open()
+        self._opened = set(vars(self)) - before
         # Which images are broken is known to all worker processes.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
@@ -121,9 +128,19 @@ class ImageTextDataset(Dataset):
             print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels',
                       'current')
 
+    def _open(self) -> None:
+        self.read()
+        if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
+            self.tokens = find_tokens(self.ann_file, self.kind, tokenizer)
+
     def read(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""
         raise NotImplementedError
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """That of the pipeline."""
+        return next((step.tokenizer for step in self.pipeline.transforms if hasattr(step, 'tokenizer')), None)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sentences of item ``index`` and what belongs to them."""
@@ -132,13 +149,13 @@ class ImageTextDataset(Dataset):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))
         if self.index is not None and self.index.path is not None:
-            state = {key: value for key, value in state.items() if key not in self._read}
+            state = {key: value for key, value in state.items() if key not in self._opened}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if 'index' not in state:
-            self.read()
+            self._open()
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -179,6 +196,7 @@ class ImageTextDataset(Dataset):
             file_name=self.images.file_names[image],
             rng=rng,
             flipped=False,
+            tokens=self.tokens,
             **self.describe(index, rng))
 
     @property

@@ -58,8 +58,11 @@ class CaptioningDataset(CocoDataset):
         ValueError: A caption that is no text.
     """
 
+    kind = 'coco_captions'
+    column = 'caption'
+
     def read(self) -> None:
-        self.index = open_index(self.ann_file, 'coco_captions', self._scan)
+        self.index = open_index(self.ann_file, self.kind, self._scan)
         self.read_images()
         self.captions = self.index.texts('caption')
         self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
@@ -81,10 +84,10 @@ class CaptioningDataset(CocoDataset):
         self.add_images(out, by_image, add)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``, a list of the one caption, and ``image_id``."""
+        """``sentences``, a list of the one caption, its ``sentence_rows``, and ``image_id``."""
         first, count = self.caption_start[index], self.caption_count[index]
         chosen = first if self.test_mode else rng.integers(first, first + count)
-        return dict(sentences=[self.captions[chosen]], image_id=self.image_id(index))
+        return dict(sentences=[self.captions[chosen]], sentence_rows=[chosen], image_id=self.image_id(index))
 
 
 @DATASETS.register_module()
@@ -102,8 +105,10 @@ class ObjectLabelsDataset(CocoDataset):
         ValueError: An object of a category that the file does not list.
     """
 
+    kind = 'coco_objects'
+
     def read(self) -> None:
-        self.index = open_index(self.ann_file, 'coco_objects', self._scan)
+        self.index = open_index(self.ann_file, self.kind, self._scan)
         self.read_images()
         self.labels = self.index['label']
         self.label_start, self.label_count = spans(self.index['labels_end'], self.images.rows)

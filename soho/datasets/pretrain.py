@@ -38,6 +38,9 @@ class PretrainDataset(ImageTextDataset):
         ValueError: An image without caption, an empty caption (file, item).
     """
 
+    kind = 'captions'
+    column = 'caption'
+
     def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
                  fill_seed: int | None = None, **kwargs) -> None:
         self.replace_prob = replace_prob
@@ -50,7 +53,7 @@ class PretrainDataset(ImageTextDataset):
                              'needs captions of another')
 
     def read(self) -> None:
-        self.index = open_index(self.ann_file, 'captions', self._scan)
+        self.index = open_index(self.ann_file, self.kind, self._scan)
         self.images = ImageTable.of(self.index, self.min_side)
         self.captions = self.index.texts('caption')
         self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
@@ -73,28 +76,29 @@ class PretrainDataset(ImageTextDataset):
             ends.append(len(captions))
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``: S captions; ``itm_labels`` (S,) int64, 1 = matched, 0 = replaced."""
+        """``sentences``: S captions, and their ``sentence_rows``; ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
         image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
-        sentences = [self.captions[first + i] for i in range(length)]
+        rows = [first + i for i in range(length)]
         start, count = self.caption_start[image], self.caption_count[image]
         missing = self.sentence_group - length
         filling = rng.integers(count, size=missing) if self.fill_seed is None else self.fill[image][:missing]
-        sentences += [self.captions[start + i] for i in filling]
+        rows += [start + i for i in filling]
         matched = np.ones(self.sentence_group, np.int64)
         if not self.test_mode:
             matched[rng.random(self.sentence_group) < self.replace_prob] = 0
             for i in np.flatnonzero(matched == 0):
-                sentences[i] = self._caption_of_another(image, rng)
-        return dict(sentences=sentences, itm_labels=matched, sentence_mask=np.ones(self.sentence_group, bool))
+                rows[i] = self._caption_of_another(image, rng)
+        return dict(sentences=[self.captions[row] for row in rows], sentence_rows=rows, itm_labels=matched,
+                    sentence_mask=np.ones(self.sentence_group, bool))
 
-    def _caption_of_another(self, image: int, rng: np.random.Generator) -> str:
+    def _caption_of_another(self, image: int, rng: np.random.Generator) -> int:
         mine = self.images.image_ids[image]
         while True:
             item = rng.integers(len(self))
             other = self.item_image[item]
             if self.images.image_ids[other] != mine:
                 nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
-                return self.captions[self.item_first[item] + nth]
+                return self.item_first[item] + nth
 
 
 def official_fill(counts: Sequence[int], size: int, seed: int) -> list[list[int]]:

@@ -37,12 +37,15 @@ class VQADataset(ImageTextDataset):
             question id).
     """
 
+    kind = 'questions'
+    column = 'question'
+
     def __init__(self, *args, skip_unanswerable: bool = False, **kwargs) -> None:
         self.skip_unanswerable = skip_unanswerable
         super().__init__(*args, **kwargs)
 
     def read(self) -> None:
-        self.index = open_index(self.ann_file, 'questions', self._scan)
+        self.index = open_index(self.ann_file, self.kind, self._scan)
         self.label2ans: list[str] = self.index.meta['label2ans']
         label_of = {answer: label for label, answer in enumerate(self.label2ans)}
         # An answer whose mirror image is no answer of the list counts as unknown there; so does -1, the last entry.
@@ -58,6 +61,7 @@ class VQADataset(ImageTextDataset):
             rows, self.label_start, label_count = rows[keep], self.label_start[keep], label_count[keep]
         self.label_end = self.label_start + label_count
         self.labels, self.scores = self.index['label'], self.index['score']
+        self.question_rows = rows
         self.questions = self.index.texts('question').take(rows)
         self.question_ids = self.index['question_id'][rows]
         self.item_image, self.item_first, self.item_length = group_sentences(counts, self.sentence_group)
@@ -99,7 +103,7 @@ class VQADataset(ImageTextDataset):
         return dict(label2ans=self.label2ans)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences`` (S), ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
+        """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
 
         And for :class:`RandomFlip` ``mirrored_answers`` (A + 1,): what each answer and -1 becomes in the mirror.
         """
@@ -116,6 +120,7 @@ class VQADataset(ImageTextDataset):
             ids[row] = self.question_ids[i]
         return dict(
             sentences=[self.questions[i] for i in rows] + [''] * (group - length),
+            sentence_rows=[*self.question_rows[first:first + length]] + [-1] * (group - length),
             sentence_mask=np.arange(group) < length,
             question_id=ids,
             answer_labels=labels,

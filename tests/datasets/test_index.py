@@ -126,3 +126,33 @@ def test_a_broken_file_leaves_no_index(tmp_path, always):
     with pytest.raises(ValueError, match='has no caption'):
         build('PretrainDataset', tmp_path / 'a.json')
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
+
+
+def tokenised(world, kind, path):
+    vocabulary = dict(vocab=str(world / 'vocab.txt'), max_length=9)
+    flip = dict(type='RandomFlip', prob=0.5)
+    return build(kind, path, sentence_group=3, pipeline=[flip, dict(type='Tokenize', tokenizer=vocabulary)])
+
+
+@pytest.mark.parametrize('kind', ['PretrainDataset', 'VQADataset'])
+def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, always, load_tool):
+    path = copy(world, KINDS[kind][0], tmp_path)
+
+    def ids(dataset):
+        results = []
+        for i in range(len(dataset)):
+            sample = dict(dataset.sample(i, SampleKey(0, 0, i).rng()), image=np.zeros((2, 2, 3), np.uint8))
+            results.append(dataset.pipeline(sample))
+        return np.array([[r['input_ids'], r['attention_mask']] for r in results])
+
+    dataset = tokenised(world, kind, path)
+    expected = ids(dataset)
+    assert dataset.tokens is None
+    prepare = load_tool('prepare/tokens').prepare
+    assert 'sentences in' in prepare(dataset)
+    dataset = pickle.loads(pickle.dumps(tokenised(world, kind, path)))
+    # Those of a mirrored picture whose words change are tokenised anew, so that nothing differs.
+    assert dataset.tokens is not None and np.array_equal(ids(dataset), expected)
+    assert prepare(dataset) == 'is up to date, nothing to do'
+    os.utime(path, ns=(1, 1))
+    assert tokenised(world, kind, path).tokens is None

@@ -26,7 +26,10 @@ class TokenizeCaption(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         (caption,) = results['sentences']
-        tokens = self.tokenizer(caption)
+        if results.get('tokens') is None or 'sentence_rows' not in results:
+            tokens = self.tokenizer(caption)
+        else:
+            tokens = results['tokens'][results['sentence_rows'][0]]
         results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))
         return results
 
