@@ -28,3 +28,11 @@ def test_what_does_not_fit_is_refused(tmp_path):
     torch.save(models.resnet18().state_dict(), tmp_path / 'weights.pth')
     with pytest.raises(CheckpointError, match='has shape'):
         load('resnet50', weights=str(tmp_path / 'weights.pth'))
+
+
+def test_a_hub_model_comes_out_of_a_whole_model(tmp_path):
+    net = models.resnet50()
+    whole = {f'backbone.{name}': value for name, value in net.state_dict().items()}
+    torch.save(dict(state_dict=whole | {'heads.x.weight': torch.zeros(1)}), tmp_path / 'iter_3.pth')
+    ours = load('resnet50', weights=str(tmp_path / 'iter_3.pth')).state_dict()
+    assert all(value.equal(net.state_dict()[name]) for name, value in ours.items())

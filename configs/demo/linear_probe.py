@@ -26,11 +26,11 @@ model = dict(
             init_cfg=dict(type='Normal', layer='Linear', std=0.01))))
 # Objects as large as in pictures that captions are learnt from.
 pipeline, test_pipeline = _base_.pipeline, _base_.test_pipeline
-pipeline[1].scale = test_pipeline[1].scale = (64, 64)
+pipeline[1].scale = test_pipeline[1].scale = (40, 40)
 train_dataloader = dict(dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=0.0))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.0))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)
 param_scheduler = dict(type='CosineAnnealingLR', T_max=5, convert_to_iter_based=True)
 work_dir = 'work_dirs/demo/linear_probe'

@@ -35,10 +35,18 @@ def load_part(module: nn.Module, source: str, prefix: str | None = None, map_loc
     Raises:
         soho.engine.checkpoint.CheckpointError: The file does not fill the part.
     """
-    state = state_dict_of(CheckpointLoader.load_checkpoint(source, map_location))
+    return _fill(module, _read(source, map_location), source, prefix)
+
+
+def _read(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
+    return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location))
+
+
+def _fill(module: nn.Module, state: dict[str, Any], source: str, prefix: str | None = None) -> LoadReport:
     start = prefix_in(state, module.state_dict()) if prefix is None else f'{prefix}.' if prefix else ''
     part = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
-    return load_weights(module, part, source, strict=True)
+    report = load_weights(module, part, source, strict=True)
+    return report._replace(layout=f'{report.layout} below {start!r}') if start else report
 
 
 def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -89,24 +97,22 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
         soho.engine.checkpoint.CheckpointError: The file has no such CNN.
     """
     options = dict(options or {})
+    state = {} if source == RANDOM else _read(source)
     if 'type' not in options:
-        options = _kind(source) | options
-        options.setdefault('num_stages', 4)
-        options.setdefault('out_indices', (options['num_stages'] - 1, ))
+        kind = dict(type='ResNet', depth=50, num_stages=4) if source == RANDOM else _kind(state, source)
+        last = options.get('num_stages', kind['num_stages']) - 1
+        options = kind | dict(out_indices=(last, )) | options
     with torch.random.fork_rng(devices=[]), DefaultScope.overwrite_default_scope('soho'):
         torch.manual_seed(seed)
         backbone = MODELS.build(options)
         if source == RANDOM:
             backbone.init_weights()
     if source != RANDOM:
-        load_part(backbone, source)
+        _fill(backbone, state, source)
     return backbone.eval()
 
 
-def _kind(source: str) -> dict[str, Any]:
-    if source == RANDOM:
-        return dict(type='ResNet', depth=50)
-    state = state_dict_of(CheckpointLoader.load_checkpoint(source, 'cpu'))
+def _kind(state: dict[str, Any], source: str) -> dict[str, Any]:
     try:
         return recognise(state)
     except ValueError as error:

@@ -37,7 +37,7 @@ def train_svm(features: np.ndarray, positive: np.ndarray, cost: float) -> 'Linea
     from sklearn.svm import LinearSVC
 
     svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, penalty='l2', loss='squared_hinge', dual='auto',
-                    intercept_scaling=1.0, tol=1e-4, max_iter=MAX_ITERATIONS)
+                    intercept_scaling=1.0, tol=1e-4, max_iter=MAX_ITERATIONS, random_state=0)
     return svm.fit(features, np.where(positive, 1, -1))
 
 
@@ -118,8 +118,8 @@ def mean_average_precision(features: Sequence[np.ndarray], labels: Sequence[np.n
 
     precision = eleven_point_precision if eleven_points else average_precision
     classes = range(labels[0].shape[1])
-    # Large arrays are mapped into the processes, not copied.
-    tried = Parallel(workers)(delayed(_try)(features, labels[0][:, c], cost, precision)
+    # Large arrays are mapped into the processes, not copied; and these need not import anything to start.
+    tried = Parallel(workers, backend='multiprocessing')(delayed(_try)(features, labels[0][:, c], cost, precision)
                               for c in classes for cost in COSTS)
     results = [_best(tried[c * len(COSTS):(c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision) for c in classes]
     return float(np.mean([result.average_precision for result in results])), results

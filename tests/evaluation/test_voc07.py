@@ -37,7 +37,7 @@ def test_the_first_of_equal_costs_wins():
 def test_the_mean_is_over_classes():
     (train, a), (test, b) = blobs(90, 0), blobs(60, 1)
     labels = [np.stack([part, np.roll(part, 1)], 1) for part in (a, b)]
-    mean, classes = mean_average_precision((train, test), labels)
+    mean, classes = mean_average_precision((train, test), labels, workers=2)
     assert len(classes) == 2 and mean == pytest.approx(np.mean([c.average_precision for c in classes]))
     assert classes[0].average_precision == classify((train, test), (a, b)).average_precision
 
