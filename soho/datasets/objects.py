@@ -97,7 +97,8 @@ def outline(segmentation: Any, height: int, width: int) -> Rings:
             raise ValueError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
         ring = np.asarray(polygon, np.float64).reshape(-1, 2)
         x, y = ring.T
-        rings.append(ring if np.dot(x, np.roll(y, -1)) >= np.dot(y, np.roll(x, -1)) else ring[::-1])
+        area = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]  # twice, with a sign
+        rings.append(ring if area >= 0 else ring[::-1])
     return rings
 
 
