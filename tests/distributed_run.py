@@ -50,11 +50,13 @@ def train(cfg):
 
 
 def run(cfgs, folder):
-    """Train each of ``cfgs['steps']``, then evaluate; the answers go to a file below ``folder``."""
+    """Train each of ``cfgs['steps']``, then do ``cfgs['evaluations']``; the answers go to files below ``folder``."""
     results = {name: train(cfg) for name, cfg in cfgs['steps'].items()}
-    cfg = Config(cfgs['evaluation'])
-    cfg.test_evaluator.out_file = f'{folder}/answers.json'
-    results['figures'] = Runner.from_cfg(cfg).test()
+    results['figures'] = {}
+    for name, cfg in cfgs['evaluations'].items():
+        cfg = Config(cfg)
+        cfg.test_evaluator.out_file = f'{folder}/{name}.json'
+        results['figures'][name] = Runner.from_cfg(cfg).test()
     return results
 
 

@@ -60,7 +60,8 @@ def shrink_detection(node, place, root):
     kind = node.get('type')
     coco, voc = ('train', 'trainval') if place.startswith('train') else ('val', 'test')
     if kind == 'RegionHeads':
-        node.update(num_classes=24 if node.num_classes == 1203 else 6, max_detections=5)
+        classes = 24 if node.num_classes == 1203 else 6
+        node.update(num_classes=classes, max_detections=5, size=min(node.get('size', 7), 7))
     elif kind == 'FCBoxHead':
         node.channels = 32
     elif kind == 'MaskHead':

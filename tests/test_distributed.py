@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from soho.engine import load_config
+
 SCRIPT = Path(__file__).with_name('distributed_run.py')
 
 
@@ -21,8 +23,14 @@ def script():
 
 
 @pytest.fixture
-def configs(tiny_config, run_training, tmp_path):
+def configs(tiny_config, run_training, world, tmp_path, monkeypatch):
     """What is run, by one process or with ``launcher='pytorch'`` by two."""
+    monkeypatch.setenv('SOHO_WORLD', str(world))
+    detection = load_config(str(SCRIPT.parents[1] / 'configs/demo/detection.py'))
+    detection.merge_from_dict({
+        'test_dataloader.batch_size': 1, 'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False, 'model.regions.score_threshold': 0.0,
+        'model.regions.max_detections': 5, 'work_dir': str(tmp_path / 'detection')})
     run_training('vqa').save_checkpoint(str(tmp_path), 'model.pth')
 
     def make(launcher, batch_size):
@@ -36,7 +44,9 @@ def configs(tiny_config, run_training, tmp_path):
                 restart=tiny_config('pretrain', **changes, **{'model.neck.dictionary': restart}).to_dict(),
                 vqa=tiny_config('vqa', **changes).to_dict(),
                 own_statistics=tiny_config('vqa', **changes, sync_bn=False).to_dict()),
-            evaluation=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict())
+            evaluations=dict(
+                vqa=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict(),
+                detection=dict(detection, launcher=launcher, experiment_name=f'detection_{launcher}')))
 
     return make
 
@@ -74,7 +84,13 @@ def test_two_processes_are_one(script, configs, world, tmp_path):
     assert not two[0]['own_statistics']['buffers'][mean].allclose(one['own_statistics']['buffers'][mean])
 
     # Eight images in batches of three: the ranks answer unequally many, and none twice.
-    answers = [json.loads((tmp_path / name / 'answers.json').read_text()) for name in ('one', 'two')]
+    answers = [json.loads((tmp_path / name / 'vqa.json').read_text()) for name in ('one', 'two')]
     questions = json.loads((world / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
     assert len(answers[0]) == len(questions) and answers[0] == answers[1]
     assert [rank['figures'] for rank in two] == [one['figures']] * 2
+
+    found = [json.loads((tmp_path / name / 'detection.json').read_text()) for name in ('one', 'two')]
+    assert len(found[0]) == 8 * 5 and [item.keys() for item in found[0]] == [item.keys() for item in found[1]]
+    for a, b in zip(*found):
+        assert (a['image_id'], a['category_id']) == (b['image_id'], b['category_id'])
+        assert a['score'] == pytest.approx(b['score'], rel=1e-4) and a['bbox'] == pytest.approx(b['bbox'], abs=1e-2)

@@ -10,7 +10,7 @@ step. Its checkpoints are for ``configs/VQA/soho_res18_vqa_corrected.py``.
 """
 _base_ = './soho_res18_pre.py'
 model = dict(
-    backbone=dict(with_cp=False, cp_updates_bn_twice=False),
+    backbone=dict(cp_updates_bn_twice=False),
     neck=dict(
         square_mask=False,
         shared_cell=False,

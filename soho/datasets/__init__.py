@@ -13,10 +13,11 @@ from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.voc07 import VOC07
 from soho.datasets.voc_detection import VOCDetection
 from soho.datasets.vqa import VQADataset
+from soho.datasets.workers import init_worker
 
 __all__ = [
     'VOC07', 'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'CocoDetection', 'ConcatDataset',
     'EpochSampler', 'INaturalist', 'ImageFolders', 'LVISDetection', 'LabelledImages', 'ObjectLabelsDataset',
     'OfficialBatchSampler', 'PretrainDataset', 'RepeatFactorSampler', 'SampleKey', 'SentencePieceTokenizer',
-    'VOCDetection', 'VQADataset', 'collate'
+    'VOCDetection', 'VQADataset', 'collate', 'init_worker'
 ]

@@ -11,7 +11,9 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.index import Index
 from soho.datasets.keys import SampleKey
+from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.datasets.strings import PackedStrings
 from soho.registry import TRANSFORMS
 
@@ -44,6 +46,21 @@ class ImageTable:
         self.image_ids = PackedStrings(ids)
         # (I, 2) of (h, w); None where nothing states them, and nobody reads every header to find out.
         self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
+        self.rows = np.arange(len(names))
+
+    @classmethod
+    def of(cls, index: Index, min_side: int) -> 'ImageTable':
+        """The images of an index that are large enough; ``rows`` are their numbers in it."""
+        table = cls.__new__(cls)
+        sizes = index['size'].reshape(-1, 2)
+        table.rows = np.flatnonzero(sizes.min(1, initial=min_side) >= min_side)
+        table.dropped = len(sizes) - len(table.rows)
+        chosen = table.rows if table.dropped else slice(None)
+        table.sizes = sizes[chosen]
+        table.file_names, table.image_ids = index.texts('file_name'), index.texts('image_id')
+        if table.dropped:
+            table.file_names, table.image_ids = table.file_names.take(chosen), table.image_ids.take(chosen)
+        return table
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -54,7 +71,11 @@ class ImageTextDataset(Dataset):
 
     A subclass reads its annotation file in ``read`` and describes one sample
     in ``describe``. ``self.images`` (an :class:`ImageTable`) and
-    ``self.item_image`` (the image of each item) come from ``read``.
+    ``self.item_image`` (the image of each item) come from ``read``. Where it
+    keeps ``self.index``, as datasets of millions of sentences do, spawned
+    processes open that file instead of receiving its contents, and tokens that
+    ``tools/prepare/tokens.py`` has made are used: ``kind`` names the index and
+    ``column`` its sentences, whose rows ``describe`` gives as ``sentence_rows``.
 
     Args:
         ann_file: Annotation file, below ``data_root``.
@@ -74,6 +95,9 @@ class ImageTextDataset(Dataset):
         ValueError: The annotation file is broken or empty, or lacks a key.
     """
 
+    kind: str
+    column: str
+
     def __init__(self,
                  ann_file: str,
                  images: str | None,
@@ -91,7 +115,11 @@ class ImageTextDataset(Dataset):
         self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
         self.item_image: np.ndarray
-        self.read()
+        self.index: Index | None = None
+        self.tokens: PreparedTokens | None = None
+        before = set(vars(self)) - {'index', 'tokens'}
+        self._open()
+        self._opened = set(vars(self)) - before
         # Which images are broken is known to all worker processes.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
@@ -102,13 +130,34 @@ class ImageTextDataset(Dataset):
             print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels',
                       'current')
 
+    def _open(self) -> None:
+        self.read()
+        if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
+            self.tokens = find_tokens(self.ann_file, self.kind, tokenizer)
+
     def read(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""
         raise NotImplementedError
 
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """That of the pipeline."""
+        return next((step.tokenizer for step in self.pipeline.transforms if hasattr(step, 'tokenizer')), None)
+
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sentences of item ``index`` and what belongs to them."""
         raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        if self.index is not None and self.index.path is not None:
+            state = {key: value for key, value in state.items() if key not in self._opened}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if 'index' not in state:
+            self._open()
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -156,6 +205,7 @@ class ImageTextDataset(Dataset):
             file_name=self.images.file_names[image],
             rng=rng,
             flipped=False,
+            tokens=self.tokens,
             **self.describe(index, rng))
 
     @property
@@ -186,20 +236,25 @@ class ImageTextDataset(Dataset):
         return int(others[np.searchsorted(others, tried[-1]) % len(others)])
 
 
-def group_sentences(counts: np.ndarray, size: int) -> list[np.ndarray]:
+def group_sentences(counts: np.ndarray, size: int, starts: np.ndarray | None = None) -> list[np.ndarray]:
     """Cut each image's sentences into groups of ``size``, the last one ragged.
 
     Args:
         counts: (I,) sentences of each image.
         size: Sentences a group.
+        starts: (I,) number of each image's first sentence; by default they
+            follow each other.
 
     Returns:
         Image of each group (G,), its first sentence (G,) counted over all
-        images, and how many it holds (G,).
+        images, and how many it holds (G,); int32 where that is enough.
     """
+    if starts is None:
+        starts = np.cumsum(counts) - counts
     groups = -(-counts // size)
     image = np.repeat(np.arange(len(counts)), groups)
-    nth = np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)
-    first = (np.cumsum(counts) - counts)[image] + nth * size
-    length = np.minimum(counts[image] - nth * size, size)
-    return [image, first, length]
+    nth = (np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)) * size
+    first = starts[image] + nth
+    length = np.minimum(counts[image] - nth, size)
+    compact = np.int32 if len(first) == 0 or first.max() < 1 << 31 else np.int64
+    return [image.astype(compact), first.astype(compact), length.astype(np.int32)]

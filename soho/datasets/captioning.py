@@ -6,21 +6,22 @@ import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.image_sizes import coco_sizes
+from soho.datasets.index import IndexBuilder, open_index, spans
 from soho.datasets.json_files import stream_array
-from soho.datasets.strings import PackedStrings
 from soho.registry import DATASETS
 
 
 class CocoDataset(ImageTextDataset):
     """Base of the datasets that read COCO's json files: an item is an image that has annotations."""
 
-    def read_images(self, annotations: dict[int, Collection], take: Callable[[dict], None], folder: str = '') -> None:
-        """Fill the table of images with those of ``annotations``, in its order.
+    def add_images(self, out: IndexBuilder, annotations: dict[int, Collection],
+                   add: Callable[[Collection], None]) -> None:
+        """Put those images of the file into its index that ``annotations`` name, in their order.
 
         Args:
+            out: The index.
             annotations: By image id.
-            take: See :class:`ImageTable`; an item's ``annotations`` are those of its image.
-            folder: What file names begin with where they name the folder of the images, too.
+            add: Called with an image's annotations after the image.
 
         Raises:
             ValueError: An annotation of an image that the file does not list.
@@ -30,10 +31,17 @@ class CocoDataset(ImageTextDataset):
         if unknown:
             raise ValueError(f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
                              f'lacks; the first is {min(unknown)}')
-        records = (dict(height=sizes[image].height, width=sizes[image].width, image_id=image, annotations=items,
-                        file_name=sizes[image].file_name.removeprefix(folder))
-                   for image, items in annotations.items())
-        self.images = ImageTable(records, take, self.min_side)
+        for image, items in annotations.items():
+            out.image(dict(sizes[image]._asdict(), file_name=self.file_name(sizes[image].file_name), image_id=image))
+            add(items)
+
+    def file_name(self, name: str) -> str:
+        """The name of an image below the folder of the images, from that in the annotation file."""
+        return name
+
+    def read_images(self) -> None:
+        """Take the images of the index that are large enough."""
+        self.images = ImageTable.of(self.index, self.min_side)
         self.item_image = np.arange(len(self.images))
 
     def image_id(self, index: int) -> int:
@@ -57,34 +65,41 @@ class CaptioningDataset(CocoDataset):
         ValueError: A caption that is no text.
     """
 
+    kind = 'coco_captions'
+    column = 'caption'
+
     def read(self) -> None:
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.read_images()
+        self.captions = self.index.texts('caption')
+        self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
+
+    def _scan(self, out: IndexBuilder) -> None:
         by_image: dict[int, list[str]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'caption')):
             if not isinstance(item['caption'], str):
                 raise ValueError(f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
                                  'a caption is a text')
             by_image.setdefault(item['image_id'], []).append(item['caption'])
-        captions: list[str] = []
-        ends = [0]
+        captions, ends = out.texts('caption'), out.numbers('captions_end')
 
-        def take(record: dict) -> None:
-            captions.extend(record['annotations'])
+        def add(texts: Collection[str]) -> None:
+            for text in texts:
+                captions.append(text)
             ends.append(len(captions))
 
-        self.read_images(by_image, take)
-        self.captions = PackedStrings(captions)
-        self.caption_ends = np.asarray(ends, np.int64)
+        self.add_images(out, by_image, add)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``, a list of ``sentence_group`` captions (one in test mode), and ``image_id``."""
-        first, last = self.caption_ends[index], self.caption_ends[index + 1]
+        """``sentences``, of ``sentence_group`` captions (one in test mode), ``sentence_rows``, and ``image_id``."""
+        first, count = self.caption_start[index], self.caption_count[index]
         if self.test_mode:
-            chosen = [first]
+            rows = [first]
         elif self.sentence_group == 1:
-            chosen = [rng.integers(first, last)]
+            rows = [rng.integers(first, first + count)]
         else:
-            chosen = first + np.resize(rng.permutation(last - first), self.sentence_group)
-        return dict(sentences=[self.captions[i] for i in chosen], image_id=self.image_id(index))
+            rows = first + np.resize(rng.permutation(count), self.sentence_group)
+        return dict(sentences=[self.captions[row] for row in rows], sentence_rows=rows, image_id=self.image_id(index))
 
 
 @DATASETS.register_module()
@@ -102,7 +117,15 @@ class ObjectLabelsDataset(CocoDataset):
         ValueError: An object of a category that the file does not list.
     """
 
+    kind = 'coco_objects'
+
     def read(self) -> None:
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.read_images()
+        self.labels = self.index['label']
+        self.label_start, self.label_count = spans(self.index['labels_end'], self.images.rows)
+
+    def _scan(self, out: IndexBuilder) -> None:
         categories = [item['id'] for item in stream_array(self.ann_file, 'categories', required=('id',))]
         number = {category: i for i, category in enumerate(categories, start=1)}
         by_image: dict[int, set[int]] = {}
@@ -111,18 +134,15 @@ class ObjectLabelsDataset(CocoDataset):
                 raise ValueError(f'{self.ann_file}: image {item["image_id"]} has an object of category '
                                  f'{item["category_id"]}, which the list of categories lacks')
             by_image.setdefault(item['image_id'], set()).add(number[item['category_id']])
-        labels: list[int] = []
-        ends = [0]
+        labels, ends = out.numbers('label'), out.numbers('labels_end')
 
-        def take(record: dict) -> None:
-            labels.extend(sorted(record['annotations']))
+        def add(objects: Collection[int]) -> None:
+            labels.extend(sorted(objects))
             ends.append(len(labels))
 
-        self.read_images(by_image, take)
-        self.labels = np.asarray(labels, np.int64)
-        self.label_ends = np.asarray(ends, np.int64)
+        self.add_images(out, by_image, add)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` (K,) int64, in rising order, and ``image_id``."""
-        part = slice(self.label_ends[index], self.label_ends[index + 1])
-        return dict(labels=self.labels[part], image_id=self.image_id(index))
+        first = self.label_start[index]
+        return dict(labels=self.labels[first:first + self.label_count[index]], image_id=self.image_id(index))

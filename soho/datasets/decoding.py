@@ -53,7 +53,7 @@ def decode_image(data: bytes, *, name: str = 'image', background: Color | None =
     if data[:3] != _JPEG:
         return _decode_with_pillow(data, name, background, upright)
     _check_complete(data, _read_header(data, name), name)
-    image = _imdecode(data, cv2.IMREAD_COLOR if upright else _AS_STORED)
+    image = _imdecode(data, cv2.IMREAD_COLOR_RGB if upright else _AS_STORED)
     return _decode_with_pillow(data, name, background, upright) if image is None else image
 
 
@@ -145,7 +145,8 @@ def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error:
         return None
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    # OpenCV decodes to RGB in full size only.
+    return image if image is None or flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _decode_with_pillow(data: bytes, name: str, background: Color | None, upright: bool) -> np.ndarray:

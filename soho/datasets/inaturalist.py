@@ -1,12 +1,14 @@
 """Images of one species each, in the format of iNaturalist 2018."""
-import os
 from typing import Any
 
 import numpy as np
 
 from soho.datasets.captioning import CocoDataset
+from soho.datasets.index import IndexBuilder, open_index
 from soho.datasets.json_files import stream_array
 from soho.registry import DATASETS
+
+FOLDER = 'train_val2018/'  # the folder of the images, with which the download's file names begin
 
 
 @DATASETS.register_module()
@@ -27,25 +29,29 @@ class INaturalist(CocoDataset):
         ValueError: A category that the file does not list.
     """
 
+    kind = 'inaturalist'
+
     def read(self) -> None:
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.read_images()
+        self.classes = self.index.meta['classes']
+        self.labels = self.index['label'][self.images.rows][:, None]
+
+    def _scan(self, out: IndexBuilder) -> None:
         categories = {item['id']: item['name']
                       for item in stream_array(self.ann_file, 'categories', required=('id', 'name'))}
         number = {category: i for i, category in enumerate(sorted(categories))}
-        self.classes = [categories[category] for category in number]
+        out.meta['classes'] = [categories[category] for category in number]
         by_image: dict[int, list[int]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
             if item['category_id'] not in number:
                 raise ValueError(f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
                                  'which the list of categories lacks')
             by_image[item['image_id']] = [number[item['category_id']]]
-        labels: list[list[int]] = []
-        folder = os.path.basename(self.store.path.removesuffix('.zip')) + '/' if self.store else ''
+        self.add_images(out, by_image, out.numbers('label').extend)
 
-        def take(record: dict) -> None:
-            labels.append(record['annotations'])
-
-        self.read_images(by_image, take, folder)
-        self.labels = np.asarray(labels, np.int64).reshape(-1, 1)
+    def file_name(self, name: str) -> str:
+        return name.removeprefix(FOLDER)
 
     @property
     def metainfo(self) -> dict[str, Any]:

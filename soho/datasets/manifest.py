@@ -11,11 +11,20 @@ from soho.version import __version__
 
 def _stamps(inputs: Iterable[PathLike]) -> dict[str, Any]:
     """Size in bytes and time of change of each input; the raw downloads are too large to hash."""
+    return {path: stamp(path) for path in sorted(map(os.fspath, inputs))}
+
+
+def stamp(path: PathLike) -> dict[str, int]:
+    """Size in bytes and time of change of a file.
+
+    Raises:
+        FileNotFoundError: One sentence with the path.
+    """
     try:
-        stats = {os.fspath(path): os.stat(path) for path in inputs}
+        stat = os.stat(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {error.filename}.') from error
-    return {path: dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns) for path, stat in sorted(stats.items())}
+        raise FileNotFoundError(f'There is no file {path}.') from error
+    return dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
 def _sha256(path: Path) -> str:

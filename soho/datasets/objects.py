@@ -1,7 +1,6 @@
 """The objects of many images in flat arrays: boxes, labels and outlines.
 
-Flat arrays are shared between forked workers without being copied; COCO's
-860,000 objects take about 200 MB a process.
+Flat arrays are shared between forked workers without being copied.
 """
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -98,7 +97,8 @@ def outline(segmentation: Any, height: int, width: int) -> Rings:
             raise ValueError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
         ring = np.asarray(polygon, np.float64).reshape(-1, 2)
         x, y = ring.T
-        rings.append(ring if np.dot(x, np.roll(y, -1)) >= np.dot(y, np.roll(x, -1)) else ring[::-1])
+        area = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]  # twice, with a sign
+        rings.append(ring if area >= 0 else ring[::-1])
     return rings
 
 

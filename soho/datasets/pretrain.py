@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.index import IndexBuilder, open_index, spans
 from soho.datasets.json_files import stream_array
-from soho.datasets.strings import PackedStrings
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
@@ -38,22 +38,33 @@ class PretrainDataset(ImageTextDataset):
         ValueError: An image without caption, an empty caption (file, item).
     """
 
+    kind = 'captions'
+    column = 'caption'
+
     def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
                  fill_seed: int | None = None, **kwargs) -> None:
         self.replace_prob = replace_prob
         self.fill_seed = fill_seed
         self.replace_by_first = replace_by_first
         super().__init__(*args, sentence_group=sentence_group, **kwargs)
-        if replace_prob > 0 and not self.test_mode and len(set(self.images.image_ids)) < 2:
+        ids = self.images.image_ids
+        if replace_prob > 0 and not self.test_mode and all(ids[i] == ids[0] for i in range(1, len(ids))):
             raise ValueError(f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) '
                              'needs captions of another')
 
     def read(self) -> None:
-        counts = []
-        captions = []
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.images = ImageTable.of(self.index, self.min_side)
+        self.captions = self.index.texts('caption')
+        self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
+        self.item_image, self.item_first, self.item_length = group_sentences(
+            self.caption_count, self.sentence_group, self.caption_start)
+        if self.fill_seed is not None:
+            self.fill = official_fill(self.caption_count.tolist(), self.sentence_group, self.fill_seed)
 
-        def take(record: dict) -> None:
-            counts.append(len(record['captions']))
+    def _scan(self, out: IndexBuilder) -> None:
+        captions, ends = out.texts('caption'), out.numbers('captions_end')
+        for record in stream_array(self.ann_file, required=KEYS):
             if not record['captions']:
                 raise ValueError(f'{self.ann_file}: image {record["file_name"]} has no caption')
             for caption in record['captions']:
@@ -61,38 +72,33 @@ class PretrainDataset(ImageTextDataset):
                     raise ValueError(f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
                                      'a caption is a text that is not empty')
                 captions.append(caption)
-
-        self.images = ImageTable(stream_array(self.ann_file, required=KEYS), take, self.min_side)
-        self.captions = PackedStrings(captions)
-        self.caption_count = np.asarray(counts, np.int64)
-        self.caption_start = np.cumsum(self.caption_count) - self.caption_count
-        self.item_image, self.item_first, self.item_length = group_sentences(self.caption_count, self.sentence_group)
-        if self.fill_seed is not None:
-            self.fill = official_fill(counts, self.sentence_group, self.fill_seed)
+            out.image(record)
+            ends.append(len(captions))
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``: S captions; ``itm_labels`` (S,) int64, 1 = matched, 0 = replaced."""
+        """``sentences``: S captions, and their ``sentence_rows``; ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
         image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
-        sentences = [self.captions[first + i] for i in range(length)]
+        rows = [first + i for i in range(length)]
         start, count = self.caption_start[image], self.caption_count[image]
         missing = self.sentence_group - length
         filling = rng.integers(count, size=missing) if self.fill_seed is None else self.fill[image][:missing]
-        sentences += [self.captions[start + i] for i in filling]
+        rows += [start + i for i in filling]
         matched = np.ones(self.sentence_group, np.int64)
         if not self.test_mode:
             matched[rng.random(self.sentence_group) < self.replace_prob] = 0
             for i in np.flatnonzero(matched == 0):
-                sentences[i] = self._caption_of_another(image, rng)
-        return dict(sentences=sentences, itm_labels=matched, sentence_mask=np.ones(self.sentence_group, bool))
+                rows[i] = self._caption_of_another(image, rng)
+        return dict(sentences=[self.captions[row] for row in rows], sentence_rows=rows, itm_labels=matched,
+                    sentence_mask=np.ones(self.sentence_group, bool))
 
-    def _caption_of_another(self, image: int, rng: np.random.Generator) -> str:
+    def _caption_of_another(self, image: int, rng: np.random.Generator) -> int:
         mine = self.images.image_ids[image]
         while True:
             item = rng.integers(len(self))
             other = self.item_image[item]
             if self.images.image_ids[other] != mine:
                 nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
-                return self.captions[self.item_first[item] + nth]
+                return self.item_first[item] + nth
 
 
 def official_fill(counts: Sequence[int], size: int, seed: int) -> list[list[int]]:

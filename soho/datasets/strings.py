@@ -1,4 +1,4 @@
-"""Millions of strings in two flat arrays."""
+"""Millions of strings in a few flat arrays."""
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,7 +8,7 @@ class PackedStrings:
     """A read-only list of strings that worker processes share without copying.
 
     A Python list of strings is copied page by page into every forked worker,
-    because reading an object writes its reference count. Two arrays are not.
+    because reading an object writes its reference count. Arrays are not.
 
     Args:
         strings: What to hold.
@@ -20,11 +20,31 @@ class PackedStrings:
         for string in strings:
             blob += string.encode()
             ends.append(len(blob))
-        self.blob = np.frombuffer(bytes(blob), np.uint8)
-        self.ends = np.asarray(ends, np.int64)
+        self._hold(np.frombuffer(bytes(blob), np.uint8), np.asarray(ends, np.int64))
+
+    @classmethod
+    def of(cls, blob: np.ndarray, ends: np.ndarray) -> 'PackedStrings':
+        """The strings whose UTF-8 bytes stand one behind the other in ``blob``.
+
+        Args:
+            blob: Bytes, uint8.
+            ends: (N + 1,) int64, 0 and where each string ends.
+        """
+        strings = cls.__new__(cls)
+        strings._hold(blob, ends)
+        return strings
+
+    def _hold(self, blob: np.ndarray, ends: np.ndarray) -> None:
+        self.blob, self.starts, self.stops = blob, ends[:-1], ends[1:]
+
+    def take(self, indices: np.ndarray) -> 'PackedStrings':
+        """The chosen strings; their bytes are not copied."""
+        taken = type(self).__new__(type(self))
+        taken.blob, taken.starts, taken.stops = self.blob, self.starts[indices], self.stops[indices]
+        return taken
 
     def __len__(self) -> int:
-        return len(self.ends) - 1
+        return len(self.starts)
 
     def __getitem__(self, index: int) -> str:
-        return self.blob[self.ends[index]:self.ends[index + 1]].tobytes().decode()
+        return self.blob[self.starts[index]:self.stops[index]].tobytes().decode()

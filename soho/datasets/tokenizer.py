@@ -1,4 +1,5 @@
 """Text to token ids: BERT's WordPiece, and SentencePiece for captions."""
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -40,7 +41,9 @@ class BertTokenizer:
         self.backend.enable_truncation(max_length)
         self.backend.enable_padding(
             length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
+        self.max_length = max_length
         self.mask_id = self.backend.token_to_id('[MASK]')
+        self.pad_id = self.backend.token_to_id('[PAD]')
         self.special_ids = np.array([self.backend.token_to_id(token) for token in SPECIAL])
         self.end_and_pad_ids = np.array([self.backend.token_to_id(token) for token in ('[PAD]', '[CLS]', '[SEP]')])
 
@@ -51,6 +54,23 @@ class BertTokenizer:
         """S sentences to ids (S, L) int64 and attention mask (S, L) int64."""
         encoded = self.backend.encode_batch(list(sentences))
         return (np.array([e.ids for e in encoded], np.int64), np.array([e.attention_mask for e in encoded], np.int64))
+
+    def encode(self, sentences: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each sentence without padding, int64."""
+        return [ids[mask == 1] for ids, mask in zip(*self(sentences))]
+
+    def pad(self, sentences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`encode` gave, as a call gives it."""
+        ids = np.full((len(sentences), self.max_length), self.pad_id, np.int64)
+        mask = np.zeros_like(ids)
+        for row, attended, sentence in zip(ids, mask, sentences):
+            row[:len(sentence)] = sentence
+            attended[:len(sentence)] = 1
+        return ids, mask
+
+    def digest(self) -> str:
+        """SHA-256 of all that the ids depend on."""
+        return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
 
     def words(self, ids: Sequence[int]) -> str:
         """Ids back to text, without special tokens."""
@@ -108,6 +128,15 @@ class SentencePieceTokenizer:
         """One caption to its ids, (L,) int64 with L up to ``max_length``."""
         pieces = self.backend.encode(normalize_caption(caption, self.lower_case, self.keep_accents))
         return np.array([self.sos_id, *pieces, self.eos_id][:self.max_length], np.int64)
+
+    def encode(self, captions: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each caption, int64."""
+        return [self(caption) for caption in captions]
+
+    def digest(self) -> str:
+        """SHA-256 of all that the ids depend on."""
+        options = f'{self.max_length} {self.lower_case} {self.keep_accents}'
+        return hashlib.sha256(self.backend.serialized_model_proto() + options.encode()).hexdigest()
 
     def words(self, ids: Sequence[int]) -> str:
         """Ids back to text, up to the first [EOS], without special tokens."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.index import IndexBuilder, expand, open_index, spans
 from soho.datasets.json_files import load_json, stream_array
-from soho.datasets.strings import PackedStrings
 from soho.datasets.transforms.image import swap_sides
 from soho.registry import DATASETS
 
@@ -37,40 +37,53 @@ class VQADataset(ImageTextDataset):
             question id).
     """
 
+    kind = 'questions'
+    column = 'question'
+
     def __init__(self, *args, skip_unanswerable: bool = False, **kwargs) -> None:
         self.skip_unanswerable = skip_unanswerable
         super().__init__(*args, **kwargs)
 
     def read(self) -> None:
-        self.label2ans: list[str] = _answer_list(self.ann_file)
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.label2ans: list[str] = self.index.meta['label2ans']
         label_of = {answer: label for label, answer in enumerate(self.label2ans)}
         # An answer whose mirror image is no answer of the list counts as unknown there; so does -1, the last entry.
         self.mirrored_answers = np.asarray([label_of.get(swap_sides(answer), -1) for answer in self.label2ans] + [-1])
-        counts, questions, ids, labels, scores, label_counts = [], [], [], [], [], []
+        self.images = ImageTable.of(self.index, self.min_side)
+        starts, counts = spans(self.index['questions_end'], self.images.rows)
+        rows = expand(starts, counts)
+        self.label_start, label_count = spans(self.index['labels_end'], rows)
+        if self.skip_unanswerable and not self.test_mode:
+            keep = label_count > 0
+            image = np.repeat(np.arange(len(counts)), counts)
+            counts = np.bincount(image[keep], minlength=len(counts))
+            rows, self.label_start, label_count = rows[keep], self.label_start[keep], label_count[keep]
+        self.label_end = self.label_start + label_count
+        self.labels, self.scores = self.index['label'], self.index['score']
+        self.question_rows = rows
+        self.questions = self.index.texts('question').take(rows)
+        self.question_ids = self.index['question_id'][rows]
+        self.item_image, self.item_first, self.item_length = group_sentences(counts, self.sentence_group)
 
-        def take(record: dict) -> None:
-            asked = [self._checked(question) for question in record['vqa']]
-            asked = [q for q in asked if self.test_mode or not self.skip_unanswerable or q.get('labels')]
-            counts.append(len(asked))
-            for question in asked:
+    def _scan(self, out: IndexBuilder) -> None:
+        out.meta['label2ans'] = _answer_list(self.ann_file)
+        answers = len(out.meta['label2ans'])
+        questions, ids = out.texts('question'), out.numbers('question_id')
+        labels, scores = out.numbers('label', 'i'), out.numbers('score', 'f')
+        labels_end, questions_end = out.numbers('labels_end'), out.numbers('questions_end')
+        for record in _by_image(stream_array(self.ann_file, 'data', required=KEYS)):
+            out.image(record)
+            for question in record['vqa']:
+                self._check(question, answers)
                 questions.append(question['question'])
                 ids.append(question['question_id'])
                 labels.extend(question.get('labels', ()))
                 scores.extend(question.get('scores', ()))
-                label_counts.append(len(question.get('labels', ())))
+                labels_end.append(len(labels))
+            questions_end.append(len(questions))
 
-        records = _by_image(stream_array(self.ann_file, 'data', required=KEYS))
-        self.images = ImageTable(records, take, self.min_side)
-        self.questions = PackedStrings(questions)
-        self.question_ids = np.asarray(ids, np.int64)
-        self.labels = np.asarray(labels, np.int64)
-        self.scores = np.asarray(scores, np.float32)
-        self.label_end = np.cumsum(np.asarray(label_counts, np.int64))
-        self.label_start = self.label_end - np.asarray(label_counts, np.int64)
-        self.item_image, self.item_first, self.item_length = group_sentences(
-            np.asarray(counts, np.int64), self.sentence_group)
-
-    def _checked(self, question: dict) -> dict:
+    def _check(self, question: dict, answers: int) -> None:
         where = f'{self.ann_file}: question {question.get("question_id", "without question_id")}'
         for key in ('question', 'question_id'):
             if key not in question:
@@ -81,17 +94,16 @@ class VQADataset(ImageTextDataset):
         if len(labels) != len(scores):
             raise ValueError(f'{where} has {len(labels)} labels but {len(scores)} scores; they belong in pairs')
         for label in labels:
-            if not 0 <= label < len(self.label2ans):
+            if not 0 <= label < answers:
                 raise ValueError(f'{where} has the label {label}, but the answer list has '
-                                 f'{len(self.label2ans)} answers (0 to {len(self.label2ans) - 1})')
-        return question
+                                 f'{answers} answers (0 to {answers - 1})')
 
     @property
     def metainfo(self) -> dict[str, Any]:
         return dict(label2ans=self.label2ans)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences`` (S), ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
+        """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
 
         And for :class:`RandomFlip` ``mirrored_answers`` (A + 1,): what each answer and -1 becomes in the mirror.
         """
@@ -108,6 +120,7 @@ class VQADataset(ImageTextDataset):
             ids[row] = self.question_ids[i]
         return dict(
             sentences=[self.questions[i] for i in rows] + [''] * (group - length),
+            sentence_rows=[*self.question_rows[first:first + length]] + [-1] * (group - length),
             sentence_mask=np.arange(group) < length,
             question_id=ids,
             answer_labels=labels,

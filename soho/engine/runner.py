@@ -10,6 +10,7 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import BaseLoop, CheckpointLoader
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
@@ -53,6 +54,13 @@ class Runner(MMEngineRunner):
         # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
         return MMDistributedDataParallel(
             model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+        if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
+            dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
+        return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         return self._checked(super().build_train_loop(loop), 'train_dataloader')

@@ -5,6 +5,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from soho.models.asked import note_asked
 from soho.registry import MODELS
 
 
@@ -40,9 +41,11 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
                 (B, 2). A batch without ``image`` only moves.
 
         Returns:
-            The same batch with ``image`` float32, zero outside the valid area.
+            The same batch with ``image`` float32, zero outside the valid area;
+            where the model is not on the host, also with where the batch asks
+            for something, see :mod:`soho.models.asked`.
         """
-        batch = self.cast_data(data)
+        batch = self.cast_data(data if self.device.type == 'cpu' else note_asked(data))
         if 'image' in batch:
             batch['image'] = self.normalise(batch['image'], batch['image_size'])
         return batch

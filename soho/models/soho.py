@@ -3,11 +3,13 @@
 Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
+from collections.abc import Iterable
 
+import torch
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
-from soho.models.heads.base import Batch, ask
+from soho.models.heads.base import Batch, Head, ask
 from soho.models.structures import Fused, VisualTokens
 from soho.registry import MODELS
 
@@ -53,15 +55,14 @@ class SOHO(BaseModel):
         """
         if mode == 'tensor':
             return self.fuse(batch)
-        fused = self.fuse(batch, first_only=all(head.reads_first_only for head in self.heads.values()))
-        return ask(self.heads, mode, fused, batch)
+        return ask(self.heads, mode, self.fuse(batch, self.heads.values()), batch)
 
-    def fuse(self, batch: Batch, first_only: bool = False) -> Fused:
-        """Image and sentences to fused features; of the last layer only those at [CLS] for ``first_only``."""
+    def fuse(self, batch: Batch, readers: Iterable[Head] = ()) -> Fused:
+        """Image and sentences to fused features; for ``readers`` only to those that they look at."""
         ids = batch['input_ids']  # (B, S, L)
         attention = batch['attention_mask'].flatten(0, 1)  # (R, L)
         if self.backbone is None:
-            text, visual = self.language(ids.flatten(0, 1), attention, first_only=first_only)
+            text, visual = self.language(ids.flatten(0, 1), attention, wanted=_wanted(readers, batch, 0))
             return Fused(text, visual, self.language.word_embeddings)
 
         seen = self.see(batch)
@@ -69,7 +70,7 @@ class SOHO(BaseModel):
         n = seen.valid.size(1)
         tokens = seen.tokens.expand(b, s, n, -1).flatten(0, 1)  # (R, N, D)
         valid = seen.valid[:, None].expand(b, s, n).flatten(0, 1)  # (R, N)
-        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid, first_only)
+        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid, _wanted(readers, batch, n))
         labels = seen.labels.flatten(0, 1) if seen.labels is not None else None
         return Fused(text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels)
 
@@ -79,3 +80,9 @@ class SOHO(BaseModel):
         feature = self.backbone(image)[-1]  # (B, C, h', w')
         draws = {name: batch[name] for name in ('mask_cell', 'mask_rows') if name in batch}
         return self.neck(feature, batch['image_size'], tuple(image.shape[-2:]), **draws)
+
+
+def _wanted(readers: Iterable[Head], batch: Batch, cells: int) -> Tensor | None:
+    """All that the heads look at beside [CLS], see :meth:`Head.reads`."""
+    wanted = [head.reads(batch, batch['input_ids'].size(2), cells) for head in readers]
+    return torch.cat(wanted) if wanted and all(positions is not None for positions in wanted) else None

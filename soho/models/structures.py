@@ -27,7 +27,7 @@ class Fused(NamedTuple):
 
     text: Tensor
     """(R, L, D) fused features at the text positions; ``[:, 0]`` is [CLS], and all there is
-    where every head reads [CLS] alone."""
+    where every head reads [CLS] alone. Zero where no head looks, see :meth:`Head.reads`."""
     visual: Tensor
     """(R, N, D) fused features at the visual positions; N is 0 without an image."""
     word_embeddings: Tensor

@@ -22,7 +22,7 @@ def test_images_stand_top_left_on_the_largest_height_and_width():
     samples = images((60, 200), (129, 33), (64, 64))
     batch = collate(samples)
     assert batch['image'].shape == (3, 3, 160, 224) and batch['image'].dtype == torch.uint8
-    assert batch['image'].is_contiguous()
+    assert batch['image'].is_contiguous(memory_format=torch.channels_last)
     assert batch['image_size'].tolist() == [[60, 200], [129, 33], [64, 64]]
     assert batch['pad_size'].tolist() == [[64, 224], [160, 64], [64, 64]]
     assert batch['image_size'].dtype == batch['pad_size'].dtype == torch.int64
@@ -87,3 +87,28 @@ def test_answers_are_padded():
 def test_what_does_not_fit_together_is_said(samples, message):
     with pytest.raises(ValueError, match=message):
         collate(samples)
+
+
+def _lent(samples):
+    return torch.utils.data.DataLoader(
+        samples, batch_size=2, num_workers=1, multiprocessing_context='fork', collate_fn=collate)
+
+
+def test_a_worker_fills_memory_again_only_when_the_batch_is_gone():
+    samples = images(*[(40, 50)] * 40)
+    expected = [collate(samples[i:i + 2])['image'] for i in range(0, 40, 2)]
+    kept = [batch['image'][1:] for batch in _lent(samples)]  # a view keeps the memory of its batch
+    assert all(one.equal(other[1:]) for one, other in zip(kept, expected, strict=True))
+    places = set()
+    for batch, other in zip(_lent(samples), expected, strict=True):
+        assert type(batch['image']) is torch.Tensor and batch['image'].equal(other)
+        places.add(batch['image'].untyped_storage().data_ptr())
+        del batch
+    assert len(places) < len(kept) / 2
+
+
+def test_a_worker_can_compute_with_its_batch():
+    loader = torch.utils.data.DataLoader(
+        images(*[(40, 50)] * 2), batch_size=2, num_workers=1, multiprocessing_context='fork',
+        collate_fn=lambda samples: dict(mean=collate(samples)['image'].float().mean()))
+    assert next(iter(loader))['mean'] > 50

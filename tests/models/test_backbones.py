@@ -73,18 +73,18 @@ def test_norm_eval_keeps_all_statistics():
     assert net.layer1[0].conv1.weight.grad is not None
 
 
-@pytest.mark.parametrize('twice', [False, True])
-def test_checkpointing_changes_no_gradient_and_counts_statistics_once_unless_asked(twice):
+@pytest.mark.parametrize('checkpointed, twice', [(True, False), (True, True), (False, True)])
+def test_checkpointing_changes_no_gradient_and_counts_statistics_once_unless_asked(checkpointed, twice):
     image = torch.randn(2, 3, 64, 64)
     nets = []
-    for options in (dict(with_cp=False), dict(with_cp=True, cp_updates_bn_twice=twice)):
+    for options in (dict(with_cp=False), dict(with_cp=checkpointed, cp_updates_bn_twice=twice)):
         torch.manual_seed(0)
         nets.append(build(depth=18, num_stages=3, out_indices=(2, ), **options).train())
         nets[-1](image)[0].square().mean().backward()
-    plain, checkpointed = nets
-    for (name, p), q in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
+    plain, other = nets
+    for (name, p), q in zip(plain.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, msg=lambda text, name=name: f'{name}: {text}')
-    for name, norm in norms(checkpointed).items():
+    for name, norm in norms(other).items():
         once = norms(plain)[name]
         assert norm.momentum == once.momentum == 0.1
         if twice and name != 'bn1':  # the stem is not checkpointed

@@ -6,7 +6,7 @@ turns them all off for training of one's own.
 """
 _base_ = './soho_pretrain.py'
 model = dict(
-    backbone=dict(with_cp=True, cp_updates_bn_twice=True),
+    backbone=dict(cp_updates_bn_twice=True),
     neck=dict(
         square_mask=True,
         shared_cell=True,

@@ -1,8 +1,7 @@
 """SOHO for a laptop: two stages of a ResNet-18, pooled to stride 16, 256 words, three layers of width 128.
 
-1.5 million parameters, from scratch. Two things that BERT's own values get wrong at this size: weights of
-normal(0, 0.02) let next to nothing pass between tokens of width 128, and torch 2.15's fused attention takes five
-times as long in backward on a CPU as the plain one.
+1.5 million parameters, from scratch. BERT's own weights of normal(0, 0.02) let next to nothing pass between tokens
+of width 128.
 """
 model = dict(
     type='SOHO',
@@ -23,6 +22,5 @@ model = dict(
         intermediate_size=512,
         initializer_range=0.08,
         hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        attention='eager'),
+        attention_probs_dropout_prob=0.0),
     heads=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=128)))

@@ -26,7 +26,9 @@ class TokenizeCaption(BaseTransform):
         self.tokenizer = SentencePieceTokenizer(**tokenizer)
 
     def transform(self, results: dict) -> dict:
-        captions = [self.tokenizer(caption) for caption in results['sentences']]
+        sentences, rows, known = results['sentences'], results.get('sentence_rows'), results.get('tokens')
+        captions = [self.tokenizer(sentence) for sentence in sentences] if known is None or rows is None else \
+            [known[row] for row in rows]
         if len(captions) == 1:
             tokens, = captions
             results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))

@@ -195,7 +195,10 @@ class RandomFlip(BaseTransform):
         results['image'] = cv2.flip(results['image'], 1)
         results['flipped'] = not results['flipped']
         if self.swap_words and 'sentences' in results:
-            results['sentences'] = [self.swap(sentence) for sentence in results['sentences']]
+            swapped = [self.swap(sentence) for sentence in results['sentences']]
+            if swapped != results['sentences']:
+                results['sentences'] = swapped
+                results.pop('sentence_rows', None)  # they are no longer the sentences of the annotation file
             if 'mirrored_answers' in results:
                 results['answer_labels'] = results['mirrored_answers'][results['answer_labels']]
         return results

@@ -13,6 +13,9 @@ from soho.registry import TRANSFORMS
 class Tokenize(BaseTransform):
     """``sentences`` (S texts) to ``input_ids`` and ``attention_mask``, int64 (S, L).
 
+    Where the dataset has prepared ``tokens`` and the sentences still are those of its
+    ``sentence_rows``, nothing is left to do but padding.
+
     Args:
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.BertTokenizer`.
     """
@@ -21,7 +24,12 @@ class Tokenize(BaseTransform):
         self.tokenizer = BertTokenizer(**tokenizer)
 
     def transform(self, results: dict) -> dict:
-        results['input_ids'], results['attention_mask'] = self.tokenizer(results['sentences'])
+        tokens, rows = results.get('tokens'), results.get('sentence_rows')
+        if tokens is None or rows is None:
+            ids = self.tokenizer(results['sentences'])
+        else:
+            ids = self.tokenizer.pad([tokens[row] for row in rows])
+        results['input_ids'], results['attention_mask'] = ids
         return results
 
 
@@ -45,11 +53,12 @@ class MaskTokens(BaseTransform):
     def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
-        self.protected_ids = self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids
+        self.choosable = np.ones(len(self.tokenizer), bool)
+        self.choosable[self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids] = False
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
-        chosen = (rng.random(ids.shape) < self.prob) & ~np.isin(ids, self.protected_ids)
+        chosen = (rng.random(ids.shape) < self.prob) & self.choosable[ids]
         fate = rng.random(ids.shape)
         words = rng.integers(len(self.tokenizer), size=ids.shape)
         results['mlm_labels'] = np.where(chosen, ids, -100)

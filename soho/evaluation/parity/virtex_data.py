@@ -57,7 +57,8 @@ def _captions(fixture: Fixture, folder: str) -> CaptioningDataset:
 
 
 def _all_captions(dataset: CaptioningDataset, index: int) -> list[str]:
-    return [dataset.captions[i] for i in range(*dataset.caption_ends[index:index + 2])]
+    first = dataset.caption_start[index]
+    return [dataset.captions[i] for i in range(first, first + dataset.caption_count[index])]
 
 
 def _check_items(fixture: Fixture, dataset: CaptioningDataset, tokenizer: dict) -> None:

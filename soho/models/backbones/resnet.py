@@ -46,8 +46,9 @@ class ResNet(BaseModule):
             in backward instead of being kept.
         cp_updates_bn_twice: The official release checkpoints in a way that
             also updates batch-norm statistics a second time when a block is
-            computed again. ``True`` does the same, to continue its runs
-            number by number; by default statistics move once a step.
+            computed again. ``True`` does the same, with ``with_cp`` or
+            without, to continue its runs number by number; by default
+            statistics move once a step.
         width_per_group: 128 makes a wide ResNet-50-2.
         zero_init_residual: Start each residual branch at zero.
         init_cfg: mmengine's initialisation, for instance
@@ -135,14 +136,20 @@ class ResNet(BaseModule):
                 if self.with_cp and self.training and x.requires_grad:
                     x = checkpoint(block, x, use_reentrant=False, context_fn=partial(self._contexts, block))
                 else:
-                    x = block(x)
+                    with self._statistics(block, x):
+                        x = block(x)
             if i in self.out_indices:
                 outputs.append(x)
         return tuple(outputs)
 
     def _contexts(self, block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
         """For checkpointing: around a block's forward, and around computing it again."""
-        return nullcontext(), nullcontext() if self.cp_updates_bn_twice else _still_statistics(block)
+        return nullcontext(), nullcontext() if self.cp_updates_bn_twice else _statistics_moving(block, times=0)
+
+    def _statistics(self, block: nn.Module, x: Tensor) -> AbstractContextManager:
+        """Around a block that is not checkpointed."""
+        twice = self.cp_updates_bn_twice and self.training and x.requires_grad
+        return _statistics_moving(block, times=2) if twice else nullcontext()
 
 
 def _set_stride(block: nn.Module, stride: int) -> None:
@@ -156,15 +163,15 @@ def _set_stride(block: nn.Module, stride: int) -> None:
 
 
 @contextmanager
-def _still_statistics(block: nn.Module) -> Iterator[None]:
-    """Batch statistics as in training, while the running ones stay where they are."""
+def _statistics_moving(block: nn.Module, times: int) -> Iterator[None]:
+    """Batch statistics as in training, while the running ones move towards them several times, or not at all."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0
+        norm.momentum = 1 - (1 - norm.momentum)**times
     try:
         yield
     finally:
         for norm, momentum, tracked in kept:
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(tracked)
+            norm.num_batches_tracked.copy_(tracked + times)

@@ -55,8 +55,8 @@ class MaskHead(nn.Module):
     """Four convolutions, one up-sampling, and a mask of the one class that is asked for (arXiv:1703.06870).
 
     The last layer holds a mask of every class; only that of the region's own
-    class is ever looked at, so only it is computed: with LVIS's 1,203 classes a
-    gigabyte of scores a step becomes one of megabytes.
+    class is ever looked at, so only it is computed: for 256 regions and LVIS's
+    1,203 classes 0.8 MB of scores instead of 966.
 
     Args:
         num_classes: Classes, without the background.

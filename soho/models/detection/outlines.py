@@ -1,7 +1,7 @@
 """Outlines of objects to the small masks that a mask head learns, on the device.
 
-A bitmap of every object of an image would be up to 100 MB a picture to hand
-from the worker to the device; outlines are a few kB, and exact at any scale.
+Bitmaps of 90 objects on 800 x 1333 pixels would be 96 MB to hand from the worker
+to the device; their outlines of 100 edges are 144 kB, and exact at any scale.
 """
 import torch
 from torch import Tensor

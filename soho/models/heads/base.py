@@ -7,9 +7,8 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from soho.models.asked import Batch
 from soho.models.structures import Fused, Seen
-
-Batch = dict[str, Tensor]
 
 
 class Head(BaseModule):
@@ -18,8 +17,18 @@ class Head(BaseModule):
     A new task is a subclass in a file of its own.
     """
 
-    reads_first_only = False
-    """Whether the head looks at [CLS] alone, so that the last layer need not compute more."""
+    def reads(self, batch: Batch, length: int, cells: int) -> Tensor | None:
+        """Which fused features the head looks at, so that the last layer need not compute more.
+
+        Args:
+            batch: The preprocessed batch.
+            length: L, text positions of a row.
+            cells: N, visual positions of a row.
+
+        Returns:
+            (M,) int64, positions beside [CLS], counted over all R rows of L + N; ``None`` for all.
+        """
+        return None
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
         """Look at a dataset before its first batch.
@@ -55,7 +64,12 @@ def counted_rows(batch: Batch) -> Tensor:
     return batch['sentence_mask'].flatten()
 
 
-def labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def reads_first_only(batch: Batch) -> Tensor:
+    """What :meth:`Head.reads` says where [CLS] is all."""
+    return batch['input_ids'].new_empty(0)
+
+
+def labelled(features: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     """The few positions that carry a label.
 
     Scores over a vocabulary are wide and about one position in ten has a
@@ -63,13 +77,13 @@ def labelled(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         features: (R, P, D).
-        labels: (R, P) int64, negative where there is none.
+        labels: (R, P) int64.
+        positions: (M,) int64, counted over all rows, see :func:`soho.models.asked.asked`.
 
     Returns:
         (M, D) features and (M,) labels.
     """
-    chosen = labels >= 0
-    return features[chosen], labels[chosen]
+    return features.flatten(0, 1)[positions], labels.flatten()[positions]
 
 
 def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
@@ -83,14 +97,16 @@ def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
         loss: (M,) float32.
         count: Scalar float, how many of ``loss`` are counted; all of them by default.
     """
-    count = loss.new_tensor(float(len(loss))) if count is None else count
+    count = loss.new_full((), len(loss)) if count is None else count
     all_reduce(count, 'mean')
     return loss.sum() / count.clamp(min=1e-6)
 
 
-def percent(correct: Tensor) -> Tensor:
-    """Share of true entries in percent; 0 for none."""
-    return correct.float().sum() * (100.0 / max(len(correct), 1))
+def percent(correct: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Share of true entries in percent, of all or of those ``counted`` (bool); 0 for none."""
+    if counted is None:
+        return correct.float().sum() * (100.0 / max(len(correct), 1))
+    return (correct & counted).sum() * 100.0 / counted.sum().clamp(min=1)
 
 
 def float32(features: Tensor) -> torch.autocast:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Head, float32, mean_over, wide
+from soho.models.asked import asked
+from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, wide
 from soho.models.structures import Seen
 from soho.registry import MODELS
 
@@ -35,19 +36,19 @@ class CaptioningHead(Head):
 
     def loss(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
         """``loss_captioning_forward`` and ``_backward``, each a mean over its tokens."""
-        losses = dict(loss_captioning_forward=self.loss_of(seen, batch['caption_tokens'], batch))
+        losses = dict(loss_captioning_forward=self.loss_of(seen, 'caption_tokens', batch))
         if seen.language.bidirectional:
-            losses['loss_captioning_backward'] = self.loss_of(seen, batch['noitpac_tokens'], batch, backward=True)
+            losses['loss_captioning_backward'] = self.loss_of(seen, 'noitpac_tokens', batch, backward=True)
         return losses
 
-    def loss_of(self, seen: Seen, tokens: Tensor, batch: Batch, backward: bool = False) -> Tensor:
-        """Mean cross-entropy of ``tokens`` (B, L) or (B, S, L) in one direction."""
-        tokens, lengths = tokens.flatten(0, -2), batch['caption_lengths'].flatten()  # (R, L), (R,)
+    def loss_of(self, seen: Seen, key: str, batch: Batch, backward: bool = False) -> Tensor:
+        """Mean cross-entropy of the tokens (B, L) or (B, S, L) under ``key``, in one direction."""
+        tokens, lengths = batch[key].flatten(0, -2), batch['caption_lengths'].flatten()  # (R, L), (R,)
         features = seen.language(seen.memory, tokens, lengths, backward)  # (R, L, D)
-        asked = tokens[:, 1:] != seen.language.padding_id
-        logits = seen.language.logits(features[:, :-1][asked])  # (M, V)
+        features, targets = labelled(features[:, :-1], tokens[:, 1:], asked(batch, key))
+        logits = seen.language.logits(features)  # (M, V)
         with float32(logits):
-            return mean_over(F.cross_entropy(wide(logits), tokens[:, 1:][asked], reduction='none'))
+            return mean_over(F.cross_entropy(wide(logits), targets, reduction='none'))
 
     @torch.no_grad()
     def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:

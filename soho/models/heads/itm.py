@@ -6,7 +6,7 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, float32, percent
+from soho.models.heads.base import Batch, Head, float32, percent, reads_first_only
 from soho.models.structures import Fused
 from soho.registry import MODELS
 
@@ -21,14 +21,15 @@ class ITMHead(Head):
         hidden_size: D.
     """
 
-    reads_first_only = True
-
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.match_class = nn.Linear(hidden_size, 2, bias=False)
 
     def init_weights(self) -> None:
         nn.init.kaiming_normal_(self.match_class.weight)
+
+    def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
+        return reads_first_only(batch)
 
     def forward(self, fused: Fused) -> Tensor:
         """(R, 2) logits."""

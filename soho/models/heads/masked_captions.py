@@ -6,6 +6,7 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor
 
+from soho.models.asked import asked
 from soho.models.heads.base import Batch, labelled
 from soho.models.heads.mlm import MLMHead
 from soho.models.structures import Seen
@@ -24,6 +25,5 @@ class MaskedCaptionHead(MLMHead):
     def scores(self, seen: Seen, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the hidden words."""
         features = seen.language(seen.memory, batch['caption_tokens'], batch['caption_lengths'])
-        labels = batch['masked_labels']
-        features, labels = labelled(features, labels.masked_fill(labels == seen.language.padding_id, -100))
+        features, labels = labelled(features, batch['masked_labels'], asked(batch, 'masked_labels'))
         return seen.language.logits(features), labels

@@ -6,6 +6,7 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor
 
+from soho.models.asked import asked
 from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, percent, wide
 from soho.models.structures import Fused
 from soho.registry import MODELS
@@ -17,6 +18,10 @@ class MLMHead(Head):
 
     Reads ``mlm_labels`` (B, S, L), -100 where nothing is asked.
     """
+
+    def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
+        hidden = asked(batch, 'mlm_labels')
+        return hidden // length * (length + cells) + hidden % length
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_mlm`` (mean cross-entropy over hidden words) and ``acc_mlm`` (percent)."""
@@ -38,5 +43,5 @@ class MLMHead(Head):
     def scores(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the hidden words."""
         labels = batch['mlm_labels'].flatten(0, 1)  # (R, L)
-        features, labels = labelled(fused.text, labels)
+        features, labels = labelled(fused.text, labels, asked(batch, 'mlm_labels'))
         return F.linear(features, fused.word_embeddings), labels

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, counted_rows, float32, mean_over
+from soho.models.heads.base import Batch, Head, counted_rows, float32, mean_over, reads_first_only
 from soho.models.structures import Fused
 from soho.registry import MODELS
 
@@ -26,8 +26,6 @@ class VQAHead(Head):
         num_answers: Size A of the answer list; 3,129 for VQA v2.
         dropout: Between the two layers.
     """
-
-    reads_first_only = True
 
     def __init__(self, hidden_size: int, num_answers: int = 3129, dropout: float = 0.5) -> None:
         super().__init__()
@@ -47,6 +45,9 @@ class VQAHead(Head):
         if answers != self.num_answers:
             raise ValueError(f'{source} has a list of {answers} answers, but the VQA head has num_answers='
                              f'{self.num_answers}: both have to be of the same list')
+
+    def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
+        return reads_first_only(batch)
 
     def forward(self, fused: Fused) -> Tensor:
         """(R, A) logits."""

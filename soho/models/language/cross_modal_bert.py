@@ -9,15 +9,10 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import BertConfig
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.bert.modeling_bert import (
-    BertEmbeddings,
-    BertEncoder,
-    BertLayer,
-    eager_attention_forward,
-)
+from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer
 from transformers.utils import cached_file
 
+from soho.models.language.attention import BY_DEVICE, attend
 from soho.registry import MODELS, WEIGHT_INITIALIZERS
 
 
@@ -33,7 +28,7 @@ class CrossModalBert(BaseModule):
             (``'bert-base-uncased'``) to take weights from; its first layers
             are used where it has more. ``None`` starts at random.
         with_cp: Activation checkpointing of the layers.
-        attention: transformers' attention implementation.
+        attention: One of transformers' attention implementations, or by default this project's choice for the device.
         init_cfg: mmengine's initialisation.
         **config: Overrides of ``transformers.BertConfig``, for instance
             ``num_hidden_layers=3``.
@@ -42,7 +37,7 @@ class CrossModalBert(BaseModule):
     def __init__(self,
                  pretrained: str | None = None,
                  with_cp: bool = False,
-                 attention: str = 'sdpa',
+                 attention: str = BY_DEVICE,
                  init_cfg: dict | None = None,
                  **config) -> None:
         super().__init__(init_cfg)
@@ -85,20 +80,22 @@ class CrossModalBert(BaseModule):
                 attention_mask: Tensor,
                 visual: Tensor | None = None,
                 visual_valid: Tensor | None = None,
-                first_only: bool = False) -> tuple[Tensor, Tensor]:
+                wanted: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """
         Args:
             input_ids: (R, L) int64.
             attention_mask: (R, L), nonzero at real tokens.
             visual: (R, N, D) visual tokens; ``None`` reads text alone.
             visual_valid: (R, N) bool.
-            first_only: Only [CLS] is wanted of the last layer, so the rest of
-                that layer is not computed: of its 12 D^2 products a token, all
-                but the 2 D^2 of keys and values.
+            wanted: (M,) int64, positions that are wanted of the last layer
+                beside [CLS], counted over all R rows of T = L + N. Of the
+                others only the keys and values are computed there, 2 D^2 of
+                12 D^2 products a token. By default all are wanted.
 
         Returns:
             Fused features at the text positions (R, L, D) and at the visual
-            positions (R, N, D); (R, 1, D) and (R, 0, D) for ``first_only``.
+            positions (R, N, D), zero where they are not wanted. If nothing
+            beside [CLS] is: (R, 1, D) and (R, 0, D).
         """
         hidden = self.bert['embeddings'](input_ids)
         keep = attention_mask.bool()
@@ -111,10 +108,7 @@ class CrossModalBert(BaseModule):
         *layers, last = self.bert['encoder'].layer
         for layer in layers:
             hidden = layer(hidden, bias)
-        if first_only:
-            fused = _first_position(last, hidden, bias)
-            return fused, fused[:, 1:]
-        fused = last(hidden, bias)
+        fused = last(hidden, bias) if wanted is None else _at(last, hidden, bias, wanted)
         length = input_ids.size(1)
         return fused[:, :length], fused[:, length:]
 
@@ -127,20 +121,31 @@ def _weight_file(pretrained: str) -> str:
     return path or cached_file(pretrained, 'pytorch_model.bin')
 
 
-def _first_position(layer: BertLayer, hidden: Tensor, bias: Tensor) -> Tensor:
-    """One BERT layer at position 0 only: (R, T, D) to (R, 1, D)."""
-    attention = layer.attention.self
-    first = hidden[:, :1]
+def _at(layer: BertLayer, hidden: Tensor, bias: Tensor, wanted: Tensor) -> Tensor:
+    """One BERT layer (R, T, D) at [CLS] and at ``wanted`` only: to (R, T, D), or to (R, 1, D) where that is [CLS]."""
+    rows, length, size = hidden.shape
+    width = length if len(wanted) else 1
+    first = torch.arange(rows, device=hidden.device)
+    # Each place gets one value: [CLS], if it is wanted once more, goes to a place that is cut off.
+    slots = torch.cat([first * width, torch.where(wanted % length == 0, rows * width, wanted)])
+    wanted = torch.cat([first * length, wanted])  # (M,)
+
+    def spread(values: Tensor) -> Tensor:
+        """(M, D) to (R, width, D)."""
+        places = values.new_zeros(rows * width + 1, size).index_copy(0, slots, values)
+        return places[:-1].unflatten(0, (rows, width))
 
     def heads(x: Tensor) -> Tensor:
         return x.unflatten(2, (attention.num_attention_heads, attention.attention_head_size)).transpose(1, 2)
 
-    attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention_forward)
-    context, _ = attend(
-        attention, heads(attention.query(first)), heads(attention.key(hidden)), heads(attention.value(hidden)), bias,
-        dropout=attention.dropout.p if layer.training else 0.0, scaling=attention.scaling)
-    attended = layer.attention.output(context.flatten(2), first)
-    return layer.output(layer.intermediate(attended), attended)
+    attention = layer.attention.self
+    asked = hidden.flatten(0, 1)[wanted]
+    context = attend(
+        heads(spread(attention.query(asked))), heads(attention.key(hidden)), heads(attention.value(hidden)), bias,
+        attention.dropout.p if layer.training else 0.0)
+    context = context.transpose(1, 2).reshape(rows * width, size)[wanted if width > 1 else first]
+    attended = layer.attention.output(context, asked)
+    return spread(layer.output(layer.intermediate(attended), attended))
 
 
 def _checkpoint(function, *args, **kwargs):

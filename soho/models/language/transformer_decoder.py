@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.models.language.attention import attend
+
 
 class KeysValues(NamedTuple):
     """What attention looks at; ``H`` heads of size ``d``."""
@@ -124,10 +126,6 @@ def _attend(
 ) -> Tensor:
     size = attention.embed_dim
     queries = F.linear(source, attention.in_proj_weight[:size], attention.in_proj_bias[:size])
-    attended = F.scaled_dot_product_attention(
-        _split_heads(queries, attention),
-        *seen,
-        attn_mask=mask,
-        dropout_p=attention.dropout if attention.training else 0.0,
-    )
+    dropout = attention.dropout if attention.training else 0.0
+    attended = attend(_split_heads(queries, attention), *seen, mask, dropout)
     return attention.out_proj(attended.transpose(1, 2).flatten(2))

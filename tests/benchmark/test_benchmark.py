@@ -1,4 +1,4 @@
-"""tools/analysis/benchmark.py: every part measures something, on the tiny world and tiny pictures."""
+"""soho.benchmark through its command: every part measures something, on the tiny world and tiny pictures."""
 import json
 
 import pytest

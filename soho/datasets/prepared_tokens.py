@@ -1,0 +1,91 @@
+"""Token ids of all sentences of an annotation file, made once and mapped into memory.
+
+A tokenizer gives the same ids in every epoch. ``tools/prepare/tokens.py`` writes
+them beside the index of the annotation file (:mod:`soho.datasets.index`); datasets
+use them where they find them and tokenise otherwise.
+"""
+from array import array
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from soho.datasets.index import FORMAT, Index, index_places, load, save
+from soho.datasets.manifest import stamp
+from soho.datasets.strings import PackedStrings
+
+CHUNK = 1 << 14  # sentences tokenised at a time
+
+
+class Tokenizer(Protocol):
+    """What :mod:`soho.datasets.tokenizer` offers."""
+
+    def __len__(self) -> int: ...
+
+    def encode(self, sentences: list[str]) -> list[np.ndarray]:
+        """The ids of each, without padding."""
+
+    def digest(self) -> str:
+        """Differs where the ids may."""
+
+
+class PreparedTokens:
+    """The ids of the sentences of an annotation file, without padding.
+
+    Args:
+        index: With the column ``ids`` and where each sentence ends in it,
+            ``ends``; the last row is the empty sentence.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.ids, self.ends = index['ids'], index['ends']
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The ids of sentence ``row``, int64; -1 is the empty sentence."""
+        return self.ids[self.ends[row - 1] if row else 0:self.ends[row]].astype(np.int64)
+
+
+def prepare_tokens(ann_file: str, kind: str, texts: PackedStrings, tokenizer: Tokenizer) -> Path:
+    """Tokenise ``texts`` and write the ids; returns the file.
+
+    Args:
+        ann_file: The annotation file.
+        kind: The layout of its index.
+        texts: All its sentences, in the order of the index.
+        tokenizer: Makes the ids.
+
+    Raises:
+        OSError: The file cannot be written in any of the places of an index.
+    """
+    ids, ends = array('H' if len(tokenizer) <= 1 << 16 else 'i'), array('q')
+    total = len(texts)
+    for start in range(0, total, CHUNK):
+        _append(tokenizer.encode([texts[i] for i in range(start, min(start + CHUNK, total))]), ids, ends)
+    _append(tokenizer.encode(['']), ids, ends)
+    index = Index({'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}, {})
+    for place in _places(ann_file, kind, tokenizer):
+        if place.parent.is_dir() and save(place, index, _origin(ann_file, kind, tokenizer)):
+            return place
+    raise OSError(f'the tokens of {ann_file} can be written in none of the places of its index')
+
+
+def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:
+    for sentence in sentences:
+        ids.extend(sentence.tolist())
+        ends.append(len(ids))
+
+
+def find_tokens(ann_file: str, kind: str, tokenizer: Tokenizer) -> PreparedTokens | None:
+    """The tokens that this tokenizer makes of the file as it is now, if they have been prepared."""
+    for place in _places(ann_file, kind, tokenizer):
+        if place.exists() and (index := load(place, _origin(ann_file, kind, tokenizer))):
+            return PreparedTokens(index)
+    return None
+
+
+def _places(ann_file: str, kind: str, tokenizer: Tokenizer) -> list[Path]:
+    return [place.with_suffix(f'.{tokenizer.digest()[:8]}.tokens') for place in index_places(ann_file, kind)]
+
+
+def _origin(ann_file: str, kind: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    return dict(format=FORMAT, kind=kind, tokenizer=tokenizer.digest(), **stamp(ann_file))

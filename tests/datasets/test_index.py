@@ -1,0 +1,158 @@
+"""The index of an annotation file says what the file says, notices that it has changed, and is shared."""
+import json
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from soho.datasets import index as index_file
+from soho.datasets.keys import SampleKey
+from soho.registry import DATASETS
+
+KINDS = {
+    'PretrainDataset': ('coco_cap_train_pre.json', 'captions'),
+    'VQADataset': ('train_data_vqa.json', 'questions'),
+    'CaptioningDataset': ('annotations/captions_train2014.json', 'coco_captions'),
+    'ObjectLabelsDataset': ('annotations/instances_train2014.json', 'coco_objects'),
+}
+
+
+@pytest.fixture
+def always(monkeypatch, tmp_path):
+    """An index for the smallest file."""
+    monkeypatch.setattr(index_file, 'SMALL', 0)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def build(kind, path, **options):
+    return DATASETS.build(dict(dict(type=kind, ann_file=str(path), images=None, pipeline=[]), **options))
+
+
+def samples(dataset):
+    described = [dataset.describe(i, SampleKey(0, 1, i).rng()) for i in range(len(dataset))]
+    names = [dataset.images.file_names[image] for image in dataset.item_image]
+    return [{'file_name': name, **sample} for name, sample in zip(names, described, strict=True)]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a) for a, b in zip(one, other))
+
+
+def copy(world, name, tmp_path):
+    path = tmp_path / 'annotations.json'
+    path.write_bytes((world / name).read_bytes())
+    return path
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('min_side', [0, 400])
+def test_index_and_file_give_the_same_samples(kind, min_side, world, tmp_path, monkeypatch, always):
+    name, layout = KINDS[kind]
+    monkeypatch.setattr('soho.datasets.base.MIN_SIDE', min_side)  # some of the images are smaller than 400
+    monkeypatch.setattr(index_file, 'SMALL', 1 << 40)
+    expected = build(kind, copy(world, name, tmp_path))
+    assert expected.index.path is None and not (tmp_path / f'annotations.json.{layout}.index').exists()
+    assert (expected.images.dropped > 0) == (min_side > 0)
+    monkeypatch.setattr(index_file, 'SMALL', 0)
+    written = build(kind, tmp_path / 'annotations.json')
+    monkeypatch.setattr(type(written), '_scan', None)  # from here on nothing reads the json
+    opened = build(kind, tmp_path / 'annotations.json')
+    spawned = pickle.loads(pickle.dumps(opened))
+    assert opened.index.path == tmp_path / f'annotations.json.{layout}.index'
+    for dataset in (written, opened, spawned):
+        assert same(samples(dataset), samples(expected))
+        assert np.array_equal(dataset.aspect_ratio, expected.aspect_ratio)
+
+
+def test_worker_processes_open_the_index_instead_of_receiving_it(tmp_path, always):
+    records = [dict(file_name=f'{i}.jpg', image_id=i, width=64, height=48, captions=['a caption ' * 50] * 4)
+               for i in range(500)]
+    (tmp_path / 'a.json').write_text(json.dumps(records))
+    dataset = build('PretrainDataset', tmp_path / 'a.json')
+    assert os.path.getsize(dataset.index.path) > 10**6 > 50 * len(pickle.dumps(dataset))
+
+
+@pytest.mark.parametrize('change', ['longer', 'later', 'damaged', 'cut', 'empty'])
+def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always):
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    kept = build('PretrainDataset', path).index.path
+    before = len(build('PretrainDataset', path))
+    if change == 'longer':
+        path.write_text(json.dumps(json.loads(path.read_text())[1:]))
+    elif change == 'later':
+        os.utime(path, ns=(1, 1))
+    else:
+        data = kept.read_bytes()
+        kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[:len(data) // 2], empty=b'')[change])
+    dataset = build('PretrainDataset', path)
+    assert (len(dataset) == before) == (change != 'longer')
+    assert index_file.load(kept, json.loads(json.dumps(dict(
+        format=index_file.FORMAT, kind='captions', **index_file.stamp(path))))) is not None
+
+
+def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
+    said = []
+    monkeypatch.setattr(index_file, 'print_log', lambda text, *_: said.append(text))
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    blocked = tmp_path / 'blocked'
+    blocked.write_text('a file where a folder would have to be')
+    beside, cached = index_file.index_places(str(path), 'captions')
+    monkeypatch.setattr(index_file, 'index_places', lambda *_: [blocked / beside.name, cached])
+    assert build('PretrainDataset', path).index.path == cached
+    cached.unlink()
+    monkeypatch.setattr(index_file, 'index_places', lambda *_: [blocked / beside.name, blocked / 'b' / cached.name])
+    dataset = build('PretrainDataset', path)
+    assert dataset.index.path is None and len(dataset)
+    assert 'is read anew by every run, because its index can be written neither to' in said[-1]
+
+
+def test_processes_that_start_at_once_read_the_file_once(world, tmp_path, monkeypatch, always):
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    read = []
+    stream = index_file.IndexBuilder.finish
+    monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda self: read.append(1) or stream(self))
+    with ThreadPoolExecutor(4) as pool:
+        datasets = list(pool.map(lambda _: build('PretrainDataset', path), range(4)))
+    assert len(read) == 1 and all(dataset.index.path for dataset in datasets)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['annotations.json', 'annotations.json.captions.index']
+
+
+def test_a_broken_file_leaves_no_index(tmp_path, always):
+    bad = dict(file_name='1.jpg', image_id=1, width=64, height=48, captions=[])
+    (tmp_path / 'a.json').write_text(json.dumps([bad]))
+    with pytest.raises(ValueError, match='has no caption'):
+        build('PretrainDataset', tmp_path / 'a.json')
+    assert [path.name for path in tmp_path.iterdir()] == ['a.json']
+
+
+def tokenised(world, kind, path):
+    vocabulary = dict(vocab=str(world / 'vocab.txt'), max_length=9)
+    flip = dict(type='RandomFlip', prob=0.5)
+    return build(kind, path, sentence_group=3, pipeline=[flip, dict(type='Tokenize', tokenizer=vocabulary)])
+
+
+@pytest.mark.parametrize('kind', ['PretrainDataset', 'VQADataset'])
+def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, always, load_tool):
+    path = copy(world, KINDS[kind][0], tmp_path)
+
+    def ids(dataset):
+        results = []
+        for i in range(len(dataset)):
+            sample = dict(dataset.sample(i, SampleKey(0, 0, i).rng()), image=np.zeros((2, 2, 3), np.uint8))
+            results.append(dataset.pipeline(sample))
+        return np.array([[r['input_ids'], r['attention_mask']] for r in results])
+
+    dataset = tokenised(world, kind, path)
+    expected = ids(dataset)
+    assert dataset.tokens is None
+    prepare = load_tool('prepare/tokens').prepare
+    assert 'sentences in' in prepare(dataset)
+    dataset = pickle.loads(pickle.dumps(tokenised(world, kind, path)))
+    # Those of a mirrored picture whose words change are tokenised anew, so that nothing differs.
+    assert dataset.tokens is not None and np.array_equal(ids(dataset), expected)
+    assert prepare(dataset) == 'is up to date, nothing to do'
+    os.utime(path, ns=(1, 1))
+    assert tokenised(world, kind, path).tokens is None

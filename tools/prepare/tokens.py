@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Tokenise the sentences of a config's annotation files once, instead of in every epoch.
+
+    python tools/prepare/tokens.py configs/Pretrain/soho_res18_pre.py
+
+writes ``FILE.KIND.DIGEST.tokens`` beside each annotation file that its dataloaders read
+(where that folder cannot be written, in ``~/.cache/soho``). Datasets use it as long
+as the annotation file and the tokenizer are the same. Files of less than
+4 MiB are left alone.
+"""
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.prepared_tokens import prepare_tokens
+from soho.engine import load_config
+from soho.registry import DATASETS
+
+
+def prepare(dataset: ImageTextDataset) -> str:
+    """Make the tokens of one annotation file, unless they are there; says what became of it."""
+    if getattr(dataset, 'index', None) is None or dataset.tokenizer is None:
+        return 'has no sentences to tokenise'
+    if dataset.index.path is None:
+        return 'is small, nothing to do'
+    if dataset.tokens is not None:
+        return 'is up to date, nothing to do'
+    texts = dataset.index.texts(dataset.column)
+    path = prepare_tokens(dataset.ann_file, dataset.kind, texts, dataset.tokenizer)
+    return f'{len(texts)} sentences in {path}'
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    init_default_scope(cfg.default_scope)
+    try:
+        for split in ('train', 'val', 'test'):
+            if loader := cfg.get(f'{split}_dataloader'):
+                whole = DATASETS.build(loader.dataset)
+                for dataset in getattr(whole, 'datasets', [whole]):
+                    print(f'{split}: {dataset.ann_file}: {prepare(dataset)}')
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == '__main__':
+    main()
