@@ -15,6 +15,7 @@ default_hooks = dict(
 
 env_cfg = dict(
     cudnn_benchmark=True,
+    onednn_products=True,  # on a CPU; float32 as well, summed in another order
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
+from soho.engine.cpu import use_onednn_products
 from soho.evaluation.evaluator import Evaluator
 from soho.models.sync_bn import convert_sync_batchnorm
 from soho.registry import RUNNERS
@@ -32,7 +33,12 @@ class Runner(MMEngineRunner):
     _resuming = False
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """As mmengine, which can only start a process group on GPUs."""
+        """As mmengine, which can only start a process group on GPUs.
+
+        ``env_cfg`` may hold ``onednn_products`` (bool), see :func:`soho.engine.cpu.use_onednn_products`.
+        """
+        if env_cfg.get('onednn_products', False) and not torch.accelerator.is_available():
+            use_onednn_products()
         if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
             if self._launcher != 'pytorch':
                 raise ValueError(f'launcher {self._launcher!r} needs GPUs; without one use torchrun '

@@ -1,9 +1,10 @@
 """AdamW for the transformer with SGD or LARS for the CNN, in one optimizer.
 
 Official files: SOHO/optimizers/AdamwSGD.py, AdamwLARS.py. All tensors of a
-group are updated by a handful of fused calls (``torch._foreach_*``), not one
-by one.
+group are updated together: AdamW by torch's fused kernel, which passes over
+memory once, SGD by a handful of ``torch._foreach_*`` calls.
 """
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import torch
@@ -79,25 +80,22 @@ class AdamWSGD(Optimizer):
 
     def _adamw(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
         beta1, beta2 = group['betas']
-        for p in params:
-            if not self.state[p]:
-                self.state[p].update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
-        states = [self.state[p] for p in params]
-        first = [s['exp_avg'] for s in states]
-        second = [s['exp_avg_sq'] for s in states]
-        torch._foreach_lerp_(first, grads, 1 - beta1)
-        torch._foreach_mul_(second, beta2)
-        torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
-        denominator = torch._foreach_sqrt(second)
-        torch._foreach_add_(denominator, group['eps'])
-        sizes = []
-        for state in states:
+        alike: dict[tuple, list[tuple[Tensor, Tensor, dict]]] = defaultdict(list)
+        for p, grad in zip(params, grads):
+            state = self.state[p]
+            if not state:
+                state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
             state['step'] += 1
-            size = group['lr']
-            if group['correct_bias']:
-                size *= (1 - beta2**state['step'])**0.5 / (1 - beta1**state['step'])
-            sizes.append(-size)
-        torch._foreach_addcdiv_(params, first, denominator, sizes)
+            alike[state['step'], p.dtype, p.device].append((p, grad, state))
+        for (step, _, device), members in alike.items():
+            # torch adds eps to the corrected root: sqrt(v) / c + eps / c is (sqrt(v) + eps) / c.
+            correction = (1 - beta2**step)**0.5 if group['correct_bias'] else 1.0
+            steps = torch.full((), step if group['correct_bias'] else torch.inf, device=device)
+            some, their_grads, states = map(list, zip(*members))
+            torch._fused_adamw_(
+                some, their_grads, [s['exp_avg'] for s in states], [s['exp_avg_sq'] for s in states], [],
+                [steps] * len(some), lr=group['lr'], beta1=beta1, beta2=beta2, weight_decay=0.0,
+                eps=group['eps'] / correction, amsgrad=False, maximize=False)
         if group['adamw_weight_decay']:
             # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
             torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
