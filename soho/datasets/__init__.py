@@ -5,7 +5,7 @@ from soho.datasets.concat import ConcatDataset
 from soho.datasets.keys import SampleKey
 from soho.datasets.labels import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler, ShardSampler
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.vqa import VQADataset
 from soho.datasets.workers import init_worker
@@ -13,5 +13,5 @@ from soho.datasets.workers import init_worker
 __all__ = [
     'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'ConcatDataset', 'EpochSampler', 'LabelledImages',
     'ObjectLabelsDataset', 'OfficialBatchSampler', 'PretrainDataset', 'SampleKey', 'SentencePieceTokenizer',
-    'VQADataset', 'collate', 'init_worker'
+    'ShardSampler', 'VQADataset', 'collate', 'init_worker'
 ]
