@@ -25,7 +25,7 @@ from soho.datasets.strings import PackedStrings
 
 FORMAT = 1  # of the arrays; a file of another one is made anew
 SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
-_DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
+_DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
 
 class Index:
@@ -64,7 +64,7 @@ class IndexBuilder:
         self._sizes.extend((record['height'], record['width']))
 
     def numbers(self, name: str, kind: str = 'q') -> array:
-        """The column ``name``; ``kind`` as in :mod:`array`: q for int64, i for int32, f for float32."""
+        """The column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
         return self._numbers.setdefault(name, array(kind))
 
     def texts(self, name: str) -> 'TextColumn':

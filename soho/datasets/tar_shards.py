@@ -39,7 +39,7 @@ class TarShards(Sequence):
         self.shards = [path.name for path in paths]
         origin = dict(kind='shards', shards=[[path.name, *stamp(path).values()] for path in paths])
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
-        index = keep_index(f'the headers of the shards in {self.folder}', places, origin, self._scan)
+        index = keep_index(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
         self._shard, self._offset, self._size = index['shard'], index['offset'], index['size']
         self._files: dict[int, FileIO] = {}

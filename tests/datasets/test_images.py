@@ -85,6 +85,18 @@ def test_pickled_store_outlives_the_original(tmp_path, kind):
     assert {name: copy.read(name) for name in MEMBERS} == MEMBERS
 
 
+def test_the_directory_of_a_large_zip_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr('soho.datasets.zip_reader.LARGE', 0)
+    write_zip(tmp_path / 'a.zip')
+    ImageStore(tmp_path / 'a')
+    with monkeypatch.context() as context:
+        context.setattr('soho.datasets.zip_reader.ZipReader._scan', None)  # nothing reads the directory again
+        store = pickle.loads(pickle.dumps(ImageStore(tmp_path / 'a')))
+        assert {name: store.read(name) for name in store.names} == MEMBERS
+    write_zip(tmp_path / 'a.zip', members={'new.jpg': b'new'})
+    assert ImageStore(tmp_path / 'a').names == ['new.jpg']
+
+
 def test_pickled_index_is_a_few_dozen_bytes_a_member(tmp_path):
     write_zip(tmp_path / 'a.zip', members={f'{i:012d}.jpg': b'' for i in range(3000)})
     assert len(pickle.dumps(ImageStore(tmp_path / 'a'))) < 64 * 3000
