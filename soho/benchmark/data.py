@@ -1,6 +1,7 @@
 """The data pipeline: pictures a second of one worker process against decoding the same files."""
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from soho.datasets.collate import collate
 from soho.datasets.decoding import decode_reduced
 from soho.datasets.json_files import stream_array, write_json
 from soho.datasets.keys import SampleKey
+from soho.datasets.prepared_tokens import prepare_tokens
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
 from soho.datasets.vocabulary import train_vocabulary
 from soho.datasets.workers import init_worker
@@ -65,6 +67,7 @@ def _datasets(photos: str, captions: str, root: str, folder: Path) -> dict[str, 
     pretrain, vqa = (load_config(str(BASES / name)) for name in ('coco_vg_pretrain.py', 'coco_vqa.py'))
     virtex = load_config(str(BASES / 'coco_captions_virtex.py')).train_dataloader.dataset.pipeline
     vocabulary = os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+    shutil.copy(captions, folder / 'annotations.json')  # tokens are prepared beside it
     records = list(stream_array(captions))
     train_vocabulary((caption for record in records for caption in record['captions']),
                      folder / 'captions.model', size=200)
@@ -89,8 +92,11 @@ def _datasets(photos: str, captions: str, root: str, folder: Path) -> dict[str, 
         for step in source['pipeline']:
             if 'tokenizer' in step:
                 step['tokenizer']['vocab'] = str(folder / 'captions.model') if 'VirTex' in name else vocabulary
-        datasets[name] = DATASETS.build(dict(dict(
-            type='PretrainDataset', ann_file=captions, images=photos), **source))
+        config = dict(dict(type='PretrainDataset', ann_file=str(folder / 'annotations.json'), images=photos), **source)
+        dataset = DATASETS.build(config)
+        if dataset.tokens is None:
+            prepare_tokens(dataset.ann_file, dataset.kind, dataset.index, dataset.column, dataset.tokenizer)
+        datasets[name] = DATASETS.build(config)
     return datasets
 
 
