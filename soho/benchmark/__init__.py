@@ -6,6 +6,7 @@ from soho.benchmark.data import data
 from soho.benchmark.floors import floors
 from soho.benchmark.inference import inference
 from soho.benchmark.loop import loop
+from soho.benchmark.startup import startup
 from soho.benchmark.training import training_step
 
 MEASURE: dict[str, Callable[[Bench], Rows]] = dict(
@@ -14,6 +15,7 @@ MEASURE: dict[str, Callable[[Bench], Rows]] = dict(
     vqa=lambda bench: training_step(bench, 'vqa'),
     inference=inference,
     data=data,
+    startup=startup,
     loop=loop)
 PARTS = tuple(MEASURE)
 

@@ -1,45 +1,193 @@
-"""The data pipeline: a worker's pictures a second against bare decoding of the same files."""
+"""The data pipeline: pictures a second of one worker process against decoding the same files."""
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from statistics import median
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader, Dataset
 
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.recipes import CONFIGS
-from soho.datasets.decoding import decode_image, decode_reduced
+from soho.datasets.collate import collate
+from soho.datasets.decoding import decode_reduced
+from soho.datasets.json_files import stream_array, write_json
+from soho.datasets.keys import SampleKey
+from soho.datasets.prepared_tokens import prepare_tokens
+from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.vocabulary import train_vocabulary
+from soho.datasets.workers import init_worker
 from soho.engine import load_config
 from soho.registry import DATASETS
 
+BATCH = 16
+FILES = 64  # pictures on which the floors are measured
+BATCHES = 8  # that make one measurement of a loader
+BASES = CONFIGS / '_base_' / 'datasets'
+
 
 def data(bench: Bench) -> Rows:
-    """Pictures a second of one worker, for the scale of the published recipe and for the demo's."""
+    """The pipelines of the published recipes, the demo's, and the official one if ``--official-soho`` says where it is.
+
+    The pictures and captions are those of ``--photos``, a zip or folder beside
+    an annotation file in the layout of pretraining and with the same name; by
+    default the generated world's.
+    """
+    init_default_scope('soho')
+    root = os.environ.get('SOHO_WORLD', 'data/world/demo')
+    photos = bench.args.photos or f'{root}/train2014'
+    captions = f'{photos}.json' if bench.args.photos else f'{root}/coco_cap_train_pre.json'
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     rows = []
-    for long, short in ((1000, 600), (333, 200), (96, 72)):
-        cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'))
-        dataset = cfg.train_dataloader.dataset
-        dataset.pipeline[0].reduce_to = dataset.pipeline[1].scale = (long, short)
-        init_default_scope(cfg.default_scope)
-        dataset = DATASETS.build(dataset)
-        chosen = range(0, len(dataset), max(1, len(dataset) // 64))
-        files = [dataset.store.read(dataset.images.file_names[dataset.item_image[i]]) for i in chosen]
-
-        def bare(files: list[bytes] = files, scale: tuple[int, int] = (long, short)) -> None:
-            for file in files:
-                decode_reduced(file, scale)
-
-        def full(files: list[bytes] = files) -> None:
-            for file in files:
-                decode_image(file)
-
-        def samples(dataset: Any = dataset, chosen: range = chosen) -> None:
-            for i in chosen:
-                dataset[i]
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        fast, slow, whole = (len(files) / bench.seconds(call) for call in (bare, full, samples))
-        torch.set_num_threads(threads)
-        rows += [(f'data at {long}x{short}: pipeline, one core', whole, 'images/s'),
-                 (f'data at {long}x{short}: of bare decoding at the reduced scale', 100 * whole / fast, '%'),
-                 (f'data at {long}x{short}: of bare decoding in full', 100 * whole / slow, '%')]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, dataset in _datasets(photos, captions, root, Path(folder)).items():
+            rows += _measure(bench, f'data, {name}', dataset)
+        if bench.args.official_soho:
+            rows += _official(bench, photos, captions, Path(folder), rows[0][1], rows[2][1])
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
     return rows
+
+
+def _datasets(photos: str, captions: str, root: str, folder: Path) -> dict[str, Dataset]:
+    """The pipelines of the recipes, on these pictures."""
+    pretrain, vqa = (load_config(str(BASES / name)) for name in ('coco_vg_pretrain.py', 'coco_vqa.py'))
+    virtex = load_config(str(BASES / 'coco_captions_virtex.py')).train_dataloader.dataset.pipeline
+    vocabulary = os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+    shutil.copy(captions, folder / 'annotations.json')  # tokens are prepared beside it
+    records = list(stream_array(captions))
+    train_vocabulary((caption for record in records for caption in record['captions']),
+                     folder / 'captions.model', size=200)
+    coco = folder / 'captions.json'
+    write_json(coco, dict(
+        images=[dict(id=i, file_name=record['file_name'], height=record['height'], width=record['width'])
+                for i, record in enumerate(records)],
+        annotations=[dict(image_id=i, caption=caption) for i, record in enumerate(records)
+                     for caption in record['captions']]))
+    small = [dict(type='LoadImage', reduce_to=(96, 72)), dict(type='ResizeKeepRatio', scale=(96, 72)),
+             *pretrain.train_pipeline[2:]]
+    # The images of a question come without what is known of answers.
+    asked = [*vqa.train_pipeline[:-1], dict(type='PackSample', keys=[])]
+    sources = {
+        'pretraining, 1000x600': dict(sentence_group=4, pipeline=pretrain.train_pipeline),
+        'VQA, 1333x400 to 1333x800': dict(sentence_group=1, pipeline=asked),
+        'demo, 96x72': dict(sentence_group=4, pipeline=small),
+        'VirTex, 224': dict(type='CaptioningDataset', ann_file=str(coco), pipeline=virtex),
+    }
+    datasets = {}
+    for name, source in sources.items():
+        for step in source['pipeline']:
+            if 'tokenizer' in step:
+                step['tokenizer']['vocab'] = str(folder / 'captions.model') if 'VirTex' in name else vocabulary
+        config = dict(dict(type='PretrainDataset', ann_file=str(folder / 'annotations.json'), images=photos), **source)
+        dataset = DATASETS.build(config)
+        if dataset.tokens is None:
+            prepare_tokens(dataset.ann_file, dataset.kind, dataset.index, dataset.column, dataset.tokenizer)
+        datasets[name] = DATASETS.build(config)
+    return datasets
+
+
+def _measure(bench: Bench, name: str, dataset: Any) -> Rows:
+    chosen = np.linspace(0, len(dataset) - 1, min(FILES, len(dataset))).astype(int).tolist()
+    files = [dataset.store.read(dataset.images.file_names[dataset.item_image[i]]) for i in chosen]
+    load, resize = dataset.pipeline.transforms[:2]
+    decode = _bare if load.reduce_to is None else (lambda file: decode_reduced(file, load.reduce_to)[0])
+
+    def decoded() -> None:
+        for file in files:
+            decode(file)
+
+    def resized() -> None:
+        for i, file in zip(chosen, files):
+            resize(dict(image=decode(file), rng=SampleKey(0, 0, i).rng()))
+
+    bare, floor = (len(files) / bench.seconds(call) for call in (decoded, resized))
+    batches = list(AspectRatioBatchSampler(EpochSampler(dataset, seed=0), BATCH))
+    rate = loader_rate(bench, DataLoader(
+        dataset, batch_sampler=_Endless(batches), num_workers=1, collate_fn=collate, worker_init_fn=init_worker))
+    return [(f'{name}: one worker', rate, 'images/s'), (f'{name}: decoding and resizing alone', floor, 'images/s'),
+            (f'{name}: decoding alone', bare, 'images/s'),
+            (f'{name}: worker against decoding and resizing', 100 * rate / floor, '%'),
+            (f'{name}: worker against decoding', 100 * rate / bare, '%')]
+
+
+def _bare(file: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+
+
+class _Endless:
+    """Batches over and over."""
+
+    def __init__(self, batches: Sequence[list]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list]:
+        return cycle(self.batches)
+
+
+def loader_rate(bench: Bench, loader: DataLoader) -> float:
+    """Pictures a second that arrive from a loader of batches of ``BATCH``, which has had time to start."""
+    arriving = iter(loader)
+    rates = []
+    for _ in range(bench.args.repeat + 1):
+        started = time.perf_counter()
+        for _ in range(BATCHES):
+            next(arriving)
+        rates.append(BATCHES * BATCH / (time.perf_counter() - started))
+    return median(rates[1:])
+
+
+def _official(bench: Bench, photos: str, captions: str, folder: Path, ours: float, bare: float) -> Rows:
+    """The pipeline of the official release, in a copy that imports with today's packages (see docs/data.md)."""
+    sys.path.insert(0, bench.args.official_soho)
+    make: Callable[..., Any]
+    from commons.parallel import collate as official_collate
+    from SOHO.datasets import build_dataset as make
+
+    # It writes a pickle beside the annotation file, and reads zips only.
+    archive = folder / 'images.zip'
+    archive.symlink_to(Path(f'{photos.removesuffix(".zip")}.zip').resolve())
+    records = json.loads(Path(captions).read_text())
+    inner = '' if _members_are_bare(archive) else Path(photos).name + '/'
+    for record in records:
+        record.update(file_name=inner + record['file_name'], labels=[])
+    write_json(folder / 'official.json', records)
+    vocabulary = os.environ.get('SOHO_BERT') or str(Path(captions).parent / 'vocab.txt')
+    if os.path.isdir(vocabulary):
+        vocabulary = os.path.join(vocabulary, 'vocab.txt')
+    pipeline = [
+        dict(type='LoadImageFromZip'), dict(type='Resize', img_scale=(1000, 600), keep_ratio=True),
+        dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+        dict(type='Pad', size_divisor=32), dict(type='DefaultFormatBundle'),
+        dict(type='Collect', keys=['img', 'language_tokens', 'mask_labels', 'next_label', 'language_attention',
+                                   'img_target'])]
+    dataset = make(dict(
+        type='VisualLanguagePretrainDataset', data_root=f'{folder}/', ann_file='official.json',
+        img_prefix=f'{folder}/images/', max_length=16, sentence_group=4, pipeline=pipeline, token_config=vocabulary))
+    groups = [np.flatnonzero(dataset.flag == flag) for flag in (0, 1)]
+    batches = [np.resize(group, -(-len(group) // BATCH) * BATCH).reshape(-1, BATCH) for group in groups if len(group)]
+    rate = loader_rate(bench, DataLoader(
+        dataset, batch_sampler=_Endless(np.concatenate(batches).tolist()), num_workers=1,
+        collate_fn=partial(official_collate, samples_per_gpu=BATCH)))
+    name = 'data, official pretraining, 1000x600'
+    return [(f'{name}: one worker', rate, 'images/s'), (f'{name}: against decoding', 100 * rate / bare, '%'),
+            ('data, pretraining, 1000x600: against the official worker', ours / rate, 'times')]
+
+
+def _members_are_bare(archive: Path) -> bool:
+    import zipfile
+    with zipfile.ZipFile(archive) as file:
+        return '/' not in file.namelist()[0]

@@ -8,7 +8,13 @@ from soho.datasets.inaturalist import INaturalist
 from soho.datasets.keys import SampleKey
 from soho.datasets.labels import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, OfficialBatchSampler, RepeatFactorSampler
+from soho.datasets.samplers import (
+    AspectRatioBatchSampler,
+    EpochSampler,
+    OfficialBatchSampler,
+    RepeatFactorSampler,
+    ShardSampler,
+)
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.datasets.voc07 import VOC07
 from soho.datasets.voc_detection import VOCDetection
@@ -19,5 +25,5 @@ __all__ = [
     'VOC07', 'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'CocoDetection', 'ConcatDataset',
     'EpochSampler', 'INaturalist', 'ImageFolders', 'LVISDetection', 'LabelledImages', 'ObjectLabelsDataset',
     'OfficialBatchSampler', 'PretrainDataset', 'RepeatFactorSampler', 'SampleKey', 'SentencePieceTokenizer',
-    'VOCDetection', 'VQADataset', 'collate', 'init_worker'
+    'ShardSampler', 'VOCDetection', 'VQADataset', 'collate', 'init_worker'
 ]

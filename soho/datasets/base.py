@@ -177,6 +177,14 @@ class ImageTextDataset(Dataset):
         size = self.images.sizes[self.item_image]
         return size[:, 1] / size[:, 0]
 
+    @property
+    def shard(self) -> np.ndarray:
+        """(len(self),) int, the tar shard in which each item's image lies; 0 where there are none."""
+        names = self.images.file_names
+        if self.store is None or not self.store.sharded:
+            return np.zeros(len(self), np.int64)
+        return np.array([self.store.shard_of(names[i]) for i in range(len(names))], np.int64)[self.item_image]
+
     def __len__(self) -> int:
         return len(self.item_image)
 

@@ -31,6 +31,15 @@ class ConcatDataset(Dataset):
         """(len(self),) float, width over height."""
         return np.concatenate([d.aspect_ratio for d in self.datasets])
 
+    @property
+    def shard(self) -> np.ndarray:
+        """(len(self),) int, the tar shard in which each item's image lies, counted through."""
+        shards, first = [], 0
+        for dataset in self.datasets:
+            shards.append(dataset.shard + first)
+            first = shards[-1].max() + 1
+        return np.concatenate(shards)
+
     def __len__(self) -> int:
         return int(self.ends[-1])
 

@@ -1,12 +1,15 @@
-"""Where images lie: a folder, or a zip as the official SOHO data sets have it."""
+"""Where images lie: a folder, a zip as the official SOHO data sets have it, or a folder of tar shards."""
 import os
+import tarfile
 import zipfile
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 
+from soho.datasets.tar_shards import TarShards, is_sharded
 from soho.datasets.zip_reader import ZipReader
 
 SCANNERS = 16  # folders listed at once; on a network file system each waits for its own answer
@@ -31,7 +34,8 @@ class ImageStore:
     slash: ``data/coco/train2014/`` is the folder of that name if it exists,
     otherwise the archive ``data/coco/train2014.zip``, whose members are called
     ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
-    path of the zip itself does as well.
+    path of the zip itself does as well. In a folder that holds ``*.tar`` files
+    (WebDataset's shards), images are their members.
 
     A store may be pickled and may be used by any number of threads, forked and
     spawned processes at once.
@@ -41,14 +45,20 @@ class ImageStore:
 
     Raises:
         FileNotFoundError: Neither the folder nor the zip exists.
-        ValueError: The zip is damaged.
+        ValueError: The zip, or a shard, is damaged.
     """
 
     def __init__(self, root: str | os.PathLike) -> None:
         root = os.fspath(root).rstrip('/')
+        self._prefix = ''
+        self._archive: ZipReader | TarShards | None = None
         if os.path.isdir(root):
             self.path = root
-            self._zip = None
+            if is_sharded(root):
+                try:
+                    self._archive = TarShards(root)
+                except tarfile.TarError as error:
+                    raise ValueError(f'{root} cannot be read: {error}') from error
             return
         self.path = root if root.endswith('.zip') else f'{root}.zip'
         self._prefix = os.path.basename(self.path)[:-len('.zip')] + '/'
@@ -56,13 +66,38 @@ class ImageStore:
             raise FileNotFoundError(f'images were looked for in the folder {self.path[:-len(".zip")]} and in '
                                     f'the archive {self.path}, and neither exists')
         try:
-            self._zip = ZipReader(self.path)
+            self._archive = ZipReader(self.path)
         except zipfile.BadZipFile as error:
             raise ValueError(f'{self.path} is not a complete zip archive ({error}): '
                              'it has to be downloaded or packed again') from error
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.path!r})'
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files, sorted, without the annotations that shards hold; each can be read."""
+        if self._archive is None:
+            root = Path(self.path)
+            return sorted(os.fspath(path.relative_to(root)) for path in root.rglob('*') if path.is_file())
+        names = (name for name in self._archive if not name.endswith('.json' if self.sharded else '/'))
+        return sorted(name.removeprefix(self._prefix) for name in names)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the images lie in tar shards."""
+        return isinstance(self._archive, TarShards)
+
+    def shard_of(self, name: str) -> int:
+        """The number of the tar shard in which an image lies.
+
+        Raises:
+            ImageMissingError: As :meth:`read`.
+        """
+        try:
+            return self._archive.shard_of(name)
+        except KeyError as error:
+            raise self._missing(name) from error
 
     def read(self, name: str) -> bytes:
         """The bytes of the image file ``name``.
@@ -71,7 +106,7 @@ class ImageStore:
             ImageMissingError: There is no such file; names the store and what lies near.
             ImageDecodeError: The zip's member is damaged.
         """
-        return self._read_file(name) if self._zip is None else self._read_member(name)
+        return self._read_file(name) if self._archive is None else self._read_member(name)
 
     def folders(self) -> dict[str, list[str]]:
         """The names of the files in each folder of the store, both sorted; ``''`` for those in none.
@@ -105,15 +140,19 @@ class ImageStore:
 
     def _read_member(self, name: str) -> bytes:
         member = self._prefix + name
-        if member not in self._zip:
+        if member not in self._archive:
             member = name
         try:
-            return self._zip.read(member)
+            return self._archive.read(member)
         except KeyError as error:
-            raise ImageMissingError(f'{self.path} has neither a member {self._prefix + name} nor {name}; '
-                                    f'near it are {_nearest(self._zip, self._prefix + name)}') from error
-        except zipfile.BadZipFile as error:
+            raise self._missing(name) from error
+        except (zipfile.BadZipFile, tarfile.TarError) as error:
             raise ImageDecodeError(f'the member {member} of {self.path} cannot be read: {error}') from error
+
+    def _missing(self, name: str) -> ImageMissingError:
+        member = self._prefix + name
+        looked_for = f'neither a member {member} nor {name}' if self._prefix else f'no member {name}'
+        return ImageMissingError(f'{self.path} has {looked_for}; near it are {_nearest(self._archive, member)}')
 
 
 def _scan(path: str) -> tuple[list[str], list[str]]:

@@ -25,7 +25,7 @@ from soho.datasets.strings import PackedStrings
 
 FORMAT = 1  # of the arrays; a file of another one is made anew
 SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
-_DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
+_DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
 
 class Index:
@@ -64,7 +64,7 @@ class IndexBuilder:
         self._sizes.extend((record['height'], record['width']))
 
     def numbers(self, name: str, kind: str = 'q') -> array:
-        """The column ``name``; ``kind`` as in :mod:`array`: q for int64, i for int32, f for float32."""
+        """The column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
         return self._numbers.setdefault(name, array(kind))
 
     def texts(self, name: str) -> 'TextColumn':
@@ -110,36 +110,54 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None]) -
         FileNotFoundError: There is no such file.
         ValueError: What ``scan`` finds wrong with it.
     """
-    origin = dict(format=FORMAT, kind=kind, **stamp(ann_file))
-    places = index_places(ann_file, kind)
+    origin = dict(kind=kind, **stamp(ann_file))
+    return keep_index(ann_file, index_places(ann_file, kind), origin, scan, worth_it=origin['bytes'] >= SMALL)
+
+
+def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None],
+               worth_it: bool = True) -> Index:
+    """The index at one of ``places`` that was made from ``origin``; else one is made and kept there.
+
+    Args:
+        what: How messages call what ``scan`` reads.
+        places: Files, the best first.
+        origin: Equal as long as ``scan`` reads the same; JSON values.
+        scan: Fills the index.
+        worth_it: Whether to keep it.
+    """
+    origin = dict(format=FORMAT, **origin)
     for place in places:
         if index := load(place, origin):
             return index
-    if origin['bytes'] < SMALL:
-        return _scanned(scan)
-    for place in places:
+    for place in places if worth_it else ():
         with _only_one(place) as writable:
             if not writable:
                 continue
             # Another process may have made it while this one waited.
             if index := load(place, origin):
                 return index
-            print_log(f'{ann_file} is read for the first time, which takes a while; {place} will keep what it says',
+            print_log(f'{what} is read for the first time, which takes a while; {place} will keep what it says',
                       'current')
             index = _scanned(scan)
             if save(place, index, origin):
                 return load(place, origin) or index
             return index
-    print_log(f'{ann_file} is read anew by every run, because its index can be written neither to '
-              f'{" nor to ".join(str(place.parent) for place in places)}', 'current')
+    if worth_it:
+        print_log(f'{what} is read anew by every run, because its index can be written neither to '
+                  f'{" nor to ".join(str(place.parent) for place in places)}', 'current')
     return _scanned(scan)
 
 
-def index_places(ann_file: str, kind: str) -> list[Path]:
-    """Where the index of an annotation file may be, best place first."""
+def index_places(path: str, kind: str) -> list[Path]:
+    """Where the index of a file may be: beside it, or in the user's cache."""
+    return [Path(f'{path}.{kind}.index'), cached_place(path, kind)]
+
+
+def cached_place(path: str, kind: str) -> Path:
+    """Where the index of a file is that lies in a folder that cannot be written."""
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    digest = hashlib.sha256(os.path.abspath(ann_file).encode()).hexdigest()[:16]
-    return [Path(f'{ann_file}.{kind}.index'), Path(cache, 'soho', f'{digest}.{kind}.index')]
+    digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:16]
+    return Path(cache, 'soho', f'{digest}.{kind}.index')
 
 
 def _scanned(scan: Callable[[IndexBuilder], None]) -> Index:

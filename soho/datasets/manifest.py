@@ -35,6 +35,11 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def written(path: Path) -> Written:
+    """What :meth:`Manifest.write` wants to know of an output that is no json."""
+    return Written(_sha256(path), path.stat().st_size)
+
+
 def find_input(root: PathLike, *names: str) -> Path | None:
     """The first of ``names`` that is in ``root`` or its folder ``annotations``."""
     places = (Path(root, folder, name) for name in names for folder in ('', 'annotations'))

@@ -12,7 +12,6 @@ import numpy as np
 
 from soho.datasets.index import FORMAT, Index, index_places, load, save
 from soho.datasets.manifest import stamp
-from soho.datasets.strings import PackedStrings
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 
@@ -45,28 +44,38 @@ class PreparedTokens:
         return self.ids[self.ends[row - 1] if row else 0:self.ends[row]].astype(np.int64)
 
 
-def prepare_tokens(ann_file: str, kind: str, texts: PackedStrings, tokenizer: Tokenizer) -> Path:
-    """Tokenise ``texts`` and write the ids; returns the file.
+def prepare_tokens(ann_file: str, kind: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:
+    """Tokenise the sentences of an index and write the ids; returns the file.
+
+    Tokens belong to an index that is kept, so that one which was not worth keeping is written as well.
 
     Args:
         ann_file: The annotation file.
         kind: The layout of its index.
-        texts: All its sentences, in the order of the index.
+        index: The index.
+        column: Where its sentences are.
         tokenizer: Makes the ids.
 
     Raises:
-        OSError: The file cannot be written in any of the places of an index.
+        OSError: The files cannot be written in any of the places of an index.
     """
+    if index.path is None:
+        _save(index_places(ann_file, kind), index, dict(format=FORMAT, kind=kind, **stamp(ann_file)), ann_file)
+    texts = index.texts(column)
     ids, ends = array('H' if len(tokenizer) <= 1 << 16 else 'i'), array('q')
     total = len(texts)
     for start in range(0, total, CHUNK):
         _append(tokenizer.encode([texts[i] for i in range(start, min(start + CHUNK, total))]), ids, ends)
     _append(tokenizer.encode(['']), ids, ends)
-    index = Index({'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}, {})
-    for place in _places(ann_file, kind, tokenizer):
-        if place.parent.is_dir() and save(place, index, _origin(ann_file, kind, tokenizer)):
+    tokens = Index({'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}, {})
+    return _save(_places(ann_file, kind, tokenizer), tokens, _origin(ann_file, kind, tokenizer), ann_file)
+
+
+def _save(places: list[Path], index: Index, origin: dict[str, Any], ann_file: str) -> Path:
+    for place in places:
+        if place.parent.is_dir() and save(place, index, origin):
             return place
-    raise OSError(f'the tokens of {ann_file} can be written in none of the places of its index')
+    raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')
 
 
 def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:

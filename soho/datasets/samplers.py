@@ -48,6 +48,10 @@ class EpochSampler(Sampler):
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch, stream]))
         return members[rng.permutation(len(members))]
 
+    def order_batches(self, batches: list[np.ndarray]) -> list[np.ndarray]:
+        """Batches of items in this epoch's order."""
+        return [batches[i] for i in self.order(np.arange(len(batches)))]
+
     def key(self, index: int) -> SampleKey:
         return SampleKey(self.seed, self.epoch, int(index))
 
@@ -106,6 +110,48 @@ def repeat_factors(categories: Sequence[np.ndarray], threshold: float) -> np.nda
 
 
 @DATA_SAMPLERS.register_module()
+class ShardSampler(EpochSampler):
+    """An order that reads only a few tar shards at a time, for disks and networks that are slow to seek.
+
+    In every epoch the shards are put in another order, and ``window`` of them
+    after the other are mixed as one. It follows from (seed, epoch) alone, as any
+    other, so that resuming and ranks work as ever. Inside a window it is as
+    random as :class:`EpochSampler`'s; images that share a shard, however, meet more
+    often: write shards in random order (``tools/prepare/shards.py --shuffle``).
+
+    Args:
+        dataset: With ``shard``, the shard of each item.
+        window: Shards that are mixed.
+        **kwargs: See :class:`EpochSampler`.
+    """
+
+    _SHARDS = 1 << 31  # the stream of the shards' order
+
+    def __init__(self, dataset: Dataset, window: int = 8, **kwargs) -> None:
+        super().__init__(dataset, **kwargs)
+        self.window = window
+        self.shard = dataset.shard
+
+    def _windows(self) -> np.ndarray:
+        """(N,) the window in which each item is read in this epoch."""
+        place = super().order(np.arange(self.shard.max() + 1), self._SHARDS)
+        return place[self.shard] // self.window
+
+    def order(self, members: np.ndarray, stream: int = 0) -> np.ndarray:
+        if not self.shuffle:
+            return members
+        members = super().order(members, stream)
+        return members[np.argsort(self._windows()[members], kind='stable')]
+
+    def order_batches(self, batches: list[np.ndarray]) -> list[np.ndarray]:
+        if not self.shuffle:
+            return batches
+        window = self._windows()[[batch[0] for batch in batches]]
+        shuffled = super().order(np.arange(len(batches)))
+        return [batches[i] for i in shuffled[np.argsort(window[shuffled], kind='stable')]]
+
+
+@DATA_SAMPLERS.register_module()
 class AspectRatioBatchSampler(Sampler):
     """Batches of images of like shape, so that little padding is computed on.
 
@@ -150,7 +196,7 @@ class AspectRatioBatchSampler(Sampler):
             elif self.sampler.round_up:
                 members = np.resize(members, -(-len(members) // self.global_size) * self.global_size)
             batches += [members[i:i + self.global_size] for i in range(0, len(members), self.global_size)]
-        return [batches[i] for i in self.sampler.order(np.arange(len(batches)))]
+        return self.sampler.order_batches(batches)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         rank, world_size = self.sampler.rank, self.sampler.world_size

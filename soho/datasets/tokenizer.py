@@ -7,7 +7,6 @@ import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.normalizers import BertNormalizer
-from transformers import AutoTokenizer
 
 from soho.datasets.vocabulary import EOS, MASK, SOS, UNKNOWN, normalize_caption
 
@@ -83,6 +82,8 @@ def _load(vocab: str) -> Tokenizer:
         return BertWordPieceTokenizer(path)._tokenizer
     if path.endswith('.txt') or os.path.isabs(path) or os.path.isdir(vocab):
         raise FileNotFoundError(f'there is no vocabulary file {path}')
+    from transformers import AutoTokenizer  # takes seconds to import
+
     return AutoTokenizer.from_pretrained(vocab).backend_tokenizer
 
 

@@ -6,16 +6,18 @@ import zipfile
 import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from soho.datasets.index import Index, IndexBuilder, cached_place, keep_index
+from soho.datasets.manifest import stamp
 
+LARGE = 1 << 30  # bytes of a zip whose directory takes long to read
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
 _ENCRYPTED = 0x1
-_ENTRY = np.dtype([
-    ('offset', np.uint64), ('stored_size', np.uint64), ('size', np.uint64),
-    ('crc', np.uint32), ('method', np.uint16), ('flags', np.uint16),
-])
+# What the directory says of a member: the column's name, zipfile's name, and the kind of number.
+_ENTRY = (('offset', 'header_offset', 'q'), ('stored_size', 'compress_size', 'q'), ('size', 'file_size', 'q'),
+          ('crc', 'CRC', 'I'), ('method', 'compress_type', 'H'), ('flags', 'flag_bits', 'H'))
 
 
 class ZipReader(Sequence):
@@ -23,10 +25,11 @@ class ZipReader(Sequence):
 
     As a sequence it is the sorted names of its members.
 
-    The central directory is read once, into three flat buffers: forked workers
-    share their pages (nothing in them is reference-counted, so nothing is
-    copied on use) and spawned workers receive them pickled instead of reading
-    the directory again. Members come from ``os.pread``, which takes its
+    The central directory is read once, into flat arrays: forked workers share
+    their pages (nothing in them is reference-counted, so nothing is copied on
+    use) and spawned workers receive them pickled instead of reading the directory
+    again. That of a zip of 1 GiB or more is kept in a file, see
+    :mod:`soho.datasets.index`, and mapped. Members come from ``os.pread``, which takes its
     position as an argument, so that one descriptor serves any number of
     threads and forked processes.
 
@@ -43,34 +46,44 @@ class ZipReader(Sequence):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with zipfile.ZipFile(path) as archive:
-            # NameToInfo keeps the last of several members of one name, as unzip does.
-            members = sorted((name.encode(), info) for name, info in archive.NameToInfo.items())
-        self._names = b''.join(name for name, _ in members)
-        self._ends = np.cumsum([len(name) for name, _ in members], dtype=np.int64)
-        self._entries = np.array(
-            [(info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type,
-              info.flag_bits) for _, info in members], dtype=_ENTRY)
+        origin = dict(kind='members', **stamp(path))
+        places = [Path(f'{path}.members.index'), cached_place(path, 'members')]
+        self._index = keep_index(path, places, origin, self._scan, worth_it=origin['bytes'] >= LARGE)
         self._open()
 
+    def _scan(self, out: IndexBuilder) -> None:
+        with zipfile.ZipFile(self.path) as archive:
+            # NameToInfo keeps the last of several members of one name, as unzip does.
+            members = sorted((name.encode(), info) for name, info in archive.NameToInfo.items())
+        names = out.texts('name')
+        for name, _ in members:
+            names.append(name.decode())
+        for column, attribute, kind in _ENTRY:
+            out.numbers(column, kind).extend(getattr(info, attribute) for _, info in members)
+
     def _open(self) -> None:
+        self._names = self._index.texts('name')
+        self._entries = [self._index[column] for column, *_ in _ENTRY]
         self._descriptor = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
         self._archive: tuple[int, zipfile.ZipFile] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ('_descriptor', '_archive')}
+        return dict(path=self.path, index=self._index if self._index.path is None else None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._open()
+        self.path = state['path']
+        if state['index'] is None:
+            self.__init__(self.path)
+        else:
+            self._index: Index = state['index']
+            self._open()
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._names)
 
     def __getitem__(self, index: int) -> str:
-        start = self._ends[index - 1] if index else 0
-        return self._names[start:self._ends[index]].decode()
+        return self._names[index]
 
     def __contains__(self, name: object) -> bool:
         return self._find(str(name)) is not None
@@ -85,7 +98,7 @@ class ZipReader(Sequence):
         index = self._find(name)
         if index is None:
             raise KeyError(name)
-        offset, stored_size, size, crc, method, flags = self._entries[index].item()
+        offset, stored_size, size, crc, method, flags = (column[index].item() for column in self._entries)
         if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or flags & _ENCRYPTED:
             return self._read_with_zipfile(name)
         # The local header repeats the name and has its own extra field, whose

@@ -1,5 +1,7 @@
+import io
 import multiprocessing
 import pickle
+import tarfile
 import zipfile
 
 import pytest
@@ -13,6 +15,17 @@ def write_zip(path, prefix='', compression=zipfile.ZIP_STORED, members=MEMBERS):
     with zipfile.ZipFile(path, 'w', compression) as archive:
         for name, data in members.items():
             archive.writestr(prefix + name, data)
+
+
+def write_shards(folder, members=MEMBERS, shards=7):
+    """Tar files as others write them, without an index."""
+    folder.mkdir(exist_ok=True)
+    for shard in range(shards):
+        with tarfile.open(folder / f'{shard:06d}.tar', 'w') as tar:
+            for name in list(members)[shard::shards]:
+                info = tarfile.TarInfo(name)
+                info.size = len(members[name])
+                tar.addfile(info, io.BytesIO(members[name]))
 
 
 @pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
@@ -44,9 +57,9 @@ def _read_all(store, failures):
         failures.value += any(store.read(name) != data for name, data in MEMBERS.items())
 
 
-@pytest.mark.parametrize('compression', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
-def test_forked_processes_read_one_zip_at_once(tmp_path, compression):
-    write_zip(tmp_path / 'a.zip', compression=compression)
+@pytest.mark.parametrize('kind', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, 'tar'])
+def test_forked_processes_read_one_archive_at_once(tmp_path, kind):
+    write_shards(tmp_path / 'a') if kind == 'tar' else write_zip(tmp_path / 'a.zip', compression=kind)
     store = ImageStore(tmp_path / 'a')
     store.read('001.jpg')  # descriptors are open before the processes start
     context = multiprocessing.get_context('fork')
@@ -61,15 +74,27 @@ def test_forked_processes_read_one_zip_at_once(tmp_path, compression):
     assert failures.value == 0
 
 
-@pytest.mark.parametrize('compression', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
-def test_pickled_store_outlives_the_original(tmp_path, compression):
-    write_zip(tmp_path / 'a.zip', compression=compression)
+@pytest.mark.parametrize('kind', [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, 'tar'])
+def test_pickled_store_outlives_the_original(tmp_path, kind):
+    write_shards(tmp_path / 'a') if kind == 'tar' else write_zip(tmp_path / 'a.zip', compression=kind)
     store = ImageStore(tmp_path / 'a')
     store.read('001.jpg')
     pickled = pickle.dumps(store)
     del store
     copy = pickle.loads(pickled)
     assert {name: copy.read(name) for name in MEMBERS} == MEMBERS
+
+
+def test_the_directory_of_a_large_zip_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr('soho.datasets.zip_reader.LARGE', 0)
+    write_zip(tmp_path / 'a.zip')
+    ImageStore(tmp_path / 'a')
+    with monkeypatch.context() as context:
+        context.setattr('soho.datasets.zip_reader.ZipReader._scan', None)  # nothing reads the directory again
+        store = pickle.loads(pickle.dumps(ImageStore(tmp_path / 'a')))
+        assert {name: store.read(name) for name in store.names} == MEMBERS
+    write_zip(tmp_path / 'a.zip', members={'new.jpg': b'new'})
+    assert ImageStore(tmp_path / 'a').names == ['new.jpg']
 
 
 def test_pickled_index_is_a_few_dozen_bytes_a_member(tmp_path):
@@ -130,3 +155,37 @@ def test_encrypted_member_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ImageDecodeError, match='encrypted'):
         ImageStore(tmp_path / 'a').read('1.jpg')
+
+
+def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
+    monkeypatch.setattr('soho.datasets.tar_shards._OPEN', 3)  # files at a time, of seven
+    write_shards(tmp_path / 'a', MEMBERS | {'sub/x.jpg': b'below', '000.json': b'{}'})
+    store = ImageStore(tmp_path / 'a')
+    assert store.sharded and store.names == sorted([*MEMBERS, 'sub/x.jpg'])
+    assert {name: store.read(name) for name in store.names} == MEMBERS | {'sub/x.jpg': b'below'}
+    assert [store.shard_of(f'{i:03d}.jpg') for i in range(9)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    with pytest.raises(ImageMissingError, match=r'has no member 0305\.jpg; near it are 030\.jpg, 031\.jpg, 032'):
+        store.read('0305.jpg')
+    assert not ImageStore(tmp_path).sharded
+
+
+def test_changed_shards_are_looked_up_again(tmp_path):
+    folder = tmp_path / 'a'
+    write_shards(folder)
+    before = ImageStore(folder)
+    assert (folder / 'shards.index').exists()
+    write_shards(folder, {'new.jpg': b'new', **MEMBERS})
+    assert ImageStore(folder).read('new.jpg') == b'new'
+    data = (folder / '000000.tar').read_bytes()
+    (folder / '000000.tar').write_bytes(data[:530])
+    with pytest.raises(ImageDecodeError, match=r'cannot be read: 000000\.tar ends inside it'):
+        before.read('000.jpg')
+    with pytest.raises(ValueError, match=r'a cannot be read: the shard 000000\.tar is damaged'):
+        ImageStore(folder)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path):
+    write_shards(tmp_path / 'a', {'1.jpg': b'one'}, shards=1)
+    (tmp_path / 'a' / '000001.tar').write_bytes((tmp_path / 'a' / '000000.tar').read_bytes())
+    with pytest.raises(ValueError, match=r'two members are called 1\.jpg'):
+        ImageStore(tmp_path / 'a')

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from soho.datasets.keys import SampleKey
-from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler, RepeatFactorSampler, repeat_factors
+from soho.datasets.samplers import (
+    AspectRatioBatchSampler,
+    EpochSampler,
+    RepeatFactorSampler,
+    ShardSampler,
+    repeat_factors,
+)
 
 
 class Shapes:
@@ -132,3 +138,44 @@ def test_repeated_images_share_batches_with_images_of_their_shape():
     for batch in batches:
         assert len({key.index < 50 for key in batch}) == 1
     assert sum(key.index == 5 for batch in batches for key in batch) >= 2
+
+
+class Sharded(Shapes):
+    """400 items in 20 shards, dealt out one by one; of every four in a shard one is upright."""
+
+    def __init__(self):
+        super().__init__(np.where(np.arange(400) // 20 % 4, 1.5, 0.75))
+        self.shard = np.arange(400) % 20
+
+
+@pytest.mark.parametrize('batch_size', [None, 5])
+def test_only_a_few_shards_are_read_at_a_time(batch_size):
+    data = Sharded()
+    sampler = ShardSampler(data, window=4, seed=3)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        keys = list(sampler) if batch_size is None else sum(AspectRatioBatchSampler(sampler, batch_size), [])
+        orders.append([key.index for key in keys])
+    assert orders[0] == orders[2] != orders[1]
+    for order in orders:
+        assert set(order) == set(range(400))
+        # A shard is read from its first to its last item while three others are, not all twenty.
+        shard = data.shard[order]
+        reach = [np.flatnonzero(shard == s) for s in range(20)]
+        assert max(places[-1] - places[0] for places in reach) < 80
+        # Inside a window they are mixed.
+        assert np.mean(shard[1:] == shard[:-1]) < 0.4
+
+
+def test_ranks_of_a_sharded_set_share_what_one_process_sees():
+    data = Sharded()
+    parts = []
+    for rank, world_size in ((0, 1), (0, 2), (1, 2)):
+        sampler = ShardSampler(data, window=4, seed=3)
+        sampler.rank, sampler.world_size = rank, world_size
+        parts.append([indices(batch) for batch in AspectRatioBatchSampler(sampler, 8 // world_size)])
+    whole, first, second = parts
+    assert [a + b for a, b in zip(first, second, strict=True)] == whole
+    still = ShardSampler(data, shuffle=False, seed=3)
+    assert indices(still) == list(range(400))

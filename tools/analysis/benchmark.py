@@ -3,14 +3,18 @@
     python tools/analysis/benchmark.py                          all parts, at sizes for this device
     python tools/analysis/benchmark.py pretrain vqa --images 16 --sentences 4 --size 608x1024 --dtype bfloat16
     python tools/analysis/benchmark.py data loop --root data/world/demo
+    python tools/analysis/benchmark.py data startup --photos data/coco_photos/permissive --captions 5800000
 
 ``floors``: a matrix product and a copy, in the same run as what is measured beside them.
 ``pretrain``, ``vqa``: a training step of the published recipe on random pictures and
 words of one canvas size, split into forward, backward and optimizer, with its
 FLOPs and the share of the matrix rate that it reaches. ``inference``: answers
 at batch 1 and in batches. ``data``: a worker's pictures a second against bare
-decoding of the same files. ``loop``: the whole training loop of the demo's
-fine-tuning against its step alone. The last two need the generated world.
+decoding of the same files, for the pipelines of the published recipes and, where a copy
+of the official SOHO release is named, against its pipeline. ``startup``: from nothing to
+the first batch with many captions. ``loop``: the whole training loop of the demo's
+fine-tuning against its step alone. ``data`` and ``loop`` need the generated world, ``data``
+reads other pictures where ``--photos`` names them.
 
 Medians over ``--repeat`` measurements after two that do not count; weights are random.
 """
@@ -44,6 +48,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='sizes of inference beside 1')
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
     parser.add_argument('--root', help='the generated world; default: $SOHO_WORLD or data/world/demo')
+    parser.add_argument('--photos', metavar='PATH',
+                        help='zip or folder of pictures, with their captions in PATH.json (default: of the world)')
+    parser.add_argument('--captions', type=int, default=100_000, help='of the start-up')
+    parser.add_argument('--official-soho', metavar='DIR', help='a copy of the official release that imports')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark.json'))
     args = parser.parse_args(argv)
     if unknown := set(args.parts) - set(PARTS):

@@ -5,8 +5,7 @@
 
 writes ``FILE.KIND.DIGEST.tokens`` beside each annotation file that its dataloaders read
 (where that folder cannot be written, in ``~/.cache/soho``). Datasets use it as long
-as the annotation file and the tokenizer are the same. Files of less than
-4 MiB are left alone.
+as the annotation file and the tokenizer are the same.
 """
 import argparse
 import sys
@@ -25,13 +24,10 @@ def prepare(dataset: ImageTextDataset) -> str:
     """Make the tokens of one annotation file, unless they are there; says what became of it."""
     if getattr(dataset, 'index', None) is None or dataset.tokenizer is None:
         return 'has no sentences to tokenise'
-    if dataset.index.path is None:
-        return 'is small, nothing to do'
     if dataset.tokens is not None:
         return 'is up to date, nothing to do'
-    texts = dataset.index.texts(dataset.column)
-    path = prepare_tokens(dataset.ann_file, dataset.kind, texts, dataset.tokenizer)
-    return f'{len(texts)} sentences in {path}'
+    path = prepare_tokens(dataset.ann_file, dataset.kind, dataset.index, dataset.column, dataset.tokenizer)
+    return f'{len(dataset.index.texts(dataset.column))} sentences in {path}'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

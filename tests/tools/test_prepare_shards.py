@@ -1,0 +1,76 @@
+"""tools/prepare/shards.py: folder, zip and shards give the same samples, in this project and in WebDataset's order."""
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from soho.datasets.images import ImageStore
+from soho.datasets.keys import SampleKey
+from soho.registry import DATASETS
+
+
+@pytest.fixture(scope='module')
+def tool(load_tool):
+    return load_tool('prepare/shards')
+
+
+def make(tool, out, images, *options):
+    tool.main(['--images', str(images), '--out', str(out), '--size', '0.125', *map(str, options)])
+    return out
+
+
+@pytest.mark.parametrize('annotations', ['coco_cap_train_pre.json', 'test_data_vqa.json'])
+def test_samples_are_those_of_the_zip(tool, world, tmp_path, annotations):
+    images = 'train2014' if 'train' in annotations else 'test2015'
+    shards = make(tool, tmp_path / 's', world / images, '--annotations', world / annotations, '--shuffle', 3)
+    assert len(list(shards.glob('*.tar'))) > 1
+    kind = 'PretrainDataset' if 'cap' in annotations else 'VQADataset'
+    zipped, sharded = (DATASETS.build(dict(
+        type=kind, ann_file=str(world / annotations), images=str(store), pipeline=[dict(type='LoadImage')]))
+        for store in (world / images, shards))
+    assert sharded.store.sharded and len(set(sharded.shard)) > 1
+    for i in range(0, len(zipped), 7):
+        one, other = (dataset[SampleKey(0, 0, i)] for dataset in (zipped, sharded))
+        assert np.array_equal(one['image'], other['image']) and one['sentences'] == other['sentences']
+
+
+def test_webdataset_finds_each_image_and_its_annotation_behind_each_other(tool, world, tmp_path):
+    annotations = world / 'coco_cap_train_pre.json'
+    shards = make(tool, tmp_path / 's', world / 'train2014', '--annotations', annotations)
+    found = []
+    for path in sorted(shards.glob('*.tar')):
+        assert path.stat().st_size <= 1 << 17
+        with tarfile.open(path, 'r|') as tar:  # as a stream
+            found += [(member.name, tar.extractfile(member).read()) for member in tar]
+    records = json.loads(annotations.read_text())
+    store = ImageStore(world / 'train2014')
+    for record, (name, image), (other, item) in zip(records, found[::2], found[1::2], strict=True):
+        assert name == record['file_name'] and other == name.partition('.')[0] + '.json'
+        assert image == store.read(name) and json.loads(item) == record
+
+
+def test_all_images_without_annotations_and_nothing_to_do_twice(tool, world, tmp_path, capsys):
+    shards = make(tool, tmp_path / 's', world / 'train2014')
+    assert ImageStore(shards).names == ImageStore(world / 'train2014').names
+    before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
+    make(tool, shards, world / 'train2014')
+    assert 'nothing to do' in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['s']
+
+
+@pytest.mark.parametrize('records, message', [
+    ([dict(file_name='a.b.jpg'), dict(file_name='a.c.jpg')], r'a\.b\.jpg and a\.c\.jpg are the same up to the first'),
+    ([dict(file_name='x.jpg')], r'has no image x\.jpg; near it are a\.b\.jpg'),
+    ([], 'names no image'),
+    ([dict(name='a.jpg')], r"Item 0 of the list in .* has no key 'file_name'"),
+])
+def test_what_is_wrong_is_said(tool, tmp_path, records, message):
+    (tmp_path / 'i').mkdir()
+    for name in ('a.b.jpg', 'a.c.jpg'):
+        (tmp_path / 'i' / name).write_bytes(b'picture')
+    (tmp_path / 'a.json').write_text(json.dumps(records))
+    with pytest.raises(SystemExit, match=message):
+        make(tool, tmp_path / 's', tmp_path / 'i', '--annotations', tmp_path / 'a.json')
+    assert not list((tmp_path / 's').glob('*.tar')) and not (tmp_path / '.s.part').exists()

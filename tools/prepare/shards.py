@@ -1,0 +1,154 @@
+#!/usr/bin/env python
+"""Images and their annotations -> tar shards, which WebDataset reads one after the other and this project in any order.
+
+    python tools/prepare/shards.py --images data/vg_coco_pre/images.zip \
+        --annotations data/vg_coco_pre/vg_cap_pre.json --out shards/images
+
+writes ``000000.tar``, ``000001.tar``, ... of up to ``--size`` MiB. Each image is in them
+under its name, followed by its item of the annotation file as ``NAME.json``;
+without ``--annotations`` all images are, alone. An annotation file in the layout of
+pretraining or VQA stays valid: name the folder as ``images`` of the dataset.
+
+``shards.index`` in the folder says where each member lies, and ``prepare_shards.json``
+from what the shards were made, so that a second call has nothing to do. They appear
+only when all are complete.
+"""
+import argparse
+import io
+import json
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.json_files import MissingKeyError, stream_array
+from soho.datasets.manifest import Manifest, written
+from soho.datasets.tar_shards import INDEX, TarShards
+
+MIB = 1 << 20
+
+
+def read_records(annotations: Path | None, store: ImageStore) -> list[dict[str, Any]]:
+    """The items of an annotation file, a list or an object with ``data``; without one the names of all images."""
+    if annotations is None:
+        return [dict(file_name=name) for name in store.names]
+    try:
+        return list(stream_array(annotations, required=('file_name',)))
+    except MissingKeyError as error:
+        if error.key is not None:
+            raise
+    return list(stream_array(annotations, 'data', required=('file_name',)))
+
+
+def check_names(records: Sequence[dict[str, Any]]) -> None:
+    """Refuse names that WebDataset, for which a sample's name ends at the first dot, would join.
+
+    Raises:
+        ValueError: Two images share the part of their names before the first dot.
+    """
+    seen: dict[str, str] = {}
+    for record in records:
+        name = record['file_name']
+        folder, _, base = name.rpartition('/')
+        other = seen.setdefault(f'{folder}/{base.partition(".")[0]}', name)
+        if other != name:
+            raise ValueError(f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
+                             'in WebDataset: one of them has to be called otherwise')
+
+
+def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: bool,
+            ) -> Iterator[list[tuple[str, bytes]]]:
+    """The files of each sample: the image, and all its items of the annotation file."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_name.setdefault(record['file_name'], []).append(record)
+    for name, items in by_name.items():
+        files = [(name, store.read(name))]
+        if annotated:
+            base = name.rpartition('/')[2]
+            stem = name[:len(name) - len(base)] + base.partition('.')[0]
+            item = items[0] if len(items) == 1 else items
+            files.append((f'{stem}.json', json.dumps(item, ensure_ascii=False).encode()))
+        yield files
+
+
+def write_shards(folder: Path, samples: Iterator[list[tuple[str, bytes]]], size: int) -> int:
+    """Write the samples into shards of up to ``size`` bytes; returns how many samples there were."""
+    count, shards, tar, filled = 0, 0, None, 0
+    size -= tarfile.RECORDSIZE  # the padding at the end
+    for files in samples:
+        needed = sum(len(data) + 2 * tarfile.BLOCKSIZE for _, data in files)
+        if tar is None or filled + needed > size:
+            if tar is not None:
+                tar.close()
+            tar, filled = tarfile.open(folder / f'{shards:06d}.tar', 'w', format=tarfile.GNU_FORMAT), 0
+            shards += 1
+        for name, data in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        filled += needed
+        count += 1
+    if tar is not None:
+        tar.close()
+    return count
+
+
+def prepare(args: argparse.Namespace) -> dict[str, int]:
+    """Make the shards; returns the counts."""
+    store = ImageStore(args.images)
+    inputs = [store.path, *([args.annotations] if args.annotations else [])]
+    manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
+    if counts := manifest.counts_if_current():
+        print(f'{manifest.path} is up to date, nothing to do.')
+        return counts
+    records = read_records(args.annotations, store)
+    if not records:
+        raise ValueError(f'{args.annotations or args.images} names no image.')
+    check_names(records)
+    if args.shuffle is not None:
+        records = [records[i] for i in np.random.default_rng(args.shuffle).permutation(len(records))]
+    unfinished = args.out.with_name(f'.{args.out.name}.part')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        count = write_shards(unfinished, members(records, store, bool(args.annotations)), int(args.size * MIB))
+        shards = TarShards(str(unfinished)).shards
+        for old in [*args.out.glob('*.tar'), args.out / INDEX]:
+            old.unlink(missing_ok=True)
+        args.out.mkdir(exist_ok=True)
+        for name in [*shards, INDEX]:
+            (unfinished / name).replace(args.out / name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    counts = dict(images=count, shards=len(shards))
+    manifest.write({name: written(args.out / name) for name in shards}, counts)
+    return counts
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--images', required=True, help='folder or zip of the images')
+    parser.add_argument('--annotations', type=Path, help='annotation file; default: all images, without annotations')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
+    parser.add_argument('--size', type=float, default=1024, metavar='MIB', help='of a shard (default: 1024)')
+    parser.add_argument('--shuffle', type=int, metavar='SEED',
+                        help='write the images in random order, as ShardSampler and WebDataset want them')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    try:
+        counts = prepare(parse_args(argv))
+    except (FileNotFoundError, ValueError, ImageError) as error:
+        sys.exit(str(error))
+    print(f'{counts["images"]} images in {counts["shards"]} shards')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,125 @@
+#!/usr/bin/env python
+"""Images -> a zip of the same images, none larger than a recipe needs.
+
+    python tools/prepare/shrink.py --images data/vg_coco_pre/images.zip --out small/images.zip --scale 1000 600
+
+An image that does not fit into the scale (long edge, short edge) is shrunk until it
+does, by averaging, and stored upright as JPEG; any other is copied byte by byte. Names
+stay as they are, so that annotation files stay valid: their heights and widths, which
+only tell images of like shape from others and leave out the smallest, may go on
+stating the original size. What cannot be decoded is copied as well and named, so that
+training treats it as it would have.
+
+A pipeline that resizes to the scale or less reads less and decodes less. Its pixels are
+those of a shrunk and compressed copy: see docs/data.md for how far they differ.
+
+``prepare_shrink_NAME.json`` beside the zip says from what it was made; with it a second
+call has nothing to do. The zip appears only when it is complete.
+"""
+import argparse
+import functools
+import os
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+
+from soho.datasets.decoding import Size, decode_image
+from soho.datasets.images import ImageDecodeError, ImageStore
+from soho.datasets.manifest import Manifest, written
+
+BLOCK = 2048  # images at work at a time
+
+
+class Copy(NamedTuple):
+    """An image of the new zip; ``outcome`` is ``shrunk``, ``copied`` or ``broken``."""
+    name: str
+    data: bytes
+    outcome: str
+
+
+def shrink(store: ImageStore, scale: Size, quality: int, name: str) -> Copy:
+    """One image within ``scale``, (long edge, short edge)."""
+    try:
+        data = store.read(name)
+    except ImageDecodeError:  # a damaged member of a zip has no bytes to copy
+        return Copy(name, b'', 'broken')
+    try:
+        image = decode_image(data, name=name)
+    except ImageDecodeError:
+        return Copy(name, data, 'broken')
+    height, width = image.shape[:2]
+    factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    if factor >= 1:
+        return Copy(name, data, 'copied')
+    size = (max(1, int(width * factor + 0.5)), max(1, int(height * factor + 0.5)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    jpeg = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return Copy(name, jpeg.tobytes(), 'shrunk')
+
+
+def shrink_all(store: ImageStore, args: argparse.Namespace) -> Iterator[Copy]:
+    """All images in the order of their names."""
+    job, names = functools.partial(shrink, store, tuple(args.scale), args.quality), store.names
+    # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
+    with ThreadPoolExecutor(args.workers) as pool:
+        for start in range(0, len(names), BLOCK):
+            yield from pool.map(job, names[start:start + BLOCK])
+
+
+def prepare(args: argparse.Namespace) -> dict[str, Any]:
+    """Make the zip; returns the counts, the names of broken images and the bytes before and after."""
+    store = ImageStore(args.images)
+    if args.out.suffix != '.zip':
+        raise ValueError(f'--out is the zip to write, but {args.out} does not end in .zip.')
+    if args.out.resolve() == Path(store.path).resolve():
+        raise ValueError(f'{args.out} is the zip that is read; the copies need a name of their own.')
+    arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality)
+    manifest = Manifest(args.out.parent, f'shrink_{args.out.stem}', arguments, [store.path])
+    if counts := manifest.counts_if_current():
+        print(f'{manifest.path} is up to date, nothing to do.')
+        return counts
+    cv2.setNumThreads(1)
+    counts: dict[str, Any] = dict(shrunk=0, copied=0, broken=[])
+    unfinished = args.out.with_suffix('.part')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
+        for name, data, outcome in shrink_all(store, args):
+            file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
+            if outcome == 'broken':
+                counts['broken'].append(name)
+            else:
+                counts[outcome] += 1
+    unfinished.replace(args.out)
+    manifest.write({args.out.name: written(args.out)}, counts)
+    return counts
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--images', required=True, help='folder, zip or shards of the images')
+    parser.add_argument('--out', type=Path, required=True, metavar='ZIP')
+    parser.add_argument('--scale', type=int, nargs=2, required=True, metavar=('LONG', 'SHORT'),
+                        help='the largest scale that a recipe asks for')
+    parser.add_argument('--quality', type=int, default=95, help='of the JPEGs that are written (default: 95)')
+    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        counts = prepare(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    print(f'{args.out}: {counts["shrunk"]} images shrunk, {counts["copied"]} copied')
+    if counts['broken']:
+        print(f'{len(counts["broken"])} cannot be decoded: {", ".join(counts["broken"][:20])}')
+
+
+if __name__ == '__main__':
+    main()
