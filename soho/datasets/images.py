@@ -113,9 +113,9 @@ class ImageStore:
 
         Of a store that is itself a folder, its folders' own folders are left out.
         """
-        if self._zip is not None:
+        if self._archive is not None:
             found = defaultdict(list)
-            for member in self._zip:
+            for member in self._archive:
                 folder, _, name = member.removeprefix(self._prefix).rpartition('/')
                 found[folder] += [name] if name else []  # a folder's own entry ends in a slash
             return {folder: sorted(found[folder]) for folder in sorted(found)}
