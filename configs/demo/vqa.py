@@ -12,10 +12,10 @@ model = dict(
     heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=42, dropout=0.1)))
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=7, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=7, eta_min=1e-5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=8, eta_min=1e-5, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 # The published recipe takes everything from the pretraining. One pass over the captions is too short for that: a

@@ -16,10 +16,12 @@ _FILL = dict(
     answer_labels=-1, answer_scores=0, caption_tokens=0, noitpac_tokens=0, masked_labels=0, labels=0,
     boxes=0, box_labels=0, mask_edges=0)
 
+TEXT = ('input_ids', 'attention_mask', 'mlm_labels')  # (B, S, L), padded on the right
+
 
 @FUNCTIONS.register_module()
 def collate(samples: Sequence[Sample], size_divisor: int = 32,
-            canvas_sizes: CanvasSizes = None) -> dict[str, torch.Tensor]:
+            canvas_sizes: CanvasSizes = None, trim_text: bool = False) -> dict[str, torch.Tensor]:
     """Make a batch of samples that have the same keys.
 
     With B images, S sentences an image, L text tokens, K answers a question or objects of an image, E edges of
@@ -60,6 +62,8 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
         canvas_sizes: Bounds the set of canvas shapes, so that compiled and
             tuned kernels are reused: both sides of the canvas are rounded up to
             a multiple of an int, or to the next of a list of lengths.
+        trim_text: Leave out the text positions that are padding in every row. Results are the same for less work,
+            but L then differs between batches, which compiled kernels do not like.
 
     Raises:
         ValueError: Samples whose keys or shapes differ, a value that is not
@@ -72,6 +76,9 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
             batch.update(_collate_images(values, size_divisor, canvas_sizes))
         elif key != 'image_size' or 'image' not in samples[0]:
             batch[key] = _collate_arrays(key, values)
+    if trim_text and 'attention_mask' in batch:
+        length = int(batch['attention_mask'].sum(-1).max())
+        batch.update({key: batch[key][..., :length].contiguous() for key in TEXT if key in batch})
     return batch
 
 

@@ -32,6 +32,15 @@ def test_images_stand_top_left_on_the_largest_height_and_width():
         assert not picture[:, height:].any() and not picture[:, :, width:].any()
 
 
+def test_text_that_is_padding_everywhere_is_left_out():
+    attention = np.array([[[1, 1, 0, 0, 0]], [[1, 1, 1, 0, 0]]])
+    samples = [dict(input_ids=attention[i] * 7, attention_mask=attention[i], itm_labels=np.array([i])) for i in (0, 1)]
+    whole, trimmed = collate(samples), collate(samples, trim_text=True)
+    assert trimmed['input_ids'].equal(whole['input_ids'][..., :3]) and trimmed['attention_mask'].shape == (2, 1, 3)
+    assert trimmed['itm_labels'].equal(whole['itm_labels'])
+    assert collate(images((40, 50)), trim_text=True).keys() == collate(images((40, 50))).keys()
+
+
 def test_strided_views_are_batched_right():
     image = images((40, 50))[0]['image'][::-1, 3:37:2]
     batch = collate([dict(image=image)])
