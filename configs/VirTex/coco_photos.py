@@ -5,6 +5,9 @@
     python tools/train.py configs/VirTex/coco_photos.py
 
 The published method at a size for two CPU cores, from scratch and without dropout, on whole pictures of 128 x 96.
+After 240 epochs, 8 minutes on one core, it does: every caption it writes is one of the photograph's own, CIDEr 2.80
+(captions of another photograph 0.03; a person's against the other four 1.02). Log, config and figures:
+resources/runs/virtex_coco_photos.
 """
 _base_ = ['../_base_/models/virtex.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
