@@ -1,25 +1,60 @@
-"""Answers: how long one takes, and how many a second."""
+"""Answers and captions: how long one takes, and how many a second."""
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import nn
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.recipes import build, random_batch
+from soho.benchmark.recipes import build, random_batch, recipe
+from soho.models.folding import fold_norms
 
 
-@torch.inference_mode()
+class Prediction:
+    """The published model that answers or captions one random batch when it is called.
+
+    Args:
+        bench: Device and number type.
+        kind: ``'vqa'``, one question an image, or ``'virtex'``.
+        images: A batch.
+        fold: Fold the norms into the convolutions.
+    """
+
+    def __init__(self, bench: Bench, kind: str, images: int, fold: bool = True, model: nn.Module | None = None) -> None:
+        cfg = recipe(kind)
+        self.bench = bench
+        self.model = model or build(bench, cfg).eval()
+        if fold and model is None:
+            fold_norms(self.model)
+        self.batch = random_batch(kind, cfg, images, 1, bench.args.size)
+
+    @torch.inference_mode()
+    def __call__(self) -> Any:
+        with self.bench.autocast():
+            return self.model(mode='predict', **self.model.data_preprocessor(self.batch))
+
+
 def inference(bench: Bench) -> Rows:
-    """Answers, one question a picture."""
-    model, _ = build(bench, 'vqa')
-    model.eval()
-    rows = []
-    for images in (1, *bench.args.batches):
-        batch = random_batch('vqa', images, 1, bench.args.size, model.language.config.vocab_size,
-                             model.heads['vqa'].num_answers)
+    """Answers to one question an image."""
+    size = f'{bench.args.size[0]}x{bench.args.size[1]}'
+    name = f'vqa inference at {size}, one image'
+    rows = bench.versus(name, Prediction(bench, 'vqa', 1), norms_not_folded=Prediction(bench, 'vqa', 1, fold=False))
+    memory = bench.memory.peak()
+    rates = {images: _rate(bench, 'vqa', images) for images in (1, *bench.args.batches)}
+    name = f'vqa inference at {size}, batches'
+    rows += [(f'{name}: {images} images', rate, 'answers/s') for images, rate in rates.items()]
+    return [*rows, (f'{name}: best', max(rates.values()), 'answers/s'),
+            (f'{name}: peak memory of one image', memory, 'GiB'),
+            (f'{name}: peak memory', bench.memory.peak(), 'GiB')]
 
-        def answer(batch: dict[str, torch.Tensor] = batch) -> None:
-            with bench.autocast():
-                model(mode='predict', **model.data_preprocessor(batch))
 
-        seconds = bench.seconds(answer)
-        name = f'vqa inference at {bench.args.size[0]}x{bench.args.size[1]}, batch {images}'
-        rows += [(f'{name}: latency', 1000 * seconds, 'ms'), (f'{name}: answers', images / seconds, '1/s')]
-    return rows
+def captions(bench: Bench) -> Rows:
+    """Captions by beam search, beam 5; with random weights none ends before its 30th token."""
+    name = 'captions, beam 5, 30 tokens'
+    rows: Rows = [(f'{name}: {images} images', _rate(bench, 'virtex', images), 'captions/s') for images in (1, 8)]
+    return [*rows, (f'{name}: peak memory', bench.memory.peak(), 'GiB')]
+
+
+def _rate(bench: Bench, kind: str, images: int) -> float:
+    predict: Callable[[], Any] = Prediction(bench, kind, images)
+    return images / bench.seconds(predict)

@@ -1,44 +1,88 @@
 """The training step, split into its parts."""
+from collections.abc import Callable
+
 import torch
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.recipes import build, random_batch
+from soho.benchmark.floors import matrix_rate
+from soho.benchmark.recipes import CROP, build, random_batch, recipe
+
+
+class Step:
+    """A training step of a published recipe on one random batch; calling it takes the whole step.
+
+    Args:
+        bench: Device and number type.
+        kind: ``'pretrain'``, ``'vqa'`` or ``'virtex'``.
+        batch: Another batch than the one of the command line's size.
+        cfg: Another recipe.
+        wrap: What is laid around the model.
+    """
+
+    def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor] | None = None, cfg: Config | None = None,
+                 wrap: Callable = lambda model: model) -> None:
+        args = bench.args
+        cfg = cfg or recipe(kind)
+        self.model = build(bench, cfg).train()
+        self.whole = wrap(self.model)
+        options = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'dtype')}
+        amp = dict(type='OptimWrapper') if bench.dtype == torch.float32 else \
+            dict(type='AmpOptimWrapper', dtype=args.dtype)
+        self.wrapper = build_optim_wrapper(self.model, dict(options, accumulative_counts=1, **amp))
+        self.batch = batch or random_batch(kind, cfg, args.images, args.sentences, args.size)
+        self.inputs: dict[str, Tensor] = {}
+        self.loss: Tensor
+
+    def data(self) -> None:
+        """To the device, and normalised there."""
+        self.inputs = self.model.data_preprocessor(self.batch, True)
+
+    def forward(self) -> None:
+        with self.wrapper.optim_context(self.whole):
+            self.loss, _ = self.model.parse_losses(self.whole(mode='loss', **self.inputs))
+
+    def backward(self) -> None:
+        self.wrapper.backward(self.loss)
+
+    def update(self) -> None:
+        """Clip, step, forget the gradients."""
+        self.wrapper.step()
+        self.wrapper.zero_grad()
+
+    def __call__(self) -> None:
+        self.data()
+        self.forward()
+        self.backward()
+        self.update()
+
+
+def title(bench: Bench, kind: str) -> str:
+    """What is measured, with its size."""
+    args = bench.args
+    if kind == 'virtex':
+        return f'virtex step, {args.images} images of {CROP[0]}x{CROP[1]}'
+    return f'{kind} step, {args.images} images x {args.sentences} sentences at {args.size[0]}x{args.size[1]}'
 
 
 def training_step(bench: Bench, kind: str) -> Rows:
     """A step of a published recipe."""
-    args = bench.args
-    bench.reset_memory()
-    model, cfg = build(bench, kind)
-    model.train()
-    wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper, type='OptimWrapper', dtype=None, accumulative_counts=1)
-                                  if cfg.optim_wrapper.type != 'OptimWrapper' else cfg.optim_wrapper)
-    answers = model.heads['vqa'].num_answers if kind == 'vqa' else 0
-    batch = random_batch(kind, args.images, args.sentences, args.size, model.language.config.vocab_size, answers)
-    losses: list[torch.Tensor] = []
-
-    def forward() -> None:
-        with bench.autocast():
-            outputs = model(mode='loss', **model.data_preprocessor(batch, True))
-        losses[:] = [sum(value for name, value in outputs.items() if 'loss' in name)]
-
-    def update() -> None:
-        wrapper.step()
-        wrapper.zero_grad()
-
-    parts = bench.split([forward, lambda: losses[0].backward(), update])
+    step = Step(bench, kind)
+    rate = matrix_rate(bench)
+    parts = bench.split([step.data, step.forward, step.backward, step.update])
     whole = sum(parts)
+    memory = bench.memory.peak()
     with FlopCounterMode(display=False) as counter:
-        forward()
-        losses[0].backward()
+        step.forward()
+        step.backward()
     flops = counter.get_total_flops()
-    name = f'{kind} {args.images}x{args.sentences} at {args.size[0]}x{args.size[1]}'
+    name = title(bench, kind)
     rows = [(f'{name}: {part}', 1000 * value, 'ms')
-            for part, value in zip(('forward', 'backward', 'optimizer', 'step'), (*parts, whole))]
-    rows += [(f'{name}: images', args.images / whole, '1/s'), (f'{name}: peak memory', bench.peak_memory(), 'GiB'),
-             (f'{name}: FLOPs', flops / 1e12, 'TFLOP')]
-    if bench.matrix_rate:
-        rows.append((f'{name}: of the matrix rate', 100 * flops / whole / bench.matrix_rate, '%'))
-    return rows
+            for part, value in zip(('data', 'forward', 'backward', 'optimizer', 'whole'), (*parts, whole))]
+    return [
+        *rows, (f'{name}: images', bench.args.images / whole, '1/s'), (f'{name}: peak memory', memory, 'GiB'),
+        (f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),
+        (f'{name}: of the rate of a matrix product', 100 * flops / whole / rate, '%')]

@@ -1,7 +1,19 @@
 """soho.benchmark through its command: every part measures something, on the tiny world and tiny pictures."""
+import argparse
 import json
+import sys
+from importlib import import_module
 
 import pytest
+import torch
+
+from soho.benchmark.memory import in_a_fresh_process
+
+# A part's function has the name of its module.
+alternatives, bench, growth, official, recipes = (
+    import_module(f'soho.benchmark.{name}') for name in ('alternatives', 'bench', 'growth', 'official', 'recipes'))
+SMALL = ['--device', 'cpu', '--images', '2', '--sentences', '2', '--size', '64x96', '--repeat', '1', '--batches', '2',
+         '--captions', '2000', '--together']
 
 
 @pytest.fixture(scope='module')
@@ -10,33 +22,55 @@ def tool(load_tool):
 
 
 @pytest.fixture(scope='module')
-def result(tool, world, tmp_path_factory):
-    out = tmp_path_factory.mktemp('benchmark') / 'figures.json'
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('SOHO_WORLD', str(world))
-        tool.main(['floors', 'vqa', 'data', 'startup', 'loop', '--device', 'cpu', '--images', '2', '--sentences', '2',
-                   '--size', '64x96', '--repeat', '1', '--captions', '2000', '--out', str(out)])
-    return json.loads(out.read_text())
+def measure(tool, world, tmp_path_factory):
+    """Figures of parts by their names; the sizes that the command line cannot change are made small."""
+
+    def run(*parts):
+        out = tmp_path_factory.mktemp('benchmark') / 'figures.json'
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('SOHO_WORLD', str(world))
+            patch.setattr(bench, 'WARM_UP', 0)
+            for module in (recipes, alternatives):
+                patch.setattr(module, 'CROP', (64, 64))
+            patch.setattr(alternatives, 'VILT_SIZE', (64, 96))
+            for module in (alternatives, growth):
+                patch.setattr(module, 'in_a_fresh_process', lambda function, *args: function(*args))
+            for name in ('AREAS', 'SENTENCES', 'WORDS', 'LENGTHS'):
+                patch.setattr(growth, name, getattr(growth, name)[:1])
+            patch.setattr(growth, 'RANKS', (2, ))
+            tool.main([*parts, *SMALL, '--out', str(out)])
+        return json.loads(out.read_text())
+
+    yield run
+    torch.set_float32_matmul_precision('highest')
+
+
+@pytest.fixture(scope='module')
+def result(measure):
+    return measure('floors', 'vqa', 'virtex', 'inference', 'captions', 'data', 'startup', 'loop')
 
 
 def test_says_under_which_circumstances(result):
-    assert {'date', 'device', 'dtype', 'threads', 'torch', 'command'} < result.keys()
+    assert {'date', 'device', 'dtype', 'threads', 'torch', 'transformers', 'commit', 'command'} < result.keys()
 
 
 def test_a_step_is_the_sum_of_its_parts_and_has_flops(result):
     figures = {row['what'].rpartition(': ')[2]: row['value'] for row in result['rows']
-               if row['what'].startswith('vqa 2x2 at 64x96')}
-    assert figures['step'] == pytest.approx(figures['forward'] + figures['backward'] + figures['optimizer'], rel=1e-6)
+               if row['what'].startswith('vqa step, 2 images x 2 sentences at 64x96')}
+    parts = (figures[part] for part in ('data', 'forward', 'backward', 'optimizer'))
+    assert figures['whole'] == pytest.approx(sum(parts), rel=1e-6)
     # Three layers of width 768 over 16 words and a cell, four sentences; the last one at [CLS] only.
-    assert 0.005 < figures['FLOPs'] < 0.02
-    assert 0 < figures['of the matrix rate'] < 100
+    assert 0.005 < figures['products and convolutions'] < 0.02
+    assert 0 < figures['of the rate of a matrix product'] < 100
 
 
 def test_every_figure_is_positive_and_named_once(result):
     names = [row['what'] for row in result['rows']]
     assert len(set(names)) == len(names)
-    assert all(row['value'] > 0 and row['unit'] for row in result['rows'])
-    assert {name.split(' at ')[0].split(':')[0] for name in names} >= {'data, VirTex, 224', 'demo fine-tuning', 'copy'}
+    assert all(row['value'] >= 0 and row['unit'] for row in result['rows'])
+    assert all(row['value'] > 0 for row in result['rows'] if row['unit'] != 'GiB')
+    assert {name.split(' at ')[0].split(':')[0] for name in names} >= {
+        'data, VirTex, 224', 'demo fine-tuning', 'floors', 'vqa inference', 'captions, beam 5, 30 tokens'}
 
 
 def test_the_pipelines_of_the_recipes_stay_below_their_floors(result):
@@ -48,7 +82,60 @@ def test_the_pipelines_of_the_recipes_stay_below_their_floors(result):
     assert figures['2005 captions: memory of 8 workers'] > 1
 
 
-def test_an_unknown_part_is_one_sentence(tool, capsys):
+def test_alternatives_are_compared_in_both_directions(measure):
+    figures = {row['what']: row['value'] for row in measure('alternatives')['rows']}
+    races = {name.rpartition(': faster than ')[0] for name in figures if ': faster than ' in name}
+    assert {race.split(' at ')[0].split(',')[0] for race in races} == {'vqa inference', 'vqa step', 'ResNet-50 step'}
+    for name, times in figures.items():
+        race, _, whom = name.rpartition(': faster than ')
+        if race:
+            assert times == pytest.approx(figures[f'{race}: {whom}'] / figures[f'{race}: ours'])
+
+
+def test_growth_has_time_and_memory_of_every_point(measure):
+    names = [row['what'] for row in measure('growth')['rows']]
+    assert len(names) == 2 * 4 + 1
+    assert all(names[i + 1] == f'{names[i]}, peak memory' for i in range(0, 8, 2))
+
+
+def test_operators_have_shares_of_the_whole(measure):
+    shares = {}
+    for row in measure('operators')['rows']:
+        what, _, kind = row['what'].partition(': ')
+        shares.setdefault(what, {})[kind] = row['value']
+    assert len(shares) == 5
+    for kinds in shares.values():
+        assert sum(kinds.values()) == pytest.approx(100) and kinds['products'] > 0 and kinds['convolutions'] > 0
+
+
+def peak_of(mebibytes):
+    memory = bench.Bench(argparse.Namespace(device='cpu', dtype='float32', repeat=1)).memory
+    torch.ones(mebibytes * 2**18)
+    return memory.peak()
+
+
+def test_peak_memory_is_what_was_held_at_once():
+    assert in_a_fresh_process(peak_of, 512) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_path):
+    package = tmp_path / 'oldrelease'
+    package.mkdir()
+    (package / '__init__.py').write_text('import fused_kernels.of_2021\nfrom fused_kernels import ANSWER\n')
+    stand_ins = ('fused_kernels', 'fused_kernels.of_2021', 'json')
+    with official.checkout(tmp_path, 'oldrelease', stand_ins, ANSWER=42):
+        import oldrelease
+    assert oldrelease.ANSWER == 42
+    assert 'fused_kernels' not in sys.modules and sys.modules['json'] is json and str(tmp_path) not in sys.path
+    with pytest.raises(FileNotFoundError, match='does not hold the package virtex: give the top folder'), \
+            official.checkout(tmp_path, 'virtex', ()):
+        pass
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
+    (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release')])
+def test_a_wrong_part_is_one_sentence(arguments, sentence, tool, capsys):
     with pytest.raises(SystemExit):
-        tool.parse_args(['everything'])
-    assert "there is no part 'everything'; the parts are floors, pretrain" in capsys.readouterr().err
+        tool.parse_args(arguments)
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""How time and memory grow with image area, sentences an image, dictionary size, caption length, and ranks."""
+import os
+import tempfile
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+
+from soho.benchmark.bench import Bench, Rows
+from soho.benchmark.memory import in_a_fresh_process
+from soho.benchmark.recipes import random_batch, random_captions, recipe
+from soho.benchmark.training import Step
+
+AREAS = (0.25, 0.5, 1.0, 2.0)  # of the command line's size
+SENTENCES = (1, 2, 4, 8, 16)
+WORDS = (512, 2048, 8192, 32768)
+LENGTHS = (10, 20, 30)
+RANKS = (1, 2)
+
+
+def growth(bench: Bench) -> Rows:
+    """A training step as one thing grows, each point in a process of its own."""
+    args = bench.args
+    rows: Rows = []
+    for factor in AREAS:
+        size = tuple(max(64, round(side * factor**0.5 / 32) * 32) for side in args.size)
+        rows += _point(f'growth with image area: {size[0]}x{size[1]}', pretraining, args, size, args.sentences)
+    for sentences in SENTENCES:
+        rows += _point(f'growth with sentences an image: {sentences}', pretraining, args, args.size, sentences)
+    for words in WORDS:
+        rows += _point(f'growth with dictionary size: {words} words', pretraining, args, args.size, args.sentences,
+                       words)
+    for length in LENGTHS:
+        rows += _point(f'growth with caption length: {length} tokens', captioning, args, length)
+    for ranks in RANKS:
+        rows.append((f'growth with ranks, one thread each: {ranks}', 1000 * across_ranks(args, ranks), 'ms a step'))
+    return rows
+
+
+def _point(name: str, measure: Any, *args: Any) -> Rows:
+    seconds, peak = in_a_fresh_process(measure, *args)
+    return [(name, 1000 * seconds, 'ms a step'), (f'{name}, peak memory', peak, 'GiB')]
+
+
+def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2048) -> tuple[float, float]:
+    """Seconds and peak GiB of a pretraining step."""
+    bench = Bench(args)
+    cfg = recipe('pretrain')
+    cfg.model.neck.dictionary.num_words = words
+    return _measure(bench, Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, sentences, size), cfg))
+
+
+def captioning(args: Any, length: int) -> tuple[float, float]:
+    """Seconds and peak GiB of a captioning step whose captions all have this many tokens."""
+    bench = Bench(args)
+    cfg = recipe('virtex')
+    batch = random_batch('virtex', cfg, args.images, 1, args.size)
+    tokens = torch.randint(3, 10000, (args.images, length))
+    batch.update(random_captions(tokens, torch.full((args.images, ), length)))
+    return _measure(bench, Step(bench, 'virtex', batch, cfg))
+
+
+def _measure(bench: Bench, step: Step) -> tuple[float, float]:
+    return bench.seconds(step), bench.memory.peak()
+
+
+def across_ranks(args: Any, ranks: int) -> float:
+    """Seconds of a pretraining step with the same batch on each of several processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_rank, (args, ranks, folder), nprocs=ranks)
+        return float(torch.load(os.path.join(folder, 'seconds')))
+
+
+def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    if args.device == 'cuda':
+        torch.cuda.set_device(rank)
+    backend = 'nccl' if args.device == 'cuda' else 'gloo'
+    dist.init_process_group(backend, init_method=f'file://{folder}/store', rank=rank, world_size=ranks)
+    bench = Bench(args)
+
+    def wrap(model: torch.nn.Module) -> MMDistributedDataParallel:
+        return MMDistributedDataParallel(model, device_ids=[rank] if args.device == 'cuda' else None,
+                                         broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    cfg: Config = recipe('pretrain')
+    step = Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, args.sentences, args.size), cfg, wrap)
+    seconds = bench.seconds(step)
+    if rank == 0:
+        torch.save(torch.tensor(seconds), os.path.join(folder, 'seconds'))
+    dist.barrier()
+    dist.destroy_process_group()

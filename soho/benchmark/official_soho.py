@@ -1,0 +1,188 @@
+"""The official SOHO code against this one, side by side in one process.
+
+The checkout of researchmm/soho is not changed. What its libraries of 2021
+offered and today's do not is given to it in memory: see ``docs/benchmarks.md``.
+"""
+import os
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from soho.benchmark.bench import Bench, Rows
+from soho.benchmark.inference import Prediction
+from soho.benchmark.memory import in_a_fresh_process
+from soho.benchmark.official import checkout
+from soho.benchmark.recipes import random_batch, recipe
+from soho.benchmark.training import Step, title
+
+CONFIGS = dict(pretrain='configs/Pretrain/soho_res18_pre.py', vqa='configs/VQA/soho_res18_vqa.py')
+STAND_INS = ('apex', 'six', 'six.moves', 'requests', 'requests.exceptions', 'boto3', 'botocore', 'botocore.config',
+             'botocore.exceptions', 'sacremoses', 'filelock', 'SOHO.version')
+
+
+class OfficialSOHO:
+    """The official model with random weights, its optimizer, and our batch as it wants it.
+
+    Args:
+        bench: Device, and the checkout.
+        kind: ``'pretrain'`` or ``'vqa'``.
+        batch: As :func:`soho.benchmark.recipes.random_batch` makes it.
+    """
+
+    def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor]) -> None:
+        if not dist.is_initialized():  # its dictionary talks to the other ranks, also where there are none
+            dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+        folder = Path(bench.args.official_soho)
+        with checkout(folder, 'SOHO', STAND_INS, __version__='', short_version=''):
+            from SOHO.apis.train import build_optimizer
+            from SOHO.models import build_model
+            from SOHO.models.backbone import resnet
+            from SOHO.models.languages import bert
+        # Without use_reentrant as it was before there was a choice.
+        resnet.cp = bert.cp = SimpleNamespace(checkpoint=partial(checkpoint, use_reentrant=True))
+        cfg = Config.fromfile(str(folder / CONFIGS[kind]), lazy_import=False)
+        cfg.model.update(backbone_pre=None, language_pre=None)
+        cfg.model.neck.norm_cfg = dict(type='BN')  # one process: the same as SyncBN, which needs GPUs
+        self.model: nn.Module = build_model(cfg.model).to(bench.device)
+        if kind == 'vqa':
+            self.model.head.vqa[2].inplace = False  # behind a ReLU torch refuses it in backward
+            if bench.device.type == 'cpu':  # its score is computed on a GPU whatever the device
+                self.model.head.compute_score_with_logits = lambda logits, labels: logits.new_zeros(1)
+        with open(os.devnull, 'w') as nowhere:
+            cfg.log_file = nowhere
+            self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, cfg.optimizer)
+        self.max_norm = cfg.optimizer_config.grad_clip.max_norm
+        self.bench = bench
+        self.kind = kind
+        self.batch = batch
+        self.loss: Tensor
+
+    def inputs(self) -> dict[str, Any]:
+        """The batch in the official form; images are normalised by its data pipeline, so before."""
+        image = self.batch['image'].to(self.bench.device).float()
+        height, width = image.shape[-2:]
+        shapes = [(int(h), int(w), 3) for h, w in self.batch['image_size']]
+        inputs = dict(
+            img=(image - 116.0) / 57.0,
+            img_meta=[dict(img_shape=shape, pad_shape=(height, width, 3)) for shape in shapes],
+            language_tokens=list(self.batch['input_ids'].to(self.bench.device)),
+            language_attention=list(self.batch['attention_mask'].to(self.bench.device)))
+        if self.kind == 'pretrain':
+            return dict(inputs, mask_labels=list(self.batch['mlm_labels'].to(self.bench.device)),
+                        next_label=list(self.batch['itm_labels'].to(self.bench.device)))
+        answers = torch.zeros(len(image), 1, self.model.head.vqa[3].out_features)
+        answers.scatter_(2, self.batch['answer_labels'], 1.0)
+        return dict(inputs, vqa_labels=list(answers.to(self.bench.device)),
+                    question_ids=list(self.batch['question_id']))
+
+    def gradients(self) -> None:
+        """Forward and backward as in its runner."""
+        self.loss = self.model.train_step(self.prepared, self.optimizer)['loss']
+        self.loss.backward()
+
+    def update(self) -> None:
+        """As its optimizer hook does it without accumulation."""
+        weights = [p for p in self.model.parameters() if p.requires_grad and p.grad is not None]
+        float(nn.utils.clip_grad_norm_(weights, self.max_norm))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def step(self) -> None:
+        self.gradients()
+        self.update()
+
+    @torch.no_grad()
+    def predict(self) -> None:
+        self.model(mode='test', **self.prepared)
+
+    def train(self, mode: bool = True) -> 'OfficialSOHO':
+        self.model.train(mode)
+        self.prepared = self.inputs()
+        return self
+
+
+def official_soho(bench: Bench) -> Rows:
+    """Pretraining and fine-tuning steps, their peak memory, the optimizer alone, and inference."""
+    rows: Rows = []
+    for kind in ('pretrain', 'vqa'):
+        rows += in_a_fresh_process(race_steps, bench.args, kind)
+        peaks = {who: in_a_fresh_process(peak_of_steps, bench.args, kind, who) for who in ('ours', 'official')}
+        name = f'{_title(bench, kind)}, peak memory'
+        rows += [(f'{name}: {who}', peak, 'GiB') for who, peak in peaks.items()]
+        rows.append((f'{name}: ours of official', 100 * peaks['ours'] / peaks['official'], '%'))
+    return rows + in_a_fresh_process(race_inference, bench.args)
+
+
+def batch_of(bench: Bench, kind: str) -> dict[str, Tensor]:
+    """The official VQA code knows one question an image."""
+    args = bench.args
+    return random_batch(kind, recipe(kind), args.images, args.sentences if kind == 'pretrain' else 1, args.size)
+
+
+def race_steps(args: Any, kind: str) -> Rows:
+    """Our step and the official one in turns."""
+    bench = Bench(args)
+    batch = batch_of(bench, kind)
+    ours, theirs = Step(bench, kind, batch), OfficialSOHO(bench, kind, batch).train()
+
+    def gradients() -> None:
+        ours.data()
+        ours.forward()
+        ours.backward()
+
+    mkl = bench.with_mkl
+    name = _title(bench, kind)
+    rows = bench.versus(f'{name}, forward and backward', gradients, **bench.as_published('official', theirs.gradients))
+    rows += bench.versus(f'{name}, whole', ours, **bench.as_published('official', theirs.step))
+    gradients()
+    theirs.gradients()
+
+    def our_update() -> None:
+        ours.wrapper.step()
+
+    def their_update() -> None:
+        weights = [p for p in theirs.model.parameters() if p.requires_grad and p.grad is not None]
+        float(nn.utils.clip_grad_norm_(weights, theirs.max_norm))
+        theirs.optimizer.step()
+
+    return rows + bench.versus(f'{name}, clipping and optimizer', our_update, official=mkl(their_update))
+
+
+def peak_of_steps(args: Any, kind: str, who: str) -> float:
+    """GiB of weights, optimizer state, and three steps."""
+    bench = Bench(args)
+    batch = batch_of(bench, kind)
+    step = Step(bench, kind, batch) if who == 'ours' else OfficialSOHO(bench, kind, batch).train().step
+    for _ in range(3):
+        step()
+    return bench.memory.peak()
+
+
+def race_inference(args: Any) -> Rows:
+    """One question about one image, and batches."""
+    bench = Bench(args)
+    rows: Rows = []
+    best = dict(ours=0.0, official=0.0)
+    for images in (1, *args.batches):
+        batch = random_batch('vqa', recipe('vqa'), images, 1, args.size)
+        theirs = OfficialSOHO(bench, 'vqa', batch).train(False)
+        name = f'vqa inference at {args.size[0]}x{args.size[1]}, batch {images}'
+        found = bench.versus(name, Prediction(bench, 'vqa', images), **bench.as_published('official', theirs.predict))
+        rows += found
+        for who, (_, milliseconds, _) in zip(best, found):
+            best[who] = max(best[who], 1000 * images / milliseconds)
+    name = f'vqa inference at {args.size[0]}x{args.size[1]}, best batch'
+    rows += [(f'{name}: {who}', rate, 'answers/s') for who, rate in best.items()]
+    return [*rows, (f'{name}: faster than official', best['ours'] / best['official'], 'times')]
+
+
+def _title(bench: Bench, kind: str) -> str:
+    name = title(bench, kind)
+    return name if kind == 'pretrain' else name.replace(f'{bench.args.sentences} sentences', '1 question')

@@ -1,0 +1,51 @@
+"""Where the time of a step goes."""
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from torch.profiler import ProfilerActivity, profile
+
+from soho.benchmark.bench import Bench, Rows
+from soho.benchmark.inference import Prediction
+from soho.benchmark.training import Step, title
+
+# The first kind of which a fragment is found in an operator's name.
+KINDS = dict(
+    convolutions=('conv', 'cudnn', 'xmma', 'implicit'),
+    products=('mm', 'gemm', 'linear'),
+    dropout=('bernoulli', 'dropout'),
+    norms=('norm', ),
+    optimizer=('adam', 'foreach', 'lerp'),
+    copies=('copy', 'cat', 'fill', 'zero', 'index', 'memcpy', 'memset'),
+    elementwise=('add', 'mul', 'div', 'relu', 'gelu', 'clamp', 'softmax', 'threshold', 'sub', 'elementwise'))
+
+
+def operators(bench: Bench) -> Rows:
+    """Shares of kinds of operators in training steps, in an answer, and in captions."""
+    rows: Rows = []
+    for kind in ('pretrain', 'vqa', 'virtex'):
+        rows += shares(bench, title(bench, kind), Step(bench, kind))
+    rows += shares(bench, 'vqa inference, one image', Prediction(bench, 'vqa', 1))
+    return rows + shares(bench, 'captions of 8 images, beam 5', Prediction(bench, 'virtex', 8))
+
+
+def shares(bench: Bench, name: str, call: Callable[[], Any]) -> Rows:
+    """Percent of the time that each kind of operator takes."""
+    for _ in range(2):
+        call()
+    cuda = bench.device.type == 'cuda'
+    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as record:
+        call()
+        bench.sync()
+    spent: Counter[str] = Counter()
+    for event in record.key_averages():
+        time = event.self_device_time_total if cuda else event.self_cpu_time_total
+        spent[_kind(event.key)] += time
+    total = sum(spent.values())
+    return [(f'{name}, where the time goes: {kind}', 100 * time / total, '%') for kind, time in spent.most_common()
+            if time]
+
+
+def _kind(operator: str) -> str:
+    operator = operator.lower()
+    return next((kind for kind, parts in KINDS.items() if any(part in operator for part in parts)), 'other')
