@@ -2,10 +2,10 @@
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -19,6 +19,8 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 from soho.benchmark.bench import Bench, Rows
+from soho.benchmark.official import checkout
+from soho.benchmark.official_soho import STAND_INS
 from soho.benchmark.recipes import CONFIGS
 from soho.datasets.collate import collate
 from soho.datasets.decoding import decode_reduced
@@ -117,7 +119,8 @@ def _measure(bench: Bench, name: str, dataset: Any) -> Rows:
     bare, floor = (len(files) / bench.seconds(call) for call in (decoded, resized))
     batches = list(AspectRatioBatchSampler(EpochSampler(dataset, seed=0), BATCH))
     rate = loader_rate(bench, DataLoader(
-        dataset, batch_sampler=_Endless(batches), num_workers=1, collate_fn=collate, worker_init_fn=init_worker))
+        dataset, batch_sampler=_Endless(batches), num_workers=1, multiprocessing_context='fork',
+        collate_fn=collate, worker_init_fn=init_worker))
     return [(f'{name}: one worker', rate, 'images/s'), (f'{name}: decoding and resizing alone', floor, 'images/s'),
             (f'{name}: decoding alone', bare, 'images/s'),
             (f'{name}: worker against decoding and resizing', 100 * rate / floor, '%'),
@@ -151,12 +154,10 @@ def loader_rate(bench: Bench, loader: DataLoader) -> float:
 
 
 def _official(bench: Bench, photos: str, captions: str, folder: Path, ours: float, bare: float) -> Rows:
-    """The pipeline of the official release, in a copy that imports with today's packages (see docs/data.md)."""
-    sys.path.insert(0, bench.args.official_soho)
-    make: Callable[..., Any]
-    from commons.parallel import collate as official_collate
-    from SOHO.datasets import build_dataset as make
-
+    """The pipeline of the official release, in an unchanged checkout."""
+    with checkout(Path(bench.args.official_soho), 'SOHO', STAND_INS, __version__='', short_version=''):
+        from commons.parallel import collate as official_collate
+        from SOHO.datasets import build_dataset
     # It writes a pickle beside the annotation file, and reads zips only.
     archive = folder / 'images.zip'
     archive.symlink_to(Path(f'{photos.removesuffix(".zip")}.zip').resolve())
@@ -174,20 +175,21 @@ def _official(bench: Bench, photos: str, captions: str, folder: Path, ours: floa
         dict(type='Pad', size_divisor=32), dict(type='DefaultFormatBundle'),
         dict(type='Collect', keys=['img', 'language_tokens', 'mask_labels', 'next_label', 'language_attention',
                                    'img_target'])]
-    dataset = make(dict(
+    vars(np).update(int=int)  # as numpy called it then
+    dataset = build_dataset(dict(
         type='VisualLanguagePretrainDataset', data_root=f'{folder}/', ann_file='official.json',
         img_prefix=f'{folder}/images/', max_length=16, sentence_group=4, pipeline=pipeline, token_config=vocabulary))
     groups = [np.flatnonzero(dataset.flag == flag) for flag in (0, 1)]
     batches = [np.resize(group, -(-len(group) // BATCH) * BATCH).reshape(-1, BATCH) for group in groups if len(group)]
     rate = loader_rate(bench, DataLoader(
         dataset, batch_sampler=_Endless(np.concatenate(batches).tolist()), num_workers=1,
-        collate_fn=partial(official_collate, samples_per_gpu=BATCH)))
+        multiprocessing_context='fork', collate_fn=partial(official_collate, samples_per_gpu=BATCH)))
+    del vars(np)['int']
     name = 'data, official pretraining, 1000x600'
     return [(f'{name}: one worker', rate, 'images/s'), (f'{name}: against decoding', 100 * rate / bare, '%'),
             ('data, pretraining, 1000x600: against the official worker', ours / rate, 'times')]
 
 
 def _members_are_bare(archive: Path) -> bool:
-    import zipfile
     with zipfile.ZipFile(archive) as file:
         return '/' not in file.namelist()[0]

@@ -1,12 +1,32 @@
 """The whole training loop against its step alone."""
 import time
 
+from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner as MMEngineRunner
 
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.recipes import CONFIGS
 from soho.engine import Runner, load_config
 from soho.registry import DATASETS, FUNCTIONS
+
+WARM_UP = 10  # iterations that do not count: workers start, memory is allocated
+
+
+class _Clock(Hook):
+    """When the warm-up was over and when the last iteration was."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.started = self.ended = 0.0
+
+    def after_train_iter(self, runner: MMEngineRunner, *args, **kwargs) -> None:
+        if runner.iter + 1 == WARM_UP:
+            self.bench.sync()
+            self.started = time.perf_counter()
+        elif runner.iter + 1 == runner.max_iters:
+            self.bench.sync()
+            self.ended = time.perf_counter()
 
 
 def loop(bench: Bench) -> Rows:
@@ -22,10 +42,10 @@ def loop(bench: Bench) -> Rows:
     answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
     cfg.model.heads.vqa.num_answers = len(answers)  # a world of another size may have fewer
     runner = Runner.from_cfg(cfg)
-    started = time.perf_counter()
+    clock = _Clock(bench)
+    runner.register_hook(clock, priority='LOWEST')
     runner.train()
-    bench.sync()
-    whole = (time.perf_counter() - started) / steps
+    whole = (clock.ended - clock.started) / (steps - WARM_UP)
     dataset = runner.train_dataloader.dataset
     collate = dict(cfg.train_dataloader.collate_fn)
     make = FUNCTIONS.get(collate.pop('type'))

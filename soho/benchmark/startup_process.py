@@ -39,7 +39,7 @@ def measure(captions: str, vocabulary: str, workers: int) -> dict[str, float]:
     built = time.perf_counter()
     batches = iter(DataLoader(
         dataset, batch_sampler=AspectRatioBatchSampler(EpochSampler(dataset, seed=0), 16), num_workers=workers,
-        collate_fn=collate, worker_init_fn=init_worker, persistent_workers=True))
+        multiprocessing_context='fork', collate_fn=collate, worker_init_fn=init_worker, persistent_workers=True))
     next(batches)
     arrived = time.perf_counter()
     for _, _ in zip(range(20 * workers), batches):  # until every worker has touched what it touches
