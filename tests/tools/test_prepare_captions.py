@@ -28,7 +28,8 @@ def test_the_captioning_dataset_reads_what_it_writes(tool, tmp_path, capsys):
     assert capsys.readouterr().out == f'{out}: 2 images, 3 captions\n'
     dataset = CaptioningDataset(str(out), None, [], test_mode=True)
     assert [dataset.describe(i, None) for i in range(2)] == [
-        dict(sentences=['a bear'], image_id=285), dict(sentences=['a cat'], image_id=9)]
+        dict(sentences=['a bear'], sentence_rows=[0], image_id=285),
+        dict(sentences=['a cat'], sentence_rows=[2], image_id=9)]
     assert [item['id'] for item in json.loads(out.read_text())['annotations']] == [1, 2, 3]
 
 
