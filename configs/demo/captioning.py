@@ -3,7 +3,7 @@
     python tools/prepare/vocabulary.py data/world/demo/annotations/captions_train2014.json \
         --size 400 --out data/world/demo/captions.model
     python tools/train.py configs/demo/captioning.py
-    python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/iter_4000.pth --out captions.json
+    python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/iter_8000.pth --out captions.json
 """
 _base_ = [
     '../_base_/models/virtex.py', '../_base_/datasets/world_captions_virtex.py',
@@ -15,9 +15,9 @@ model = dict(
         visual_size=256, vocab_size=400, hidden_size=192, num_heads=4, dropout=0.0, max_length=32,
         initializer_range=0.07))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=1000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=8000, val_interval=1000)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=4000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=8000, eta_min=1e-5, by_epoch=False),
 ]
 work_dir = 'work_dirs/demo/captioning'

@@ -8,7 +8,7 @@ A minute on two CPU cores. Any checkpoint that holds such a CNN will do; ``init_
 kind of CNN changes ``model.backbone`` and the channels that the classifier reads.
 """
 _base_ = ['../_base_/datasets/world_objects.py', '../_base_/default_runtime.py']
-checkpoint = 'work_dirs/demo/captioning/iter_4000.pth'
+checkpoint = 'work_dirs/demo/captioning/iter_8000.pth'
 model = dict(
     type='VirTex',
     frozen_backbone=True,
