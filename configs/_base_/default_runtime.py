@@ -4,7 +4,7 @@ randomness = dict(seed=0)
 sync_bn = True
 
 default_hooks = dict(
-    runtime_info=dict(type='RuntimeInfoHook'),
+    runtime_info=dict(type='RuntimeInfoHook', interval=50),
     timer=dict(type='IterTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
@@ -15,7 +15,9 @@ default_hooks = dict(
 
 env_cfg = dict(
     cudnn_benchmark=True,
-    onednn_products=True,  # on a CPU; float32 as well, summed in another order
+    # Without a GPU; products are as exact, but rounded differently.
+    onednn_products=True,
+    keep_freed_memory=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 

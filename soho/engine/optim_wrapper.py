@@ -1,12 +1,12 @@
-"""Mixed precision on any device."""
+"""Updates: the gradients' norm stays on the device, and mixed precision works on any."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
-from mmengine.optim import OptimWrapper
-from torch import nn
+from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
+from torch import Tensor, nn
 
 from soho.registry import OPTIM_WRAPPERS
 
@@ -14,7 +14,27 @@ DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
-class AmpOptimWrapper(MMEngineAmpOptimWrapper):
+class OptimWrapper(MMEngineOptimWrapper):
+    """mmengine's wrapper, which does not wait for the norm of the gradients after clipping.
+
+    :class:`soho.engine.hooks.RuntimeInfoHook` reads it when it reads the losses.
+    """
+
+    _grad_norm: Tensor | None = None
+
+    def _clip_grad(self) -> None:
+        params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
+        if params:
+            self._grad_norm = self.clip_func(params, **self.clip_grad_kwargs)
+
+    def take_grad_norm(self) -> dict[str, Tensor]:
+        """The norm before clipping under its name, once for every update; nothing between updates."""
+        norm, self._grad_norm = self._grad_norm, None
+        return {} if norm is None else {self.grad_name: norm}
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
     """mmengine's wrapper, without its demand for a GPU.
 
     bfloat16 has the range of float32 and needs no loss scaling; float16 does.

@@ -14,10 +14,14 @@ from torch.utils.data import DataLoader
 
 from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
-from soho.engine.cpu import use_onednn_products
+from soho.engine.config import ConfigError
+from soho.engine.cpu import keep_freed_memory, use_onednn_products
 from soho.evaluation.evaluator import Evaluator
 from soho.models.sync_bn import convert_sync_batchnorm
 from soho.registry import RUNNERS
+
+COMPILED = ('backbone', 'neck', 'language')
+GRAPHS = 64  # that a part may be compiled to: canvases, in training and in evaluation
 
 
 @RUNNERS.register_module(force=True)
@@ -35,10 +39,14 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
 
-        ``env_cfg`` may hold ``onednn_products`` (bool), see :func:`soho.engine.cpu.use_onednn_products`.
+        For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
+        :mod:`soho.engine.cpu`.
         """
-        if env_cfg.get('onednn_products', False) and not torch.accelerator.is_available():
-            use_onednn_products()
+        if not torch.accelerator.is_available():
+            if env_cfg.get('onednn_products', False):
+                use_onednn_products()
+            if env_cfg.get('keep_freed_memory', False):
+                keep_freed_memory()
         if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
             if self._launcher != 'pytorch':
                 raise ValueError(f'launcher {self._launcher!r} needs GPUs; without one use torchrun '
@@ -89,6 +97,26 @@ class Runner(MMEngineRunner):
         if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
             return super().build_evaluator(evaluator)
         return Evaluator(evaluator)
+
+    def _maybe_compile(self, target: str) -> None:
+        """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are.
+
+        ``compile`` of the config is a bool or arguments of ``torch.compile``,
+        among them ``parts`` (list): which parts of the model; by default all
+        that see tensors of few different shapes. A graph is made for each
+        canvas, so that ``collate_fn.canvas_sizes`` should bound their number.
+        """
+        options = self.cfg.get('compile')
+        if not options:
+            return
+        options = dict(options) if isinstance(options, dict) else {}
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        children = dict(model.named_children())
+        for name in options.pop('parts', [name for name in COMPILED if name in children]):
+            if name not in children:
+                raise ConfigError(f'compile.parts of the config names {name!r}, but the model has {sorted(children)}')
+            children[name].compile(**options)
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)

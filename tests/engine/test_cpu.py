@@ -1,4 +1,7 @@
-"""Products by oneDNN: as exact as float32 is, or not at all; and only where a config asks for it."""
+"""Products by oneDNN: as exact as float32 is, or not at all; freed memory is used again; where a config asks for it."""
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -27,8 +30,22 @@ def test_bfloat16_inside_of_products_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize('asked', [True, False])
-def test_a_run_uses_it_where_its_config_says_so(asked, tiny_config, monkeypatch):
+def test_a_run_uses_them_where_its_config_says_so(asked, tiny_config, monkeypatch):
     calls = []
-    monkeypatch.setattr('soho.engine.runner.use_onednn_products', lambda: calls.append(True))
-    Runner.from_cfg(tiny_config(env_cfg=dict(onednn_products=asked)))
-    assert calls == [True] * asked
+    for name in ('use_onednn_products', 'keep_freed_memory'):
+        monkeypatch.setattr(f'soho.engine.runner.{name}', lambda name=name: calls.append(name))
+    Runner.from_cfg(tiny_config(env_cfg=dict(onednn_products=asked, keep_freed_memory=asked)))
+    assert calls == ['use_onednn_products', 'keep_freed_memory'] * asked
+
+
+def test_freed_memory_is_kept():
+    script = ('import resource, sys; from soho.engine.cpu import keep_freed_memory; import torch\n'
+              'if sys.argv[1] == "keep": assert keep_freed_memory()\n'
+              'faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+              'for _ in range(3): torch.ones(2**24)\n'
+              'before = faults()\n'
+              'for _ in range(5): torch.ones(2**24)\n'  # 64 MiB each, 16,384 pages
+              'print(faults() - before)')
+    faults = {how: int(subprocess.run([sys.executable, '-c', script, how], capture_output=True, text=True, check=True)
+                       .stdout) for how in ('keep', 'return')}
+    assert faults['keep'] < 1000 < 50000 < faults['return']
