@@ -1,5 +1,5 @@
-"""What a user could pick instead, beside this project in one process: ViLT, timm, and a pipeline of regions."""
-from typing import Any
+"""What a user could pick instead, in turns with this project: ViLT, timm, and a pipeline of regions."""
+import argparse
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from transformers import BertConfig, BertModel, ViltConfig, ViltForQuestionAnswering
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.inference import Prediction
-from soho.benchmark.memory import in_a_fresh_process
+from soho.benchmark.official_soho import our_answers
+from soho.benchmark.race import Calls, Contestant, published, race, rows_of
 from soho.benchmark.recipes import CROP, random_batch, recipe
 from soho.benchmark.training import Step
 from soho.models.backbones import ResNet
@@ -22,44 +22,64 @@ REGION_TOKENS = 116  # 16 of the question and 100 regions, as region-based model
 
 def alternatives(bench: Bench) -> Rows:
     """ViLT-B/32, timm's ResNet-50, and Faster R-CNN with a 12-layer BERT; all with random weights."""
-    return [row for part in (vilt, timm_resnet, regions) for row in in_a_fresh_process(part, bench.args)]
-
-
-def vilt(args: Any) -> Rows:
-    """VQA fine-tuning and inference against ViLT-B/32 of transformers, on the same images and questions."""
-    args.size = VILT_SIZE
-    bench = Bench(args)
-    model = ViltForQuestionAnswering(ViltConfig(
-        num_labels=3129, max_image_length=-1, hidden_dropout_prob=0.1)).to(bench.device)
-    name = f'at {args.size[0]}x{args.size[1]} against ViLT-B/32'
+    args = bench.args
+    small = argparse.Namespace(**dict(vars(args), size=VILT_SIZE))
     rows: Rows = []
+    name = f'at {VILT_SIZE[0]}x{VILT_SIZE[1]} against ViLT-B/32'
     for images in (1, *args.batches):
-        batch = random_batch('vqa', recipe('vqa'), images, 1, args.size)
-        inputs = vilt_inputs(bench, batch)
+        rows += rows_of(f'vqa inference {name}, batch {images}', race(small, dict(
+            ours=Contestant(our_answers, (images, )), **published('ViLT', vilt_answers, images))))
+    rows += rows_of(f'vqa step {name}, {args.images} images', race(small, dict(
+        ours=Contestant(our_vqa_step), **published('ViLT', vilt_step))))
+    rows += rows_of(f'ResNet-50 step, {args.images} images of {CROP[0]}x{CROP[1]}', race(args, dict(
+        ours=Contestant(our_resnet_step), **published('timm', timm_step, False),
+        **{'timm, channels last, tuned alike': Contestant(timm_step, (True, ))})))
+    name = f'vqa inference at {args.size[0]}x{args.size[1]} against regions, one image'
+    return rows + rows_of(name, race(args, dict(
+        ours=Contestant(our_answers, (1, )), **published('regions', region_answers))))
 
-        @torch.inference_mode()
-        def predict(inputs: dict[str, Tensor] = inputs) -> None:
+
+def our_vqa_step(bench: Bench) -> Calls:
+    """One question an image."""
+    return dict(step=Step(bench, 'vqa', random_batch('vqa', recipe('vqa'), bench.args.images, 1, bench.args.size)))
+
+
+def vilt(bench: Bench, images: int) -> tuple[nn.Module, dict[str, Tensor], Tensor]:
+    """ViLT-B/32 for VQA, our batch as it wants it, and the answers."""
+    config = ViltConfig(num_labels=3129, max_image_length=-1, hidden_dropout_prob=0.1)
+    batch = random_batch('vqa', recipe('vqa'), images, 1, bench.args.size)
+    answers = torch.zeros(images, 3129).scatter_(1, batch['answer_labels'][:, 0], 1.0).to(bench.device)
+    return ViltForQuestionAnswering(config).to(bench.device), vilt_inputs(bench, batch), answers
+
+
+def vilt_answers(bench: Bench, images: int) -> Calls:
+    """One question an image."""
+    model, inputs, _ = vilt(bench, images)
+    model.eval()
+
+    @torch.inference_mode()
+    def predict() -> None:
+        with bench.autocast():
             model(**inputs)
 
-        model.eval()
-        rows += bench.versus(f'vqa inference {name}, batch {images}', Prediction(bench, 'vqa', images),
-                             **bench.as_published('ViLT', predict))
-    batch = random_batch('vqa', recipe('vqa'), args.images, 1, args.size)
-    inputs = vilt_inputs(bench, batch)
-    labels = torch.zeros(args.images, 3129).scatter_(1, batch['answer_labels'][:, 0], 1.0).to(bench.device)
+    return dict(predict=predict)
+
+
+def vilt_step(bench: Bench) -> Calls:
+    """With AdamW, and clipped as in our recipe."""
+    model, inputs, answers = vilt(bench, bench.args.images)
+    model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def step() -> None:
         with bench.autocast():
-            loss = model(**inputs, labels=labels).loss
+            loss = model(**inputs, labels=answers).loss
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 4.0)
         optimizer.step()
         optimizer.zero_grad()
 
-    model.train()
-    ours = Step(bench, 'vqa', batch)
-    return rows + bench.versus(f'vqa step {name}, {args.images} images', ours, **bench.as_published('ViLT', step))
+    return dict(step=step)
 
 
 def vilt_inputs(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,31 +91,31 @@ def vilt_inputs(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         pixel_values=image, pixel_mask=torch.ones_like(image[:, 0], dtype=torch.int64))
 
 
-def timm_resnet(args: Any) -> Rows:
-    """Forward, backward and SGD of a ResNet-50 against timm's, to the mean of the last map."""
+def our_resnet_step(bench: Bench) -> Calls:
+    """Forward, backward and SGD of a ResNet-50, to the mean of its last map."""
+    return resnet_step(bench, nn.Sequential(Last(ResNet(50)), nn.AdaptiveAvgPool2d(1)), channels_last=True)
+
+
+def timm_step(bench: Bench, channels_last: bool) -> Calls:
+    """Likewise."""
     import timm
-    bench = Bench(args)
-    ours, theirs = ResNet(50).to(bench.device).train(), timm.create_model('resnet50', num_classes=0).to(bench.device)
-    image = torch.randn(args.images, 3, *CROP, device=bench.device)
-    channels_last = image.to(memory_format=torch.channels_last)
+    return resnet_step(bench, timm.create_model('resnet50', num_classes=0), channels_last)
 
-    def trainer(model: nn.Module, image: Tensor) -> Any:
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-        def step() -> None:
-            with bench.autocast():
-                output = model(image)
-                output = output[-1].mean((2, 3)) if isinstance(output, tuple) else output
-            output.float().square().mean().backward()
-            optimizer.step()
-            optimizer.zero_grad()
+def resnet_step(bench: Bench, model: nn.Module, channels_last: bool) -> Calls:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = model.to(bench.device, memory_format=layout).train()
+    image = torch.randn(bench.args.images, 3, *CROP, device=bench.device).to(memory_format=layout)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-        return step
+    def step() -> None:
+        with bench.autocast():
+            output = model(image)
+        output.float().square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
-    last = timm.create_model('resnet50', num_classes=0).to(bench.device, memory_format=torch.channels_last)
-    name = f'ResNet-50 step, {args.images} images of {CROP[0]}x{CROP[1]}'
-    return bench.versus(name, trainer(ours, channels_last), timm=trainer(theirs.train(), image),
-                        timm_in_channels_last=trainer(last.train(), channels_last))
+    return dict(step=step)
 
 
 class Regions(nn.Module):
@@ -145,20 +165,14 @@ class Scores(nn.Module):
         return self.classes(features), self.boxes(features)
 
 
-def regions(args: Any) -> Rows:
-    """One question about one image against regions: the detector with 300 proposals, then the transformer."""
-    bench = Bench(args)
+def region_answers(bench: Bench) -> Calls:
+    """One question about one image: the detector, then the transformer."""
     model = Regions().to(bench.device).eval()
-    ours = Prediction(bench, 'vqa', 1)
-    image = ours.batch['image'].to(bench.device).float() / 255
+    image = random_batch('vqa', recipe('vqa'), 1, 1, bench.args.size)['image'].to(bench.device).float() / 255
 
     @torch.inference_mode()
-    def both() -> None:
-        model(image)
+    def predict() -> None:
+        with bench.autocast():
+            model(image)
 
-    @torch.inference_mode()
-    def detector() -> None:
-        model.detector([image[0]])
-
-    name = f'vqa inference at {args.size[0]}x{args.size[1]} against regions, one image'
-    return bench.versus(name, ours, **bench.as_published('regions', both), the_detector_alone=detector)
+    return dict(predict=predict)

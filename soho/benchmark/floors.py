@@ -14,10 +14,11 @@ def matrix_rate(bench: Bench) -> float:
 def floors(bench: Bench) -> Rows:
     """A matrix product, on a CPU by either library, and a copy."""
     rows = [('floors: matrix product', matrix_rate(bench) / 1e12, 'TFLOP/s')]
-    if bench.onednn:
+    if bench.device.type == 'cpu':
+        precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision('highest')
         rows.append(('floors: matrix product by MKL', matrix_rate(bench) / 1e12, 'TFLOP/s'))
-        torch.set_float32_matmul_precision('medium')
+        torch.set_float32_matmul_precision(precision)
     source = torch.empty(2**28 if bench.device.type == 'cuda' else 2**26, device=bench.device)
     target = torch.empty_like(source)
     rate = 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))

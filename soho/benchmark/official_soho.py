@@ -1,4 +1,4 @@
-"""The official SOHO code against this one, side by side in one process.
+"""The official SOHO code against this one, in turns.
 
 The checkout of researchmm/soho is not changed. What its libraries of 2021
 offered and today's do not is given to it in memory: see ``docs/benchmarks.md``.
@@ -17,11 +17,12 @@ from torch.utils.checkpoint import checkpoint
 
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.inference import Prediction
-from soho.benchmark.memory import in_a_fresh_process
 from soho.benchmark.official import checkout
+from soho.benchmark.race import Calls, Contestant, published, race, rows_of
 from soho.benchmark.recipes import random_batch, recipe
 from soho.benchmark.training import Step, title
 
+FIRST, SECOND = 'forward and backward', 'clipping and optimizer'
 CONFIGS = dict(pretrain='configs/Pretrain/soho_res18_pre.py', vqa='configs/VQA/soho_res18_vqa.py')
 STAND_INS = ('apex', 'six', 'six.moves', 'requests', 'requests.exceptions', 'boto3', 'botocore', 'botocore.config',
              'botocore.exceptions', 'sacremoses', 'filelock', 'SOHO.version')
@@ -94,10 +95,6 @@ class OfficialSOHO:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def step(self) -> None:
-        self.gradients()
-        self.update()
-
     @torch.no_grad()
     def predict(self) -> None:
         self.model(mode='test', **self.prepared)
@@ -109,80 +106,51 @@ class OfficialSOHO:
 
 
 def official_soho(bench: Bench) -> Rows:
-    """Pretraining and fine-tuning steps, their peak memory, the optimizer alone, and inference."""
+    """Pretraining and fine-tuning steps with their peak memory, and inference."""
+    args = bench.args
     rows: Rows = []
     for kind in ('pretrain', 'vqa'):
-        rows += in_a_fresh_process(race_steps, bench.args, kind)
-        peaks = {who: in_a_fresh_process(peak_of_steps, bench.args, kind, who) for who in ('ours', 'official')}
-        name = f'{_title(bench, kind)}, peak memory'
-        rows += [(f'{name}: {who}', peak, 'GiB') for who, peak in peaks.items()]
-        rows.append((f'{name}: ours of official', 100 * peaks['ours'] / peaks['official'], '%'))
-    return rows + in_a_fresh_process(race_inference, bench.args)
-
-
-def batch_of(bench: Bench, kind: str) -> dict[str, Tensor]:
-    """The official VQA code knows one question an image."""
-    args = bench.args
-    return random_batch(kind, recipe(kind), args.images, args.sentences if kind == 'pretrain' else 1, args.size)
-
-
-def race_steps(args: Any, kind: str) -> Rows:
-    """Our step and the official one in turns."""
-    bench = Bench(args)
-    batch = batch_of(bench, kind)
-    ours, theirs = Step(bench, kind, batch), OfficialSOHO(bench, kind, batch).train()
-
-    def gradients() -> None:
-        ours.data()
-        ours.forward()
-        ours.backward()
-
-    mkl = bench.with_mkl
-    name = _title(bench, kind)
-    rows = bench.versus(f'{name}, forward and backward', gradients, **bench.as_published('official', theirs.gradients))
-    rows += bench.versus(f'{name}, whole', ours, **bench.as_published('official', theirs.step))
-    gradients()
-    theirs.gradients()
-
-    def our_update() -> None:
-        ours.wrapper.step()
-
-    def their_update() -> None:
-        weights = [p for p in theirs.model.parameters() if p.requires_grad and p.grad is not None]
-        float(nn.utils.clip_grad_norm_(weights, theirs.max_norm))
-        theirs.optimizer.step()
-
-    return rows + bench.versus(f'{name}, clipping and optimizer', our_update, official=mkl(their_update))
-
-
-def peak_of_steps(args: Any, kind: str, who: str) -> float:
-    """GiB of weights, optimizer state, and three steps."""
-    bench = Bench(args)
-    batch = batch_of(bench, kind)
-    step = Step(bench, kind, batch) if who == 'ours' else OfficialSOHO(bench, kind, batch).train().step
-    for _ in range(3):
-        step()
-    return bench.memory.peak()
-
-
-def race_inference(args: Any) -> Rows:
-    """One question about one image, and batches."""
-    bench = Bench(args)
-    rows: Rows = []
+        name = title(bench, kind)
+        if kind == 'vqa':  # the official code knows one question an image
+            name = name.replace(f'{args.sentences} sentences', '1 question')
+        rows += rows_of(name, race(args, dict(
+            ours=Contestant(our_step, (kind, )), **published('official', their_step, kind))))
     best = dict(ours=0.0, official=0.0)
     for images in (1, *args.batches):
-        batch = random_batch('vqa', recipe('vqa'), images, 1, args.size)
-        theirs = OfficialSOHO(bench, 'vqa', batch).train(False)
-        name = f'vqa inference at {args.size[0]}x{args.size[1]}, batch {images}'
-        found = bench.versus(name, Prediction(bench, 'vqa', images), **bench.as_published('official', theirs.predict))
-        rows += found
-        for who, (_, milliseconds, _) in zip(best, found):
-            best[who] = max(best[who], 1000 * images / milliseconds)
+        results = race(args, dict(
+            ours=Contestant(our_answers, (images, )), **published('official', their_answers, images)))
+        rows += rows_of(f'vqa inference at {args.size[0]}x{args.size[1]}, batch {images}', results)
+        for who in best:
+            best[who] = max(best[who], images / results[who].seconds['whole'])
     name = f'vqa inference at {args.size[0]}x{args.size[1]}, best batch'
     rows += [(f'{name}: {who}', rate, 'answers/s') for who, rate in best.items()]
     return [*rows, (f'{name}: faster than official', best['ours'] / best['official'], 'times')]
 
 
-def _title(bench: Bench, kind: str) -> str:
-    name = title(bench, kind)
-    return name if kind == 'pretrain' else name.replace(f'{bench.args.sentences} sentences', '1 question')
+def our_step(bench: Bench, kind: str) -> Calls:
+    """Forward and backward; then clipping and the optimizer."""
+    step = Step(bench, kind, batch_of(bench, kind))
+    return {FIRST: step.gradients, SECOND: step.update}
+
+
+def their_step(bench: Bench, kind: str) -> Calls:
+    """Likewise."""
+    official = OfficialSOHO(bench, kind, batch_of(bench, kind)).train()
+    return {FIRST: official.gradients, SECOND: official.update}
+
+
+def our_answers(bench: Bench, images: int) -> Calls:
+    """One question an image."""
+    return dict(predict=Prediction(bench, 'vqa', images))
+
+
+def their_answers(bench: Bench, images: int) -> Calls:
+    """Likewise."""
+    batch = random_batch('vqa', recipe('vqa'), images, 1, bench.args.size)
+    return dict(predict=OfficialSOHO(bench, 'vqa', batch).train(False).predict)
+
+
+def batch_of(bench: Bench, kind: str) -> dict[str, Tensor]:
+    """The same for both."""
+    args = bench.args
+    return random_batch(kind, recipe(kind), args.images, args.sentences if kind == 'pretrain' else 1, args.size)

@@ -1,7 +1,8 @@
-"""The official VirTex code against this one, side by side in one process.
+"""The official VirTex code against this one, in turns.
 
 The checkout of kdexd/virtex is not changed; see ``docs/benchmarks.md``.
 """
+import argparse
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.inference import Prediction
 from soho.benchmark.memory import in_a_fresh_process
 from soho.benchmark.official import checkout
+from soho.benchmark.official_soho import FIRST, SECOND
+from soho.benchmark.race import Calls, Contestant, published, race, rows_of
 from soho.benchmark.recipes import random_batch, recipe
 from soho.benchmark.training import Step, title
 from soho.engine.adapters.official_virtex import to_official
@@ -56,68 +59,64 @@ class OfficialVirTex:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.OPTIM.CLIP_GRAD_NORM)
         self.optimizer.step()
 
-    def step(self) -> None:
-        self.gradients()
-        self.update()
-
     @torch.no_grad()
     def predict(self) -> Tensor:
         return self.model(dict(image=self.batch['image']))['predictions']
 
 
 def official_virtex(bench: Bench) -> Rows:
-    """The training step, its peak memory, and captions by beam search."""
-    rows = in_a_fresh_process(race_steps, bench.args)
-    peaks = {who: in_a_fresh_process(peak_of_steps, bench.args, who) for who in ('ours', 'official')}
-    name = f'{title(bench, "virtex")}, peak memory'
-    rows += [(f'{name}: {who}', peak, 'GiB') for who, peak in peaks.items()]
-    rows.append((f'{name}: ours of official', 100 * peaks['ours'] / peaks['official'], '%'))
-    return rows + in_a_fresh_process(race_captions, bench.args)
+    """The training step with its peak memory, and captions by beam search."""
+    args = bench.args
+    rows = rows_of(title(bench, 'virtex'), race(args, dict(
+        ours=Contestant(our_step), **published('official', their_step))))
+    for images in CAPTIONS:
+        in_a_fresh_process(check_captions, args, images)
+        rows += rows_of(f'captions, beam 5, 30 tokens, {images} images', race(args, dict(
+            ours=Contestant(our_captions, (images, )), **published('official', their_captions, images))))
+    return rows
 
 
-def race_steps(args: Any) -> Rows:
-    """Our step and the official one in turns."""
-    bench = Bench(args)
-    batch = random_batch('virtex', recipe('virtex'), args.images, 1, args.size)
-    ours, theirs = Step(bench, 'virtex', batch), OfficialVirTex(bench, batch)
-    theirs.model.train()
-    name = title(bench, 'virtex')
-    rows = bench.versus(f'{name}, whole', ours, **bench.as_published('official', theirs.step))
-    ours.data()
-    ours.forward()
-    ours.backward()
-    theirs.gradients()
-    return rows + bench.versus(f'{name}, clipping and optimizer', ours.wrapper.step,
-                               official=bench.with_mkl(theirs.update))
+def our_step(bench: Bench) -> Calls:
+    """Forward and backward; then clipping and the optimizer."""
+    step = Step(bench, 'virtex', batch_of(bench, bench.args.images))
+    return {FIRST: step.gradients, SECOND: step.update}
 
 
-def peak_of_steps(args: Any, who: str) -> float:
-    """GiB of weights, optimizer state, and three steps."""
-    bench = Bench(args)
-    batch = random_batch('virtex', recipe('virtex'), args.images, 1, args.size)
-    step = Step(bench, 'virtex', batch) if who == 'ours' else OfficialVirTex(bench, batch).step
-    for _ in range(3):
-        step()
-    return bench.memory.peak()
+def their_step(bench: Bench) -> Calls:
+    """Likewise."""
+    official = OfficialVirTex(bench, batch_of(bench, bench.args.images))
+    official.model.train()
+    return {FIRST: official.gradients, SECOND: official.update}
 
 
-def race_captions(args: Any) -> Rows:
+def our_captions(bench: Bench, images: int) -> Calls:
+    """Beam 5; with random weights none ends before its 30th token."""
+    return dict(captions=Prediction(bench, 'virtex', images))
+
+
+def their_captions(bench: Bench, images: int) -> Calls:
+    """Likewise."""
+    official = OfficialVirTex(bench, batch_of(bench, images))
+    official.model.eval()
+    return dict(captions=official.predict)
+
+
+def check_captions(args: Any, images: int) -> None:
     """Both models with the same weights write the same captions.
 
     Raises:
         RuntimeError: They do not.
     """
-    bench = Bench(args)
-    rows: Rows = []
-    for images in CAPTIONS:
-        batch = random_batch('virtex', recipe('virtex'), images, 1, args.size)
-        ours, theirs = Prediction(bench, 'virtex', images, fold=False), OfficialVirTex(bench, batch)
-        theirs.model.load_state_dict(to_official(ours.model.state_dict()))
-        theirs.model.eval()
-        theirs.batch['image'] = ours.model.data_preprocessor(batch)['image'].contiguous()
-        name = f'captions, beam 5, up to 30 tokens, {images} images'
-        rows += bench.versus(name, ours, **bench.as_published('official', theirs.predict))
-        written, (expected, ) = theirs.predict(), ours()
-        if bench.dtype == torch.float32 and not written.equal(expected['tokens'][:, :written.size(1)]):
-            raise RuntimeError('the captions of both models differ, so that their times cannot be compared')
-    return rows
+    bench = Bench(argparse.Namespace(**dict(vars(args), dtype='float32')))
+    ours, theirs = Prediction(bench, 'virtex', images, fold=False), OfficialVirTex(bench, batch_of(bench, images))
+    theirs.model.load_state_dict(to_official(ours.model.state_dict()))
+    theirs.model.eval()
+    theirs.batch['image'] = ours.model.data_preprocessor(ours.batch)['image'].contiguous()
+    written, (expected, ) = theirs.predict(), ours()
+    if not written.equal(expected['tokens'][:, :written.size(1)]):
+        raise RuntimeError('the captions of both models differ, so that their times cannot be compared')
+
+
+def batch_of(bench: Bench, images: int) -> dict[str, Tensor]:
+    """The same for both."""
+    return random_batch('virtex', recipe('virtex'), images, 1, bench.args.size)

@@ -53,10 +53,14 @@ class Step:
         self.wrapper.step()
         self.wrapper.zero_grad()
 
-    def __call__(self) -> None:
+    def gradients(self) -> None:
+        """All that comes before the update."""
         self.data()
         self.forward()
         self.backward()
+
+    def __call__(self) -> None:
+        self.gradients()
         self.update()
 
 

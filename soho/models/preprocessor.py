@@ -56,5 +56,5 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         rows = torch.arange(height, device=image.device) < image_size[:, :1]  # (B, H)
         columns = torch.arange(width, device=image.device) < image_size[:, 1:]  # (B, W)
         valid = rows[:, None, :, None] & columns[:, None, None, :]  # (B, 1, H, W)
-        image = image.to(memory_format=self.memory_format)
-        return ((image.float() - self.mean) / self.std).mul_(valid)
+        image = image.to(torch.float32, memory_format=self.memory_format, copy=True)
+        return image.sub_(self.mean).div_(self.std).mul_(valid)

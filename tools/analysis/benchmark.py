@@ -39,14 +39,15 @@ from typing import Any
 
 import torch
 
-from soho.benchmark import MEASURE, USUAL, Rows, measure
+from soho.benchmark import PARTS, USUAL, measure
+from soho.benchmark.bench import Rows
 from soho.benchmark.memory import in_a_fresh_process
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(MEASURE)} (default: {", ".join(USUAL)})')
+    parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)} (default: {", ".join(USUAL)})')
     parser.add_argument('--device', default='cuda' if cuda else 'cpu')
     parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'),
                         default='bfloat16' if cuda else 'float32')
@@ -66,8 +67,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--together', action='store_true', help='all parts in this process; peaks are then common')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark.json'))
     args = parser.parse_args(argv)
-    if unknown := set(args.parts) - set(MEASURE):
-        parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(MEASURE)}')
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(PARTS)}')
     for part in ('official_soho', 'official_virtex'):
         if part in args.parts and not getattr(args, part):
             parser.error(f'{part} needs --{part.replace("_", "-")} DIR, a checkout of the official release')
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     print(', '.join(f'{name} {value}' for name, value in result.items() if name != 'rows'))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     heading = ''
-    for part in MEASURE:
+    for part in PARTS:
         if part in args.parts:
             rows = measure(part, args) if args.together else in_a_fresh_process(measure, part, args)
             heading = show(rows, heading)
