@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import torch
-from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -211,7 +210,6 @@ def _run(
     _reset(model, start, twice)
     wrapper = _optim_wrapper(fixture, model, interval)
     _check_groups(fixture, model, wrapper)
-    hub = MessageHub.get_current_instance()
     record: dict[str, list] = dict(log=[], norm=[], state=[], words=[], margin=[])
     for step, batch in enumerate(batches, start=1):
         words_before = model.neck.vq.embed.clone()
@@ -225,6 +223,6 @@ def _run(
         record['margin'].append(float((nearest[:, 1] - nearest[:, 0]).min()))
         wrapper.update_params(sum(value for key, value in losses.items() if 'loss' in key))
         stepped = step % interval == 0
-        record['norm'].append(float(hub.get_scalar('train/grad_norm').current()) if stepped else np.nan)
+        record['norm'].append(float(wrapper.take_grad_norm()['grad_norm']) if stepped else np.nan)
         record['state'].append({n: v.clone() for n, v in to_official(model.state_dict()).items()})
     return record

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -141,7 +140,7 @@ def _train(model: nn.Module, config: Config, batches: list[dict[str, Tensor]], c
         losses = list(official_losses(model, batches[step % 2]).values())
         wrapper.update_params(sum(losses))
         schedule.step()
-        norm = MessageHub.get_current_instance().get_scalar('train/grad_norm').current()
+        norm = float(wrapper.take_grad_norm()['grad_norm'])
         norms = [param.detach().double().norm().item() for param in params.values()]
         for values, value in zip(record.values(), (sum(losses).item(), losses[0].item(), losses[-1].item(), norm,
                                                    [rates[id(first)], rates[id(last)]], norms)):
