@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--out FILE]``."""
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--amp] [--out FILE]``."""
 import json
 from collections.abc import Sequence
 
@@ -16,6 +16,8 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
     args, cfg = parse_run(parser, argv)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    if args.amp and cfg.get('test_cfg'):
+        cfg.test_cfg.fp16 = True  # mmengine's name; on a CPU it is bfloat16
     if args.out:
         if not isinstance(cfg.test_evaluator, dict):
             raise ConfigError(f'--out writes the answers of one metric, and {args.config} evaluates several')

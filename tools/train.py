@@ -11,7 +11,6 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
     parser = run_parser('Train what a config describes.')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='go on from CHECKPOINT, or from the newest one in the work dir')
-    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     args, cfg = parse_run(parser, argv)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'

@@ -9,10 +9,11 @@ from soho.engine.config import default_work_dir, load_config
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
-    """A parser of ``CONFIG [--work-dir] [--cfg-options] [--launcher]``; a command adds what is its own."""
+    """A parser of ``CONFIG [--work-dir] [--amp] [--cfg-options] [--launcher]``; a command adds what is its own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change keys of the config, as in optim_wrapper.optimizer.lr=1e-4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,12 +68,21 @@ def test_resume_from_a_named_checkpoint(train, tmp_path):
     assert load(tmp_path / 'run' / 'epoch_2.pth')['meta']['epoch'] == 2
 
 
-def test_mixed_precision(train, tmp_path):
+def test_mixed_precision(train, load_tool, recipe, tmp_path):
     train('--amp')
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
     assert 'AmpOptimWrapper' in log
     assert load(tmp_path / 'run' / 'epoch_1.pth')['state_dict']['language.bert.encoder.layer.0.output.dense.weight'] \
         .dtype == torch.float32
+
+    logits = []
+    for options in ([], ['--amp']):
+        out = tmp_path / f'logits{len(options)}.npz'
+        load_tool('test').main([recipe, str(tmp_path / 'run' / 'epoch_1.pth'), '--dump', str(out),
+                                '--work-dir', str(tmp_path / 'run'), *options])
+        logits.append(np.load(out)['logits'])
+    error = np.abs(logits[1] - logits[0]).max()
+    assert 0 < error < 0.05 * np.abs(logits[0]).max()
 
 
 def test_what_is_wrong_stands_last_on_the_screen(recipe, tmp_path):
