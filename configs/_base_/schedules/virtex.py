@@ -6,7 +6,8 @@ projection of the image and the bias of its output do.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='float16',
-    optimizer=dict(type='Lookahead', optimizer='SGD', k=5, alpha=0.5, lr=0.001, momentum=0.9, weight_decay=1e-4),
+    optimizer=dict(
+        type='Lookahead', optimizer='SGD', k=5, alpha=0.5, lr=0.001, momentum=0.9, weight_decay=1e-4, fused=True),
     constructor='PatternConstructor',
     paramwise_cfg=dict(
         patterns={
