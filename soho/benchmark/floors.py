@@ -1,5 +1,9 @@
 """What the machine can do."""
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from soho.benchmark.bench import Bench, Rows
 
@@ -9,6 +13,15 @@ def matrix_rate(bench: Bench) -> float:
     side = 8192 if bench.device.type == 'cuda' else 2048
     a, b = (torch.randn(side, side, device=bench.device, dtype=bench.dtype) for _ in range(2))
     return 2 * side**3 / bench.seconds(lambda: a @ b)
+
+
+def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float) -> Rows:
+    """The products and convolutions of a call that takes ``seconds``, and their share of a rate in FLOP/s."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    flops = counter.get_total_flops()
+    return [(f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),
+            (f'{name}: of the rate of a matrix product', 100 * flops / seconds / rate, '%')]
 
 
 def floors(bench: Bench) -> Rows:

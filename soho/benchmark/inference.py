@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from soho.benchmark.bench import Bench, Rows
+from soho.benchmark.floors import matrix_rate, utilisation
 from soho.benchmark.recipes import build, random_batch, recipe
 from soho.models.folding import fold_norms
 
@@ -27,7 +28,7 @@ class Prediction:
             fold_norms(self.model)
         self.batch = random_batch(kind, cfg, images, 1, bench.args.size)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self) -> Any:
         with self.bench.autocast():
             return self.model(mode='predict', **self.model.data_preprocessor(self.batch))
@@ -37,10 +38,14 @@ def inference(bench: Bench) -> Rows:
     """Answers to one question an image."""
     size = f'{bench.args.size[0]}x{bench.args.size[1]}'
     name = f'vqa inference at {size}, one image'
-    rows = [(f'{name}: norms folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1)), 'ms'),
-            (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms')]
+    predict = Prediction(bench, 'vqa', 1)
+    rate = matrix_rate(bench)
+    seconds = bench.seconds(predict)
+    rows = [(f'{name}: norms folded', 1000 * seconds, 'ms'),
+            (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms'),
+            *utilisation(name, predict, seconds, rate)]
     memory = bench.memory.peak()
-    rates = {images: rate(bench, 'vqa', images) for images in (1, *bench.args.batches)}
+    rates = {images: throughput(bench, 'vqa', images) for images in (1, *bench.args.batches)}
     name = f'vqa inference at {size}, batches'
     rows += [(f'{name}: {images} images', rate, 'answers/s') for images, rate in rates.items()]
     return [*rows, (f'{name}: best', max(rates.values()), 'answers/s'),
@@ -48,6 +53,6 @@ def inference(bench: Bench) -> Rows:
             (f'{name}: peak memory', bench.memory.peak(), 'GiB')]
 
 
-def rate(bench: Bench, kind: str, images: int) -> float:
+def throughput(bench: Bench, kind: str, images: int) -> float:
     predict: Callable[[], Any] = Prediction(bench, kind, images)
     return images / bench.seconds(predict)

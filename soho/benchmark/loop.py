@@ -1,14 +1,21 @@
 """The whole training loop against its step alone."""
+import os
 import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from typing import Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner as MMEngineRunner
+from torch import Tensor
 
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.recipes import CONFIGS
+from soho.benchmark.training import title
 from soho.engine import Runner, load_config
-from soho.registry import DATASETS, FUNCTIONS
+from soho.registry import DATASETS
 
 WARM_UP = 10  # iterations that do not count: workers start, memory is allocated
 
@@ -30,27 +37,67 @@ class _Clock(Hook):
 
 
 def loop(bench: Bench) -> Rows:
-    """The training loop with its data, hooks and logging, against the same step on one batch that is there."""
+    """The demo's fine-tuning and the published pretraining, on the generated world or the pictures of ``--photos``."""
+    init_default_scope('soho')
+    return [*_compare(bench, 'demo fine-tuning', _fine_tuning(), 20 * bench.args.repeat),
+            *_compare(bench, title(bench, 'pretrain'), _pretraining(bench), 4 * bench.args.repeat)]
+
+
+def _fine_tuning() -> Config:
     cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'))
-    steps = 20 * bench.args.repeat
-    cfg.update(load_from=None, work_dir=str(bench.args.out.parent / 'benchmark'),
-               val_cfg=None, val_dataloader=None, val_evaluator=None,
-               test_cfg=None, test_dataloader=None, test_evaluator=None, param_scheduler=None)
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps)
-    cfg.default_hooks.checkpoint = None
-    init_default_scope(cfg.default_scope)
     answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
     cfg.model.heads.vqa.num_answers = len(answers)  # a world of another size may have fewer
+    return cfg
+
+
+def _pretraining(bench: Bench) -> Config:
+    args = bench.args
+    cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'))
+    root = os.environ.get('SOHO_WORLD', 'data/world/demo')
+    cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
+    cfg.optim_wrapper.pop('dtype')
+    cfg.optim_wrapper.accumulative_counts = 1
+    cfg.optim_wrapper.update(dict(type='OptimWrapper') if args.dtype == 'float32' else
+                             dict(type='AmpOptimWrapper', dtype=args.dtype))
+    dataset = cfg.train_dataloader.dataset.datasets[0]
+    dataset.update(
+        data_root='', images=args.photos or f'{root}/train2014', sentence_group=args.sentences,
+        ann_file=f'{args.photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json')
+    for step in dataset.pipeline:
+        if 'tokenizer' in step:
+            step.tokenizer.vocab = os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+        if step.type == 'ResizeKeepRatio':
+            step.scale = (max(args.size), min(args.size))
+    cfg.train_dataloader.dataset = dataset
+    cfg.train_dataloader.batch_size = args.images
+    return cfg
+
+
+def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
+    """The loop with its data, hooks and logging, and the same steps on batches that are already there."""
+    cfg.update(load_from=None, work_dir=str(bench.args.out.parent / 'benchmark'), param_scheduler=None,
+               val_cfg=None, val_dataloader=None, val_evaluator=None,
+               test_cfg=None, test_dataloader=None, test_evaluator=None)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=WARM_UP + steps)
+    cfg.default_hooks.checkpoint = None
     runner = Runner.from_cfg(cfg)
     clock = _Clock(bench)
     runner.register_hook(clock, priority='LOWEST')
     runner.train()
-    whole = (clock.ended - clock.started) / (steps - WARM_UP)
-    dataset = runner.train_dataloader.dataset
-    collate = dict(cfg.train_dataloader.collate_fn)
-    make = FUNCTIONS.get(collate.pop('type'))
-    landscape = [i for i, ratio in enumerate(dataset.aspect_ratio) if 1.2 < ratio < 1.4]
-    batch = make([dataset[i] for i in landscape[:cfg.train_dataloader.batch_size]], **collate)
-    alone = bench.seconds(lambda: runner.model.train_step(batch, runner.optim_wrapper))
-    return [('demo fine-tuning: loop', 1000 * whole, 'ms a step'), ('demo fine-tuning: step alone', 1000 * alone, 'ms'),
-            ('demo fine-tuning: loop against the step', 100 * alone / whole, '%')]
+    whole = (clock.ended - clock.started) / steps
+    loader: Any = runner.train_dataloader
+    keys = islice(cycle(loader.batch_sampler), WARM_UP, WARM_UP + steps)
+    batches = cycle([loader.collate_fn([loader.dataset[key] for key in batch]) for batch in keys])
+    _take(runner, batches, WARM_UP)
+    bench.sync()
+    started = time.perf_counter()
+    _take(runner, batches, steps)
+    bench.sync()
+    alone = (time.perf_counter() - started) / steps
+    return [(f'{name}: loop', 1000 * whole, 'ms a step'), (f'{name}: step alone', 1000 * alone, 'ms'),
+            (f'{name}: loop against the step', 100 * alone / whole, '%')]
+
+
+def _take(runner: MMEngineRunner, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
+    for batch in islice(batches, steps):
+        runner.model.train_step(batch, runner.optim_wrapper)

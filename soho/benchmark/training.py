@@ -5,10 +5,9 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.floors import matrix_rate
+from soho.benchmark.floors import matrix_rate, utilisation
 from soho.benchmark.recipes import CROP, build, random_batch, recipe
 
 
@@ -79,14 +78,9 @@ def training_step(bench: Bench, kind: str) -> Rows:
     parts = bench.split([step.data, step.forward, step.backward, step.update])
     whole = sum(parts)
     memory = bench.memory.peak()
-    with FlopCounterMode(display=False) as counter:
-        step.forward()
-        step.backward()
-    flops = counter.get_total_flops()
     name = title(bench, kind)
     rows = [(f'{name}: {part}', 1000 * value, 'ms')
             for part, value in zip(('data', 'forward', 'backward', 'optimizer', 'whole'), (*parts, whole))]
     return [
         *rows, (f'{name}: images', bench.args.images / whole, '1/s'), (f'{name}: peak memory', memory, 'GiB'),
-        (f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),
-        (f'{name}: of the rate of a matrix product', 100 * flops / whole / rate, '%')]
+        *utilisation(name, step.gradients, whole, rate)]

@@ -17,8 +17,8 @@ kdexd/virtex. ``alternatives``: ViLT, timm, and a detector with a BERT. ``data``
 pictures a second against bare decoding of the same files, for the pipelines of the published
 recipes and, where a copy of the official SOHO release is named, against its pipeline.
 ``startup``: from nothing to the first batch with many captions. ``loop``: the whole training
-loop of the demo's fine-tuning against its step alone. ``data`` and ``loop`` need the
-generated world, ``data`` reads other pictures where ``--photos`` names them.
+loops of the demo's fine-tuning and of the published pretraining against their steps alone.
+``data`` and ``loop`` need the generated world, or read other pictures where ``--photos`` names them.
 
 Medians over ``--repeat`` measurements after two that do not count; weights are random. Each
 part runs in a process of its own, so that the peak memory of one is not that of another:
