@@ -72,6 +72,15 @@ def test_adamw_of_the_transformer(options, missing):
     torch.testing.assert_close(result, [p.float() for p in adamw(grads, **options)])
 
 
+@pytest.mark.parametrize('correct_bias', [True, False])
+def test_the_fused_kernel_gets_its_counter_as_float32(correct_bias, monkeypatch):
+    """The one for GPUs reads other types as if they were: 1 is then 1e-45."""
+    handed = []
+    monkeypatch.setattr(torch, '_fused_adamw_', lambda *args, **kwargs: handed.extend(args[5]))
+    train(AdamWSGD(params := tensors(), correct_bias=correct_bias), params, gradients(False)[:1])
+    assert len(handed) == 3 and all(steps.dtype == torch.float32 for steps in handed)
+
+
 @pytest.mark.parametrize('missing', [False, True])
 @pytest.mark.parametrize('options', [
     {}, dict(momentum=0.9), dict(momentum=0.9, decay=0.1), dict(momentum=0.9, dampening=0.3, decay=0.1),

@@ -37,3 +37,20 @@ class AdamWLARS(AdamWSGD):
             local = [group['eta'] * w / (g + w * decay) for w, g in zip(weight_norms, grad_norms)]
             torch._foreach_mul_(updates, local)
         torch._foreach_sub_(params, self._momentum(group, params, updates))
+
+    def _momentum(self, group: dict, params: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
+        """Updates through each parameter's momentum buffer, which begins with the first of them."""
+        if not group['momentum']:
+            return updates
+        known = [(self.state[p]['momentum_buffer'], u) for p, u in zip(params, updates) if self.state[p]]
+        if known:
+            buffers, fresh = map(list, zip(*known))
+            torch._foreach_mul_(buffers, group['momentum'])
+            torch._foreach_add_(buffers, fresh, alpha=1 - group['dampening'])
+        for p, u in zip(params, updates):
+            if not self.state[p]:
+                self.state[p]['momentum_buffer'] = u.clone()
+        buffers = [self.state[p]['momentum_buffer'] for p in params]
+        if group['nesterov']:
+            return list(torch._foreach_add(updates, buffers, alpha=group['momentum']))
+        return buffers

@@ -1,8 +1,7 @@
-"""AdamW for the transformer with SGD or LARS for the CNN, in one optimizer.
+"""AdamW for the transformer with SGD for the CNN, in one optimizer.
 
-Official files: SOHO/optimizers/AdamwSGD.py, AdamwLARS.py. All tensors of a
-group are updated together: AdamW by torch's fused kernel, which passes over
-memory once, SGD by a handful of ``torch._foreach_*`` calls.
+Official file: SOHO/optimizers/AdamwSGD.py. All tensors of a group are updated
+together by torch's fused kernels, which pass over memory once.
 """
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -90,7 +89,8 @@ class AdamWSGD(Optimizer):
         for (step, _, device), members in alike.items():
             # torch adds eps to the corrected root: sqrt(v) / c + eps / c is (sqrt(v) + eps) / c.
             correction = (1 - beta2**step)**0.5 if group['correct_bias'] else 1.0
-            steps = torch.full((), step if group['correct_bias'] else torch.inf, device=device)
+            # The kernel for GPUs takes the counter for a float32 without looking.
+            steps = torch.full((), float(step) if group['correct_bias'] else torch.inf, device=device)
             some, their_grads, states = map(list, zip(*members))
             torch._fused_adamw_(
                 some, their_grads, [s['exp_avg'] for s in states], [s['exp_avg_sq'] for s in states], [],
@@ -101,27 +101,16 @@ class AdamWSGD(Optimizer):
             torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
 
     def _sgd(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
-        updates = self._momentum(group, params, self._decayed(group, params, grads))
-        torch._foreach_add_(params, updates, alpha=-group['lr'])
-
-    def _decayed(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
-        if not group['sgd_weight_decay']:
-            return grads
-        return list(torch._foreach_add(grads, params, alpha=group['sgd_weight_decay']))
-
-    def _momentum(self, group: dict, params: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
-        """Updates through each parameter's momentum buffer."""
-        if not group['momentum']:
-            return updates
-        known = [(self.state[p]['momentum_buffer'], u) for p, u in zip(params, updates) if self.state[p]]
-        if known:
-            buffers, fresh = map(list, zip(*known))
-            torch._foreach_mul_(buffers, group['momentum'])
-            torch._foreach_add_(buffers, fresh, alpha=1 - group['dampening'])
-        for p, u in zip(params, updates):
-            if not self.state[p]:
-                self.state[p]['momentum_buffer'] = u.clone()
-        buffers = [self.state[p]['momentum_buffer'] for p in params]
-        if group['nesterov']:
-            return list(torch._foreach_add(updates, buffers, alpha=group['momentum']))
-        return buffers
+        alike: dict[tuple, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p, grad in zip(params, grads):
+            alike[p.dtype, p.device, 'momentum_buffer' not in self.state[p]].append((p, grad))
+        for (_, _, first), members in alike.items():
+            some, their_grads = map(list, zip(*members))
+            if first and group['momentum']:
+                for p in some:
+                    self.state[p]['momentum_buffer'] = torch.zeros_like(p)
+            buffers = [self.state[p]['momentum_buffer'] for p in some] if group['momentum'] else []
+            torch._fused_sgd_(
+                some, their_grads, buffers, weight_decay=group['sgd_weight_decay'], momentum=group['momentum'],
+                lr=group['lr'], dampening=group['dampening'], nesterov=group['nesterov'], maximize=False,
+                is_first_step=first)
