@@ -4,7 +4,7 @@ randomness = dict(seed=0)
 sync_bn = True
 
 default_hooks = dict(
-    runtime_info=dict(type='RuntimeInfoHook', interval=50),
+    runtime_info=dict(type='RuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),

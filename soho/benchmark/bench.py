@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from soho.benchmark.memory import Memory
-from soho.engine.cpu import keep_freed_memory, use_onednn_products
+from soho.engine.cpu import use_onednn_products
+from soho.malloc import keep_freed_memory
 
 Rows = list[tuple[str, float, str]]
 """Figures: what, how much, and its unit. What comes before ``': '`` is the heading under which it is printed."""
@@ -21,7 +22,8 @@ class Bench:
 
     Args:
         args: The command line.
-        tuned: On a CPU with the settings that a run of this project has, see :mod:`soho.engine.cpu`.
+        tuned: On a CPU with the settings that a run of this project has, see :mod:`soho.engine.cpu` and
+            :mod:`soho.malloc`.
     """
 
     def __init__(self, args: argparse.Namespace, tuned: bool = True) -> None:

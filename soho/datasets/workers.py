@@ -1,15 +1,11 @@
 """What a worker process needs to know before it reads its first sample."""
-import ctypes
 import gc
 import os
 
 import cv2
 
+from soho.malloc import keep_freed_memory
 from soho.registry import FUNCTIONS
-
-# Of glibc's malloc.h. The largest threshold that mallopt takes is 32 MiB.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEEP, _LARGEST = 1 << 30, 32 << 20
 
 
 @FUNCTIONS.register_module()
@@ -26,8 +22,4 @@ def init_worker(worker_id: int) -> None:
     os.environ['TOKENIZERS_PARALLELISM'] = 'false'
     # The collector would write into, and thereby copy, every inherited object.
     gc.freeze()
-    # Freed images go back to the kernel by default, which zeroes the pages of the next ones: a fifth of the time.
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _KEEP)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+    keep_freed_memory()

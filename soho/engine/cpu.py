@@ -1,26 +1,5 @@
-"""What makes torch fast on a CPU and is not its default."""
-import ctypes
-
+"""Matrix products on a CPU."""
 import torch
-
-# Options of mallopt, from malloc.h.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-
-
-def keep_freed_memory() -> bool:
-    """Let malloc hand memory that a tensor has left to the next one instead of returning it to the system.
-
-    Every tensor above 32 MB otherwise comes as new pages, which the system
-    clears one by one when they are first written: a tenth to a sixth of a
-    step. Up to 1 GiB of free memory is kept.
-
-    Returns:
-        Whether the C library has the options; glibc does.
-    """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is None:
-        return False
-    return all([mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**30), mallopt(_TOP_PAD, 2**26)])
 
 
 def use_onednn_products() -> bool:

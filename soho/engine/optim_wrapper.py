@@ -1,6 +1,7 @@
 """Updates: the gradients' norm stays on the device, and mixed precision works on any."""
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -37,7 +38,8 @@ class OptimWrapper(MMEngineOptimWrapper):
 class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
     """mmengine's wrapper, without its demand for a GPU.
 
-    bfloat16 has the range of float32 and needs no loss scaling; float16 does.
+    bfloat16 has the range of float32 and needs no loss scaling; float16 does,
+    and an update then waits for the device once, to know whether to skip it.
 
     Args:
         dtype: ``'bfloat16'`` or ``'float16'``; by default float16 on a GPU
@@ -47,7 +49,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         **kwargs: See ``mmengine.optim.OptimWrapper``.
 
     Raises:
-        ValueError: For another dtype.
+        ValueError: For another dtype or scale.
     """
 
     def __init__(self,
@@ -60,11 +62,18 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         if dtype not in DTYPES:
             raise ValueError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
         self.cast_dtype = DTYPES[dtype]
-        self._scale_update_param = loss_scale if isinstance(loss_scale, float) else None
-        options = dict(init_scale=loss_scale) if isinstance(loss_scale, float) else \
-            dict(loss_scale) if isinstance(loss_scale, dict) else {}
+        if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
+            raise ValueError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
+        fixed = isinstance(loss_scale, (int, float))
+        self._scale_update_param = float(loss_scale) if fixed else None
+        options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)
         self.loss_scaler = torch.amp.GradScaler(
             self.device_type, enabled=self.cast_dtype is torch.float16, **options)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also of a run without loss scaling, which has no state of a scaler."""
+        state = {key: value for key, value in state_dict.items() if key != 'loss_scaler' or value}
+        MMEngineAmpOptimWrapper.load_state_dict(self, state)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

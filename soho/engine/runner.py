@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
 from soho.engine.config import ConfigError
-from soho.engine.cpu import keep_freed_memory, use_onednn_products
+from soho.engine.cpu import use_onednn_products
 from soho.evaluation.evaluator import Evaluator
+from soho.malloc import keep_freed_memory
 from soho.models.sync_bn import convert_sync_batchnorm
 from soho.registry import RUNNERS
 
 COMPILED = ('backbone', 'neck', 'language')
-GRAPHS = 64  # that a part may be compiled to: canvases, in training and in evaluation
+GRAPHS = 64  # that a part may be compiled to
 
 
 @RUNNERS.register_module(force=True)
@@ -40,7 +41,7 @@ class Runner(MMEngineRunner):
         """As mmengine, which can only start a process group on GPUs.
 
         For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
-        :mod:`soho.engine.cpu`.
+        :mod:`soho.engine.cpu` and :mod:`soho.malloc`.
         """
         if not torch.accelerator.is_available():
             if env_cfg.get('onednn_products', False):
@@ -103,19 +104,29 @@ class Runner(MMEngineRunner):
 
         ``compile`` of the config is a bool or arguments of ``torch.compile``,
         among them ``parts`` (list): which parts of the model; by default all
-        that see tensors of few different shapes. A graph is made for each
-        canvas, so that ``collate_fn.canvas_sizes`` should bound their number.
+        that see tensors of few different shapes. A length that has changed once
+        is a variable of the next graph, so that there are few. With ``dynamic=False``
+        each shape has a graph of its own, with faster kernels; this needs
+        ``collate_fn.canvas_sizes`` to bound the number of canvases, and suits the
+        backbone only, since the transformer's lengths follow from what is hidden.
+
+        Raises:
+            soho.engine.config.ConfigError: A part that the model lacks or never calls, or an unknown argument.
         """
         options = self.cfg.get('compile')
         if not options:
             return
         options = dict(options) if isinstance(options, dict) else {}
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        children = dict(model.named_children())
-        for name in options.pop('parts', [name for name in COMPILED if name in children]):
-            if name not in children:
-                raise ConfigError(f'compile.parts of the config names {name!r}, but the model has {sorted(children)}')
-            children[name].compile(**options)
+        parts = {name: part for name, part in model.named_children() if not isinstance(part, nn.ModuleDict)}
+        for name in options.pop('parts', [name for name in COMPILED if name in parts]):
+            if name not in parts:
+                raise ConfigError(f'compile.parts of the config names {name!r}; parts that can be compiled are '
+                                  f'{", ".join(parts)}')
+            try:
+                parts[name].compile(**options)
+            except TypeError as error:
+                raise ConfigError(f'compile of the config: {error}') from error
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
 
     def call_hook(self, fn_name: str, **kwargs) -> None:

@@ -227,6 +227,16 @@ class TestAmp:
         other.load_state_dict(optim.state_dict())
         assert other.loss_scaler.state_dict()['scale'] == 8.0
 
+    def test_a_run_in_bfloat16_goes_on_in_float16(self):
+        _, optim = self.make(dtype='bfloat16')
+        _, other = self.make(dtype='float16', loss_scale=8)
+        other.load_state_dict(optim.state_dict())
+        assert other.loss_scaler.get_scale() == 8.0
+
+    def test_unknown_scale(self):
+        with pytest.raises(ValueError, match=r"loss_scale is 'static'; it is 'dynamic', a number, or arguments of"):
+            self.make(dtype='float16', loss_scale='static')
+
     def test_unknown_dtype(self):
         with pytest.raises(ValueError, match=r"dtype is 'fp16'; mixed precision takes one of \['bfloat16'"):
             self.make(dtype='fp16')

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from soho.engine import Runner
+from soho.models import SOHO
 from soho.models.folding import fold_norms
 from soho.registry import MODELS
 
@@ -52,9 +53,15 @@ def test_a_model_in_training_is_refused(make_model):
         fold_norms(make_model().train())
 
 
-def test_the_hook_folds_for_a_test(tiny_config):
-    runner = Runner.from_cfg(tiny_config(custom_hooks=[dict(type='FoldNormsHook')]))
-    plain = Runner.from_cfg(tiny_config())
-    plain.model.load_state_dict(runner.model.state_dict())
-    figures, expected = runner.test(), plain.test()
-    assert figures == pytest.approx(expected) and not norms(runner.model)
+@pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook')]])
+def test_the_hook_folds_for_a_test(hooks, tiny_config, monkeypatch):
+    tested = []
+    monkeypatch.setattr(SOHO, 'test_step', lambda self, data: tested.append(norms(self)) or self._run_forward(
+        self.data_preprocessor(data), mode='predict'))
+    fold = Runner.from_cfg(tiny_config(custom_hooks=[*hooks, dict(type='FoldNormsHook')]))
+    unsettle(fold.model)
+    plain = Runner.from_cfg(tiny_config(custom_hooks=hooks))
+    plain.model.load_state_dict(fold.model.state_dict())
+    figures, expected = fold.test(), plain.test()
+    assert figures == pytest.approx(expected)
+    assert not tested[0] and tested[-1] and norms(fold.model)

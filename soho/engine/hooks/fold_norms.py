@@ -1,4 +1,6 @@
-"""Fold batch-norms into convolutions before a test."""
+"""Fold batch-norms into convolutions for a test."""
+from copy import deepcopy
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
@@ -8,8 +10,17 @@ from soho.registry import HOOKS
 
 @HOOKS.register_module()
 class FoldNormsHook(Hook):
-    """``custom_hooks=[dict(type='FoldNormsHook')]``: a faster CNN in ``tools/test.py``, see :func:`fold_norms`."""
+    """``custom_hooks=[dict(type='FoldNormsHook')]``: a faster CNN in ``tools/test.py``, see :func:`fold_norms`.
+
+    The test runs on a copy; afterwards the model is what it was.
+    """
+
+    priority = 'LOW'  # an average of weights is put in place before
 
     def before_test_epoch(self, runner) -> None:
+        self.model = runner.model
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        fold_norms(model.eval())
+        runner.model = fold_norms(deepcopy(model).eval())
+
+    def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        runner.model = self.model

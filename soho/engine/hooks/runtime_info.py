@@ -1,5 +1,6 @@
 """What happens in a run, told to the message hub without waiting for the device in every step."""
 import torch
+from mmengine.hooks import LoggerHook
 from mmengine.hooks import RuntimeInfoHook as MMEngineRuntimeInfoHook
 from torch import Tensor
 
@@ -16,13 +17,18 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
     and before validation or a checkpoint. The history is the same.
 
     Args:
-        interval: Iterations; as often as the logger prints.
+        interval: Iterations; by default as often as the logger prints.
     """
 
-    def __init__(self, interval: int = 1) -> None:
+    def __init__(self, interval: int | None = None) -> None:
         super().__init__()
         self.interval = interval
         self._waiting: list[tuple[str, Tensor]] = []
+
+    def before_train(self, runner) -> None:
+        super().before_train(runner)
+        if self.interval is None:
+            self.interval = min((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), default=1)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -40,6 +46,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         self._tell(runner)
+        checkpoint['message_hub'] = runner.message_hub.state_dict()  # it was put there before the hooks were asked
 
     def after_train(self, runner) -> None:
         self._tell(runner)
