@@ -130,7 +130,7 @@ def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Call
         if index := load(place, origin):
             return index
     for place in places if worth_it else ():
-        with _only_one(place) as writable:
+        with only_one(place) as writable:
             if not writable:
                 continue
             # Another process may have made it while this one waited.
@@ -167,8 +167,8 @@ def _scanned(scan: Callable[[IndexBuilder], None]) -> Index:
 
 
 @contextmanager
-def _only_one(place: Path) -> Iterator[bool]:
-    """Lets one process at a time in; gives False where nothing can be written."""
+def only_one(place: Path) -> Iterator[bool]:
+    """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = open(place.with_name(f'.{place.name}.lock'), 'w')

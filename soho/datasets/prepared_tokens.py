@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from soho.datasets.index import FORMAT, Index, index_places, load, save
+from soho.datasets.index import FORMAT, Index, index_places, load, only_one, save
 from soho.datasets.manifest import stamp
 
 CHUNK = 1 << 14  # sentences tokenised at a time
@@ -73,8 +73,9 @@ def prepare_tokens(ann_file: str, kind: str, index: Index, column: str, tokenize
 
 def _save(places: list[Path], index: Index, origin: dict[str, Any], ann_file: str) -> Path:
     for place in places:
-        if place.parent.is_dir() and save(place, index, origin):
-            return place
+        with only_one(place) as writable:
+            if writable and save(place, index, origin):
+                return place
     raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')
 
 

@@ -156,3 +156,16 @@ def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, alway
     assert prepare(dataset) == 'is up to date, nothing to do'
     os.utime(path, ns=(1, 1))
     assert tokenised(world, kind, path).tokens is None
+
+
+def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(world, tmp_path, monkeypatch, load_tool):
+    cache = tmp_path / 'new' / 'cache'
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    (tmp_path / 'blocked').touch()
+    cached = index_file.cached_place(str(path), 'captions')
+    for module in ('index', 'prepared_tokens'):
+        monkeypatch.setattr(f'soho.datasets.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached])
+    load_tool('prepare/tokens').prepare(tokenised(world, 'PretrainDataset', path))
+    assert sorted(file.suffix for file in (cache / 'soho').iterdir()) == ['.index', '.tokens']
+    assert tokenised(world, 'PretrainDataset', path).tokens is not None
