@@ -10,11 +10,12 @@ import hashlib
 import json
 import mmap
 import os
+import secrets
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from mmengine.logging import print_log
@@ -169,26 +170,39 @@ def _scanned(scan: Callable[[IndexBuilder], None]) -> Index:
 @contextmanager
 def only_one(place: Path) -> Iterator[bool]:
     """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
+    path = place.with_name(f'.{place.name}.lock')
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(place.with_name(f'.{place.name}.lock'), 'w')
+        lock = _locked(path)
     except OSError:
         yield False
         return
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: the file is still written at one stroke
-            pass
-        try:
             yield True
         finally:
-            Path(lock.name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> TextIO:
+    """The file at ``path``, open and locked by this process."""
+    while True:
+        lock = open(path, 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: the index is still written at one stroke
+            return lock
+        # Whoever had it before has removed it, and a third one may have locked a new file of this name meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                return lock
+        lock.close()
 
 
 def save(path: Path, index: Index, origin: dict[str, Any]) -> bool:
     """Write an index at one stroke; False where there is no room or no permission."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    # Containers that share the folder may have processes of one number.
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
     metadata = dict(origin=json.dumps(origin), meta=json.dumps(index.meta))
     try:
         save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)

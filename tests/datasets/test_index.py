@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -118,6 +119,30 @@ def test_processes_that_start_at_once_read_the_file_once(world, tmp_path, monkey
         datasets = list(pool.map(lambda _: build('PretrainDataset', path), range(4)))
     assert len(read) == 1 and all(dataset.index.path for dataset in datasets)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['annotations.json', 'annotations.json.captions.index']
+
+
+def test_no_newcomer_enters_beside_one_that_has_waited(tmp_path):
+    inside, together = [], []
+
+    def enter(_):
+        for _ in range(200):
+            with index_file.only_one(tmp_path / 'a.index'):
+                inside.append(1)
+                together.append(len(inside))
+                time.sleep(1e-5)
+                inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, range(4)))
+    assert max(together) == 1 and not list(tmp_path.iterdir())
+
+
+def test_two_containers_may_have_processes_of_one_number(tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(index_file, 'save_file', lambda arrays, path, meta: used.append(path) or path.touch())
+    for _ in range(2):
+        assert index_file.save(tmp_path / 'a.index', index_file.Index({}, {}), {})
+    assert used[0] != used[1]
 
 
 def test_a_broken_file_leaves_no_index(tmp_path, always):
