@@ -133,7 +133,7 @@ class ImageTextDataset(Dataset):
     def _open(self) -> None:
         self.read()
         if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
-            self.tokens = find_tokens(self.ann_file, self.kind, tokenizer)
+            self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 
     def read(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""

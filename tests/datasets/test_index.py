@@ -90,8 +90,15 @@ def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always
         kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[:len(data) // 2], empty=b'')[change])
     dataset = build('PretrainDataset', path)
     assert (len(dataset) == before) == (change != 'longer')
-    assert index_file.load(kept, json.loads(json.dumps(dict(
-        format=index_file.FORMAT, kind='captions', **index_file.stamp(path))))) is not None
+    assert index_file.load(kept, dict(dataset.index.origin, **index_file.stamp(path))) is not None
+
+
+def test_another_version_of_what_reads_one_kind_makes_that_kind_anew(tmp_path, always):
+    (tmp_path / 'a.json').touch()
+    read = []
+    for kind, version in (('captions', 1), ('questions', 1), ('captions', 2), ('captions', 2), ('questions', 1)):
+        index_file.open_index(str(tmp_path / 'a.json'), kind, lambda _: read.append((kind, version)), version)
+    assert read == [('captions', 1), ('questions', 1), ('captions', 2)]
 
 
 def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
@@ -113,8 +120,8 @@ def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
 def test_processes_that_start_at_once_read_the_file_once(world, tmp_path, monkeypatch, always):
     path = copy(world, 'coco_cap_train_pre.json', tmp_path)
     read = []
-    stream = index_file.IndexBuilder.finish
-    monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda self: read.append(1) or stream(self))
+    finish = index_file.IndexBuilder.finish
+    monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda *args: read.append(1) or finish(*args))
     with ThreadPoolExecutor(4) as pool:
         datasets = list(pool.map(lambda _: build('PretrainDataset', path), range(4)))
     assert len(read) == 1 and all(dataset.index.path for dataset in datasets)
@@ -141,7 +148,7 @@ def test_two_containers_may_have_processes_of_one_number(tmp_path, monkeypatch):
     used = []
     monkeypatch.setattr(index_file, 'save_file', lambda arrays, path, meta: used.append(path) or path.touch())
     for _ in range(2):
-        assert index_file.save(tmp_path / 'a.index', index_file.Index({}, {}), {})
+        assert index_file.save(tmp_path / 'a.index', index_file.Index({}, {}, {}))
     assert used[0] != used[1]
 
 
