@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.index import Index
 from soho.datasets.keys import SampleKey
+from soho.datasets.manifest import stamp
 from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.datasets.strings import PackedStrings
 from soho.registry import TRANSFORMS
@@ -152,11 +153,16 @@ class ImageTextDataset(Dataset):
         state = dict(vars(self))
         if self.index is not None and self.index.path is not None:
             state = {key: value for key, value in state.items() if key not in self._opened}
+            state['_origin'] = self.index.origin
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        origin = state.pop('_origin', None)
         vars(self).update(state)
-        if 'index' not in state:
+        if origin is not None:
+            if not stamp(self.ann_file).items() <= origin.items():
+                raise RuntimeError(f'{self.ann_file} has changed since this run opened it, and its samples would no '
+                                   'longer be those of the other processes: start the run again')
             self._open()
 
     @property

@@ -76,6 +76,14 @@ def test_worker_processes_open_the_index_instead_of_receiving_it(tmp_path, alway
     assert os.path.getsize(dataset.index.path) > 10**6 > 50 * len(pickle.dumps(dataset))
 
 
+def test_a_worker_does_not_open_what_has_changed_since(world, tmp_path, always):
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    sent = pickle.dumps(build('PretrainDataset', path))
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(RuntimeError, match=r'annotations\.json has changed since this run opened it'):
+        pickle.loads(sent)
+
+
 @pytest.mark.parametrize('change', ['longer', 'later', 'damaged', 'cut', 'empty'])
 def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always):
     path = copy(world, 'coco_cap_train_pre.json', tmp_path)
