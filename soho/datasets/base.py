@@ -185,11 +185,10 @@ class ImageTextDataset(Dataset):
 
     @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's image lies; 0 where there are none."""
-        names = self.images.file_names
-        if self.store is None or not self.store.sharded:
+        """(len(self),) int, the tar shard in which each item's image lies; 0 where there is none."""
+        if self.store is None:
             return np.zeros(len(self), np.int64)
-        return np.array([self.store.shard_of(names[i]) for i in range(len(names))], np.int64)[self.item_image]
+        return self.store.shards_of(self.images.file_names)[self.item_image]
 
     def __len__(self) -> int:
         return len(self.item_image)

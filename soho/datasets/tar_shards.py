@@ -7,8 +7,11 @@ from io import FileIO
 from itertools import islice, pairwise
 from pathlib import Path
 
+import numpy as np
+
 from soho.datasets.index import IndexBuilder, cached_place, keep_index
 from soho.datasets.manifest import stamp
+from soho.datasets.strings import PackedStrings
 
 INDEX = 'shards.index'
 _OPEN = 128  # shards that a process keeps open
@@ -77,16 +80,13 @@ class TarShards(Sequence):
     def __contains__(self, name: object) -> bool:
         return self._find(str(name)) is not None
 
-    def shard_of(self, name: str) -> int:
-        """The number of the shard in which a member lies.
-
-        Raises:
-            KeyError: There is no such member.
-        """
-        index = self._find(name)
-        if index is None:
-            raise KeyError(name)
-        return int(self._shard[index])
+    def shards_of(self, names: PackedStrings) -> np.ndarray:
+        """(N,) int64, the numbers of the shards in which members lie; 0 where there is no such member."""
+        if not len(self):
+            return np.zeros(len(names), np.int64)
+        members, wanted = self._names.padded(), names.padded()
+        index = np.minimum(np.searchsorted(members, wanted), len(members) - 1)
+        return np.where(members[index] == wanted, self._shard[index], 0).astype(np.int64)
 
     def read(self, name: str) -> bytes:
         """The bytes of one member.

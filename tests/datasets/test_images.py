@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from soho.datasets.images import ImageDecodeError, ImageMissingError, ImageStore
+from soho.datasets.strings import PackedStrings
 
 MEMBERS = {f'{i:03d}.jpg': bytes([i]) * (50 + i) for i in range(60)}
 
@@ -163,7 +164,9 @@ def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
     store = ImageStore(tmp_path / 'a')
     assert store.sharded and store.names == sorted([*MEMBERS, 'sub/x.jpg'])
     assert {name: store.read(name) for name in store.names} == MEMBERS | {'sub/x.jpg': b'below'}
-    assert [store.shard_of(f'{i:03d}.jpg') for i in range(9)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    names = ['005.jpg', '000.jpg', '0005.jpg', '009.jpg', 'zzz', 'ü.jpg', '']
+    assert store.shards_of(PackedStrings(names)).tolist() == [5, 0, 0, 2, 0, 0, 0]
+    assert ImageStore(tmp_path).shards_of(PackedStrings(names)).tolist() == [0] * 7
     with pytest.raises(ImageMissingError, match=r'has no member 0305\.jpg; near it are 030\.jpg, 031\.jpg, 032'):
         store.read('0305.jpg')
     assert not ImageStore(tmp_path).sharded

@@ -7,6 +7,7 @@ import pytest
 
 from soho.datasets.images import ImageStore
 from soho.datasets.keys import SampleKey
+from soho.datasets.samplers import ShardSampler
 from soho.registry import DATASETS
 
 
@@ -58,6 +59,18 @@ def test_all_images_without_annotations_and_nothing_to_do_twice(tool, world, tmp
     assert 'nothing to do' in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ['s']
+
+
+def test_an_image_that_may_be_missing_stops_no_sampler(tool, world, tmp_path):
+    shards = make(tool, tmp_path / 's', world / 'train2014')
+    records = json.loads((world / 'coco_cap_train_pre.json').read_text())
+    records[3]['file_name'] = 'gone.jpg'
+    (tmp_path / 'a.json').write_text(json.dumps(records))
+    dataset = DATASETS.build(dict(
+        type='PretrainDataset', ann_file=str(tmp_path / 'a.json'), images=str(shards), max_broken_images=1,
+        pipeline=[dict(type='LoadImage')]))
+    served = [dataset[key] for key in ShardSampler(dataset, window=1, seed=0)]
+    assert len(served) == len(dataset) and dataset.broken_images == 1
 
 
 @pytest.mark.parametrize('records, message', [
