@@ -38,7 +38,7 @@ class ImageStore:
     otherwise the archive ``data/coco/train2014.zip``, whose members are called
     ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
     path of the zip itself does as well. In a folder that holds ``*.tar`` files
-    (WebDataset's shards), images are their members.
+    (WebDataset's shards) and neither images nor folders, images are their members.
 
     A store may be pickled and may be used by any number of threads, forked and
     spawned processes at once.

@@ -4,10 +4,11 @@ import tarfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from io import FileIO
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.index import IndexBuilder, cached_place, keep_index
 from soho.datasets.manifest import stamp
@@ -120,6 +121,15 @@ class TarShards(Sequence):
 
 
 def is_sharded(folder: str) -> bool:
-    """Whether a folder holds tar files; a folder of images is not listed to its end."""
+    """Whether a folder holds tar files and nothing that :func:`holds_images` finds, which would go before them."""
+    return not holds_images(folder) and any(Path(folder).glob('*.tar'))
+
+
+def holds_images(folder: str) -> bool:
+    """Whether a folder holds images, or folders that may; it is listed up to the first of them.
+
+    What an unpacked archive leaves behind does not make its images shards.
+    """
     with os.scandir(folder) as entries:
-        return any(entry.name.endswith('.tar') for entry in islice(entries, 1000))
+        return any(entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
+                   for entry in entries if not entry.name.startswith('.'))

@@ -172,6 +172,17 @@ def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
     assert not ImageStore(tmp_path).sharded
 
 
+@pytest.mark.parametrize('name', ['a.jpg', 'b.PNG', 'folder/a.jpg'])
+def test_an_archive_beside_images_does_not_hide_them(tmp_path, name):
+    write_shards(tmp_path)
+    assert ImageStore(tmp_path).sharded
+    (tmp_path / '.hidden').mkdir()
+    assert ImageStore(tmp_path).sharded
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b'picture')
+    assert ImageStore(tmp_path).read(name) == b'picture'
+
+
 def test_changed_shards_are_looked_up_again(tmp_path):
     folder = tmp_path / 'a'
     write_shards(folder)

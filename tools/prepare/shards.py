@@ -28,7 +28,7 @@ import numpy as np
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.json_files import MissingKeyError, stream_array
 from soho.datasets.manifest import Manifest, written
-from soho.datasets.tar_shards import INDEX, TarShards
+from soho.datasets.tar_shards import INDEX, TarShards, holds_images
 
 MIB = 1 << 20
 
@@ -102,6 +102,11 @@ def write_shards(folder: Path, samples: Iterator[list[tuple[str, bytes]]], size:
 def prepare(args: argparse.Namespace) -> dict[str, int]:
     """Make the shards; returns the counts."""
     store = ImageStore(args.images)
+    if args.out.resolve() == Path(store.path).resolve():
+        raise ValueError(f'{args.out} is the folder that is read; the shards need one of their own.')
+    if args.out.is_dir() and holds_images(str(args.out)):
+        raise ValueError(f'{args.out} holds images or folders, before which shards would not be seen; '
+                         'they need a folder of their own.')
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
     if counts := manifest.counts_if_current():
