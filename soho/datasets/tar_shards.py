@@ -24,6 +24,7 @@ class TarShards(Sequence):
     A tar has no directory. Where each member lies is found by one pass over the
     headers and kept in ``shards.index`` beside the shards, or where
     :func:`soho.datasets.index.cached_place` says; ``tools/prepare/shards.py`` makes it with the shards.
+    A member ``./NAME``, as ``tar -C FOLDER .`` writes it, is called ``NAME``.
     Members come from ``os.pread``, which needs neither lock nor a shared file
     position; forked processes share the index, spawned ones open it.
 
@@ -31,7 +32,7 @@ class TarShards(Sequence):
         folder: Where the shards are.
 
     Raises:
-        tarfile.TarError: A shard is damaged, or two members have one name.
+        tarfile.TarError: A shard is damaged or compressed, or two members have one name.
     """
 
     def __init__(self, folder: str) -> None:
@@ -41,7 +42,7 @@ class TarShards(Sequence):
     def _open(self) -> None:
         paths = sorted(Path(self.folder).glob('*.tar'))
         self.shards = [path.name for path in paths]
-        origin = dict(kind='shards', shards=[[path.name, *stamp(path).values()] for path in paths])
+        origin = dict(kind='shards', version=2, shards=[[path.name, *stamp(path).values()] for path in paths])
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
         index = keep_index(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
@@ -52,10 +53,12 @@ class TarShards(Sequence):
         members: list[tuple[str, int, int, int]] = []
         for number, shard in enumerate(self.shards):
             try:
-                with tarfile.open(os.path.join(self.folder, shard)) as tar:
-                    members += [(file.name, number, file.offset_data, file.size) for file in tar if file.isfile()]
+                with tarfile.open(os.path.join(self.folder, shard), 'r:') as tar:
+                    members += [(file.name.removeprefix('./'), number, file.offset_data, file.size)
+                                for file in tar if file.isfile()]
             except tarfile.TarError as error:
-                raise tarfile.ReadError(f'the shard {shard} is damaged ({error})') from error
+                raise tarfile.ReadError(
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})') from error
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
             raise tarfile.ReadError(f'two members are called {twice}')

@@ -1,3 +1,4 @@
+import gzip
 import io
 import multiprocessing
 import pickle
@@ -170,6 +171,16 @@ def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
     with pytest.raises(ImageMissingError, match=r'has no member 0305\.jpg; near it are 030\.jpg, 031\.jpg, 032'):
         store.read('0305.jpg')
     assert not ImageStore(tmp_path).sharded
+
+
+def test_shards_of_others(tmp_path):
+    write_shards(tmp_path / 'a', {f'./{name}': data for name, data in MEMBERS.items()}, shards=2)
+    store = ImageStore(tmp_path / 'a')
+    assert store.names == list(MEMBERS) and {name: store.read(name) for name in MEMBERS} == MEMBERS
+    shard = tmp_path / 'a' / '000001.tar'
+    shard.write_bytes(gzip.compress(shard.read_bytes()))
+    with pytest.raises(ValueError, match=r'the shard 000001\.tar is damaged, or compressed, which shards are not'):
+        ImageStore(tmp_path / 'a')
 
 
 @pytest.mark.parametrize('name', ['a.jpg', 'b.PNG', 'folder/a.jpg'])

@@ -4,6 +4,7 @@ import os
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -104,8 +105,12 @@ def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always
 def test_another_version_of_what_reads_one_kind_makes_that_kind_anew(tmp_path, always):
     (tmp_path / 'a.json').touch()
     read = []
+
+    def note(kind, version, builder):
+        read.append((kind, version))
+
     for kind, version in (('captions', 1), ('questions', 1), ('captions', 2), ('captions', 2), ('questions', 1)):
-        index_file.open_index(str(tmp_path / 'a.json'), kind, lambda _: read.append((kind, version)), version)
+        index_file.open_index(str(tmp_path / 'a.json'), kind, partial(note, kind, version), version)
     assert read == [('captions', 1), ('questions', 1), ('captions', 2)]
 
 
