@@ -31,3 +31,8 @@ def init_worker(worker_id: int) -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _KEEP)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+
+
+def available_cores() -> int:
+    """How many cores this process may use, which in a container are often fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

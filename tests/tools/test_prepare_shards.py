@@ -1,4 +1,5 @@
 """tools/prepare/shards.py: folder, zip and shards give the same samples, in this project and in WebDataset's order."""
+import errno
 import json
 import tarfile
 
@@ -71,6 +72,24 @@ def test_an_image_that_may_be_missing_stops_no_sampler(tool, world, tmp_path):
         pipeline=[dict(type='LoadImage')]))
     served = [dataset[key] for key in ShardSampler(dataset, window=1, seed=0)]
     assert len(served) == len(dataset) and dataset.broken_images == 1
+
+
+def test_no_shard_is_larger_than_asked_for(tool, tmp_path):
+    size = 5 * tarfile.RECORDSIZE - 1
+    samples = [[('folder/' + 'long' * 40 + f'{i}.jpg', b'x' * (i % 700))] for i in range(100)]
+    assert tool.write_shards(tmp_path, iter(samples), size) == 100
+    sizes = [path.stat().st_size for path in sorted(tmp_path.iterdir())]
+    assert max(sizes) <= size and set(sizes[:-1]) == {4 * tarfile.RECORDSIZE}
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(tarfile.TarFile, 'addfile', full)
+    with pytest.raises(SystemExit, match='s could not be made: .*No space left on device'):
+        make(tool, tmp_path / 's', world / 'train2014')
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('records, message', [
