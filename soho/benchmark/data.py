@@ -97,7 +97,7 @@ def _datasets(photos: str, captions: str, root: str, folder: Path) -> dict[str, 
         config = dict(dict(type='PretrainDataset', ann_file=str(folder / 'annotations.json'), images=photos), **source)
         dataset = DATASETS.build(config)
         if dataset.tokens is None:
-            prepare_tokens(dataset.ann_file, dataset.kind, dataset.index, dataset.column, dataset.tokenizer)
+            prepare_tokens(dataset.ann_file, dataset.index, dataset.column, dataset.tokenizer)
         datasets[name] = DATASETS.build(config)
     return datasets
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.index import Index
 from soho.datasets.keys import SampleKey
+from soho.datasets.manifest import stamp
 from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.datasets.strings import PackedStrings
 from soho.registry import TRANSFORMS
@@ -133,7 +134,7 @@ class ImageTextDataset(Dataset):
     def _open(self) -> None:
         self.read()
         if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
-            self.tokens = find_tokens(self.ann_file, self.kind, tokenizer)
+            self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 
     def read(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""
@@ -152,11 +153,16 @@ class ImageTextDataset(Dataset):
         state = dict(vars(self))
         if self.index is not None and self.index.path is not None:
             state = {key: value for key, value in state.items() if key not in self._opened}
+            state['_origin'] = self.index.origin
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        origin = state.pop('_origin', None)
         vars(self).update(state)
-        if 'index' not in state:
+        if origin is not None:
+            if not stamp(self.ann_file).items() <= origin.items():
+                raise RuntimeError(f'{self.ann_file} has changed since this run opened it, and its samples would no '
+                                   'longer be those of the other processes: start the run again')
             self._open()
 
     @property
@@ -179,11 +185,10 @@ class ImageTextDataset(Dataset):
 
     @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's image lies; 0 where there are none."""
-        names = self.images.file_names
-        if self.store is None or not self.store.sharded:
+        """(len(self),) int, the tar shard in which each item's image lies; 0 where there is none."""
+        if self.store is None:
             return np.zeros(len(self), np.int64)
-        return np.array([self.store.shard_of(names[i]) for i in range(len(names))], np.int64)[self.item_image]
+        return self.store.shards_of(self.images.file_names)[self.item_image]
 
     def __len__(self) -> int:
         return len(self.item_image)

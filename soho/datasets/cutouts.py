@@ -1,6 +1,5 @@
 """A square picture of each object of COCO instances, with the object's labels."""
 import functools
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 from soho.datasets.decoding import decode_reduced
 from soho.datasets.images import ImageStore
 from soho.datasets.json_files import stream_array
+from soho.datasets.workers import available_cores
 
 SIZE, SMALLEST = 64, 16  # pixels: side of a cut-out, longer side of the smallest object
 # Side of a cut-out as a multiple of the longer side of the object's box.
@@ -110,7 +110,7 @@ def cut_all(photos: Sequence[Photo], store: ImageStore, size: int = SIZE, seed: 
     """The cut-outs of all pictures, in their order."""
     job = functools.partial(cut, store, size, seed)
     # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or available_cores()) as pool:
         for start in range(0, len(photos), BLOCK):
             for cuts in pool.map(job, photos[start:start + BLOCK]):
                 yield from cuts

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from soho.datasets.strings import PackedStrings
 from soho.datasets.tar_shards import TarShards, is_sharded
 from soho.datasets.zip_reader import ZipReader
 
@@ -35,7 +38,7 @@ class ImageStore:
     otherwise the archive ``data/coco/train2014.zip``, whose members are called
     ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
     path of the zip itself does as well. In a folder that holds ``*.tar`` files
-    (WebDataset's shards), images are their members.
+    (WebDataset's shards) and neither images nor folders, images are their members.
 
     A store may be pickled and may be used by any number of threads, forked and
     spawned processes at once.
@@ -88,16 +91,9 @@ class ImageStore:
         """Whether the images lie in tar shards."""
         return isinstance(self._archive, TarShards)
 
-    def shard_of(self, name: str) -> int:
-        """The number of the tar shard in which an image lies.
-
-        Raises:
-            ImageMissingError: As :meth:`read`.
-        """
-        try:
-            return self._archive.shard_of(name)
-        except KeyError as error:
-            raise self._missing(name) from error
+    def shards_of(self, names: PackedStrings) -> np.ndarray:
+        """(N,) int64, the numbers of the tar shards in which images lie; 0 for what is missing, or in no shard."""
+        return self._archive.shards_of(names) if self.sharded else np.zeros(len(names), np.int64)
 
     def read(self, name: str) -> bytes:
         """The bytes of the image file ``name``.

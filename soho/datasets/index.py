@@ -10,11 +10,12 @@ import hashlib
 import json
 import mmap
 import os
+import secrets
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from mmengine.logging import print_log
@@ -23,7 +24,7 @@ from safetensors.numpy import save_file
 from soho.datasets.manifest import stamp
 from soho.datasets.strings import PackedStrings
 
-FORMAT = 1  # of the arrays; a file of another one is made anew
+FORMAT = 1  # of the file, whatever is in it; one of another format is made anew
 SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
 _DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
@@ -34,11 +35,13 @@ class Index:
     Args:
         arrays: The arrays; texts are two of them, ``NAME`` and ``NAME.ends``.
         meta: What else there is, JSON values.
+        origin: What they were made from, JSON values.
         path: The file that the arrays are mapped from, if they are.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], meta: dict[str, Any], path: Path | None = None) -> None:
-        self.arrays, self.meta, self.path = arrays, meta, path
+    def __init__(self, arrays: dict[str, np.ndarray], meta: dict[str, Any], origin: dict[str, Any],
+                 path: Path | None = None) -> None:
+        self.arrays, self.meta, self.origin, self.path = arrays, meta, origin, path
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -71,12 +74,12 @@ class IndexBuilder:
         """The column ``name``."""
         return self._texts.setdefault(name, TextColumn())
 
-    def finish(self) -> Index:
+    def finish(self, origin: dict[str, Any]) -> Index:
         arrays = {name: np.frombuffer(column, column.typecode) for name, column in self._numbers.items()}
         for name, column in self._texts.items():
             arrays[name] = np.frombuffer(column.blob, np.uint8)
             arrays[f'{name}.ends'] = np.frombuffer(column.ends, np.int64)
-        return Index(arrays, self.meta)
+        return Index(arrays, self.meta, origin)
 
 
 class TextColumn:
@@ -94,7 +97,7 @@ class TextColumn:
         return len(self.ends) - 1
 
 
-def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None]) -> Index:
+def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], version: int = 1) -> Index:
     """The index of an annotation file, made if there is none yet or the file has changed since.
 
     It is kept beside the file or, where that folder cannot be written, in
@@ -105,12 +108,13 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None]) -
         ann_file: The annotation file.
         kind: Which layout, that is, how ``scan`` reads it; part of the file's name.
         scan: Reads ``ann_file`` into the builder; called only if needed.
+        version: Of ``scan``; an index made by another one is made anew.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: What ``scan`` finds wrong with it.
     """
-    origin = dict(kind=kind, **stamp(ann_file))
+    origin = dict(kind=kind, version=version, **stamp(ann_file))
     return keep_index(ann_file, index_places(ann_file, kind), origin, scan, worth_it=origin['bytes'] >= SMALL)
 
 
@@ -130,7 +134,7 @@ def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Call
         if index := load(place, origin):
             return index
     for place in places if worth_it else ():
-        with _only_one(place) as writable:
+        with only_one(place) as writable:
             if not writable:
                 continue
             # Another process may have made it while this one waited.
@@ -138,14 +142,14 @@ def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Call
                 return index
             print_log(f'{what} is read for the first time, which takes a while; {place} will keep what it says',
                       'current')
-            index = _scanned(scan)
-            if save(place, index, origin):
+            index = _scanned(scan, origin)
+            if save(place, index):
                 return load(place, origin) or index
             return index
     if worth_it:
         print_log(f'{what} is read anew by every run, because its index can be written neither to '
                   f'{" nor to ".join(str(place.parent) for place in places)}', 'current')
-    return _scanned(scan)
+    return _scanned(scan, origin)
 
 
 def index_places(path: str, kind: str) -> list[Path]:
@@ -160,36 +164,49 @@ def cached_place(path: str, kind: str) -> Path:
     return Path(cache, 'soho', f'{digest}.{kind}.index')
 
 
-def _scanned(scan: Callable[[IndexBuilder], None]) -> Index:
+def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> Index:
     builder = IndexBuilder()
     scan(builder)
-    return builder.finish()
+    return builder.finish(origin)
 
 
 @contextmanager
-def _only_one(place: Path) -> Iterator[bool]:
-    """Lets one process at a time in; gives False where nothing can be written."""
+def only_one(place: Path) -> Iterator[bool]:
+    """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
+    path = place.with_name(f'.{place.name}.lock')
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(place.with_name(f'.{place.name}.lock'), 'w')
+        lock = _locked(path)
     except OSError:
         yield False
         return
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: the file is still written at one stroke
-            pass
-        try:
             yield True
         finally:
-            Path(lock.name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def save(path: Path, index: Index, origin: dict[str, Any]) -> bool:
+def _locked(path: Path) -> TextIO:
+    """The file at ``path``, open and locked by this process."""
+    while True:
+        lock = open(path, 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: the index is still written at one stroke
+            return lock
+        # Whoever had it before has removed it, and a third one may have locked a new file of this name meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                return lock
+        lock.close()
+
+
+def save(path: Path, index: Index) -> bool:
     """Write an index at one stroke; False where there is no room or no permission."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    metadata = dict(origin=json.dumps(origin), meta=json.dumps(index.meta))
+    # Containers that share the folder may have processes of one number.
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
+    metadata = dict(origin=json.dumps(index.origin), meta=json.dumps(index.meta))
     try:
         save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
         temporary.chmod(0o644)  # safetensors lets nobody else read it
@@ -213,7 +230,7 @@ def load(path: Path, origin: dict[str, Any]) -> Index | None:
         if json.loads(metadata['origin']) != origin:
             return None
         arrays = {name: _array(view, 8 + size, **entry) for name, entry in header.items()}
-        return Index(arrays, json.loads(metadata['meta']), path)
+        return Index(arrays, json.loads(metadata['meta']), origin, path)
     except (OSError, ValueError, KeyError):  # none, or a damaged one
         return None
 

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from soho.datasets.index import FORMAT, Index, index_places, load, save
-from soho.datasets.manifest import stamp
+from soho.datasets.index import Index, index_places, load, only_one, save
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 
@@ -44,15 +43,14 @@ class PreparedTokens:
         return self.ids[self.ends[row - 1] if row else 0:self.ends[row]].astype(np.int64)
 
 
-def prepare_tokens(ann_file: str, kind: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:
+def prepare_tokens(ann_file: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:
     """Tokenise the sentences of an index and write the ids; returns the file.
 
     Tokens belong to an index that is kept, so that one which was not worth keeping is written as well.
 
     Args:
         ann_file: The annotation file.
-        kind: The layout of its index.
-        index: The index.
+        index: Its index.
         column: Where its sentences are.
         tokenizer: Makes the ids.
 
@@ -60,21 +58,23 @@ def prepare_tokens(ann_file: str, kind: str, index: Index, column: str, tokenize
         OSError: The files cannot be written in any of the places of an index.
     """
     if index.path is None:
-        _save(index_places(ann_file, kind), index, dict(format=FORMAT, kind=kind, **stamp(ann_file)), ann_file)
+        _save(index_places(ann_file, index.origin['kind']), index, ann_file)
     texts = index.texts(column)
     ids, ends = array('H' if len(tokenizer) <= 1 << 16 else 'i'), array('q')
     total = len(texts)
     for start in range(0, total, CHUNK):
         _append(tokenizer.encode([texts[i] for i in range(start, min(start + CHUNK, total))]), ids, ends)
     _append(tokenizer.encode(['']), ids, ends)
-    tokens = Index({'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}, {})
-    return _save(_places(ann_file, kind, tokenizer), tokens, _origin(ann_file, kind, tokenizer), ann_file)
+    arrays = {'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}
+    tokens = Index(arrays, {}, _origin(index, tokenizer))
+    return _save(_places(ann_file, index, tokenizer), tokens, ann_file)
 
 
-def _save(places: list[Path], index: Index, origin: dict[str, Any], ann_file: str) -> Path:
+def _save(places: list[Path], index: Index, ann_file: str) -> Path:
     for place in places:
-        if place.parent.is_dir() and save(place, index, origin):
-            return place
+        with only_one(place) as writable:
+            if writable and save(place, index):
+                return place
     raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')
 
 
@@ -84,17 +84,18 @@ def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:
         ends.append(len(ids))
 
 
-def find_tokens(ann_file: str, kind: str, tokenizer: Tokenizer) -> PreparedTokens | None:
-    """The tokens that this tokenizer makes of the file as it is now, if they have been prepared."""
-    for place in _places(ann_file, kind, tokenizer):
-        if place.exists() and (index := load(place, _origin(ann_file, kind, tokenizer))):
-            return PreparedTokens(index)
+def find_tokens(ann_file: str, index: Index, tokenizer: Tokenizer) -> PreparedTokens | None:
+    """The tokens that this tokenizer makes of the sentences of an index, if they have been prepared."""
+    for place in _places(ann_file, index, tokenizer):
+        if place.exists() and (tokens := load(place, _origin(index, tokenizer))):
+            return PreparedTokens(tokens)
     return None
 
 
-def _places(ann_file: str, kind: str, tokenizer: Tokenizer) -> list[Path]:
-    return [place.with_suffix(f'.{tokenizer.digest()[:8]}.tokens') for place in index_places(ann_file, kind)]
+def _places(ann_file: str, index: Index, tokenizer: Tokenizer) -> list[Path]:
+    places = index_places(ann_file, index.origin['kind'])
+    return [place.with_suffix(f'.{tokenizer.digest()[:8]}.tokens') for place in places]
 
 
-def _origin(ann_file: str, kind: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    return dict(format=FORMAT, kind=kind, tokenizer=tokenizer.digest(), **stamp(ann_file))
+def _origin(index: Index, tokenizer: Tokenizer) -> dict[str, Any]:
+    return dict(index.origin, tokenizer=tokenizer.digest())

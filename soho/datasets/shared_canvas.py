@@ -48,8 +48,10 @@ def _take(size: int) -> Tensor:
     spare = [other for other in free if other is not piece and len(other) >= size][:_SPARE]
     _pieces[:] = [other for other in _pieces if other[0]] + spare
     if piece is None:
-        # Pages that are never written take no memory, so that the next larger batch may as well fit.
-        piece = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(1 << (size - 1).bit_length()))
+        # It takes its whole memory at once. With eight sizes an octave the next larger batch often fits as well.
+        step = 1 << max(0, size.bit_length() - 4)
+        storage = torch.UntypedStorage._new_shared(-(-size // step) * step)
+        piece = torch.empty(0, dtype=torch.uint8).set_(storage)
     _pieces.append(piece)
     piece[0] = 1
     return piece

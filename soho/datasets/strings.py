@@ -43,6 +43,15 @@ class PackedStrings:
         taken.blob, taken.starts, taken.stops = self.blob, self.starts[indices], self.stops[indices]
         return taken
 
+    def padded(self) -> np.ndarray:
+        """(N,) bytes, all strings at once, of the longest one's length; they sort as the strings do."""
+        lengths = self.stops - self.starts
+        padded = np.zeros((len(self), max(1, lengths.max(initial=0))), np.uint8)
+        for place in range(padded.shape[1]):
+            reaching = np.flatnonzero(lengths > place)
+            padded[reaching, place] = self.blob[self.starts[reaching] + place]
+        return padded.view(f'S{padded.shape[1]}')[:, 0]
+
     def __len__(self) -> int:
         return len(self.starts)
 

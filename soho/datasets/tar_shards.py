@@ -4,11 +4,15 @@ import tarfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from io import FileIO
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.index import IndexBuilder, cached_place, keep_index
 from soho.datasets.manifest import stamp
+from soho.datasets.strings import PackedStrings
 
 INDEX = 'shards.index'
 _OPEN = 128  # shards that a process keeps open
@@ -20,6 +24,7 @@ class TarShards(Sequence):
     A tar has no directory. Where each member lies is found by one pass over the
     headers and kept in ``shards.index`` beside the shards, or where
     :func:`soho.datasets.index.cached_place` says; ``tools/prepare/shards.py`` makes it with the shards.
+    A member ``./NAME``, as ``tar -C FOLDER .`` writes it, is called ``NAME``.
     Members come from ``os.pread``, which needs neither lock nor a shared file
     position; forked processes share the index, spawned ones open it.
 
@@ -27,7 +32,7 @@ class TarShards(Sequence):
         folder: Where the shards are.
 
     Raises:
-        tarfile.TarError: A shard is damaged, or two members have one name.
+        tarfile.TarError: A shard is damaged or compressed, or two members have one name.
     """
 
     def __init__(self, folder: str) -> None:
@@ -37,7 +42,7 @@ class TarShards(Sequence):
     def _open(self) -> None:
         paths = sorted(Path(self.folder).glob('*.tar'))
         self.shards = [path.name for path in paths]
-        origin = dict(kind='shards', shards=[[path.name, *stamp(path).values()] for path in paths])
+        origin = dict(kind='shards', version=2, shards=[[path.name, *stamp(path).values()] for path in paths])
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
         index = keep_index(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
@@ -48,10 +53,12 @@ class TarShards(Sequence):
         members: list[tuple[str, int, int, int]] = []
         for number, shard in enumerate(self.shards):
             try:
-                with tarfile.open(os.path.join(self.folder, shard)) as tar:
-                    members += [(file.name, number, file.offset_data, file.size) for file in tar if file.isfile()]
+                with tarfile.open(os.path.join(self.folder, shard), 'r:') as tar:
+                    members += [(file.name.removeprefix('./'), number, file.offset_data, file.size)
+                                for file in tar if file.isfile()]
             except tarfile.TarError as error:
-                raise tarfile.ReadError(f'the shard {shard} is damaged ({error})') from error
+                raise tarfile.ReadError(
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})') from error
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
             raise tarfile.ReadError(f'two members are called {twice}')
@@ -77,16 +84,13 @@ class TarShards(Sequence):
     def __contains__(self, name: object) -> bool:
         return self._find(str(name)) is not None
 
-    def shard_of(self, name: str) -> int:
-        """The number of the shard in which a member lies.
-
-        Raises:
-            KeyError: There is no such member.
-        """
-        index = self._find(name)
-        if index is None:
-            raise KeyError(name)
-        return int(self._shard[index])
+    def shards_of(self, names: PackedStrings) -> np.ndarray:
+        """(N,) int64, the numbers of the shards in which members lie; 0 where there is no such member."""
+        if not len(self):
+            return np.zeros(len(names), np.int64)
+        members, wanted = self._names.padded(), names.padded()
+        index = np.minimum(np.searchsorted(members, wanted), len(members) - 1)
+        return np.where(members[index] == wanted, self._shard[index], 0).astype(np.int64)
 
     def read(self, name: str) -> bytes:
         """The bytes of one member.
@@ -120,6 +124,15 @@ class TarShards(Sequence):
 
 
 def is_sharded(folder: str) -> bool:
-    """Whether a folder holds tar files; a folder of images is not listed to its end."""
+    """Whether a folder holds tar files and nothing that :func:`holds_images` finds, which would go before them."""
+    return not holds_images(folder) and any(Path(folder).glob('*.tar'))
+
+
+def holds_images(folder: str) -> bool:
+    """Whether a folder holds images, or folders that may; it is listed up to the first of them.
+
+    What an unpacked archive leaves behind does not make its images shards.
+    """
     with os.scandir(folder) as entries:
-        return any(entry.name.endswith('.tar') for entry in islice(entries, 1000))
+        return any(entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
+                   for entry in entries if not entry.name.startswith('.'))

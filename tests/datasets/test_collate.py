@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 
+from soho.datasets import shared_canvas
 from soho.datasets.collate import collate
 from soho.registry import FUNCTIONS
 
@@ -121,3 +122,10 @@ def test_a_worker_can_compute_with_its_batch():
         images(*[(40, 50)] * 2), batch_size=2, num_workers=1, multiprocessing_context='fork',
         collate_fn=lambda samples: dict(mean=collate(samples)['image'].float().mean()))
     assert next(iter(loader))['mean'] > 50
+
+
+def test_shared_memory_has_few_sizes_and_little_to_spare(monkeypatch):
+    monkeypatch.setattr(shared_canvas, '_pieces', [])
+    wanted = range(1 << 16, 1 << 17, 777)
+    taken = [len(shared_canvas._take(size)) for size in wanted]
+    assert all(size <= got <= 1.125 * size for size, got in zip(wanted, taken)) and len(set(taken)) <= 9

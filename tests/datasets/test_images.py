@@ -1,3 +1,4 @@
+import gzip
 import io
 import multiprocessing
 import pickle
@@ -7,6 +8,7 @@ import zipfile
 import pytest
 
 from soho.datasets.images import ImageDecodeError, ImageMissingError, ImageStore
+from soho.datasets.strings import PackedStrings
 
 MEMBERS = {f'{i:03d}.jpg': bytes([i]) * (50 + i) for i in range(60)}
 
@@ -163,10 +165,33 @@ def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
     store = ImageStore(tmp_path / 'a')
     assert store.sharded and store.names == sorted([*MEMBERS, 'sub/x.jpg'])
     assert {name: store.read(name) for name in store.names} == MEMBERS | {'sub/x.jpg': b'below'}
-    assert [store.shard_of(f'{i:03d}.jpg') for i in range(9)] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    names = ['005.jpg', '000.jpg', '0005.jpg', '009.jpg', 'zzz', 'ü.jpg', '']
+    assert store.shards_of(PackedStrings(names)).tolist() == [5, 0, 0, 2, 0, 0, 0]
+    assert ImageStore(tmp_path).shards_of(PackedStrings(names)).tolist() == [0] * 7
     with pytest.raises(ImageMissingError, match=r'has no member 0305\.jpg; near it are 030\.jpg, 031\.jpg, 032'):
         store.read('0305.jpg')
     assert not ImageStore(tmp_path).sharded
+
+
+def test_shards_of_others(tmp_path):
+    write_shards(tmp_path / 'a', {f'./{name}': data for name, data in MEMBERS.items()}, shards=2)
+    store = ImageStore(tmp_path / 'a')
+    assert store.names == list(MEMBERS) and {name: store.read(name) for name in MEMBERS} == MEMBERS
+    shard = tmp_path / 'a' / '000001.tar'
+    shard.write_bytes(gzip.compress(shard.read_bytes()))
+    with pytest.raises(ValueError, match=r'the shard 000001\.tar is damaged, or compressed, which shards are not'):
+        ImageStore(tmp_path / 'a')
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'b.PNG', 'folder/a.jpg'])
+def test_an_archive_beside_images_does_not_hide_them(tmp_path, name):
+    write_shards(tmp_path)
+    assert ImageStore(tmp_path).sharded
+    (tmp_path / '.hidden').mkdir()
+    assert ImageStore(tmp_path).sharded
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b'picture')
+    assert ImageStore(tmp_path).read(name) == b'picture'
 
 
 def test_changed_shards_are_looked_up_again(tmp_path):

@@ -2,7 +2,9 @@
 import json
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -75,6 +77,14 @@ def test_worker_processes_open_the_index_instead_of_receiving_it(tmp_path, alway
     assert os.path.getsize(dataset.index.path) > 10**6 > 50 * len(pickle.dumps(dataset))
 
 
+def test_a_worker_does_not_open_what_has_changed_since(world, tmp_path, always):
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    sent = pickle.dumps(build('PretrainDataset', path))
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(RuntimeError, match=r'annotations\.json has changed since this run opened it'):
+        pickle.loads(sent)
+
+
 @pytest.mark.parametrize('change', ['longer', 'later', 'damaged', 'cut', 'empty'])
 def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always):
     path = copy(world, 'coco_cap_train_pre.json', tmp_path)
@@ -89,8 +99,19 @@ def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always
         kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[:len(data) // 2], empty=b'')[change])
     dataset = build('PretrainDataset', path)
     assert (len(dataset) == before) == (change != 'longer')
-    assert index_file.load(kept, json.loads(json.dumps(dict(
-        format=index_file.FORMAT, kind='captions', **index_file.stamp(path))))) is not None
+    assert index_file.load(kept, dict(dataset.index.origin, **index_file.stamp(path))) is not None
+
+
+def test_another_version_of_what_reads_one_kind_makes_that_kind_anew(tmp_path, always):
+    (tmp_path / 'a.json').touch()
+    read = []
+
+    def note(kind, version, builder):
+        read.append((kind, version))
+
+    for kind, version in (('captions', 1), ('questions', 1), ('captions', 2), ('captions', 2), ('questions', 1)):
+        index_file.open_index(str(tmp_path / 'a.json'), kind, partial(note, kind, version), version)
+    assert read == [('captions', 1), ('questions', 1), ('captions', 2)]
 
 
 def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
@@ -112,12 +133,36 @@ def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
 def test_processes_that_start_at_once_read_the_file_once(world, tmp_path, monkeypatch, always):
     path = copy(world, 'coco_cap_train_pre.json', tmp_path)
     read = []
-    stream = index_file.IndexBuilder.finish
-    monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda self: read.append(1) or stream(self))
+    finish = index_file.IndexBuilder.finish
+    monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda *args: read.append(1) or finish(*args))
     with ThreadPoolExecutor(4) as pool:
         datasets = list(pool.map(lambda _: build('PretrainDataset', path), range(4)))
     assert len(read) == 1 and all(dataset.index.path for dataset in datasets)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['annotations.json', 'annotations.json.captions.index']
+
+
+def test_no_newcomer_enters_beside_one_that_has_waited(tmp_path):
+    inside, together = [], []
+
+    def enter(_):
+        for _ in range(200):
+            with index_file.only_one(tmp_path / 'a.index'):
+                inside.append(1)
+                together.append(len(inside))
+                time.sleep(1e-5)
+                inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, range(4)))
+    assert max(together) == 1 and not list(tmp_path.iterdir())
+
+
+def test_two_containers_may_have_processes_of_one_number(tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(index_file, 'save_file', lambda arrays, path, meta: used.append(path) or path.touch())
+    for _ in range(2):
+        assert index_file.save(tmp_path / 'a.index', index_file.Index({}, {}, {}))
+    assert used[0] != used[1]
 
 
 def test_a_broken_file_leaves_no_index(tmp_path, always):
@@ -156,3 +201,16 @@ def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, alway
     assert prepare(dataset) == 'is up to date, nothing to do'
     os.utime(path, ns=(1, 1))
     assert tokenised(world, kind, path).tokens is None
+
+
+def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(world, tmp_path, monkeypatch, load_tool):
+    cache = tmp_path / 'new' / 'cache'
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    (tmp_path / 'blocked').touch()
+    cached = index_file.cached_place(str(path), 'captions')
+    for module in ('index', 'prepared_tokens'):
+        monkeypatch.setattr(f'soho.datasets.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached])
+    load_tool('prepare/tokens').prepare(tokenised(world, 'PretrainDataset', path))
+    assert sorted(file.suffix for file in (cache / 'soho').iterdir()) == ['.index', '.tokens']
+    assert tokenised(world, 'PretrainDataset', path).tokens is not None

@@ -12,6 +12,7 @@ from soho.datasets.strings import PackedStrings
 def test_strings_come_back(strings):
     packed = pickle.loads(pickle.dumps(PackedStrings(strings)))
     assert len(packed) == len(strings) and [packed[i] for i in range(len(packed))] == strings
+    assert [string.decode() for string in packed.padded()] == strings
 
 
 def test_each_part_of_a_key_changes_the_draws():

@@ -1,4 +1,5 @@
 """tools/prepare/shards.py: folder, zip and shards give the same samples, in this project and in WebDataset's order."""
+import errno
 import json
 import tarfile
 
@@ -7,6 +8,7 @@ import pytest
 
 from soho.datasets.images import ImageStore
 from soho.datasets.keys import SampleKey
+from soho.datasets.samplers import ShardSampler
 from soho.registry import DATASETS
 
 
@@ -60,6 +62,36 @@ def test_all_images_without_annotations_and_nothing_to_do_twice(tool, world, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ['s']
 
 
+def test_an_image_that_may_be_missing_stops_no_sampler(tool, world, tmp_path):
+    shards = make(tool, tmp_path / 's', world / 'train2014')
+    records = json.loads((world / 'coco_cap_train_pre.json').read_text())
+    records[3]['file_name'] = 'gone.jpg'
+    (tmp_path / 'a.json').write_text(json.dumps(records))
+    dataset = DATASETS.build(dict(
+        type='PretrainDataset', ann_file=str(tmp_path / 'a.json'), images=str(shards), max_broken_images=1,
+        pipeline=[dict(type='LoadImage')]))
+    served = [dataset[key] for key in ShardSampler(dataset, window=1, seed=0)]
+    assert len(served) == len(dataset) and dataset.broken_images == 1
+
+
+def test_no_shard_is_larger_than_asked_for(tool, tmp_path):
+    size = 5 * tarfile.RECORDSIZE - 1
+    samples = [[('folder/' + 'long' * 40 + f'{i}.jpg', b'x' * (i % 700))] for i in range(100)]
+    assert tool.write_shards(tmp_path, iter(samples), size) == 100
+    sizes = [path.stat().st_size for path in sorted(tmp_path.iterdir())]
+    assert max(sizes) <= size and set(sizes[:-1]) == {4 * tarfile.RECORDSIZE}
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(tarfile.TarFile, 'addfile', full)
+    with pytest.raises(SystemExit, match='s could not be made: .*No space left on device'):
+        make(tool, tmp_path / 's', world / 'train2014')
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('records, message', [
     ([dict(file_name='a.b.jpg'), dict(file_name='a.c.jpg')], r'a\.b\.jpg and a\.c\.jpg are the same up to the first'),
     ([dict(file_name='x.jpg')], r'has no image x\.jpg; near it are a\.b\.jpg'),
@@ -73,4 +105,8 @@ def test_what_is_wrong_is_said(tool, tmp_path, records, message):
     (tmp_path / 'a.json').write_text(json.dumps(records))
     with pytest.raises(SystemExit, match=message):
         make(tool, tmp_path / 's', tmp_path / 'i', '--annotations', tmp_path / 'a.json')
+    with pytest.raises(SystemExit, match='i is the folder that is read; the shards need one of their own'):
+        make(tool, tmp_path / 'i', tmp_path / 'i')
+    with pytest.raises(SystemExit, match='holds images or folders, before which shards would not be seen'):
+        make(tool, tmp_path, tmp_path / 'i')
     assert not list((tmp_path / 's').glob('*.tar')) and not (tmp_path / '.s.part').exists()

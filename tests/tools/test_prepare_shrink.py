@@ -1,4 +1,6 @@
 """tools/prepare/shrink.py: names stay, no image is larger than asked for, small ones are the same bytes."""
+import errno
+import os
 import zipfile
 
 import cv2
@@ -62,6 +64,21 @@ def test_annotations_of_the_original_sizes_stay_valid(tool, world, tmp_path):
     for i in range(0, len(large), 9):
         one, other = large[i], small[i]
         assert one['image'].shape == other['image'].shape and one['sentences'] == other['sentences']
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(zipfile.ZipFile, 'writestr', full)
+    with pytest.raises(SystemExit, match=r'small\.zip could not be made: .*No space left on device'):
+        tool.main(['--images', str(world / 'train2014'), '--out', str(tmp_path / 'small.zip'), '--scale', '40', '30'])
+    assert not list(tmp_path.iterdir())
+
+
+def test_as_many_workers_as_the_container_has_cores(tool, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {2, 5, 7}, raising=False)
+    assert tool.parse_args(['--images', 'i', '--out', 'o.zip', '--scale', '4', '3']).workers == 3
 
 
 @pytest.mark.parametrize('out, message', [

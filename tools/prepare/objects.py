@@ -16,7 +16,6 @@ attributes in the form of Fashionpedia (``attributes`` with ``supercategory``,
 Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
 import argparse
-import os
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ from soho.datasets.cutouts import SIZE, SMALLEST, Labels, cut_all, read_photos
 from soho.datasets.images import ImageStore
 from soho.datasets.json_files import write_json_array
 from soho.datasets.manifest import Manifest, find_input
+from soho.datasets.workers import available_cores
 
 SPLITS = ('train2014', 'val2014')
 
@@ -77,7 +77,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--smallest', type=int, default=SMALLEST, metavar='PIXELS',
                         help='longer side of the smallest object')
     parser.add_argument('--seed', type=int, default=0, help='of margins and shifts')
-    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    parser.add_argument('--workers', type=int, default=available_cores())
     args = parser.parse_args(argv)
     args.out = args.out or args.root
     return args

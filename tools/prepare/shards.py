@@ -28,9 +28,10 @@ import numpy as np
 from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.json_files import MissingKeyError, stream_array
 from soho.datasets.manifest import Manifest, written
-from soho.datasets.tar_shards import INDEX, TarShards
+from soho.datasets.tar_shards import INDEX, TarShards, holds_images
 
 MIB = 1 << 20
+_FORMAT = tarfile.GNU_FORMAT
 
 
 def read_records(annotations: Path | None, store: ImageStore) -> list[dict[str, Any]]:
@@ -80,18 +81,17 @@ def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: boo
 def write_shards(folder: Path, samples: Iterator[list[tuple[str, bytes]]], size: int) -> int:
     """Write the samples into shards of up to ``size`` bytes; returns how many samples there were."""
     count, shards, tar, filled = 0, 0, None, 0
-    size -= tarfile.RECORDSIZE  # the padding at the end
+    # Two empty blocks end a tar, which is filled up to whole records.
+    size = size // tarfile.RECORDSIZE * tarfile.RECORDSIZE - 2 * tarfile.BLOCKSIZE
     for files in samples:
-        needed = sum(len(data) + 2 * tarfile.BLOCKSIZE for _, data in files)
+        needed = sum(_blocks(name, data) for name, data in files) * tarfile.BLOCKSIZE
         if tar is None or filled + needed > size:
             if tar is not None:
                 tar.close()
-            tar, filled = tarfile.open(folder / f'{shards:06d}.tar', 'w', format=tarfile.GNU_FORMAT), 0
+            tar, filled = tarfile.open(folder / f'{shards:06d}.tar', 'w', format=_FORMAT), 0
             shards += 1
         for name, data in files:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+            tar.addfile(_member(name, data), io.BytesIO(data))
         filled += needed
         count += 1
     if tar is not None:
@@ -99,9 +99,26 @@ def write_shards(folder: Path, samples: Iterator[list[tuple[str, bytes]]], size:
     return count
 
 
+def _member(name: str, data: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    return member
+
+
+def _blocks(name: str, data: bytes) -> int:
+    """How many blocks a file takes; the header of a long name takes several."""
+    header = len(_member(name, data).tobuf(_FORMAT))
+    return header // tarfile.BLOCKSIZE + -(-len(data) // tarfile.BLOCKSIZE)
+
+
 def prepare(args: argparse.Namespace) -> dict[str, int]:
     """Make the shards; returns the counts."""
     store = ImageStore(args.images)
+    if args.out.resolve() == Path(store.path).resolve():
+        raise ValueError(f'{args.out} is the folder that is read; the shards need one of their own.')
+    if args.out.is_dir() and holds_images(str(args.out)):
+        raise ValueError(f'{args.out} holds images or folders, before which shards would not be seen; '
+                         'they need a folder of their own.')
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
     if counts := manifest.counts_if_current():
@@ -143,10 +160,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     try:
-        counts = prepare(parse_args(argv))
+        counts = prepare(args)
     except (FileNotFoundError, ValueError, ImageError) as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f'{args.out} could not be made: {error}')
     print(f'{counts["images"]} images in {counts["shards"]} shards')
 
 

@@ -18,7 +18,6 @@ call has nothing to do. The zip appears only when it is complete.
 """
 import argparse
 import functools
-import os
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ import cv2
 from soho.datasets.decoding import Size, decode_image
 from soho.datasets.images import ImageDecodeError, ImageStore
 from soho.datasets.manifest import Manifest, written
+from soho.datasets.workers import available_cores
 
 BLOCK = 2048  # images at work at a time
 
@@ -87,14 +87,17 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     counts: dict[str, Any] = dict(shrunk=0, copied=0, broken=[])
     unfinished = args.out.with_suffix('.part')
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
-        for name, data, outcome in shrink_all(store, args):
-            file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
-            if outcome == 'broken':
-                counts['broken'].append(name)
-            else:
-                counts[outcome] += 1
-    unfinished.replace(args.out)
+    try:
+        with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
+            for name, data, outcome in shrink_all(store, args):
+                file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
+                if outcome == 'broken':
+                    counts['broken'].append(name)
+                else:
+                    counts[outcome] += 1
+        unfinished.replace(args.out)
+    finally:
+        unfinished.unlink(missing_ok=True)
     manifest.write({args.out.name: written(args.out)}, counts)
     return counts
 
@@ -106,7 +109,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--scale', type=int, nargs=2, required=True, metavar=('LONG', 'SHORT'),
                         help='the largest scale that a recipe asks for')
     parser.add_argument('--quality', type=int, default=95, help='of the JPEGs that are written (default: 95)')
-    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    parser.add_argument('--workers', type=int, default=available_cores())
     return parser.parse_args(argv)
 
 
@@ -116,6 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         counts = prepare(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f'{args.out} could not be made: {error}')
     print(f'{args.out}: {counts["shrunk"]} images shrunk, {counts["copied"]} copied')
     if counts['broken']:
         print(f'{len(counts["broken"])} cannot be decoded: {", ".join(counts["broken"][:20])}')

@@ -26,7 +26,7 @@ def prepare(dataset: ImageTextDataset) -> str:
         return 'has no sentences to tokenise'
     if dataset.tokens is not None:
         return 'is up to date, nothing to do'
-    path = prepare_tokens(dataset.ann_file, dataset.kind, dataset.index, dataset.column, dataset.tokenizer)
+    path = prepare_tokens(dataset.ann_file, dataset.index, dataset.column, dataset.tokenizer)
     return f'{len(dataset.index.texts(dataset.column))} sentences in {path}'
 
 

@@ -2,7 +2,6 @@
 import functools
 import json
 import multiprocessing
-import os
 import sys
 import time
 from collections import Counter
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+
+from soho.datasets.workers import available_cores
 
 from .blind import BlindBaseline
 from .files import CocoSplitFiles, VisualGenomeFiles
@@ -67,7 +68,7 @@ def generate_world(out_dir: str | Path, size: str = 'tiny', seed: int = 0, worke
     manifest = find_world(root, size, seed)
     if manifest is None:
         root.mkdir(parents=True, exist_ok=True)
-        manifest = _write(root, size, seed, workers or os.cpu_count() or 1, progress)
+        manifest = _write(root, size, seed, workers or available_cores(), progress)
     return manifest
 
 
