@@ -14,9 +14,11 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
     parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
     args, cfg = parse_run(parser, argv)
+    if not cfg.get('test_dataloader'):
+        raise ConfigError(f'{args.config} has no test_dataloader, and so nothing to test on')
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    if args.amp and cfg.get('test_cfg'):
+    if args.amp:
         cfg.test_cfg.fp16 = True  # mmengine's name; on a CPU it is bfloat16
     if args.out:
         if not isinstance(cfg.test_evaluator, dict):

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from soho.engine import Runner, parse_run, run_parser, said_in_one_sentence
+from soho.engine import ConfigError, Runner, parse_run, run_parser, said_in_one_sentence
 
 
 def build_config(argv: Sequence[str] | None = None) -> Config:
@@ -13,6 +13,8 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
                         help='go on from CHECKPOINT, or from the newest one in the work dir')
     args, cfg = parse_run(parser, argv)
     if args.amp:
+        if cfg.optim_wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ConfigError(f'{args.config} trains with {cfg.optim_wrapper.type}, which --amp would replace')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     if args.resume:
         cfg.resume = True

@@ -16,6 +16,7 @@ from soho.datasets.keys import SampleKey
 from soho.datasets.manifest import stamp
 from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.datasets.strings import PackedStrings
+from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
 MIN_SIDE = 32  # pixels; the official datasets drop smaller images from training
@@ -124,9 +125,9 @@ class ImageTextDataset(Dataset):
         # Which images are broken is known to all worker processes.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
-            raise ValueError(f'{self.ann_file} holds no usable sample: '
-                             f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
-                             'no other has a sentence')
+            raise UserError(f'{self.ann_file} holds no usable sample: '
+                            f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
+                            'no other has a sentence')
         if self.images.dropped:
             print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels',
                       'current')
@@ -178,8 +179,8 @@ class ImageTextDataset(Dataset):
             ValueError: The sizes are not known.
         """
         if self.images.sizes is None:
-            raise ValueError(f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
-                             'like shapes: leave the batch sampler out and cut the images to one size')
+            raise UserError(f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
+                            'like shapes: leave the batch sampler out and cut the images to one size')
         size = self.images.sizes[self.item_image]
         return size[:, 1] / size[:, 0]
 

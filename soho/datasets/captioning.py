@@ -8,6 +8,7 @@ from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.image_sizes import coco_sizes
 from soho.datasets.index import IndexBuilder, open_index, spans
 from soho.datasets.json_files import stream_array
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -29,8 +30,8 @@ class CocoDataset(ImageTextDataset):
         sizes = coco_sizes([self.ann_file])
         unknown = annotations.keys() - sizes.keys()
         if unknown:
-            raise ValueError(f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
-                             f'lacks; the first is {min(unknown)}')
+            raise UserError(f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
+                            f'lacks; the first is {min(unknown)}')
         for image, items in annotations.items():
             out.image(dict(sizes[image]._asdict(), file_name=self.file_name(sizes[image].file_name), image_id=image))
             add(items)
@@ -62,7 +63,7 @@ class CaptioningDataset(CocoDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A caption that is no text.
+        ValueError: A caption that is empty or no text.
     """
 
     kind = 'coco_captions'
@@ -77,9 +78,9 @@ class CaptioningDataset(CocoDataset):
     def _scan(self, out: IndexBuilder) -> None:
         by_image: dict[int, list[str]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'caption')):
-            if not isinstance(item['caption'], str):
-                raise ValueError(f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
-                                 'a caption is a text')
+            if not isinstance(item['caption'], str) or not item['caption'].strip():
+                raise UserError(f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
+                                'a caption is a text that is not empty')
             by_image.setdefault(item['image_id'], []).append(item['caption'])
         captions, ends = out.texts('caption'), out.numbers('captions_end')
 
@@ -131,8 +132,8 @@ class ObjectLabelsDataset(CocoDataset):
         by_image: dict[int, set[int]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
             if item['category_id'] not in number:
-                raise ValueError(f'{self.ann_file}: image {item["image_id"]} has an object of category '
-                                 f'{item["category_id"]}, which the list of categories lacks')
+                raise UserError(f'{self.ann_file}: image {item["image_id"]} has an object of category '
+                                f'{item["category_id"]}, which the list of categories lacks')
             by_image.setdefault(item['image_id'], set()).add(number[item['category_id']])
         labels, ends = out.numbers('label'), out.numbers('labels_end')
 

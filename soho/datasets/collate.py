@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from soho.datasets.shared_canvas import empty_canvas
+from soho.errors import UserError
 from soho.registry import FUNCTIONS
 
 Sample = dict[str, Any]
@@ -85,7 +86,7 @@ def collate(samples: Sequence[Sample], size_divisor: int = 32,
 def _get(sample: Sample, key: str, first: Sample) -> Any:
     if sample.keys() != first.keys():
         differ = ', '.join(sorted(map(str, sample.keys() ^ first.keys())))
-        raise ValueError(f'samples of one batch must have the same keys, and some lack: {differ}')
+        raise UserError(f'samples of one batch must have the same keys, and some lack: {differ}')
     return sample[key]
 
 
@@ -110,20 +111,20 @@ def _canvas_side(side: int, canvas_sizes: CanvasSizes) -> int:
         return -(-side // canvas_sizes) * canvas_sizes
     allowed = [size for size in canvas_sizes if size >= side]
     if not allowed:
-        raise ValueError(f'canvas_sizes={list(canvas_sizes)} has no length for an image padded to {side} '
-                         'pixels: a larger one must be added, or images resized to less')
+        raise UserError(f'canvas_sizes={list(canvas_sizes)} has no length for an image padded to {side} '
+                        'pixels: a larger one must be added, or images resized to less')
     return min(allowed)
 
 
 def _collate_arrays(key: str, values: list[Any]) -> torch.Tensor:
     arrays = [np.asarray(value) for value in values]
     if arrays[0].dtype.kind not in 'biuf':
-        raise ValueError(f'{key} cannot be batched: its values are {type(values[0]).__name__}, not numbers')
+        raise UserError(f'{key} cannot be batched: its values are {type(values[0]).__name__}, not numbers')
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) == 1:
         return torch.from_numpy(np.stack(arrays))
     if key not in _FILL or len({len(shape) for shape in shapes}) > 1:
-        raise ValueError(f'{key} cannot be batched: its shapes differ, {shapes[0]} and {shapes[-1]}')
+        raise UserError(f'{key} cannot be batched: its shapes differ, {shapes[0]} and {shapes[-1]}')
     stacked = np.full((len(arrays), *np.max(shapes, axis=0)), _FILL[key], arrays[0].dtype)
     for row, array in zip(stacked, arrays):
         row[tuple(slice(side) for side in array.shape)] = array

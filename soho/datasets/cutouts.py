@@ -13,6 +13,7 @@ from soho.datasets.decoding import decode_reduced
 from soho.datasets.images import ImageStore
 from soho.datasets.json_files import stream_array
 from soho.datasets.workers import available_cores
+from soho.errors import UserError
 
 SIZE, SMALLEST = 64, 16  # pixels: side of a cut-out, longer side of the smallest object
 # Side of a cut-out as a multiple of the longer side of the object's box.
@@ -97,7 +98,7 @@ def read_photos(instances: Path, labels: Labels, smallest: int = SMALLEST) -> tu
     found = {}
     for item in stream_array(instances, 'annotations', required=('id', 'image_id', 'category_id', 'bbox')):
         if item['image_id'] not in photos:
-            raise ValueError(f"{instances} has an object of image {item['image_id']}, which its list 'images' lacks.")
+            raise UserError(f"{instances} has an object of image {item['image_id']}, which its list 'images' lacks.")
         if item.get('iscrowd') or max(item['bbox'][2:]) < smallest:
             continue
         photos[item['image_id']].boxes.append((item['id'], *item['bbox']))

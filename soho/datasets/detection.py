@@ -10,6 +10,7 @@ from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.images import ImageStore
 from soho.datasets.json_files import PathLike, stream_array
 from soho.datasets.objects import ObjectTable, outline
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -108,10 +109,10 @@ class CocoDetection(DetectionDataset):
             for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id', 'bbox')):
                 where = f'{self.ann_file}: image {item["image_id"]}'
                 if item['image_id'] not in images:
-                    raise ValueError(f'{where} has an object, but the list of images lacks it')
+                    raise UserError(f'{where} has an object, but the list of images lacks it')
                 if item['category_id'] not in labels:
-                    raise ValueError(f'{where} has an object of category {item["category_id"]}, which the list of '
-                                     'categories lacks')
+                    raise UserError(f'{where} has an object of category {item["category_id"]}, which the list of '
+                                    'categories lacks')
                 if not item.get('iscrowd'):
                     objects.setdefault(item['image_id'], []).append(
                         self._object(item, labels[item['category_id']], images[item['image_id']], where))
@@ -130,7 +131,7 @@ class CocoDetection(DetectionDataset):
             try:
                 rings = outline(item.get('segmentation'), image['height'], image['width'])
             except ValueError as error:
-                raise ValueError(f'{where} has an object of category {item["category_id"]} with {error}') from error
+                raise UserError(f'{where} has an object of category {item["category_id"]} with {error}') from error
             rings = [ring.astype(np.float32) for ring in rings]
         return [x, y, x + width, y + height], label, rings
 

@@ -5,6 +5,7 @@ import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -34,10 +35,10 @@ class ImageFolders(ImageTextDataset):
         loose = folders.pop('', [])
         if not any(folders.values()):
             what = f'{len(loose)} images that lie in no folder' if loose else 'no images in folders'
-            raise ValueError(f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
-                             f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
-                             'class for training; those of validation have to be sorted by the ground truth of the '
-                             'devkit, as torchvision.datasets.ImageNet does)')
+            raise UserError(f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
+                            f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
+                            'class for training; those of validation have to be sorted by the ground truth of the '
+                            'devkit, as torchvision.datasets.ImageNet does)')
         self.classes = list(folders)
         names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
         records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))

@@ -14,11 +14,12 @@ import numpy as np
 from soho.datasets.strings import PackedStrings
 from soho.datasets.tar_shards import TarShards, is_sharded
 from soho.datasets.zip_reader import ZipReader
+from soho.errors import UserError
 
 SCANNERS = 16  # folders listed at once; on a network file system each waits for its own answer
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """One image of a data set cannot be used; the message is one sentence that names it."""
 
 
@@ -61,7 +62,7 @@ class ImageStore:
                 try:
                     self._archive = TarShards(root)
                 except tarfile.TarError as error:
-                    raise ValueError(f'{root} cannot be read: {error}') from error
+                    raise UserError(f'{root} cannot be read: {error}') from error
             return
         self.path = root if root.endswith('.zip') else f'{root}.zip'
         self._prefix = os.path.basename(self.path)[:-len('.zip')] + '/'
@@ -71,8 +72,8 @@ class ImageStore:
         try:
             self._archive = ZipReader(self.path)
         except zipfile.BadZipFile as error:
-            raise ValueError(f'{self.path} is not a complete zip archive ({error}): '
-                             'it has to be downloaded or packed again') from error
+            raise UserError(f'{self.path} is not a complete zip archive ({error}): '
+                            'it has to be downloaded or packed again') from error
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.path!r})'

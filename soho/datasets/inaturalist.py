@@ -6,6 +6,7 @@ import numpy as np
 from soho.datasets.captioning import CocoDataset
 from soho.datasets.index import IndexBuilder, open_index
 from soho.datasets.json_files import stream_array
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 FOLDER = 'train_val2018/'  # the folder of the images, with which the download's file names begin
@@ -45,8 +46,8 @@ class INaturalist(CocoDataset):
         by_image: dict[int, list[int]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
             if item['category_id'] not in number:
-                raise ValueError(f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
-                                 'which the list of categories lacks')
+                raise UserError(f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
+                                'which the list of categories lacks')
             by_image[item['image_id']] = [number[item['category_id']]]
         self.add_images(out, by_image, out.numbers('label').extend)
 

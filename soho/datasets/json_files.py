@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Union
 
+from soho.errors import UserError
+
 PathLike = Union[str, 'os.PathLike[str]']
 
 WINDOW = 1 << 22  # characters read at a time
@@ -23,11 +25,11 @@ _LONGEST_CUT = 16
 _NUMBER_TAIL = 3
 
 
-class BrokenJSONError(ValueError):
+class BrokenJSONError(UserError):
     """A file that is not JSON; the message names file, line and character."""
 
 
-class MissingKeyError(ValueError):
+class MissingKeyError(UserError):
     """JSON that lacks ``key``; the message names file, item and key."""
 
     def __init__(self, message: str, key: str | None = None) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.json_files import load_json, stream_array
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'labels')
@@ -36,7 +37,7 @@ class LabelledImages(ImageTextDataset):
         names: dict[str, list[str]] = load_json(self.ann_file, required=('labels', ))['labels']
         kinds = list(names) if self.kinds is None else list(self.kinds)
         if missing := [kind for kind in kinds if kind not in names]:
-            raise ValueError(f'{self.ann_file} has no labels of the kind {missing[0]!r}; it has {", ".join(names)}')
+            raise UserError(f'{self.ann_file} has no labels of the kind {missing[0]!r}; it has {", ".join(names)}')
         columns = [list(names).index(kind) for kind in kinds]
         self.label_names = {kind: names[kind] for kind in kinds}
         sizes = [len(names[kind]) for kind in kinds]
@@ -46,8 +47,8 @@ class LabelledImages(ImageTextDataset):
             chosen = [record['labels'][column] for column in columns]
             for kind, label, size in zip(kinds, chosen, sizes):
                 if not -1 <= label < size:
-                    raise ValueError(f'{self.ann_file}: image {record["file_name"]} has the {kind} {label}, but there '
-                                     f'are {size} (0 to {size - 1}, or -1 where it is not known)')
+                    raise UserError(f'{self.ann_file}: image {record["file_name"]} has the {kind} {label}, but there '
+                                    f'are {size} (0 to {size - 1}, or -1 where it is not known)')
             labels.append(chosen)
 
         self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), take, self.min_side)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from soho.errors import UserError
+
 Rings = list[np.ndarray]
 
 
@@ -90,11 +92,11 @@ def outline(segmentation: Any, height: int, width: int) -> Rings:
     if isinstance(segmentation, dict):
         return list(_runs(segmentation, height, width))
     if not isinstance(segmentation, list):
-        raise ValueError(f'a segmentation is a list of polygons or a dict of run lengths, not {segmentation!r:.40}')
+        raise UserError(f'a segmentation is a list of polygons or a dict of run lengths, not {segmentation!r:.40}')
     rings = []
     for polygon in segmentation:
         if len(polygon) % 2 or len(polygon) < 6:
-            raise ValueError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
+            raise UserError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
         ring = np.asarray(polygon, np.float64).reshape(-1, 2)
         x, y = ring.T
         area = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]  # twice, with a sign

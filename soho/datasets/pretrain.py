@@ -8,6 +8,7 @@ import numpy as np
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
 from soho.datasets.index import IndexBuilder, open_index, spans
 from soho.datasets.json_files import stream_array
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
@@ -49,8 +50,8 @@ class PretrainDataset(ImageTextDataset):
         super().__init__(*args, sentence_group=sentence_group, **kwargs)
         ids = self.images.image_ids
         if replace_prob > 0 and not self.test_mode and all(ids[i] == ids[0] for i in range(1, len(ids))):
-            raise ValueError(f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) '
-                             'needs captions of another')
+            raise UserError(f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) '
+                            'needs captions of another')
 
     def read(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
@@ -66,11 +67,11 @@ class PretrainDataset(ImageTextDataset):
         captions, ends = out.texts('caption'), out.numbers('captions_end')
         for record in stream_array(self.ann_file, required=KEYS):
             if not record['captions']:
-                raise ValueError(f'{self.ann_file}: image {record["file_name"]} has no caption')
+                raise UserError(f'{self.ann_file}: image {record["file_name"]} has no caption')
             for caption in record['captions']:
                 if not isinstance(caption, str) or not caption.strip():
-                    raise ValueError(f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
-                                     'a caption is a text that is not empty')
+                    raise UserError(f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
+                                    'a caption is a text that is not empty')
                 captions.append(caption)
             out.image(record)
             ends.append(len(captions))

@@ -9,6 +9,7 @@ from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from soho.datasets.vocabulary import EOS, MASK, SOS, UNKNOWN, normalize_caption
+from soho.errors import UserError
 
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
@@ -35,8 +36,8 @@ class BertTokenizer:
         self.backend.normalizer = BertNormalizer(clean_text=clean_text, lowercase=True)
         missing = [token for token in SPECIAL if self.backend.token_to_id(token) is None]
         if missing:
-            raise ValueError(f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of '
-                             f'{", ".join(SPECIAL)}')
+            raise UserError(f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of '
+                            f'{", ".join(SPECIAL)}')
         self.backend.enable_truncation(max_length)
         self.backend.enable_padding(
             length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
@@ -112,12 +113,12 @@ class SentencePieceTokenizer:
         try:
             self.backend = SentencePieceProcessor(model_file=vocab)
         except RuntimeError as error:
-            raise ValueError(f'{vocab} is no SentencePiece model') from error
+            raise UserError(f'{vocab} is no SentencePiece model') from error
         self.sos_id, self.eos_id, self.mask_id = map(self.backend.piece_to_id, (SOS, EOS, MASK))
         missing = [piece for piece in (SOS, EOS, MASK) if self.backend.piece_to_id(piece) == self.backend.unk_id()]
         if missing or self.backend.id_to_piece(0) != UNKNOWN:
-            raise ValueError(f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
-                             'tools/prepare/vocabulary.py has it')
+            raise UserError(f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
+                            'tools/prepare/vocabulary.py has it')
         self.max_length = max_length
         self.lower_case = lower_case
         self.keep_accents = keep_accents

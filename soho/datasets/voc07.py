@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 # What the files say (absent, difficult, present) and what the published protocol makes of it.
@@ -56,9 +57,9 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
         rows = [line.split() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
         for number, row in enumerate(rows, start=1):
             if len(row) != 2 or row[1] not in map(str, LABELS):
-                raise ValueError(f'{path}, line {number} is {" ".join(row)!r}; it should be a name and -1, 0 or 1')
+                raise UserError(f'{path}, line {number} is {" ".join(row)!r}; it should be a name and -1, 0 or 1')
         if names and [row[0] for row in rows] != names:
-            raise ValueError(f'{path} does not list the images of {files[0]} in its order')
+            raise UserError(f'{path} does not list the images of {files[0]} in its order')
         names = [row[0] for row in rows]
         columns.append([LABELS[int(row[1])] for row in rows])
     return VOC07Labels(classes, [f'{name}.jpg' for name in names], np.array(columns, np.int64).T)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from soho.datasets.detection import DetectionDataset
 from soho.datasets.json_files import open_text
 from soho.datasets.voc07 import class_names
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -38,8 +39,8 @@ def read_names(image_set: str | os.PathLike) -> list[str]:
     with open_text(image_set) as file:
         names = file.read().split()
     if len(names) != len(set(names)):
-        raise ValueError(f'{image_set} names images twice, or is not a list of one name a line '
-                         '(it should be SPLIT.txt, not CLASS_SPLIT.txt)')
+        raise UserError(f'{image_set} names images twice, or is not a list of one name a line '
+                        '(it should be SPLIT.txt, not CLASS_SPLIT.txt)')
     return names
 
 
@@ -54,12 +55,12 @@ def read_voc_image(path: str | os.PathLike) -> VOCImage:
         try:
             tree = ElementTree.parse(file)
         except ElementTree.ParseError as error:
-            raise ValueError(f'{path} is broken XML: {error}') from error
+            raise UserError(f'{path} is broken XML: {error}') from error
 
     def text(element: Any, name: str) -> str:
         found = element.findtext(name)
         if found is None:
-            raise ValueError(f'{path} has an element <{getattr(element, "tag", "annotation")}> without {name}')
+            raise UserError(f'{path} has an element <{getattr(element, "tag", "annotation")}> without {name}')
         return found
 
     try:
@@ -113,7 +114,7 @@ class VOCDetection(DetectionDataset):
             image = read_voc_image(path)
             objects = [thing for thing in image.objects if self.difficult or not thing.difficult]
             if unknown := {thing.name for thing in objects} - labels.keys():
-                raise ValueError(f'{path} has an object of the class {min(unknown)!r}, which is not one of '
-                                 f'{", ".join(labels)}')
+                raise UserError(f'{path} has an object of the class {min(unknown)!r}, which is not one of '
+                                f'{", ".join(labels)}')
             yield dict(file_name=f'{name}.jpg', image_id=image_number(name), height=image.height, width=image.width,
                        objects=[(thing.box, labels[thing.name], []) for thing in objects])

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from soho.datasets.json_files import PathLike
+from soho.errors import UserError
 
 UNKNOWN, SOS, EOS, MASK = '<unk>', '[SOS]', '[EOS]', '[MASK]'
 
@@ -54,7 +55,7 @@ def train_vocabulary(captions: Iterable[str], path: PathLike, size: int = 10000,
             sentence_iterator=iter(lines()), model_writer=model, vocab_size=size, model_type='bpe',
             character_coverage=1.0, bos_id=-1, eos_id=-1, control_symbols=[SOS, EOS, MASK], minloglevel=2)
     except RuntimeError as error:
-        raise ValueError(f'no vocabulary of {size} entries can be learnt from {count} captions: {error}') from error
+        raise UserError(f'no vocabulary of {size} entries can be learnt from {count} captions: {error}') from error
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(model.getvalue())
     return count

@@ -8,6 +8,7 @@ from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
 from soho.datasets.index import IndexBuilder, expand, open_index, spans
 from soho.datasets.json_files import load_json, stream_array
 from soho.datasets.transforms.image import swap_sides
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height')
@@ -87,16 +88,16 @@ class VQADataset(ImageTextDataset):
         where = f'{self.ann_file}: question {question.get("question_id", "without question_id")}'
         for key in ('question', 'question_id'):
             if key not in question:
-                raise ValueError(f'{where} has no key {key!r}')
+                raise UserError(f'{where} has no key {key!r}')
         if not isinstance(question['question'], str) or not question['question'].strip():
-            raise ValueError(f'{where} is empty')
+            raise UserError(f'{where} is empty')
         labels, scores = question.get('labels', []), question.get('scores', [])
         if len(labels) != len(scores):
-            raise ValueError(f'{where} has {len(labels)} labels but {len(scores)} scores; they belong in pairs')
+            raise UserError(f'{where} has {len(labels)} labels but {len(scores)} scores; they belong in pairs')
         for label in labels:
-            if not 0 <= label < answers:
-                raise ValueError(f'{where} has the label {label}, but the answer list has '
-                                 f'{answers} answers (0 to {answers - 1})')
+            if not isinstance(label, int) or not 0 <= label < answers:
+                raise UserError(f'{where} has the label {label!r}, but the answer list has '
+                                f'{answers} answers (0 to {answers - 1})')
 
     @property
     def metainfo(self) -> dict[str, Any]:

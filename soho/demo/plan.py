@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from soho.demo.progress import Journal, Outcome, Stage
 from soho.demo.summary import environment, most_frequent_answer, read_annotations
+from soho.errors import UserError
 
 STATE = 'state.json'
 ANNOTATIONS = ('objects_train2014.json', 'objects_val2014.json', 'coco_cap_train_pre.json', 'coco_cap_val_pre.json',
@@ -76,7 +77,7 @@ def config_source(path: Path) -> list[str]:
     except FileNotFoundError as error:
         raise FileNotFoundError(f'there is no config {path}') from error
     except SyntaxError as error:
-        raise ValueError(f'{path} is not a Python config: {error}') from error
+        raise UserError(f'{path} is not a Python config: {error}') from error
     if ast.get_docstring(tree) is not None:
         del tree.body[0]
     bases: str | list[str] = []

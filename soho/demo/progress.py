@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soho.errors import UserError
+
 _HASHED_WHOLE = 16 << 20  # bytes; of larger files size and time of change have to do
 
 
@@ -63,8 +65,8 @@ class Journal:
             try:
                 self.records = json.loads(self.path.read_text(encoding='utf-8'))['stages']
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f'{self.path} is not the state of a demo ({error}): remove it to start '
-                                 'over') from error
+                raise UserError(f'{self.path} is not the state of a demo ({error}): remove it to start '
+                                'over') from error
 
     def done(self, stage: Stage) -> bool:
         """Whether there is nothing to do; the stages it depends on must be done."""

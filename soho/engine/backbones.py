@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from soho.engine.adapters.torchvision_resnet import BLOCK
 from soho.engine.checkpoint import CheckpointError, LoadReport, load_weights, state_dict_of
+from soho.errors import UserError
 from soho.models.backbones.resnet import BLOCKS
 from soho.registry import MODELS
 
@@ -60,7 +61,7 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     prefix = next((name[:-len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
     if prefix is None:
-        raise ValueError(f'it has no ResNet: no entry ends in {BLOCK}')
+        raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
     blocks = []
     for stage in range(1, 5):
         start = f'{prefix}layer{stage}.'
@@ -72,13 +73,13 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
     depth = next((depth for depth, (block, counts) in BLOCKS.items()
                   if (block.expansion > 1) == bottleneck and list(counts[:len(blocks)]) == blocks), None)
     if depth is None:
-        raise ValueError(f'its ResNet has {blocks} {"bottleneck" if bottleneck else "basic"} blocks in its stages, '
-                         f'as none of the depths {", ".join(map(str, BLOCKS))}')
+        raise UserError(f'its ResNet has {blocks} {"bottleneck" if bottleneck else "basic"} blocks in its stages, '
+                        f'as none of the depths {", ".join(map(str, BLOCKS))}')
     config = dict(type='ResNet', depth=depth, num_stages=len(blocks), out_indices=(len(blocks) - 1, ))
     if bottleneck:
         width, inputs = state[f'{prefix}layer1.0.conv2.weight'].shape[:2]
         if inputs != width:
-            raise ValueError(f'its ResNet convolves in {width // inputs} groups (ResNeXt), which is not built here')
+            raise UserError(f'its ResNet convolves in {width // inputs} groups (ResNeXt), which is not built here')
         config['width_per_group'] = width
     return config
 

@@ -5,6 +5,7 @@
 """
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from soho.engine.adapters import OWN_LAYOUT, adapt
+from soho.errors import UserError
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A file that cannot be used as a checkpoint here; the message says why."""
 
 
@@ -49,8 +51,10 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict[str, Any]:
     except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to
         reason = str(error).split('\n')[0]
         if isinstance(error, pickle.UnpicklingError) and ('weights_only' in str(error) or 'Unsupported' in reason):
+            wanted = re.search(r'GLOBAL (\S+)', str(error))
             raise CheckpointError(f'{path} holds more than tensors and plain values, and reading that could run '
-                                  f'its code; it was refused ({reason})') from error
+                                  'its code; it was refused' + (f': it asks for {wanted[1]}' if wanted else '')
+                                  ) from error
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
@@ -93,14 +97,15 @@ class LoadReport(NamedTuple):
         return '; '.join(lines)
 
 
-def _by_module(names: list[str], depth: int = 2) -> list[str]:
-    """``a.b.*(12)`` instead of twelve names."""
+def _by_module(names: list[str], depth: int = 2, most: int = 8) -> list[str]:
+    """``a.b.* (12)`` instead of twelve names, and of many modules the first few."""
     counts: dict[str, int] = {}
     for name in names:
         parts = name.split('.')
         head = '.'.join(parts[:depth]) + ('.*' if len(parts) > depth else '')
         counts[head] = counts.get(head, 0) + 1
-    return [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
+    modules = [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
+    return modules if len(modules) <= most + 1 else [*modules[:most], f'and {len(modules) - most} more modules']
 
 
 def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: bool = False,

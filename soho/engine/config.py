@@ -1,5 +1,4 @@
 """Reading a config, and saying what is wrong with it before anything is built."""
-import difflib
 import inspect
 import os
 from typing import Any
@@ -7,12 +6,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from soho.engine.config_parts import ConfigError, check_parts, hint
+
 EXTRA_KEYS = {'sync_bn', 'compile'}
 RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}
-
-
-class ConfigError(ValueError):
-    """A config that cannot be what was meant."""
 
 
 def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
@@ -23,9 +20,10 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         options: Dotted keys to values.
 
     Raises:
-        ConfigError: No such file; a key that is probably a typing error. (A
-            config may define helper variables, so a key is only refused where
-            it almost spells one that the runner knows.)
+        ConfigError: No such file; a part that nobody has registered, or an
+            argument that it does not take; a key that is probably a typing
+            error. (A config may define helper variables, so a key is only
+            refused where it almost spells one that the runner knows.)
     """
     if not os.path.isfile(path):
         raise ConfigError(f'there is no config {path}')
@@ -35,15 +33,17 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     for key in options or {}:
         head = key.split('.')[0]
         if head not in known and head not in cfg:
-            raise ConfigError(f'--cfg-options {key}: {path} has no key {head!r}{_hint(head, known | set(cfg))}')
+            raise ConfigError(f'--cfg-options {key}: {path} has no key {head!r}{hint(head, known | set(cfg))}')
     if options:
         cfg.merge_from_dict(options)
-    for key in cfg:
-        if key not in known:
+    for key, value in cfg.items():
+        if key in known:
+            check_parts(value, key, path)
+        else:
             # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
-            hint = _hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
-            if hint:
-                raise ConfigError(f'{path}: unknown key {key!r}{hint}')
+            guess = hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
+            if guess:
+                raise ConfigError(f'{path}: unknown key {key!r}{guess}')
     cfg.setdefault('default_scope', 'soho')
     return cfg
 
@@ -53,8 +53,3 @@ def default_work_dir(path: str) -> str:
     parts = os.path.splitext(os.path.abspath(path))[0].split(os.sep)
     below = parts[len(parts) - parts[::-1].index('configs'):] if 'configs' in parts else parts[-1:]
     return os.path.join('work_dirs', *below)
-
-
-def _hint(key: str, known: Any, cutoff: float = 0.6) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=cutoff)
-    return f'; did you mean {close[0]!r}?' if close else ''

@@ -9,6 +9,7 @@ from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
+from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
 DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
@@ -60,10 +61,10 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         self.device_type = get_device().split(':')[0]
         dtype = dtype or ('bfloat16' if self.device_type == 'cpu' else 'float16')
         if dtype not in DTYPES:
-            raise ValueError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
+            raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
         self.cast_dtype = DTYPES[dtype]
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
-            raise ValueError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
+            raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
         fixed = isinstance(loss_scale, (int, float))
         self._scale_update_param = float(loss_scale) if fixed else None
         options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)

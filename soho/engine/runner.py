@@ -16,6 +16,7 @@ from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
 from soho.engine.config import ConfigError
 from soho.engine.cpu import use_onednn_products
+from soho.errors import UserError
 from soho.evaluation.evaluator import Evaluator
 from soho.malloc import keep_freed_memory
 from soho.models.sync_bn import convert_sync_batchnorm
@@ -50,8 +51,8 @@ class Runner(MMEngineRunner):
                 keep_freed_memory()
         if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
             if self._launcher != 'pytorch':
-                raise ValueError(f'launcher {self._launcher!r} needs GPUs; without one use torchrun '
-                                 '(--launcher pytorch)')
+                raise UserError(f'launcher {self._launcher!r} needs GPUs; without one use torchrun '
+                                '(--launcher pytorch)')
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.optim import _ParamScheduler
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 
+from soho.errors import UserError
 from soho.registry import PARAM_SCHEDULERS
 
 DECAYS = ('none', 'linear', 'cosine', 'multistep')
@@ -37,15 +38,15 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
     def __init__(self, optimizer, total: int, warmup: int = 0, decay: str = 'cosine', milestones: Sequence[int] = (),
                  gamma: float = 0.1, **kwargs) -> None:
         if decay not in DECAYS:
-            raise ValueError(f'decay is {decay!r}; it is one of {", ".join(DECAYS)}')
+            raise UserError(f'decay is {decay!r}; it is one of {", ".join(DECAYS)}')
         if not warmup < total:
-            raise ValueError(f'the warm-up of {warmup} iterations must end before the training of {total}')
+            raise UserError(f'the warm-up of {warmup} iterations must end before the training of {total}')
         if decay == 'multistep' and not milestones:
-            raise ValueError('decay is multistep and needs milestones')
+            raise UserError('decay is multistep and needs milestones')
         marks = [warmup, *milestones, total]
         if any(a >= b for a, b in zip(marks, marks[1:])):
-            raise ValueError(f'milestones {list(milestones)} must rise between the end of the warm-up, {warmup}, and '
-                             f'that of the training, {total}')
+            raise UserError(f'milestones {list(milestones)} must rise between the end of the warm-up, {warmup}, and '
+                            f'that of the training, {total}')
         self.total, self.warmup, self.decay = total, warmup, decay
         self.milestones, self.gamma = list(milestones), gamma
         super().__init__(optimizer, by_epoch=False, **kwargs)

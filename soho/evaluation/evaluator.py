@@ -12,6 +12,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.evaluator import BaseMetric
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 
+from soho.errors import UserError
 from soho.registry import EVALUATOR
 
 Batch = dict[str, torch.Tensor]
@@ -46,6 +47,9 @@ class Metric(BaseMetric):
 
     def __init__(self, out_file: str | None = None, prefix: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
+        if out_file is not None and type(self).write is Metric.write:
+            raise UserError(f'{type(self).__name__} has no official result file, so that out_file (--out) cannot be '
+                            f'written: {out_file}')
         self.out_file = out_file
 
     @abstractmethod
@@ -57,8 +61,7 @@ class Metric(BaseMetric):
         """Figures from the records of the whole data set."""
 
     def write(self, results: list[Any], path: str) -> None:
-        """Write the records in the official format of the task to ``path``."""
-        raise NotImplementedError(f'{type(self).__name__} has no official result file')
+        """Write the records in the official format of the task to ``path``, where it has one."""
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather every rank's records and compute on the main one.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from soho.datasets.collate import collate
+from soho.errors import UserError
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.registry import DATASETS
 
@@ -56,8 +57,8 @@ def extract(backbone: nn.Module, dataset: Dataset, batch_size: int = 128, worker
     features, labels, done = None, [], 0
     for batch in loader:
         if (batch['image_size'] != torch.tensor(batch['image'].shape[-2:])).any():
-            raise ValueError('features are compared over images of one size, and those of a batch differ: the '
-                             'pipeline has to end in a crop, as ResizeShortest and CenterCrop do')
+            raise UserError('features are compared over images of one size, and those of a batch differ: the '
+                            'pipeline has to end in a crop, as ResizeShortest and CenterCrop do')
         labels.append(batch['labels'])
         with torch.inference_mode():
             with torch.autocast(device.type, half, enabled=amp):

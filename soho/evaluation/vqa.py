@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from soho.datasets.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
+from soho.errors import UserError
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
@@ -90,7 +91,7 @@ def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[s
     for item in stream_array(annotation_file, 'annotations', required=('question_id', 'answers')):
         where = f'Question {item["question_id"]} of {annotation_file}'
         if item['question_id'] in seen:
-            raise ValueError(f'{where} stands there twice.')
+            raise UserError(f'{where} stands there twice.')
         seen.add(item['question_id'])
         try:
             # Two million answers, few different ones.
@@ -99,7 +100,7 @@ def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[s
             raise MissingKeyError(f"{where} has answers that are not objects with a string 'answer'.",
                                   'answer') from error
         if not answers:
-            raise ValueError(f'{where} has an empty list of answers.')
+            raise UserError(f'{where} has an empty list of answers.')
         yield item['question_id'], answers, item
 
 
@@ -120,8 +121,8 @@ def load_truth(annotation_file: PathLike) -> dict[int, Truth]:
     answers = load_json(annotation_file)
     if not isinstance(answers, dict) or not all(
             key.isdecimal() and isinstance(answer, str) for key, answer in answers.items()):
-        raise ValueError(f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
-                         'have, nor is it an object of question ids and answers, as {"17": "red"}.')
+        raise UserError(f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
+                        'have, nor is it an object of question ids and answers, as {"17": "red"}.')
     return {int(question_id): Truth((answer,)) for question_id, answer in answers.items()}
 
 
@@ -173,7 +174,7 @@ class VQAAccuracy(Metric):
         if self.annotation_file is None and 'answer_labels' in data_batch:
             mask = data_batch['sentence_mask'].cpu()
             if not data_batch['question_id'].cpu()[mask].equal(question_ids):
-                raise ValueError('The predictions are not of the questions of this batch, in its order.')
+                raise UserError('The predictions are not of the questions of this batch, in its order.')
             targets = data_batch['answer_labels'].cpu()[mask]  # (R, K)
             soft = data_batch['answer_scores'].cpu()[mask]  # (R, K)
             row_scores = (soft * (targets == labels[:, None])).sum(-1).tolist()
@@ -219,26 +220,26 @@ class VQAAccuracy(Metric):
             counts[record.question_id] += 1
         twice = [question_id for question_id, count in counts.items() if count > 1]
         if twice:
-            raise ValueError(f'More than one prediction was made for {_some(twice)}.')
+            raise UserError(f'More than one prediction was made for {_some(twice)}.')
 
     def _answers(self, results: list[Record]) -> dict[int, str]:
         """Question id to answer string."""
         self._check_unique(results)
         meta: dict[str, Any] = self.dataset_meta or {}
         if 'label2ans' not in meta:
-            raise ValueError("The VQA metric needs the answer list as metainfo['label2ans'] of the data set.")
+            raise UserError("The VQA metric needs the answer list as metainfo['label2ans'] of the data set.")
         label2ans = meta['label2ans']
         for record in results:
             if not 0 <= record.label < len(label2ans):
-                raise ValueError(f'Label {record.label}, predicted for question {record.question_id}, is '
-                                 f'outside of the answer list of {len(label2ans)} answers.')
+                raise UserError(f'Label {record.label}, predicted for question {record.question_id}, is '
+                                f'outside of the answer list of {len(label2ans)} answers.')
         return {record.question_id: label2ans[record.label] for record in results}
 
     def _check_complete(self, answers: dict[int, str]) -> None:
         """Compare the predicted questions with those of the annotation file."""
         unknown = answers.keys() - self.truth.keys()
         if unknown:
-            raise ValueError(f'{self.annotation_file} does not know {_some(unknown)} that were predicted.')
+            raise UserError(f'{self.annotation_file} does not know {_some(unknown)} that were predicted.')
         missing = self.truth.keys() - answers.keys()
         if missing:
-            raise ValueError(f'{self.annotation_file} has {_some(missing)} without a prediction.')
+            raise UserError(f'{self.annotation_file} has {_some(missing)} without a prediction.')

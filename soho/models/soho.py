@@ -9,6 +9,7 @@ import torch
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
+from soho.errors import UserError
 from soho.models.heads.base import Batch, Head, ask
 from soho.models.structures import Fused, VisualTokens
 from soho.registry import MODELS
@@ -37,7 +38,7 @@ class SOHO(BaseModel):
                  init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         if (backbone is None) != (neck is None):
-            raise ValueError('backbone and neck go together: give both, or neither for a model without the image')
+            raise UserError('backbone and neck go together: give both, or neither for a model without the image')
         self.backbone = MODELS.build(backbone) if backbone else None
         self.neck = MODELS.build(neck) if neck else None
         self.language = MODELS.build(language)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from soho.errors import UserError
+
 WIDTH, HEIGHT = 440, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 34, 40  # margins in the chart's own pixels
 _LETTER = 6.3  # mean width of a letter at the legend's size
@@ -50,13 +52,13 @@ def line_chart(series: Sequence[Series], title: str, x_label: str, y_label: str,
     """
     series = [line for line in series if line.points]
     if not series:
-        raise ValueError(f'the chart {title!r} has no point to show')
+        raise UserError(f'the chart {title!r} has no point to show')
     if len(series) > len(SERIES_COLORS):
-        raise ValueError(f'the chart {title!r} has {len(series)} lines; more than {len(SERIES_COLORS)} '
-                         'cannot be told apart')
+        raise UserError(f'the chart {title!r} has {len(series)} lines; more than {len(SERIES_COLORS)} '
+                        'cannot be told apart')
     points = [point for line in series for point in line.points]
     if not all(math.isfinite(value) for point in points for value in point):
-        raise ValueError(f'the chart {title!r} has a value that is not a finite number')
+        raise UserError(f'the chart {title!r} has a value that is not a finite number')
     xs, ys = [x for x, _ in points], [y for _, y in points]
     low, high = (data if fixed is None else fixed for fixed, data in zip(y_range, (min(ys), max(ys))))
     # Iterations and epochs are counted in whole numbers.

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from soho.errors import UserError
+
 
 class Patch(NamedTuple):
     """A grid cell that chose a word."""
@@ -106,7 +108,7 @@ def read_cells(model: nn.Module, dataset: Sequence[Any], items: Sequence[int],
     """
     dictionary = getattr(model.neck, 'vq', None)
     if dictionary is None:
-        raise ValueError(f'{type(model.neck).__name__} has no visual dictionary to look words up in')
+        raise UserError(f'{type(model.neck).__name__} has no visual dictionary to look words up in')
     model.eval()
     seen: dict[str, Any] = {}
     # The neck keeps features and grid to itself; nothing is computed twice to get at them.

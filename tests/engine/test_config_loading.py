@@ -37,6 +37,26 @@ def test_typing_errors_are_found(text, options, message, config):
         load_config(config(text), options)
 
 
+@pytest.mark.parametrize('options, message', [
+    ({'model.backbone.dept': 18}, r"model\.backbone is of the type ResNet, which takes no 'dept'; did you mean 'dep"),
+    ({'model.backbone.type': 'ResNot'}, r'model\.backbone is of the type ResNot, which nobody has registered; did you'),
+    ({'optim_wrapper.optimizer.lrr': 1}, r"optim_wrapper\.optimizer is of the type AdamWSGD, which takes no 'lrr'"),
+    ({'test_dataloader.dataset.pipeline.0.reduce': 1}, r'dataset\.pipeline\.0 is of the type LoadImage, which takes'),
+    ({'train_cfg.max_epoch': 3}, r"train_cfg is of the type EpochBasedTrainLoop, which .* did you mean 'max_epochs'"),
+    ({'train_dataloader.batchsize': 3}, r"train_dataloader has no key 'batchsize'; did you mean 'batch_size'"),
+])
+def test_parts_and_their_arguments_are_checked(options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config('configs/VQA/soho_res18_vqa.py', options)
+
+
+def test_arguments_of_parents_and_of_mmengine_are_known():
+    cfg = load_config('configs/VQA/soho_res18_vqa.py', {
+        'optim_wrapper.optimizer.eps': 1e-8, 'default_hooks.checkpoint.priority': 'LOW',
+        'train_dataloader.num_batch_per_epoch': 5, 'test_dataloader.dataset.max_broken_images': 5})
+    assert cfg.test_dataloader.dataset.max_broken_images == 5
+
+
 def test_a_missing_file_is_said():
     with pytest.raises(ConfigError, match=r'there is no config configs/none\.py'):
         load_config('configs/none.py')

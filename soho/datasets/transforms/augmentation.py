@@ -12,6 +12,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soho.datasets.decoding import Size
+from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
 Results = dict[str, Any]
@@ -100,8 +101,8 @@ class CenterCrop(BaseTransform):
     def transform(self, results: Results) -> Results:
         height, width = results['image'].shape[:2]
         if min(height, width) < self.size:
-            raise ValueError(f'CenterCrop takes {self.size} x {self.size} pixels, but the image has {width} x '
-                             f'{height}; ResizeShortest before it makes any image large enough')
+            raise UserError(f'CenterCrop takes {self.size} x {self.size} pixels, but the image has {width} x '
+                            f'{height}; ResizeShortest before it makes any image large enough')
         top, left = (height - self.size) // 2, (width - self.size) // 2
         image = results['image'][top:top + self.size, left:left + self.size]
         results.update(image=np.ascontiguousarray(image), image_size=(self.size, self.size))

@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
 
@@ -79,8 +80,8 @@ class MaskCaption(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng, tokens = results['rng'], results['caption_tokens'].copy()
         if tokens.ndim > 1:
-            raise ValueError(f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
-                             'needs sentence_group=1')
+            raise UserError(f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
+                            'needs sentence_group=1')
         labels = np.zeros_like(tokens)
         inner = np.arange(1, len(tokens) - 1)
         chosen = rng.choice(inner, math.ceil(len(inner) * self.share), replace=False)

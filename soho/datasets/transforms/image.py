@@ -13,6 +13,7 @@ from mmcv.transforms import BaseTransform
 
 from soho.datasets.decoding import Color, Size, decode_image, decode_reduced
 from soho.datasets.images import ImageStore
+from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
 Results = dict[str, Any]
@@ -48,7 +49,7 @@ class LoadImage(BaseTransform):
 
     def __init__(self, reduce_to: Size | None = None, background: Color | None = None, upright: bool = True) -> None:
         if reduce_to is not None and not upright:
-            raise ValueError('LoadImage: images decoded at reduced scale (reduce_to) are always turned upright')
+            raise UserError('LoadImage: images decoded at reduced scale (reduce_to) are always turned upright')
         self.reduce_to = reduce_to
         self.background = background
         self.upright = upright
@@ -127,8 +128,8 @@ class RandomResizeKeepRatio(BaseTransform):
 
     def __init__(self, scales: Sequence[Size] = ((1333, 400), (1333, 800))) -> None:
         if len(scales) != 2:
-            raise ValueError('RandomResizeKeepRatio needs two scales, the ends of a range, '
-                             f'not {len(scales)}')
+            raise UserError('RandomResizeKeepRatio needs two scales, the ends of a range, '
+                            f'not {len(scales)}')
         self.long_edges = sorted(max(scale) for scale in scales)
         self.short_edges = sorted(min(scale) for scale in scales)
 

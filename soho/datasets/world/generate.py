@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from soho.datasets.workers import available_cores
+from soho.errors import UserError
 
 from .blind import BlindBaseline
 from .files import CocoSplitFiles, VisualGenomeFiles
@@ -63,7 +64,7 @@ def generate_world(out_dir: str | Path, size: str = 'tiny', seed: int = 0, worke
         ValueError: Unknown size, or the folder holds another world.
     """
     if size not in SIZES:
-        raise ValueError(f'size {size!r} of the generated world is not one of {", ".join(SIZES)}')
+        raise UserError(f'size {size!r} of the generated world is not one of {", ".join(SIZES)}')
     root = Path(out_dir)
     manifest = find_world(root, size, seed)
     if manifest is None:
@@ -81,7 +82,7 @@ def find_world(out_dir: str | Path, size: str, seed: int) -> dict | None:
     wanted = dict(version=VERSION, size=size, seed=seed)
     found = {name: manifest.get(name) for name in wanted}
     if found != wanted:
-        raise ValueError(
+        raise UserError(
             f'{path.parent} holds a world of size {found["size"]}, seed {found["seed"]}, version '
             f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
             'another folder')

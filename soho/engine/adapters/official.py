@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from soho.engine.adapters import official_soho, official_virtex
+from soho.errors import UserError
 
 
 def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -14,8 +15,8 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for release in (official_soho, official_virtex):
         if release.is_official(state):
             return release.from_official(state)
-    raise ValueError('not an official checkpoint of SOHO or VirTex; it begins with '
-                     f'{", ".join(list(state)[:3]) or "nothing"}')
+    raise UserError('not an official checkpoint of SOHO or VirTex; it begins with '
+                    f'{", ".join(list(state)[:3]) or "nothing"}')
 
 
 def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
+from soho.errors import UserError
+
 EMBEDDING = 'language.bert.embeddings.word_embeddings.weight'
 MLM_OUTPUT = 'mask_l_fc.weight'
 # Official prefix -> ours.
@@ -35,7 +37,7 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
     if not is_official(state):
         return None
     if MLM_OUTPUT in state and not torch.equal(state[MLM_OUTPUT], state[EMBEDDING]):
-        raise ValueError(f'{MLM_OUTPUT} differs from {EMBEDDING}, to which every official checkpoint ties it')
+        raise UserError(f'{MLM_OUTPUT} differs from {EMBEDDING}, to which every official checkpoint ties it')
     return {name: EMBEDDING if name == MLM_OUTPUT else _rename(name, PREFIXES) for name in state}
 
 
@@ -47,7 +49,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed = names(state, ())
     if renamed is None:
-        raise ValueError(f'not an official SOHO checkpoint: it lacks {EMBEDDING} or a head')
+        raise UserError(f'not an official SOHO checkpoint: it lacks {EMBEDDING} or a head')
     return {renamed[name]: value for name, value in state.items()}
 
 
@@ -65,7 +67,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     parts = ('backbone.', 'neck.', 'language.bert.', 'head.')
     foreign = [name for name in official if not name.startswith(parts)]
     if foreign or not is_official(official):
-        raise ValueError(
+        raise UserError(
             'the official SOHO release has models for pretraining and for VQA only; it has nothing like '
             f'{", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}'
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from soho.engine.adapters.torchvision_resnet import BLOCK
+from soho.errors import UserError
 
 CNN, TEXT, BACKWARD = 'visual.cnn.', 'textual.', 'backward_textual.'
 OUTPUT, WORDS = 'output.weight', 'embedding.words.weight'
@@ -42,7 +43,7 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
     owners = {name: _owner(name, state) for name in state}
     for name, owner in owners.items():
         if name != owner and not torch.equal(state[name], state[owner]):
-            raise ValueError(f'{name} differs from {owner}, with which every official checkpoint shares it')
+            raise UserError(f'{name} differs from {owner}, with which every official checkpoint shares it')
     prefixes = CAPTIONS if TEXT + WORDS in state else LABELS
     cnn = next((name[:-len(BLOCK)] for name in model_names if name.endswith(BLOCK)), prefixes[CNN])
     return {name: _rename(owner, dict(prefixes, **{CNN: cnn})) for name, owner in owners.items()}
@@ -56,7 +57,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed = names(state, ())
     if renamed is None:
-        raise ValueError(f'not an official VirTex checkpoint: it lacks {CNN}conv1.weight or {TEXT + OUTPUT}')
+        raise UserError(f'not an official VirTex checkpoint: it lacks {CNN}conv1.weight or {TEXT + OUTPUT}')
     return {renamed[name]: value for name, value in state.items()}
 
 
@@ -73,8 +74,8 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     official = {_rename(name, prefixes): value for name, value in state.items()}
     foreign = [name for name in official if not name.startswith((CNN, TEXT, BACKWARD))]
     if foreign or CNN + 'conv1.weight' not in official or TEXT + 'output.bias' not in official:
-        raise ValueError('the official VirTex release has models of a ResNet and one textual head only; it has '
-                         f'nothing like {", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}')
+        raise UserError('the official VirTex release has models of a ResNet and one textual head only; it has '
+                        f'nothing like {", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}')
     if TEXT + WORDS in official:
         official[TEXT + OUTPUT] = official[TEXT + WORDS]
     ordered = {name: value for name, value in official.items() if name.startswith(CNN)}

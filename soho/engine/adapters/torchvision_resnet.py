@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 from torch import Tensor
 
+from soho.errors import UserError
+
 BLOCK = 'layer1.0.conv1.weight'
 # torchvision's parts in detectron2's words.
 DETECTRON2 = {
@@ -31,7 +33,7 @@ def to_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     prefix = next((name[: -len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
     if prefix is None:
-        raise ValueError(f'it has no ResNet: no entry ends in {BLOCK}')
+        raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 

@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from soho.errors import UserError
 from soho.registry import HOOKS
 
 
@@ -30,8 +31,8 @@ class PreciseNormHook(Hook):
 
     def before_train(self, runner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise ValueError('PreciseNormHook needs an IterBasedTrainLoop: within an epoch it would use up the '
-                             'batches that are still to come')
+            raise UserError('PreciseNormHook needs an IterBasedTrainLoop: within an epoch it would use up the '
+                            'batches that are still to come')
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
 
@@ -48,21 +49,21 @@ class AdamWSGD(Optimizer):
                  dampening: float = 0.0,
                  sgd_weight_decay: float = 0.0,
                  nesterov: bool = False,
-                 **defaults) -> None:
+                 **kwargs) -> None:
         for name, value in dict(lr=lr, eps=eps, adamw_weight_decay=adamw_weight_decay, momentum=momentum,
                                 sgd_weight_decay=sgd_weight_decay).items():
             if value < 0:
-                raise ValueError(f'{type(self).__name__}: {name} is {value}; it cannot be negative')
+                raise UserError(f'{type(self).__name__}: {name} is {value}; it cannot be negative')
         super().__init__(params, dict(
             lr=lr, betas=betas, eps=eps, adamw_weight_decay=adamw_weight_decay, correct_bias=correct_bias,
             momentum=momentum, dampening=dampening, sgd_weight_decay=sgd_weight_decay, nesterov=nesterov,
-            opt='adamw', **defaults))
+            opt='adamw', **kwargs))
 
     def add_param_group(self, param_group: dict) -> None:
         super().add_param_group(param_group)
         opt = self.param_groups[-1]['opt']
         if opt not in self.rules:
-            raise ValueError(f"{type(self).__name__} has no rule {opt!r}; a group's opt is one of {self.rules}")
+            raise UserError(f"{type(self).__name__} has no rule {opt!r}; a group's opt is one of {self.rules}")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:

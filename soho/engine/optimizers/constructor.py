@@ -5,6 +5,7 @@ from collections import defaultdict
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -25,7 +26,7 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
     def _validate_cfg(self) -> None:
         unknown = set(self.paramwise_cfg) - {'patterns'}
         if unknown:
-            raise ValueError(f'paramwise_cfg has {sorted(unknown)}; PatternConstructor knows only "patterns"')
+            raise UserError(f'paramwise_cfg has {sorted(unknown)}; PatternConstructor knows only "patterns"')
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
         patterns: dict[str, dict] = self.paramwise_cfg['patterns']
@@ -35,7 +36,7 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
                 members[next((p for p in patterns if re.search(p, name)), None)].append(param)
         for pattern in patterns:
             if not any(re.search(pattern, name) for name, _ in module.named_parameters()):
-                raise ValueError(f'the pattern {pattern!r} of paramwise_cfg matches no parameter of the model')
+                raise UserError(f'the pattern {pattern!r} of paramwise_cfg matches no parameter of the model')
         for pattern, matched in members.items():
             params.append(dict(params=matched, **self._options(patterns.get(pattern, {}))))
 
@@ -47,6 +48,6 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
                 continue
             base = name[:-len('_mult')]
             if base not in self.optimizer_cfg:
-                raise ValueError(f'paramwise_cfg has {name}, but the optimizer config states no {base} to multiply')
+                raise UserError(f'paramwise_cfg has {name}, but the optimizer config states no {base} to multiply')
             group[base] = self.optimizer_cfg[base] * value
         return group

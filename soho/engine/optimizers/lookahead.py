@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
 
@@ -35,7 +36,7 @@ class Lookahead(Optimizer):
 
     def __init__(self, params: Iterable, optimizer: str = 'SGD', k: int = 5, alpha: float = 0.5, **options) -> None:
         if k < 1 or not 0 < alpha <= 1:
-            raise ValueError(f'Lookahead: k is {k} and alpha {alpha}; k is at least 1 and alpha in (0, 1]')
+            raise UserError(f'Lookahead: k is {k} and alpha {alpha}; k is at least 1 and alpha in (0, 1]')
         self.inner: Optimizer = OPTIMIZERS.get(optimizer)(params, **options)
         super().__init__(self.inner.param_groups, self.inner.defaults)
         self._share()

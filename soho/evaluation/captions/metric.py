@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 
 from soho.datasets.json_files import PathLike, stream_array, write_json
 from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.errors import UserError
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
 from soho.evaluation.captions.treebank import tokenize
 from soho.evaluation.evaluator import Batch, Metric, Prediction
@@ -129,12 +130,12 @@ class CaptionMetrics(Metric):
         """
         captions = {record.image_id: record.caption for record in results}
         if len(captions) < len(results):
-            raise ValueError(f'{len(results) - len(captions)} images were captioned more than once.')
+            raise UserError(f'{len(results) - len(captions)} images were captioned more than once.')
         unknown, missing = captions.keys() - self.references.keys(), self.references.keys() - captions.keys()
         for images, what in ((unknown, 'does not know {} images that were captioned'),
                              (missing, 'has {} images that were not captioned')):
             if images:
-                raise ValueError(f'{self.annotation_file} {what.format(len(images))}; the first is {min(images)}.')
+                raise UserError(f'{self.annotation_file} {what.format(len(images))}; the first is {min(images)}.')
         scores = score_captions(captions, self.references, self.java)
         return {name: score.overall for name, score in scores.items()}
 

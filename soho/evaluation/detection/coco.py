@@ -12,6 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from soho.datasets.detection import read_categories
 from soho.datasets.json_files import load_json
+from soho.errors import UserError
 from soho.evaluation.detection.records import CocoResult, DetectionMetric, Detections
 from soho.registry import METRICS
 
@@ -86,7 +87,7 @@ class CocoAP(DetectionMetric):
                             (seen[times > 1], 'has {} images that were looked at more than once'),
                             (np.setdiff1d(known, seen), 'has {} images that were not looked at')):
             if len(wrong):
-                raise ValueError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
+                raise UserError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
         """The figures; see the class.

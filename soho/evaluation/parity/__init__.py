@@ -7,6 +7,7 @@ What kind of file it is follows from its contents. A new kind is a function
 from collections.abc import Callable
 from typing import NamedTuple
 
+from soho.errors import UserError
 from soho.evaluation.parity import (
     soho_data,
     soho_dictionary,
@@ -96,11 +97,11 @@ def check_file(path: str, vocab: str | None = None) -> Fixture:
     fixture = Fixture(path, vocab)
     kind = next((kind for kind in KINDS if kind.matches(fixture)), None)
     if kind is None:
-        raise ValueError(f'{path} is of no known kind; it begins with {", ".join(list(fixture.values)[:4])}')
+        raise UserError(f'{path} is of no known kind; it begins with {", ".join(list(fixture.values)[:4])}')
     fixture.title = kind.title
     try:
         kind.check(fixture)
     except KeyError as error:
-        raise ValueError(f'{path} looks like {kind.title}, but lacks {error}') from error
+        raise UserError(f'{path} looks like {kind.title}, but lacks {error}') from error
     fixture.close()
     return fixture

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soho.errors import UserError
+
 Value = Tensor | np.ndarray | float | int | str | list
 
 
@@ -230,7 +232,7 @@ def _read(path: str) -> dict[str, Any]:
         with open(path, encoding='utf-8') as file:
             return dict(_flatten(json.load(file)))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path} is no readable npz or json file: {error}') from error
+        raise UserError(f'{path} is no readable npz or json file: {error}') from error
 
 
 def _flatten(value: Any, name: str = '') -> Iterable[tuple]:

@@ -7,6 +7,7 @@ import torch
 
 from soho.engine.adapters.official_soho import EMBEDDING, from_official, is_official, to_official
 from soho.engine.checkpoint import load_weights
+from soho.errors import UserError
 from soho.evaluation.parity.fill import fill_all
 from soho.evaluation.parity.fixture import Fixture
 from soho.evaluation.parity.soho_model import PRETRAIN, VQA, model_like, official_parameters, ties
@@ -60,7 +61,7 @@ def official_config(shapes: dict[str, Sequence[int]]) -> dict:
         ValueError: They are no official SOHO checkpoint's.
     """
     if not is_official(shapes):
-        raise ValueError(f'no official SOHO checkpoint has these keys: {EMBEDDING} or a head is missing')
+        raise UserError(f'no official SOHO checkpoint has these keys: {EMBEDDING} or a head is missing')
     blocks = {m.group() for m in (re.match(r'backbone\.layer\d+\.\d+\.', name) for name in shapes) if m}
     bottleneck = 'backbone.layer1.0.conv3.weight' in shapes
     vocabulary, hidden = shapes[EMBEDDING]

@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from soho.engine.schedules import WarmupDecayLR
+from soho.errors import UserError
 from soho.evaluation.parity.fixture import Fixture
 from soho.evaluation.parity.soho_model import recipe
 from soho.evaluation.parity.virtex_model import doubled, filled, official_parameters, read_batch
@@ -80,7 +81,7 @@ def _schedule(textual: bool, override: list[str]) -> Config:
     if 'CNN_LR' in options:
         config.optim_wrapper.paramwise_cfg.patterns[CNN].lr = options.pop('CNN_LR')
     if unknown := set(options) - set(PLACES):
-        raise ValueError(f'the training was recorded with the option {sorted(unknown)[0]}, which has no place here')
+        raise UserError(f'the training was recorded with the option {sorted(unknown)[0]}, which has no place here')
     config.merge_from_dict({PLACES[name]: value for name, value in options.items()})
     if not ahead:
         optimizer.type = optimizer.pop('optimizer')

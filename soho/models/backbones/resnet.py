@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
+from soho.errors import UserError
 from soho.registry import MODELS
 
 BLOCKS = {
@@ -73,12 +74,12 @@ class ResNet(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if depth not in BLOCKS:
-            raise ValueError(f'ResNet has no depth {depth}; choose one of {sorted(BLOCKS)}')
+            raise UserError(f'ResNet has no depth {depth}; choose one of {sorted(BLOCKS)}')
         if not 1 <= num_stages <= 4 or max(out_indices) >= num_stages:
-            raise ValueError(f'out_indices {tuple(out_indices)} need num_stages > {max(out_indices)} '
-                             f'and at most 4, but num_stages is {num_stages}')
+            raise UserError(f'out_indices {tuple(out_indices)} need num_stages > {max(out_indices)} '
+                            f'and at most 4, but num_stages is {num_stages}')
         if frozen_stages > num_stages:
-            raise ValueError(f'frozen_stages {frozen_stages} exceeds num_stages {num_stages}')
+            raise UserError(f'frozen_stages {frozen_stages} exceeds num_stages {num_stages}')
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -159,7 +160,7 @@ def _set_stride(block: nn.Module, stride: int) -> None:
     if block.downsample is not None:
         block.downsample[0].stride = (stride, stride)
     elif stride != 1:
-        raise ValueError('the first stage of a BasicBlock ResNet has no downsampling branch; its stride must be 1')
+        raise UserError('the first stage of a BasicBlock ResNet has no downsampling branch; its stride must be 1')
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 
+from soho.errors import UserError
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
 from soho.models.heads.base import wide
@@ -66,8 +67,8 @@ class RegionHeads(RoIHeads):
         """Refuse a dataset of another number of classes; see :class:`soho.models.heads.base.Head`."""
         names = metainfo.get('class_names')
         if names is not None and len(names) != self.num_classes:
-            raise ValueError(f'the model has num_classes={self.num_classes}, but the dataset of {source} has '
-                             f'{len(names)}: {", ".join(names[:3])} ...')
+            raise UserError(f'the model has num_classes={self.num_classes}, but the dataset of {source} has '
+                            f'{len(names)}: {", ".join(names[:3])} ...')
 
     def forward(self, features: dict[str, Tensor], proposals: list[Tensor], image_sizes: list[tuple[int, int]],
                 targets: Targets | None = None,

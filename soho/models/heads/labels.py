@@ -4,6 +4,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.errors import UserError
 from soho.models.heads.base import Batch, Head, float32, mean_over, percent, wide
 from soho.models.structures import Seen
 from soho.registry import MODELS
@@ -30,8 +31,8 @@ class LabelHead(Head):
         """Demand that the dataset has the same kinds of labels, and as many of each."""
         found = {kind: len(names) for kind, names in metainfo.get('label_names', {}).items()}
         if list(found.items()) != list(self.kinds.items()):
-            raise ValueError(f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
-                             'both have to be the same')
+            raise UserError(f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
+                            'both have to be the same')
 
     def forward(self, seen: Seen) -> tuple[Tensor, ...]:
         """(B, K) logits, one tensor a kind."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.errors import UserError
 from soho.models.heads.base import Batch, Head, counted_rows, float32, mean_over, reads_first_only
 from soho.models.structures import Fused
 from soho.registry import MODELS
@@ -43,8 +44,8 @@ class VQAHead(Head):
         """Demand that the dataset's answer list is as long as the head is wide."""
         answers = len(metainfo.get('label2ans', ()))
         if answers != self.num_answers:
-            raise ValueError(f'{source} has a list of {answers} answers, but the VQA head has num_answers='
-                             f'{self.num_answers}: both have to be of the same list')
+            raise UserError(f'{source} has a list of {answers} answers, but the VQA head has num_answers='
+                            f'{self.num_answers}: both have to be of the same list')
 
     def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
         return reads_first_only(batch)

@@ -10,6 +10,7 @@ import torch
 from mmengine.dist import all_gather, all_reduce, get_rank
 from torch import Tensor, nn
 
+from soho.errors import UserError
 from soho.registry import MODELS
 
 UNUSED_WORDS = ('keep', 'zero', 'restart')
@@ -51,7 +52,7 @@ class VisualDictionary(nn.Module):
                  restart_below: float = 0.1) -> None:
         super().__init__()
         if unused_words not in UNUSED_WORDS:
-            raise ValueError(f'unused_words is {unused_words!r}; choose one of {UNUSED_WORDS}')
+            raise UserError(f'unused_words is {unused_words!r}; choose one of {UNUSED_WORDS}')
         self.num_words = num_words
         self.decay = decay
         self.eps = eps
