@@ -24,7 +24,7 @@ def race_here(args, contestants):
         here = bench.Bench(args)
         calls = contestant.build(here, *contestant.args)
         seconds = dict(zip(calls, here.split(list(calls.values()))))
-        results[name] = races.Result(dict(seconds, whole=sum(seconds.values())), here.memory.peak())
+        results[name] = races.Result(dict(seconds, whole=sum(seconds.values())), here.memory.peak(), args.dtype)
     return results
 
 
@@ -110,7 +110,7 @@ def test_alternatives_are_compared_in_both_directions(measure):
     for name, times in figures.items():
         race, _, whom = name.rpartition(': faster than ')
         if race:
-            assert times == pytest.approx(figures[f'{race}: {whom}'] / figures[f'{race}: ours'])
+            assert times == pytest.approx(figures[f'{race}: {whom}'] / figures[f'{race}: ours, float32'])
 
 
 def test_growth_has_time_and_memory_of_every_point(measure):
@@ -139,8 +139,8 @@ def test_peak_memory_is_what_was_held_at_once():
     assert in_a_fresh_process(peak_of, 512) == pytest.approx(0.5, abs=0.05)
 
 
-def sleepers(here, first, second):
-    assert torch.get_float32_matmul_precision() == 'highest'
+def sleepers(here, first, second, dtype='float32'):
+    assert torch.get_float32_matmul_precision() == 'highest' and here.args.dtype == dtype
     return dict(first=partial(time.sleep, first), second=partial(time.sleep, second))
 
 
@@ -151,14 +151,27 @@ def failing(here):
 def test_contestants_take_turns_in_processes_of_their_own():
     args = argparse.Namespace(**BENCH)
     results = races.race(args, dict(ours=races.Contestant(sleepers, (0.01, 0.02), False),
-                                    slow=races.Contestant(sleepers, (0.05, 0.04), False)))
+                                    slow=races.Contestant(sleepers, (0.05, 0.04, 'float16'), False, 'float16')))
     rows = {what: value for what, value, _ in races.rows_of('sleep', results)}
-    assert rows['sleep, whole: ours'] >= 30 and rows['sleep, whole: slow'] >= 90  # a busy machine sleeps longer
+    assert rows['sleep, whole: ours, float32'] >= 30  # a busy machine sleeps longer
+    assert rows['sleep, whole: slow, float16'] >= 90
     for part in ('first', 'second', 'whole'):
-        ratio = rows[f'sleep, {part}: slow'] / rows[f'sleep, {part}: ours']
-        assert rows[f'sleep, {part}: faster than slow'] == pytest.approx(ratio)
+        ratio = rows[f'sleep, {part}: slow, float16'] / rows[f'sleep, {part}: ours, float32']
+        assert rows[f'sleep, {part}: faster than slow, float16'] == pytest.approx(ratio)
     with pytest.raises(RuntimeError, match='slow failed: ValueError: no weights'):
         races.race(args, dict(slow=races.Contestant(failing)))
+
+
+@pytest.mark.parametrize('device, half, dtype, names', [
+    ('cpu', True, 'float32', ['official', 'official, tuned alike']),
+    ('cuda', True, 'float16', ['official']),
+    ('cuda', False, 'float32', ['official'])])
+def test_a_release_runs_as_published(device, half, dtype, names):
+    args = argparse.Namespace(device=device, dtype='bfloat16')
+    contestants = races.published(args, 'official', sleepers, 1, dtype=races.published_dtype(args, half))
+    assert list(contestants) == names
+    assert all(contestant.dtype == dtype and contestant.args == (1, ) for contestant in contestants.values())
+    assert contestants[names[-1]].tuned
 
 
 def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_path):
