@@ -39,7 +39,8 @@ class OfficialSOHO:
 
     def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor]) -> None:
         if not dist.is_initialized():  # its dictionary talks to the other ranks, also where there are none
-            dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+            backend = 'nccl' if bench.device.type == 'cuda' else 'gloo'
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         folder = Path(bench.args.official_soho)
         with checkout(folder, 'SOHO', STAND_INS, __version__='', short_version=''):
             from SOHO.apis.train import build_optimizer
