@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from soho.benchmark import alternatives, bench, growth, official, recipes
+from soho.benchmark import alternatives, bench, growth, official, operators, recipes
 from soho.benchmark import race as races
 from soho.benchmark.memory import in_a_fresh_process
 
@@ -127,6 +127,25 @@ def test_operators_have_shares_of_the_whole(measure):
     assert len(shares) == 5
     for kinds in shares.values():
         assert sum(kinds.values()) == pytest.approx(100) and kinds['products'] > 0 and kinds['convolutions'] > 0
+
+
+@pytest.mark.parametrize('kind, names', dict(
+    optimizer=['aten::_fused_adamw_', 'multi_tensor_apply_kernel<TensorListMetadata, FusedAdamMathFunctor>',
+               'at::native::FusedSgdMathFunctor<float, 3>', 'aten::_foreach_norm'],
+    attention=['pytorch_flash::flash_fwd_kernel<traits>', 'fmha_cutlassF_bf16_aligned_64x64_rf_sm80',
+               'cudnn_generated_native_sdpa_sm90_flash_bprop', 'aten::_scaled_dot_product_flash_attention_for_cpu'],
+    norms=['cudnn::bn_fw_tr_1C11_kernel_NCHW<float>', 'vectorized_layer_norm_kernel<c10::BFloat16, float>',
+           'GammaBetaBackwardCUDAKernelTemplate', 'aten::native_batch_norm_backward'],
+    convolutions=['sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128x128x64_cudnn',
+                  'sm80_xmma_wgrad_implicit_gemm_indexed_tf32f32', 'implicit_convolve_sgemm<float>',
+                  'aten::mkldnn_convolution'],
+    products=['nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTT', 'sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128',
+              'void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_256x128_32x3_tn_align8>',
+              'aten::mm', 'aten::addmm', 'aten::bmm', 'aten::mkldnn_linear'],
+    copies=['Memcpy HtoD (Pinned -> Device)', 'vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>'],
+    elementwise=['at::native::GeluCUDAKernelImpl', 'cunn_SoftMaxForward<8, float>']).items())
+def test_kernels_are_of_their_kind(kind, names):
+    assert [operators.kind_of(name) for name in names] == [kind] * len(names)
 
 
 def peak_of(mebibytes):
