@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from soho.benchmark import alternatives, bench, growth, official, operators, recipes
+from soho.benchmark import alternatives, bench, growth, official, operators, recipes, startup
 from soho.benchmark import race as races
 from soho.benchmark.memory import in_a_fresh_process
 
@@ -26,6 +26,12 @@ def race_here(args, contestants):
         seconds = dict(zip(calls, here.split(list(calls.values()))))
         results[name] = races.Result(dict(seconds, whole=sum(seconds.values())), here.memory.peak(), args.dtype)
     return results
+
+
+def start_here(captions):
+    """As a part that stands for itself is measured in ``result``; two more processes would take half a minute."""
+    figures = dict(first_batch=2.0, workers=3 * 2**20, main=4 * 2**20)
+    return startup.Starts(captions, 1, figures, dict(figures, first_batch=1.0))
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +56,7 @@ def measure(tool, world, tmp_path_factory):
             for name in ('AREAS', 'SENTENCES', 'WORDS', 'LENGTHS'):
                 patch.setattr(growth, name, getattr(growth, name)[:1])
             patch.setattr(growth, 'RANKS', (2, ))
+            patch.setattr(growth, 'start_twice', start_here)
             tool.main([*parts, *SMALL, '--out', str(out)])
         return json.loads(out.read_text())
 
@@ -114,9 +121,23 @@ def test_alternatives_are_compared_in_both_directions(measure):
 
 
 def test_growth_has_time_and_memory_of_every_point(measure):
-    names = [row['what'] for row in measure('growth')['rows']]
-    assert len(names) == 2 * 4 + 1
-    assert all(names[i + 1] == f'{names[i]}, peak memory' for i in range(0, 8, 2))
+    figures = {row['what']: row['value'] for row in measure('growth')['rows']}
+    steps = [name for name in figures if f'{name}, peak memory' in figures]
+    assert [name.partition(':')[0].removeprefix('growth with ') for name in steps] == [
+        'image area', 'sentences an image', 'dictionary size', 'caption length', 'ranks, one thread each']
+    for captions in growth.CAPTIONS:
+        name = f'growth with the number of captions: {captions}'
+        assert figures[f'{name}, first start'] == 2 and figures[f'{name}, memory of 8 workers'] == 3
+
+
+def test_ranks_need_a_gpu_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(growth, 'in_a_fresh_process', lambda *args: (1.0, 1.0))
+    monkeypatch.setattr(growth, 'start_twice', start_here)
+    monkeypatch.setattr(growth, 'across_ranks', lambda args, ranks: (float(ranks), 1.0))
+    here = argparse.Namespace(args=argparse.Namespace(device='cuda', size=(64, 96), sentences=2))
+    names = [what for what, _, _ in growth.growth(here)]
+    assert [name for name in names if 'ranks' in name] == ['growth with ranks: 1', 'growth with ranks: 1, peak memory']
 
 
 def test_operators_have_shares_of_the_whole(measure):
