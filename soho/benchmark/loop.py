@@ -1,5 +1,4 @@
 """The whole training loop against its step alone."""
-import os
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -12,7 +11,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.recipes import CONFIGS
+from soho.benchmark.recipes import CONFIGS, pictures
 from soho.benchmark.training import title
 from soho.engine import Runner, load_config
 from soho.registry import DATASETS
@@ -53,19 +52,17 @@ def _fine_tuning() -> Config:
 def _pretraining(bench: Bench) -> Config:
     args = bench.args
     cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'))
-    root = os.environ.get('SOHO_WORLD', 'data/world/demo')
+    photos, captions, vocabulary = pictures(args)
     cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
     cfg.optim_wrapper.pop('dtype')
     cfg.optim_wrapper.accumulative_counts = 1
     cfg.optim_wrapper.update(dict(type='OptimWrapper') if args.dtype == 'float32' else
                              dict(type='AmpOptimWrapper', dtype=args.dtype))
     dataset = cfg.train_dataloader.dataset.datasets[0]
-    dataset.update(
-        data_root='', images=args.photos or f'{root}/train2014', sentence_group=args.sentences,
-        ann_file=f'{args.photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json')
+    dataset.update(data_root='', images=photos, ann_file=captions, sentence_group=args.sentences)
     for step in dataset.pipeline:
         if 'tokenizer' in step:
-            step.tokenizer.vocab = os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+            step.tokenizer.vocab = vocabulary
         if step.type == 'ResizeKeepRatio':
             step.scale = (max(args.size), min(args.size))
     cfg.train_dataloader.dataset = dataset

@@ -1,4 +1,6 @@
 """The published models with random weights, and random batches for them."""
+import os
+from argparse import Namespace
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from soho.benchmark.bench import Bench
 from soho.engine import load_config
 from soho.registry import MODELS
 
+WORLD = 'data/world/demo'  # unless ``SOHO_WORLD`` says where it is
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Of each recipe the model and the optimisation.
 RECIPES = dict(
@@ -33,6 +36,21 @@ def recipe(kind: str) -> Config:
     if kind == 'virtex':
         cfg.model.heads.captioning.decoder = OFFICIAL_DECODER
     return cfg
+
+
+def pictures(args: Namespace) -> tuple[str, str, str]:
+    """Pictures, their captions in the layout of pretraining, and a vocabulary: those of ``--photos``, or the world's.
+
+    Raises:
+        FileNotFoundError: There are no such captions.
+    """
+    root = os.environ.get('SOHO_WORLD', WORLD)
+    photos = args.photos or f'{root}/train2014'
+    captions = f'{photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json'
+    if not os.path.isfile(captions):
+        raise FileNotFoundError(f'there is no {captions}: make the generated world (make demo) and say with --root '
+                                'where it is, or name pictures that have captions beside them with --photos')
+    return photos, captions, os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
 
 
 def build(bench: Bench, cfg: Config) -> nn.Module:

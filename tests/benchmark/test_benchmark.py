@@ -228,7 +228,23 @@ def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_pa
         pass
 
 
+def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch, capsys):
+    def measure(part, args):
+        return [(part, 1.0, 's')] if part != 'data' else recipes.pictures(args)
+
+    monkeypatch.setattr(tool, 'measure', measure)
+    monkeypatch.setenv('SOHO_WORLD', str(tmp_path))
+    out = tmp_path / 'figures.json'
+    with pytest.raises(SystemExit, match='error: not measured: data'):
+        tool.main(['floors', 'data', 'loop', *SMALL, '--out', str(out)])
+    result = json.loads(out.read_text())
+    assert [row['what'] for row in result['rows']] == ['floors', 'loop']
+    assert result['failed']['data'].startswith(f'there is no {tmp_path}/coco_cap_train_pre.json: make the generated')
+    assert f'error: data: {result["failed"]["data"]}' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('arguments, sentence', [
+    (['--device', 'gpu'], "invalid choice: 'gpu' (choose from"),
     (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
     (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release')])
 def test_a_wrong_part_is_one_sentence(arguments, sentence, tool, capsys):
