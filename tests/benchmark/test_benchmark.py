@@ -89,7 +89,7 @@ def test_every_figure_is_positive_and_named_once(result):
     assert all(row['value'] >= 0 and row['unit'] for row in result['rows'])
     assert all(row['value'] > 0 for row in result['rows'] if row['unit'] != 'GiB')
     assert {name.split(' at ')[0].split(':')[0] for name in names} >= {
-        'data, VirTex, 224', 'demo fine-tuning', 'floors', 'vqa inference', 'captions, beam 5, 30 tokens'}
+        'data, VirTex, 224', 'demo fine-tuning in bfloat16', 'floors', 'vqa inference', 'captions, beam 5, 30 tokens'}
 
 
 def test_the_pipelines_of_the_recipes_stand_beside_their_floors(result):
@@ -105,7 +105,7 @@ def test_the_pipelines_of_the_recipes_stand_beside_their_floors(result):
 
 def test_the_loop_stands_beside_its_step(result):
     figures = {row['what']: row['value'] for row in result['rows']}
-    for recipe in ('demo fine-tuning', 'pretrain step, 2 images x 2 sentences at 64x96'):
+    for recipe in ('demo fine-tuning in bfloat16', 'pretrain step, 2 images x 2 sentences at 64x96'):
         share = 100 * figures[f'{recipe}: step alone'] / figures[f'{recipe}: loop']
         assert figures[f'{recipe}: loop against the step'] == pytest.approx(share)
 
