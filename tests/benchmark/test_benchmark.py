@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from soho.benchmark import alternatives, bench, growth, official, operators, recipes, startup
+from soho.benchmark import alternatives, bench, growth, official, operators, recipes, startup, training
 from soho.benchmark import race as races
 from soho.benchmark.memory import in_a_fresh_process
 
@@ -81,6 +81,14 @@ def test_a_step_is_the_sum_of_its_parts_and_has_flops(result):
     # Three layers of width 768 over 16 words and a cell, four sentences; the last one at [CLS] only.
     assert 0.005 < figures['products and convolutions'] < 0.02
     assert 0 < figures['of the rate of a matrix product'] < 100
+
+
+def test_an_update_reads_and_writes_weights_and_states_and_reads_gradients():
+    weight = torch.nn.Parameter(torch.ones(1000))
+    optimizer = torch.optim.AdamW([weight, torch.nn.Parameter(torch.ones(5))])  # without a gradient, so not updated
+    weight.sum().backward()
+    optimizer.step()
+    assert training.update_bytes(optimizer) == pytest.approx((2 + 1 + 2 + 2) * 4000, rel=0.01)
 
 
 def test_every_figure_is_positive_and_named_once(result):
