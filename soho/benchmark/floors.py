@@ -24,7 +24,8 @@ def copy_rate(bench: Bench) -> float:
 
 def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float) -> Rows:
     """The products and convolutions of a call that takes ``seconds``, and their share of a rate in FLOP/s."""
-    with FlopCounterMode(display=False) as counter:
+    # What is compiled is counted as it was written.
+    with torch.compiler.set_stance('force_eager'), FlopCounterMode(display=False) as counter:
         call()
     flops = counter.get_total_flops()
     return [(f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),

@@ -67,7 +67,7 @@ def _start(captions: int) -> Rows:
 def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2048) -> tuple[float, float]:
     """Seconds and peak GiB of a pretraining step."""
     bench = Bench(args)
-    cfg = recipe('pretrain')
+    cfg = recipe('pretrain', args.cfg_options)
     cfg.model.neck.dictionary.num_words = words
     return _measure(bench, Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, sentences, size), cfg))
 
@@ -75,7 +75,7 @@ def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2
 def captioning(args: Any, length: int) -> tuple[float, float]:
     """Seconds and peak GiB of a captioning step whose captions all have this many tokens."""
     bench = Bench(args)
-    cfg = recipe('virtex')
+    cfg = recipe('virtex', args.cfg_options)
     batch = random_batch('virtex', cfg, args.images, 1, args.size)
     tokens = torch.randint(3, 10000, (args.images, length))
     batch.update(random_captions(tokens, torch.full((args.images, ), length)))
@@ -105,7 +105,7 @@ def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
         return MMDistributedDataParallel(model, device_ids=[rank] if args.device == 'cuda' else None,
                                          broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    cfg: Config = recipe('pretrain')
+    cfg: Config = recipe('pretrain', args.cfg_options)
     step = Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, args.sentences, args.size), cfg, wrap)
     figures = _measure(bench, step)
     if rank == 0:

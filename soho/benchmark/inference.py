@@ -21,7 +21,7 @@ class Prediction:
     """
 
     def __init__(self, bench: Bench, kind: str, images: int, fold: bool = True) -> None:
-        cfg = recipe(kind)
+        cfg = recipe(kind, bench.args.cfg_options)
         self.bench = bench
         self.model = build(bench, cfg).eval()
         if fold:

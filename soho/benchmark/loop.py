@@ -38,13 +38,13 @@ class _Clock(Hook):
 def loop(bench: Bench) -> Rows:
     """The demo's fine-tuning and the published pretraining, on the generated world or the pictures of ``--photos``."""
     init_default_scope('soho')
-    demo = _fine_tuning()
+    demo = _fine_tuning(bench)
     return [*_compare(bench, f'demo fine-tuning in {demo.optim_wrapper.dtype}', demo, 20 * bench.args.repeat),
             *_compare(bench, title(bench, 'pretrain'), _pretraining(bench), 4 * bench.args.repeat)]
 
 
-def _fine_tuning() -> Config:
-    cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'))
+def _fine_tuning(bench: Bench) -> Config:
+    cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'), bench.args.cfg_options)
     answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
     cfg.model.heads.vqa.num_answers = len(answers)  # a world of another size may have fewer
     return cfg
@@ -52,7 +52,7 @@ def _fine_tuning() -> Config:
 
 def _pretraining(bench: Bench) -> Config:
     args = bench.args
-    cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'))
+    cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'), args.cfg_options)
     photos, captions, vocabulary = pictures(args)
     cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
     cfg.optim_wrapper.pop('dtype')
@@ -78,6 +78,7 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
                test_cfg=None, test_dataloader=None, test_evaluator=None)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=WARM_UP + steps)
     cfg.default_hooks.checkpoint = None
+    cfg.compile = bench.args.compile
     runner = Runner.from_cfg(cfg)
     clock = _Clock(bench)
     runner.register_hook(clock, priority='LOWEST')

@@ -2,6 +2,7 @@
 import os
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from soho.benchmark.bench import Bench
-from soho.engine import load_config
+from soho.engine import Runner, load_config
 from soho.registry import MODELS
 
 WORLD = 'data/world/demo'  # unless ``SOHO_WORLD`` says where it is
@@ -25,8 +26,8 @@ CROP = (224, 224)  # of VirTex's
 SHORTEST, LONGEST = 10, 20  # captions of COCO, in tokens
 
 
-def recipe(kind: str) -> Config:
-    """Model and optimisation of a published recipe, without pretrained weights."""
+def recipe(kind: str, options: dict[str, Any] | None = None) -> Config:
+    """Model and optimisation of a published recipe, without pretrained weights; ``--cfg-options`` laid over."""
     model, schedule = RECIPES[kind]
     cfg = load_config(str(CONFIGS / '_base_' / 'models' / f'{model}.py'))
     cfg.merge_from_dict(load_config(str(CONFIGS / '_base_' / 'schedules' / f'{schedule}.py'))._cfg_dict)
@@ -35,6 +36,7 @@ def recipe(kind: str) -> Config:
         cfg.model.language.pretrained = None
     if kind == 'virtex':
         cfg.model.heads.captioning.decoder = OFFICIAL_DECODER
+    cfg.merge_from_dict(options or {})
     return cfg
 
 
@@ -54,9 +56,11 @@ def pictures(args: Namespace) -> tuple[str, str, str]:
 
 
 def build(bench: Bench, cfg: Config) -> nn.Module:
-    """The model of a recipe with random weights, on the device."""
+    """The model of a recipe with random weights, on the device, with ``--compile`` compiled as a run compiles it."""
     init_default_scope('soho')
-    return MODELS.build(cfg.model).to(bench.device)
+    model = MODELS.build(cfg.model).to(bench.device)
+    Runner._maybe_compile(Namespace(cfg=dict(compile=bench.args.compile), model=model), 'train_step')
+    return model
 
 
 def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tuple[int, int]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ class Step:
     def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor] | None = None, cfg: Config | None = None,
                  wrap: Callable = lambda model: model) -> None:
         args = bench.args
-        cfg = cfg or recipe(kind)
+        cfg = cfg or recipe(kind, args.cfg_options)
         self.model = build(bench, cfg).train()
         self.whole = wrap(self.model)
         options = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'dtype')}

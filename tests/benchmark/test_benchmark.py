@@ -118,6 +118,15 @@ def test_the_loop_stands_beside_its_step(result):
         assert figures[f'{recipe}: loop against the step'] == pytest.approx(share)
 
 
+def test_a_switch_reaches_our_models(tool):
+    args = tool.parse_args([*SMALL, '--compile', '--cfg-options', 'model.backbone.with_cp=True',
+                            'model.data_preprocessor.channels_last=False', 'optim_wrapper.clip_grad.max_norm=3.0'])
+    step = training.Step(bench.Bench(args), 'vqa')
+    assert step.model.backbone.with_cp and step.wrapper.clip_grad_kwargs['max_norm'] == 3.0
+    assert step.model.data_preprocessor.memory_format is torch.contiguous_format
+    assert step.model.backbone._compiled_call_impl and step.model.language._compiled_call_impl
+
+
 def test_alternatives_are_compared_in_both_directions(measure):
     figures = {row['what']: row['value'] for row in measure('alternatives')['rows']}
     pairs = {name.rpartition(': faster than ')[0] for name in figures if ': faster than ' in name}

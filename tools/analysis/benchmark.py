@@ -2,6 +2,7 @@
 
     python tools/analysis/benchmark.py                      the usual parts, at sizes for this device
     python tools/analysis/benchmark.py pretrain vqa --images 16 --sentences 4 --size 608x1024 --dtype bfloat16
+    python tools/analysis/benchmark.py pretrain --compile --cfg-options model.data_preprocessor.channels_last=False
     python tools/analysis/benchmark.py official_soho --official-soho DIR
     python tools/analysis/benchmark.py data loop --root data/world/demo
     python tools/analysis/benchmark.py data startup --photos data/coco_photos/permissive --captions 5800000
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import DictAction
 
 from soho.benchmark import PARTS, USUAL, measure
 from soho.benchmark.bench import Rows
@@ -61,6 +63,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batches', type=int, nargs='+', default=[8, 32, 128] if cuda else [4],
                         help='sizes of inference beside 1')
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
+    parser.add_argument('--compile', action='store_true', help='the parts of our models that a run compiles')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change keys of our recipes, as in model.backbone.with_cp=True')
     parser.add_argument('--root', help='the generated world; default: $SOHO_WORLD or data/world/demo')
     parser.add_argument('--photos', metavar='PATH',
                         help='zip or folder of pictures, with their captions in PATH.json (default: of the world)')
