@@ -22,8 +22,8 @@ class Bench:
 
     Args:
         args: The command line.
-        tuned: On a CPU with the settings that a run of this project has, see :mod:`soho.engine.cpu` and
-            :mod:`soho.malloc`.
+        tuned: With the settings that a run of this project has: on a CPU see :mod:`soho.engine.cpu` and
+            :mod:`soho.malloc`, on a GPU cuDNN looks for its fastest convolutions.
     """
 
     def __init__(self, args: argparse.Namespace, tuned: bool = True) -> None:
@@ -33,6 +33,8 @@ class Bench:
         if tuned and self.device.type == 'cpu':
             use_onednn_products()
             keep_freed_memory()
+        elif tuned:
+            torch.backends.cudnn.benchmark = True
         self.memory = Memory(self.device)
 
     def sync(self) -> None:

@@ -1,4 +1,4 @@
-"""How time and memory grow with image area, sentences an image, dictionary size, caption length, and ranks."""
+"""How time and memory grow with image area, sentences an image, dictionary size, captions, their length, and ranks."""
 import os
 import tempfile
 from typing import Any
@@ -12,17 +12,19 @@ from mmengine.model import MMDistributedDataParallel
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.memory import in_a_fresh_process
 from soho.benchmark.recipes import random_batch, random_captions, recipe
+from soho.benchmark.startup import WORKERS, start_twice
 from soho.benchmark.training import Step
 
 AREAS = (0.25, 0.5, 1.0, 2.0)  # of the command line's size
 SENTENCES = (1, 2, 4, 8, 16)
 WORDS = (512, 2048, 8192, 32768)
 LENGTHS = (10, 20, 30)
-RANKS = (1, 2)
+CAPTIONS = (10_000, 100_000, 1_000_000)
+RANKS = (1, 2)  # a GPU each, where there are as many
 
 
 def growth(bench: Bench) -> Rows:
-    """A training step as one thing grows, each point in a process of its own."""
+    """A training step, and a start, as one thing grows; each point in processes of its own."""
     args = bench.args
     rows: Rows = []
     for factor in AREAS:
@@ -35,20 +37,37 @@ def growth(bench: Bench) -> Rows:
                        words)
     for length in LENGTHS:
         rows += _point(f'growth with caption length: {length} tokens', captioning, args, length)
+    for captions in CAPTIONS:
+        rows += _start(captions)
     for ranks in RANKS:
-        rows.append((f'growth with ranks, one thread each: {ranks}', 1000 * across_ranks(args, ranks), 'ms a step'))
+        if args.device == 'cpu' or ranks <= torch.cuda.device_count():
+            name = f'growth with ranks{", one thread each" if args.device == "cpu" else ""}: {ranks}'
+            rows += _rows(name, *across_ranks(args, ranks))
     return rows
 
 
 def _point(name: str, measure: Any, *args: Any) -> Rows:
-    seconds, peak = in_a_fresh_process(measure, *args)
+    return _rows(name, *in_a_fresh_process(measure, *args))
+
+
+def _rows(name: str, seconds: float, peak: float) -> Rows:
     return [(name, 1000 * seconds, 'ms a step'), (f'{name}, peak memory', peak, 'GiB')]
+
+
+def _start(captions: int) -> Rows:
+    """A start to the first batch."""
+    starts = start_twice(captions)
+    name = f'growth with the number of captions: {starts.captions}'
+    return [(f'{name}, first start', starts.first['first_batch'], 's'),
+            (f'{name}, later start', starts.later['first_batch'], 's'),
+            (f'{name}, memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
+            (f'{name}, memory of the main process', starts.later['main'] / 2**20, 'MiB')]
 
 
 def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2048) -> tuple[float, float]:
     """Seconds and peak GiB of a pretraining step."""
     bench = Bench(args)
-    cfg = recipe('pretrain')
+    cfg = recipe('pretrain', args.cfg_options)
     cfg.model.neck.dictionary.num_words = words
     return _measure(bench, Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, sentences, size), cfg))
 
@@ -56,7 +75,7 @@ def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2
 def captioning(args: Any, length: int) -> tuple[float, float]:
     """Seconds and peak GiB of a captioning step whose captions all have this many tokens."""
     bench = Bench(args)
-    cfg = recipe('virtex')
+    cfg = recipe('virtex', args.cfg_options)
     batch = random_batch('virtex', cfg, args.images, 1, args.size)
     tokens = torch.randint(3, 10000, (args.images, length))
     batch.update(random_captions(tokens, torch.full((args.images, ), length)))
@@ -67,11 +86,11 @@ def _measure(bench: Bench, step: Step) -> tuple[float, float]:
     return bench.seconds(step), bench.memory.peak()
 
 
-def across_ranks(args: Any, ranks: int) -> float:
-    """Seconds of a pretraining step with the same batch on each of several processes."""
+def across_ranks(args: Any, ranks: int) -> tuple[float, float]:
+    """Seconds of a pretraining step with the same batch on each of several processes; peak GiB of the first."""
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_rank, (args, ranks, folder), nprocs=ranks)
-        return float(torch.load(os.path.join(folder, 'seconds')))
+        return tuple(torch.load(os.path.join(folder, 'figures')).tolist())
 
 
 def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
@@ -86,10 +105,10 @@ def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
         return MMDistributedDataParallel(model, device_ids=[rank] if args.device == 'cuda' else None,
                                          broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    cfg: Config = recipe('pretrain')
+    cfg: Config = recipe('pretrain', args.cfg_options)
     step = Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, args.sentences, args.size), cfg, wrap)
-    seconds = bench.seconds(step)
+    figures = _measure(bench, step)
     if rank == 0:
-        torch.save(torch.tensor(seconds), os.path.join(folder, 'seconds'))
+        torch.save(torch.tensor(figures), os.path.join(folder, 'figures'))
     dist.barrier()
     dist.destroy_process_group()

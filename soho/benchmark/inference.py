@@ -21,7 +21,7 @@ class Prediction:
     """
 
     def __init__(self, bench: Bench, kind: str, images: int, fold: bool = True) -> None:
-        cfg = recipe(kind)
+        cfg = recipe(kind, bench.args.cfg_options)
         self.bench = bench
         self.model = build(bench, cfg).eval()
         if fold:
@@ -39,12 +39,12 @@ def inference(bench: Bench) -> Rows:
     size = f'{bench.args.size[0]}x{bench.args.size[1]}'
     name = f'vqa inference at {size}, one image'
     predict = Prediction(bench, 'vqa', 1)
-    rate = matrix_rate(bench)
     seconds = bench.seconds(predict)
+    memory = bench.memory.peak()  # before the matrices, which are larger than an image's maps
+    rate = matrix_rate(bench)
     rows = [(f'{name}: norms folded', 1000 * seconds, 'ms'),
             (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms'),
             *utilisation(name, predict, seconds, rate)]
-    memory = bench.memory.peak()
     rates = {images: throughput(bench, 'vqa', images) for images in (1, *bench.args.batches)}
     name = f'vqa inference at {size}, batches'
     rows += [(f'{name}: {images} images', rate, 'answers/s') for images, rate in rates.items()]

@@ -1,5 +1,4 @@
 """The whole training loop against its step alone."""
-import os
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -12,7 +11,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.recipes import CONFIGS
+from soho.benchmark.recipes import CONFIGS, pictures
 from soho.benchmark.training import title
 from soho.engine import Runner, load_config
 from soho.registry import DATASETS
@@ -39,12 +38,13 @@ class _Clock(Hook):
 def loop(bench: Bench) -> Rows:
     """The demo's fine-tuning and the published pretraining, on the generated world or the pictures of ``--photos``."""
     init_default_scope('soho')
-    return [*_compare(bench, 'demo fine-tuning', _fine_tuning(), 20 * bench.args.repeat),
+    demo = _fine_tuning(bench)
+    return [*_compare(bench, f'demo fine-tuning in {demo.optim_wrapper.dtype}', demo, 20 * bench.args.repeat),
             *_compare(bench, title(bench, 'pretrain'), _pretraining(bench), 4 * bench.args.repeat)]
 
 
-def _fine_tuning() -> Config:
-    cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'))
+def _fine_tuning(bench: Bench) -> Config:
+    cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'), bench.args.cfg_options)
     answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
     cfg.model.heads.vqa.num_answers = len(answers)  # a world of another size may have fewer
     return cfg
@@ -52,20 +52,18 @@ def _fine_tuning() -> Config:
 
 def _pretraining(bench: Bench) -> Config:
     args = bench.args
-    cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'))
-    root = os.environ.get('SOHO_WORLD', 'data/world/demo')
+    cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'), args.cfg_options)
+    photos, captions, vocabulary = pictures(args)
     cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
     cfg.optim_wrapper.pop('dtype')
     cfg.optim_wrapper.accumulative_counts = 1
     cfg.optim_wrapper.update(dict(type='OptimWrapper') if args.dtype == 'float32' else
                              dict(type='AmpOptimWrapper', dtype=args.dtype))
     dataset = cfg.train_dataloader.dataset.datasets[0]
-    dataset.update(
-        data_root='', images=args.photos or f'{root}/train2014', sentence_group=args.sentences,
-        ann_file=f'{args.photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json')
+    dataset.update(data_root='', images=photos, ann_file=captions, sentence_group=args.sentences)
     for step in dataset.pipeline:
         if 'tokenizer' in step:
-            step.tokenizer.vocab = os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+            step.tokenizer.vocab = vocabulary
         if step.type == 'ResizeKeepRatio':
             step.scale = (max(args.size), min(args.size))
     cfg.train_dataloader.dataset = dataset
@@ -80,6 +78,7 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
                test_cfg=None, test_dataloader=None, test_evaluator=None)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=WARM_UP + steps)
     cfg.default_hooks.checkpoint = None
+    cfg.compile = bench.args.compile
     runner = Runner.from_cfg(cfg)
     clock = _Clock(bench)
     runner.register_hook(clock, priority='LOWEST')
@@ -87,7 +86,7 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     whole = (clock.ended - clock.started) / steps
     loader: Any = runner.train_dataloader
     keys = islice(cycle(loader.batch_sampler), WARM_UP, WARM_UP + steps)
-    batches = cycle([loader.collate_fn([loader.dataset[key] for key in batch]) for batch in keys])
+    batches = cycle([_at_hand(bench, loader.collate_fn([loader.dataset[key] for key in batch])) for batch in keys])
     _take(runner, batches, WARM_UP)
     bench.sync()
     started = time.perf_counter()
@@ -96,6 +95,11 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     alone = (time.perf_counter() - started) / steps
     return [(f'{name}: loop', 1000 * whole, 'ms a step'), (f'{name}: step alone', 1000 * alone, 'ms'),
             (f'{name}: loop against the step', 100 * alone / whole, '%')]
+
+
+def _at_hand(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From where a GPU can fetch it by itself, as the loader leaves it."""
+    return {key: value.pin_memory() for key, value in batch.items()} if bench.device.type == 'cuda' else batch
 
 
 def _take(runner: MMEngineRunner, batches: Iterator[dict[str, Tensor]], steps: int) -> None:

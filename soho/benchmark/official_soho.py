@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.inference import Prediction
 from soho.benchmark.official import checkout
-from soho.benchmark.race import Calls, Contestant, published, race, rows_of
+from soho.benchmark.race import Calls, Contestant, published, published_dtype, race, rows_of
 from soho.benchmark.recipes import random_batch, recipe
 from soho.benchmark.training import Step, title
 
@@ -32,14 +32,15 @@ class OfficialSOHO:
     """The official model with random weights, its optimizer, and our batch as it wants it.
 
     Args:
-        bench: Device, and the checkout.
+        bench: Device, number type, and the checkout.
         kind: ``'pretrain'`` or ``'vqa'``.
         batch: As :func:`soho.benchmark.recipes.random_batch` makes it.
     """
 
     def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor]) -> None:
         if not dist.is_initialized():  # its dictionary talks to the other ranks, also where there are none
-            dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+            backend = 'nccl' if bench.device.type == 'cuda' else 'gloo'
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         folder = Path(bench.args.official_soho)
         with checkout(folder, 'SOHO', STAND_INS, __version__='', short_version=''):
             from SOHO.apis.train import build_optimizer
@@ -59,6 +60,9 @@ class OfficialSOHO:
         with open(os.devnull, 'w') as nowhere:
             cfg.log_file = nowhere
             self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, cfg.optimizer)
+        # Its configs say 128 where apex starts and ends; before torch would double it, the race is over.
+        self.scaler = torch.amp.GradScaler(
+            bench.device.type, init_scale=cfg.fp_16.max_loss_scale, enabled=bench.dtype == torch.float16)
         self.max_norm = cfg.optimizer_config.grad_clip.max_norm
         self.bench = bench
         self.kind = kind
@@ -85,14 +89,17 @@ class OfficialSOHO:
 
     def gradients(self) -> None:
         """Forward and backward as in its runner."""
-        self.loss = self.model.train_step(self.prepared, self.optimizer)['loss']
-        self.loss.backward()
+        with self.bench.autocast():
+            self.loss = self.model.train_step(self.prepared, self.optimizer)['loss']
+        self.scaler.scale(self.loss).backward()
 
     def update(self) -> None:
         """As its optimizer hook does it without accumulation."""
         weights = [p for p in self.model.parameters() if p.requires_grad and p.grad is not None]
+        self.scaler.unscale_(self.optimizer)
         float(nn.utils.clip_grad_norm_(weights, self.max_norm))
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad()
 
     @torch.no_grad()
@@ -106,7 +113,8 @@ class OfficialSOHO:
 
 
 def official_soho(bench: Bench) -> Rows:
-    """Pretraining and fine-tuning steps with their peak memory, and inference."""
+    """Pretraining and fine-tuning steps with their peak memory, and inference; of the published only pretraining is
+    in float16 (``fp_16`` of its configs: O1, and O0 for VQA)."""
     args = bench.args
     rows: Rows = []
     for kind in ('pretrain', 'vqa'):
@@ -114,16 +122,18 @@ def official_soho(bench: Bench) -> Rows:
         if kind == 'vqa':  # the official code knows one question an image
             name = name.replace(f'{args.sentences} sentences', '1 question')
         rows += rows_of(name, race(args, dict(
-            ours=Contestant(our_step, (kind, )), **published('official', their_step, kind))))
+            ours=Contestant(our_step, (kind, )),
+            **published(args, 'official', their_step, kind, dtype=published_dtype(args, kind == 'pretrain')))))
     best = dict(ours=0.0, official=0.0)
     for images in (1, *args.batches):
         results = race(args, dict(
-            ours=Contestant(our_answers, (images, )), **published('official', their_answers, images)))
+            ours=Contestant(our_answers, (images, )),
+            **published(args, 'official', their_answers, images, dtype='float32')))
         rows += rows_of(f'vqa inference at {args.size[0]}x{args.size[1]}, batch {images}', results)
         for who in best:
             best[who] = max(best[who], images / results[who].seconds['whole'])
     name = f'vqa inference at {args.size[0]}x{args.size[1]}, best batch'
-    rows += [(f'{name}: {who}', rate, 'answers/s') for who, rate in best.items()]
+    rows += [(f'{name}: {who}, {results[who].dtype}', rate, 'answers/s') for who, rate in best.items()]
     return [*rows, (f'{name}: faster than official', best['ours'] / best['official'], 'times')]
 
 

@@ -17,7 +17,7 @@ from soho.benchmark.inference import Prediction
 from soho.benchmark.memory import in_a_fresh_process
 from soho.benchmark.official import checkout
 from soho.benchmark.official_soho import FIRST, SECOND
-from soho.benchmark.race import Calls, Contestant, published, race, rows_of
+from soho.benchmark.race import Calls, Contestant, published, published_dtype, race, rows_of
 from soho.benchmark.recipes import random_batch, recipe
 from soho.benchmark.training import Step, title
 from soho.engine.adapters.official_virtex import to_official
@@ -25,13 +25,14 @@ from soho.engine.adapters.official_virtex import to_official
 CONFIG = 'configs/_base_bicaptioning_R_50_L1_H1024.yaml'
 STAND_INS = ('albumentations', 'lmdb', 'loguru', 'fvcore', 'fvcore.common', 'fvcore.common.config')
 CAPTIONS = (1, 8)  # images captioned at once
+CHECKED = dict(images=2, tokens=10)  # of the captions that have to be equal
 
 
 class OfficialVirTex:
     """The official model with random weights, its optimizer, and our batch.
 
     Args:
-        bench: Device, and the checkout.
+        bench: Device, number type, and the checkout.
         batch: As :func:`soho.benchmark.recipes.random_batch` makes it.
     """
 
@@ -46,6 +47,8 @@ class OfficialVirTex:
         self.cfg = json.loads(json.dumps(cfg), object_hook=lambda values: SimpleNamespace(**values))
         self.model: nn.Module = PretrainingModelFactory.from_config(self.cfg).to(bench.device)
         self.optimizer = OptimizerFactory.from_config(self.cfg, self.model.named_parameters())
+        self.scaler = torch.amp.GradScaler(bench.device.type, enabled=bench.dtype == torch.float16)
+        self.bench = bench
         # Images are normalised by its data pipeline, so before.
         image = (batch['image'].to(bench.device).float() - 116.0) / 57.0
         captions = {key: value.to(bench.device) for key, value in batch.items() if 'caption' in key or 'noit' in key}
@@ -53,11 +56,15 @@ class OfficialVirTex:
 
     def gradients(self) -> None:
         self.optimizer.zero_grad()
-        self.model(self.batch)['loss'].backward()
+        with self.bench.autocast():
+            loss = self.model(self.batch)['loss']
+        self.scaler.scale(loss).backward()
 
     def update(self) -> None:
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.OPTIM.CLIP_GRAD_NORM)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     @torch.no_grad()
     def predict(self) -> Tensor:
@@ -65,14 +72,15 @@ class OfficialVirTex:
 
 
 def official_virtex(bench: Bench) -> Rows:
-    """The training step with its peak memory, and captions by beam search."""
+    """The training step with its peak memory, and captions by beam search; the published training is in float16."""
     args = bench.args
     rows = rows_of(title(bench, 'virtex'), race(args, dict(
-        ours=Contestant(our_step), **published('official', their_step))))
+        ours=Contestant(our_step), **published(args, 'official', their_step, dtype=published_dtype(args, True)))))
+    in_a_fresh_process(check_captions, args)
     for images in CAPTIONS:
-        in_a_fresh_process(check_captions, args, images)
         rows += rows_of(f'captions, beam 5, 30 tokens, {images} images', race(args, dict(
-            ours=Contestant(our_captions, (images, )), **published('official', their_captions, images))))
+            ours=Contestant(our_captions, (images, )),
+            **published(args, 'official', their_captions, images, dtype='float32'))))
     return rows
 
 
@@ -101,14 +109,19 @@ def their_captions(bench: Bench, images: int) -> Calls:
     return dict(captions=official.predict)
 
 
-def check_captions(args: Any, images: int) -> None:
+def check_captions(args: Any) -> None:
     """Both models with the same weights write the same captions.
+
+    On the CPU in float32: a GPU rounds so coarsely that random weights, for
+    which many words are equally likely, lead to others.
 
     Raises:
         RuntimeError: They do not.
     """
-    bench = Bench(argparse.Namespace(**dict(vars(args), dtype='float32')))
+    bench = Bench(argparse.Namespace(**dict(vars(args), device='cpu', dtype='float32')), tuned=False)
+    images, tokens = CHECKED.values()
     ours, theirs = Prediction(bench, 'virtex', images, fold=False), OfficialVirTex(bench, batch_of(bench, images))
+    ours.model.heads['captioning'].decoder.max_steps = theirs.model.decoder.max_steps = tokens
     theirs.model.load_state_dict(to_official(ours.model.state_dict()))
     theirs.model.eval()
     theirs.batch['image'] = ours.model.data_preprocessor(ours.batch)['image'].contiguous()

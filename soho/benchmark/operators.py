@@ -11,11 +11,12 @@ from soho.benchmark.training import Step, title
 
 # The first kind of which a fragment is found in an operator's name.
 KINDS = dict(
-    convolutions=('conv', 'cudnn', 'xmma', 'implicit'),
-    products=('mm', 'gemm', 'linear'),
+    optimizer=('adam', 'sgd', 'foreach', 'multi_tensor', 'lerp'),
+    attention=('flash', 'fmha', 'sdpa', 'attention'),
+    norms=('norm', 'bn_', 'gammabeta'),
+    convolutions=('conv', 'implicit', 'fprop', 'dgrad', 'wgrad', 'cudnn'),  # cuDNN's are also called gemm
+    products=('gemm', 'gemv', 'nvjet', '::mm', 'addmm', 'bmm', 'linear'),
     dropout=('bernoulli', 'dropout'),
-    norms=('norm', ),
-    optimizer=('adam', 'foreach', 'lerp'),
     copies=('copy', 'cat', 'fill', 'zero', 'index', 'memcpy', 'memset'),
     elementwise=('add', 'mul', 'div', 'relu', 'gelu', 'clamp', 'softmax', 'threshold', 'sub', 'elementwise'))
 
@@ -40,12 +41,13 @@ def shares(bench: Bench, name: str, call: Callable[[], Any]) -> Rows:
     spent: Counter[str] = Counter()
     for event in record.key_averages():
         time = event.self_device_time_total if cuda else event.self_cpu_time_total
-        spent[_kind(event.key)] += time
+        spent[kind_of(event.key)] += time
     total = sum(spent.values())
     return [(f'{name}, where the time goes: {kind}', 100 * time / total, '%') for kind, time in spent.most_common()
             if time]
 
 
-def _kind(operator: str) -> str:
+def kind_of(operator: str) -> str:
+    """What an operator of torch, or a kernel of a GPU, computes."""
     operator = operator.lower()
     return next((kind for kind, parts in KINDS.items() if any(part in operator for part in parts)), 'other')

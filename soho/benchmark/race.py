@@ -18,12 +18,14 @@ class Contestant(NamedTuple):
     Args:
         build: Called there as ``build(bench, *args)``; returns the calls that follow each other in a round, by name.
         args: Its other arguments.
-        tuned: With the settings that a run of this project has on a CPU; otherwise as torch comes.
+        tuned: With the settings that a run of this project has; otherwise as torch comes.
+        dtype: Number type of its autocast, where it is not the command line's.
     """
 
     build: Callable[..., Calls]
     args: tuple = ()
     tuned: bool = True
+    dtype: str | None = None
 
 
 class Result(NamedTuple):
@@ -33,6 +35,8 @@ class Result(NamedTuple):
     """Median of each call; ``whole`` is that of all together."""
     peak: float
     """GiB, of the GPU or above what the process held at first."""
+    dtype: str
+    """Number type in which it ran."""
 
 
 def race(args: Namespace, contestants: Mapping[str, Contestant]) -> dict[str, Result]:
@@ -62,7 +66,8 @@ def race(args: Namespace, contestants: Mapping[str, Contestant]) -> dict[str, Re
             names, peak = _answer(name, pipe)
             counted = rounds[name][WARM_UP:]
             seconds = dict(zip(names, (statistics.median(column) for column in zip(*counted))))
-            results[name] = Result(dict(seconds, whole=statistics.median(map(sum, counted))), peak)
+            whole = statistics.median(map(sum, counted))
+            results[name] = Result(dict(seconds, whole=whole), peak, contestants[name].dtype or args.dtype)
         return results
     finally:
         for pipe in pipes.values():
@@ -83,7 +88,7 @@ def _answer(name: str, pipe: Connection) -> Any:
 
 def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
     try:
-        bench = Bench(args, contestant.tuned)
+        bench = Bench(Namespace(**dict(vars(args), dtype=contestant.dtype or args.dtype)), contestant.tuned)
         calls = contestant.build(bench, *contestant.args)
         pipe.send(None)
         while pipe.recv() == 'run':
@@ -102,14 +107,27 @@ def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
         pipe.send(RuntimeError(f'{type(error).__name__}: {error}'))
 
 
-def published(name: str, build: Callable[..., Calls], *args: Any) -> dict[str, Contestant]:
-    """Another's code as torch runs it by default and, where ours is tuned, with the same settings too."""
-    return {name: Contestant(build, args, tuned=False), f'{name}, tuned alike': Contestant(build, args)}
+def published(args: Namespace, name: str, build: Callable[..., Calls], *more: Any,
+              dtype: str | None = None) -> dict[str, Contestant]:
+    """Another's code, ``build(bench, *more)``: on a CPU as torch runs it by default, and with our settings as well.
+
+    On a GPU there is but one setting, which the official VirTex has too, and
+    which is to the advantage of the others: so one contestant, which has it.
+    """
+    if args.device == 'cuda':
+        return {name: Contestant(build, more, dtype=dtype)}
+    return {name: Contestant(build, more, False, dtype), f'{name}, tuned alike': Contestant(build, more, dtype=dtype)}
+
+
+def published_dtype(args: Namespace, half: bool) -> str:
+    """Number type of an official release, ``half`` says whether it trains so: float16 on a GPU, never on a CPU."""
+    return 'float16' if half and args.device == 'cuda' else 'float32'
 
 
 def rows_of(what: str, results: Mapping[str, Result], memory: bool = True) -> Rows:
     """Milliseconds of each contestant, how many times faster the first is than the others, and their peaks."""
     rows: Rows = []
+    results = {f'{name}, {result.dtype}': result for name, result in results.items()}
     ours, *others = results
     parts = results[ours].seconds
     for part in parts if len(parts) > 2 else ('whole', ):

@@ -1,5 +1,8 @@
 """The published models with random weights, and random batches for them."""
+import os
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -8,8 +11,10 @@ from torch import Tensor, nn
 
 from soho.benchmark.bench import Bench
 from soho.engine import load_config
+from soho.engine.compile import compile_parts
 from soho.registry import MODELS
 
+WORLD = 'data/world/demo'  # unless ``SOHO_WORLD`` says where it is
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Of each recipe the model and the optimisation.
 RECIPES = dict(
@@ -22,8 +27,8 @@ CROP = (224, 224)  # of VirTex's
 SHORTEST, LONGEST = 10, 20  # captions of COCO, in tokens
 
 
-def recipe(kind: str) -> Config:
-    """Model and optimisation of a published recipe, without pretrained weights."""
+def recipe(kind: str, options: dict[str, Any] | None = None) -> Config:
+    """Model and optimisation of a published recipe, without pretrained weights; ``--cfg-options`` laid over."""
     model, schedule = RECIPES[kind]
     cfg = load_config(str(CONFIGS / '_base_' / 'models' / f'{model}.py'))
     cfg.merge_from_dict(load_config(str(CONFIGS / '_base_' / 'schedules' / f'{schedule}.py'))._cfg_dict)
@@ -32,13 +37,31 @@ def recipe(kind: str) -> Config:
         cfg.model.language.pretrained = None
     if kind == 'virtex':
         cfg.model.heads.captioning.decoder = OFFICIAL_DECODER
+    cfg.merge_from_dict(options or {})
     return cfg
 
 
+def pictures(args: Namespace) -> tuple[str, str, str]:
+    """Pictures, their captions in the layout of pretraining, and a vocabulary: those of ``--photos``, or the world's.
+
+    Raises:
+        FileNotFoundError: There are no such captions.
+    """
+    root = os.environ.get('SOHO_WORLD', WORLD)
+    photos = args.photos or f'{root}/train2014'
+    captions = f'{photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json'
+    if not os.path.isfile(captions):
+        raise FileNotFoundError(f'there is no {captions}: make the generated world (make demo) and say with --root '
+                                'where it is, or name pictures that have captions beside them with --photos')
+    return photos, captions, os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
+
+
 def build(bench: Bench, cfg: Config) -> nn.Module:
-    """The model of a recipe with random weights, on the device."""
+    """The model of a recipe with random weights, on the device, with ``--compile`` compiled as a run compiles it."""
     init_default_scope('soho')
-    return MODELS.build(cfg.model).to(bench.device)
+    model = MODELS.build(cfg.model).to(bench.device)
+    compile_parts(model, bench.args.compile)
+    return model
 
 
 def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tuple[int, int]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from soho.benchmark.bench import Bench, Rows
 from soho.datasets.json_files import write_json_array
@@ -16,23 +16,38 @@ WORDS = ('a', 'the', 'man', 'woman', 'dog', 'red', 'small', 'table', 'on', 'next
          'sitting', 'holding', 'street', 'sign', 'of', 'with', 'blue', 'shirt', 'water', 'grass')
 
 
+class Starts(NamedTuple):
+    """Two starts with one annotation file; figures as :func:`soho.benchmark.startup_process.measure` has them."""
+
+    captions: int
+    size: int
+    """Bytes of the file."""
+    first: dict[str, float]
+    later: dict[str, float]
+
+
 def startup(bench: Bench) -> Rows:
-    """A file of ``--captions`` sentences is read for the first and for the second time, in processes of their own."""
-    rows = []
+    """With ``--captions`` sentences."""
+    starts = start_twice(bench.args.captions)
+    rows: Rows = []
+    for run, figures in (('first', starts.first), ('later', starts.later)):
+        name = f'{run} start with {starts.captions} captions'
+        rows += [(f'{name}: data set', figures['dataset'], 's'),
+                 (f'{name}: first batch of {WORKERS} workers', figures['first_batch'], 's')]
+    name = f'{starts.captions} captions'
+    return [*rows, (f'{name}: memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
+            (f'{name}: memory of the main process', starts.later['main'] / 2**20, 'MiB'),
+            (f'{name}: annotation file', starts.size / 2**20, 'MiB')]
+
+
+def start_twice(captions: int) -> Starts:
+    """A file of so many sentences is read for the first and for the second time, in processes of their own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'captions.json'
-        count = write_captions(path, bench.args.captions)
+        count = write_captions(path, captions)
         vocabulary = Path(folder) / 'vocab.txt'
         vocabulary.write_text('\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *WORDS]))
-        for run in ('first', 'later'):
-            figures = _in_a_process(path, vocabulary)
-            name = f'{run} start with {count} captions'
-            rows += [(f'{name}: data set', figures['dataset'], 's'),
-                     (f'{name}: first batch of {WORKERS} workers', figures['first_batch'], 's')]
-        rows += [(f'{count} captions: memory of {WORKERS} workers', figures['workers'] / 2**20, 'MiB'),
-                 (f'{count} captions: memory of the main process', figures['main'] / 2**20, 'MiB'),
-                 (f'{count} captions: annotation file', path.stat().st_size / 2**20, 'MiB')]
-    return rows
+        return Starts(count, path.stat().st_size, *(_in_a_process(path, vocabulary) for _ in range(2)))
 
 
 def write_captions(path: Path, count: int) -> int:

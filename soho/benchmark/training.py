@@ -5,9 +5,10 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
+from torch.optim import Optimizer
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.floors import matrix_rate, utilisation
+from soho.benchmark.floors import copy_rate, matrix_rate, utilisation
 from soho.benchmark.recipes import CROP, build, random_batch, recipe
 
 
@@ -25,7 +26,7 @@ class Step:
     def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor] | None = None, cfg: Config | None = None,
                  wrap: Callable = lambda model: model) -> None:
         args = bench.args
-        cfg = cfg or recipe(kind)
+        cfg = cfg or recipe(kind, args.cfg_options)
         self.model = build(bench, cfg).train()
         self.whole = wrap(self.model)
         options = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'dtype')}
@@ -71,6 +72,12 @@ def title(bench: Bench, kind: str) -> str:
     return f'{kind} step, {args.images} images x {args.sentences} sentences at {args.size[0]}x{args.size[1]}'
 
 
+def update_bytes(optimizer: Optimizer) -> int:
+    """What an update reads and writes at least: weights and their state (both ways), and gradients; each once."""
+    return sum(3 * param.nbytes + 2 * sum(value.nbytes for value in state.values() if isinstance(value, Tensor))
+               for param, state in optimizer.state.items())
+
+
 def training_step(bench: Bench, kind: str) -> Rows:
     """A step of a published recipe."""
     step = Step(bench, kind)
@@ -81,6 +88,9 @@ def training_step(bench: Bench, kind: str) -> Rows:
     name = title(bench, kind)
     rows = [(f'{name}: {part}', 1000 * value, 'ms')
             for part, value in zip(('data', 'forward', 'backward', 'optimizer', 'whole'), (*parts, whole))]
+    moved = update_bytes(step.wrapper.optimizer)
     return [
         *rows, (f'{name}: images', bench.args.images / whole, '1/s'), (f'{name}: peak memory', memory, 'GiB'),
+        (f'{name}: least bytes of the optimizer', moved / 1e9, 'GB'),
+        (f'{name}: optimizer, of the rate of a copy', 100 * moved / parts[-1] / copy_rate(bench), '%'),
         *utilisation(name, step.gradients, whole, rate)]

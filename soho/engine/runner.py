@@ -14,16 +14,13 @@ from torch.utils.data import DataLoader
 
 from soho.engine.adapters import OWN_LAYOUT
 from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
-from soho.engine.config import ConfigError
+from soho.engine.compile import compile_parts
 from soho.engine.cpu import use_onednn_products
 from soho.errors import UserError
 from soho.evaluation.evaluator import Evaluator
 from soho.malloc import keep_freed_memory
 from soho.models.sync_bn import convert_sync_batchnorm
 from soho.registry import RUNNERS
-
-COMPILED = ('backbone', 'neck', 'language')
-GRAPHS = 64  # that a part may be compiled to
 
 
 @RUNNERS.register_module(force=True)
@@ -101,34 +98,9 @@ class Runner(MMEngineRunner):
         return Evaluator(evaluator)
 
     def _maybe_compile(self, target: str) -> None:
-        """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are.
-
-        ``compile`` of the config is a bool or arguments of ``torch.compile``,
-        among them ``parts`` (list): which parts of the model; by default all
-        that see tensors of few different shapes. A length that has changed once
-        is a variable of the next graph, so that there are few. With ``dynamic=False``
-        each shape has a graph of its own, with faster kernels; this needs
-        ``collate_fn.canvas_sizes`` to bound the number of canvases, and suits the
-        backbone only, since the transformer's lengths follow from what is hidden.
-
-        Raises:
-            soho.engine.config.ConfigError: A part that the model lacks or never calls, or an unknown argument.
-        """
-        options = self.cfg.get('compile')
-        if not options:
-            return
-        options = dict(options) if isinstance(options, dict) else {}
+        """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        parts = {name: part for name, part in model.named_children() if not isinstance(part, nn.ModuleDict)}
-        for name in options.pop('parts', [name for name in COMPILED if name in parts]):
-            if name not in parts:
-                raise ConfigError(f'compile.parts of the config names {name!r}; parts that can be compiled are '
-                                  f'{", ".join(parts)}')
-            try:
-                parts[name].compile(**options)
-            except TypeError as error:
-                raise ConfigError(f'compile of the config: {error}') from error
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
+        compile_parts(model, self.cfg.get('compile'))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)

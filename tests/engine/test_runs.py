@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 
 from soho.engine import Runner
 from soho.engine.checkpoint import CheckpointError
+from soho.errors import UserError
 from soho.registry import HOOKS
 
 
@@ -169,7 +170,7 @@ class SpoilWeights(Hook):
 def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):
     cfg = tiny_config('vqa', custom_hooks=[dict(type='SpoilWeights'), dict(type='FiniteLossHook', interval=1)])
     runner = Runner.from_cfg(cfg)
-    with pytest.raises(RuntimeError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'):
+    with pytest.raises(UserError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'):
         runner.train()
     assert runner.iter == 2
 

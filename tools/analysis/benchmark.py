@@ -2,6 +2,7 @@
 
     python tools/analysis/benchmark.py                      the usual parts, at sizes for this device
     python tools/analysis/benchmark.py pretrain vqa --images 16 --sentences 4 --size 608x1024 --dtype bfloat16
+    python tools/analysis/benchmark.py pretrain --compile --cfg-options model.data_preprocessor.channels_last=False
     python tools/analysis/benchmark.py official_soho --official-soho DIR
     python tools/analysis/benchmark.py data loop --root data/world/demo
     python tools/analysis/benchmark.py data startup --photos data/coco_photos/permissive --captions 5800000
@@ -20,6 +21,7 @@ recipes and, where a copy of the official SOHO release is named, against its pip
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
 ``data`` and ``loop`` need the generated world, or read other pictures where ``--photos`` names them.
 
+A part that fails says why in one sentence, the others go on, and the command ends with an error.
 Medians over ``--repeat`` measurements after two that do not count; weights are random. Each
 part runs in a process of its own, so that the peak memory of one is not that of another:
 GPU memory, or without a GPU what the process held beyond its libraries.
@@ -29,6 +31,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -38,17 +41,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import DictAction
 
 from soho.benchmark import PARTS, USUAL, measure
 from soho.benchmark.bench import Rows
 from soho.benchmark.memory import in_a_fresh_process
+from soho.engine.errors import INPUT_ERRORS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)} (default: {", ".join(USUAL)})')
-    parser.add_argument('--device', default='cuda' if cuda else 'cpu')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if cuda else 'cpu')
     parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'),
                         default='bfloat16' if cuda else 'float32')
     parser.add_argument('--images', type=int, default=16 if cuda else 2, help='a step')
@@ -58,6 +63,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batches', type=int, nargs='+', default=[8, 32, 128] if cuda else [4],
                         help='sizes of inference beside 1')
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
+    parser.add_argument('--compile', action='store_true', help='the parts of our models that a run compiles')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change keys of our recipes, as in model.backbone.with_cp=True')
     parser.add_argument('--root', help='the generated world; default: $SOHO_WORLD or data/world/demo')
     parser.add_argument('--photos', metavar='PATH',
                         help='zip or folder of pictures, with their captions in PATH.json (default: of the world)')
@@ -84,7 +92,7 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
     return dict(
         date=time.strftime('%Y-%m-%d'), device=device_name(args.device), dtype=args.dtype,
         threads=torch.get_num_threads(), commit=commit(), python=platform.python_version(),
-        **{name: version(name) for name in packages}, command=' '.join(sys.argv))
+        **{name: version(name) for name in packages}, command=shlex.join(sys.argv))
 
 
 def device_name(device: str) -> str:
@@ -118,18 +126,34 @@ def show(rows: Rows, heading: str = '') -> str:
     return heading
 
 
+def reason(error: Exception) -> str:
+    """In one sentence; what no person got wrong is named by its class as well."""
+    sentence = next(iter(str(error).splitlines()), '')
+    return sentence if isinstance(error, INPUT_ERRORS) else f'{type(error).__name__}: {sentence}'
+
+
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    result = dict(describe(args), rows=[])
-    print(', '.join(f'{name} {value}' for name, value in result.items() if name != 'rows'))
+    circumstances = describe(args)
+    print(', '.join(f'{name} {value}' for name, value in circumstances.items()))
+    result = dict(circumstances, rows=[], failed={})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     heading = ''
     for part in PARTS:
         if part in args.parts:
-            rows = measure(part, args) if args.together else in_a_fresh_process(measure, part, args)
+            try:
+                rows = measure(part, args) if args.together else in_a_fresh_process(measure, part, args)
+            except Exception as error:
+                if os.environ.get('SOHO_TRACEBACK'):
+                    raise
+                result['failed'][part] = reason(error)
+                print(f'\nerror: {part}: {reason(error)}', file=sys.stderr)
+                rows = []
             heading = show(rows, heading)
             result['rows'] += [dict(what=what, value=value, unit=unit) for what, value, unit in rows]
             args.out.write_text(json.dumps(result, indent=1) + '\n')
+    if result['failed']:
+        raise SystemExit(f'error: not measured: {", ".join(result["failed"])}; SOHO_TRACEBACK=1 stops at the first')
     return result
 
 
