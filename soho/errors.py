@@ -8,12 +8,15 @@ class UserError(ValueError):
     """Its message is one sentence to a person: what, where, and what would be right."""
 
 
+USER_ERRORS = (UserError, FileNotFoundError)
+
+
 @contextmanager
 def said_in_one_sentence() -> Iterator[None]:
     """End the program with the sentence alone, without a traceback; ``SOHO_TRACEBACK=1`` shows both."""
     try:
         yield
-    except (UserError, FileNotFoundError) as error:
+    except USER_ERRORS as error:
         if os.environ.get('SOHO_TRACEBACK'):
             raise
         raise SystemExit(f'error: {_sentence(error)}') from None

@@ -46,7 +46,7 @@ from mmengine.config import DictAction
 from soho.benchmark import PARTS, USUAL, measure
 from soho.benchmark.bench import Rows
 from soho.benchmark.memory import in_a_fresh_process
-from soho.engine.errors import INPUT_ERRORS
+from soho.errors import USER_ERRORS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -129,7 +129,7 @@ def show(rows: Rows, heading: str = '') -> str:
 def reason(error: Exception) -> str:
     """In one sentence; what no person got wrong is named by its class as well."""
     sentence = next(iter(str(error).splitlines()), '')
-    return sentence if isinstance(error, INPUT_ERRORS) else f'{type(error).__name__}: {sentence}'
+    return sentence if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {sentence}'
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
