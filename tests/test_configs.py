@@ -174,6 +174,14 @@ def test_a_config_says_what_it_is(path):
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=str)
+def test_what_is_validated_can_be_tested(path):
+    cfg = load_config(str(CONFIGS / path))
+    parts = [f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'dataloader', 'evaluator')]
+    missing = [part for part in parts if not cfg.get(part)]
+    assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_world, tmp_path):
     runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_world, tmp_path))
     runner.register_hook(RememberStart())
