@@ -127,6 +127,15 @@ def test_an_environment_that_is_up_to_date_is_left_alone(env, tmp_path, monkeypa
     assert len(installed) == 1
 
 
+def test_help_makes_no_environment(tmp_path):
+    (tmp_path / 'tools').mkdir()
+    tool = Path(shutil.copy(ROOT / 'tools' / 'env.py', tmp_path / 'tools'))
+    for option, code in (('--help', 0), ('--fodler', 2)):
+        said = subprocess.run([sys.executable, '-I', tool, option], capture_output=True, text=True)
+        assert said.returncode == code and 'usage: env.py' in said.stdout + said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['tools']
+
+
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda script: script.name)
 def test_scripts_are_executable_and_parse(script):
     assert os.access(script, os.X_OK)
