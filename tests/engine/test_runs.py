@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import CheckpointLoader
 
 from soho.engine import Runner
 from soho.engine.checkpoint import CheckpointError
@@ -61,6 +62,22 @@ def test_accumulation_and_clipping(run_training):
     state = runner.optim_wrapper.optimizer.state_dict()['state']
     assert {s['step'] for s in state.values() if 'step' in s} == {2}
     assert runner.message_hub.get_scalar('train/grad_norm').current() > 0
+
+
+def test_a_download_is_kept_under_its_name_without_the_query(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    asked = []
+
+    def download(url, path, progress):
+        asked.append(url)
+        torch.save(dict(state_dict=dict(weight=torch.ones(1))), path)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    for _ in range(2):
+        checkpoint = CheckpointLoader.load_checkpoint('https://example.org/a/x.pth?dl=1', 'cpu')
+        assert checkpoint['state_dict']['weight'].item() == 1
+    assert asked == ['https://example.org/a/x.pth?dl=1']
+    assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == ['x.pth']
 
 
 class Trap:
