@@ -14,7 +14,10 @@ import soho.engine  # noqa: F401  (reads every checkpoint without running code)
 from soho.engine.backbones import load_part as _load_part
 from soho.models.backbones import ResNet as _ResNet
 
-dependencies = ['torch', 'torchvision', 'mmengine', 'safetensors']
+dependencies = [
+    'PIL', 'cv2', 'mmcv', 'mmengine', 'numpy', 'pycocotools', 'safetensors', 'tokenizers', 'torch', 'torchvision',
+    'transformers'
+]
 
 # Published weights of the official VirTex release, trained on COCO Captions.
 _URL = 'https://www.dropbox.com/s/{}?dl=1'

@@ -13,6 +13,8 @@ from soho.engine import Runner, load_config
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
+# Validated, but not to choose a checkpoint by it: the last one is what comes next in the demo, or all there is.
+NO_BEST = {'cnn', 'coco_photos', 'large_pretrain', 'linear_probe', 'pretrain', 'soho_coco_photos'}
 # What makes a model, a sample or a run large, and what it becomes.
 LANGUAGE = dict(
     CrossModalBert=dict(
@@ -174,6 +176,14 @@ def test_a_config_says_what_it_is(path):
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=str)
+def test_what_is_validated_can_be_tested(path):
+    cfg = load_config(str(CONFIGS / path))
+    parts = [f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'dataloader', 'evaluator')]
+    missing = [part for part in parts if not cfg.get(part)]
+    assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_world, tmp_path):
     runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_world, tmp_path))
     runner.register_hook(RememberStart())
@@ -186,6 +196,10 @@ def test_recipe(path, small_world, tmp_path):
     learning = {name.split('.')[0] for name, value in runner.model.named_parameters() if value.requires_grad}
     assert parts == learning, 'a part of the model has not learnt, or a frozen one has'
     assert learning == {name.split('.')[0] for name in after} - ({'backbone'} if frozen(runner.cfg) else set())
+
+    best = runner.cfg.default_hooks.checkpoint.get('save_best')
+    assert best or not runner.cfg.get('val_cfg') or path.stem in NO_BEST
+    assert not best or list(tmp_path.glob(f'best_{best}_*.pth'))
 
     if runner.cfg.get('test_cfg'):
         figures = runner.test()

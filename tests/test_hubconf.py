@@ -1,4 +1,7 @@
 """CNNs through torch.hub, from local files."""
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,21 @@ def test_a_hub_model_is_torchvisions_without_its_end(name, tmp_path):
     features = load(name, weights=str(tmp_path / 'weights.pth'))(image)
     assert features.shape == (2, 2048, 2, 3)
     torch.testing.assert_close(theirs.fc(features.mean((2, 3))), theirs(image), rtol=1e-3, atol=1e-4)
+
+
+def test_all_that_is_imported_is_named():
+    """Else torch.hub.load ends in an ImportError where it would name what is missing."""
+    ask = ('import sys, hubconf; print(*hubconf.dependencies); '
+           'print(*(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] in ("soho", "hubconf")))')
+    said = subprocess.run([sys.executable, '-c', ask], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named, files = map(str.split, said.splitlines())
+    imported = set()
+    for statement in (node for file in files for node in ast.parse(Path(file).read_text()).body):
+        if isinstance(statement, ast.Import):
+            imported |= {alias.name.split('.')[0] for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            imported.add(statement.module.split('.')[0])
+    assert imported - {'soho', *sys.stdlib_module_names} == set(named)
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

@@ -35,7 +35,7 @@ def env():
 @pytest.fixture
 def shell(tmp_path):
     """Runs a script of tools/ where Python and Slurm are stubs that print what they are called with."""
-    (tmp_path / 'python').write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / 'python').write_text('#!/bin/sh\n[ "$1" = -c ] || printf "%s\\n" "$@"\n')
     (tmp_path / 'scontrol').write_text('#!/bin/sh\necho node7; echo node8\n')
     (tmp_path / 'srun').write_text(
         '#!/bin/bash\necho "$@" | head -n 1\nwhile [[ $1 != bash ]]; do shift; done\nexec "$@"\n')
@@ -127,6 +127,15 @@ def test_an_environment_that_is_up_to_date_is_left_alone(env, tmp_path, monkeypa
     assert len(installed) == 1
 
 
+def test_help_makes_no_environment(tmp_path):
+    (tmp_path / 'tools').mkdir()
+    tool = Path(shutil.copy(ROOT / 'tools' / 'env.py', tmp_path / 'tools'))
+    for option, code in (('--help', 0), ('--fodler', 2)):
+        said = subprocess.run([sys.executable, '-I', tool, option], capture_output=True, text=True)
+        assert said.returncode == code and 'usage: env.py' in said.stdout + said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['tools']
+
+
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda script: script.name)
 def test_scripts_are_executable_and_parse(script):
     assert os.access(script, os.X_OK)
@@ -139,6 +148,16 @@ def test_dist_train_runs_one_torchrun(shell):
     assert shell('dist_train.sh', 'a config.py', '2', '--amp').stdout.splitlines() == [
         '-m', 'torch.distributed.run', '--standalone', '--local-addr=127.0.0.1', '--nproc-per-node=2',
         f'{tools}/train.py', 'a config.py', '--launcher', 'pytorch', '--amp']
+
+
+def test_a_python_without_torch_is_said_in_a_sentence(shell, tmp_path):
+    (tmp_path / 'bare').write_text('#!/bin/sh\necho a traceback >&2\nexit 1\n')
+    (tmp_path / 'bare').chmod(0o755)
+    for python in (f'{tmp_path}/bare', f'{tmp_path}/nowhere'):
+        said = shell('dist_train.sh', 'c.py', '2', PYTHON=python)
+        assert said.returncode == 1 and not said.stdout
+        assert said.stderr == (f'launch.sh: {python} has no torch: `make env` makes one that has, '
+                               'or name one with PYTHON=...\n')
 
 
 def test_several_machines_meet_where_the_variables_say(shell):

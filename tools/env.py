@@ -9,6 +9,7 @@ installation that was interrupted is begun anew.
 """
 from __future__ import annotations  # so that an older Python reads on to the sentence that refuses it
 
+import argparse
 import ast
 import hashlib
 import os
@@ -219,8 +220,10 @@ def make_environment(folder: Path) -> None:
 
 
 if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', nargs='?', default='.venv', help='where (default: .venv of the repository)')
     try:
-        make_environment(ROOT / (sys.argv[1] if len(sys.argv) > 1 else '.venv'))
+        make_environment(ROOT / parser.parse_args().folder)
     except SetupError as error:
         sys.exit(f'env: {error}')
     except subprocess.CalledProcessError as error:

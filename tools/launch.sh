@@ -16,6 +16,11 @@ if [[ -z ${PYTHON:-} ]]; then
     fi
 fi
 
+if ! "$PYTHON" -c 'import torch' 2> /dev/null; then
+    echo "launch.sh: $PYTHON has no torch: \`make env\` makes one that has, or name one with PYTHON=..." >&2
+    exit 1
+fi
+
 if [[ ${NNODES:-1} == 1 && -z ${PORT:-} ]]; then
     # any free port, so that two runs on one machine do not meet
     rendezvous=(--standalone --local-addr=127.0.0.1)

@@ -53,3 +53,4 @@ param_scheduler = [
     {{_base_.warmup}},
     dict(type='CosineAnnealingLR', T_max=16, eta_min=1e-5, convert_to_iter_based=True),
 ]
+default_hooks = dict(checkpoint=dict(save_best='accuracy', rule='greater'))

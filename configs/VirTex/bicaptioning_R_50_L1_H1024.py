@@ -12,4 +12,5 @@ _base_ = [
     '../_base_/iteration_runtime.py'
 ]
 sync_bn = False  # as published: each GPU normalises over its own 32 images
+default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_50_L1_H1024'

@@ -13,4 +13,5 @@ sync_bn = False  # as published: each GPU normalises over its own 32 images
 model = dict(
     language=dict(hidden_size=2048, bidirectional=False, causal=False),
     heads=dict(_delete_=True, mlm=dict(type='MaskedCaptionHead')))
+default_hooks = dict(checkpoint=dict(save_best='loss_mlm', rule='less'))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/masked_lm_R_50_L1_H2048'

@@ -20,4 +20,5 @@ param_scheduler = [
     {{_base_.warmup}},
     dict(type='CosineAnnealingLR', T_max=8000, eta_min=1e-5, by_epoch=False),
 ]
+default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))
 work_dir = 'work_dirs/demo/captioning'

@@ -63,5 +63,6 @@ param_scheduler = [
     {{_base_.warmup}},
     dict(type='CosineAnnealingLR', T_max=300, eta_min=1e-6, by_epoch=False),
 ]
+default_hooks = dict(checkpoint=dict(save_best='bbox_AP', rule='greater'))
 load_parts = ['backbone']
 work_dir = 'work_dirs/demo/detection'

@@ -16,4 +16,5 @@ param_scheduler = [
     {{_base_.warmup}},
     dict(type='CosineAnnealingLR', T_max=4000, eta_min=1e-5, by_epoch=False),
 ]
+default_hooks = dict(checkpoint=dict(save_best='loss_classification', rule='less'))
 work_dir = 'work_dirs/demo/objects'

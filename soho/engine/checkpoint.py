@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlparse
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -206,7 +207,7 @@ def _torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 def _http(url: str, map_location: Any = None) -> dict[str, Any]:
     folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    path = os.path.join(folder, os.path.basename(url))
+    path = os.path.join(folder, os.path.basename(urlparse(url).path))
     if not os.path.exists(path):
         os.makedirs(folder, exist_ok=True)
         try:

@@ -1,10 +1,13 @@
 """Runs: checkpoints that anybody can read, going on where a run stopped, refusing what cannot be used."""
 import os
 import re
+from contextlib import contextmanager
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim.optimizer import apex_optimizer_wrapper
+from mmengine.runner import CheckpointLoader
 
 from soho.engine import Runner
 from soho.engine.checkpoint import CheckpointError
@@ -62,6 +65,61 @@ def test_accumulation_and_clipping(run_training):
     state = runner.optim_wrapper.optimizer.state_dict()['state']
     assert {s['step'] for s in state.values() if 'step' in s} == {2}
     assert runner.message_hub.get_scalar('train/grad_norm').current() > 0
+
+
+class Amp:
+    """In place of ``apex.amp``, which is built on GPUs only: a fixed loss scale, and nothing in float16."""
+
+    SCALE = 8.0
+
+    def initialize(self, model, optimizer, **options):
+        optimizer._amp_stash = self
+        self.options = options
+        return model, optimizer
+
+    @contextmanager
+    def scale_loss(self, loss, optimizer):
+        yield loss * self.SCALE
+        for p in (p for group in optimizer.param_groups for p in group['params'] if p.grad is not None):
+            p.grad /= self.SCALE
+
+    def state_dict(self):
+        return dict(loss_scaler0=dict(loss_scale=self.SCALE, unskipped=0))
+
+    def load_state_dict(self, state):
+        self.loaded = state
+
+
+@pytest.mark.parametrize('task', ['pretrain', 'vqa'])
+def test_apex_trains_and_goes_on(task, run_training, tmp_path, monkeypatch):
+    amp = Amp()
+    monkeypatch.setattr(apex_optimizer_wrapper, 'apex_amp', amp)
+    apex = {'optim_wrapper.type': 'ApexOptimWrapper', 'optim_wrapper.opt_level': 'O1'}
+    plain = run_training(task, epochs=2, work_dir=str(tmp_path / 'plain'))
+    run_training(task, epochs=1, work_dir=str(tmp_path / 'apex'), **apex)
+    assert amp.options['opt_level'] == 'O1'
+    saved = torch.load(tmp_path / 'apex' / 'epoch_1.pth', weights_only=True)['optimizer']
+    assert saved['apex_amp'] == amp.state_dict()
+    resumed = run_training(task, epochs=2, work_dir=str(tmp_path / 'apex'), resume=True, **apex)
+    assert amp.loaded == amp.state_dict()
+    # A power of two scales without rounding.
+    torch.testing.assert_close(resumed.model.state_dict(), plain.model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_download_is_kept_under_its_name_without_the_query(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    asked = []
+
+    def download(url, path, progress):
+        asked.append(url)
+        torch.save(dict(state_dict=dict(weight=torch.ones(1))), path)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    for _ in range(2):
+        checkpoint = CheckpointLoader.load_checkpoint('https://example.org/a/x.pth?dl=1', 'cpu')
+        assert checkpoint['state_dict']['weight'].item() == 1
+    assert asked == ['https://example.org/a/x.pth?dl=1']
+    assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == ['x.pth']
 
 
 class Trap:

@@ -218,12 +218,37 @@ def test_officially_a_nucleus_of_the_forbidden_token_alone_lets_any_token_come()
 def test_sampled_texts_end_and_carry_their_own_probability():
     logits = ending_chain(1, ending=2.0)
     start = torch.tensor([1, 3, 4, 5])
-    tokens, score = NucleusSampling(1.0, max_steps=50, seed=3)(chain(logits), start)
+    ids = torch.arange(4)
+    tokens, score = NucleusSampling(1.0, max_steps=50, seed=3)(chain(logits), start, ids)
     logprobs = logits.log_softmax(1)
     for text, first, value in zip(tokens.tolist(), start.tolist(), score.tolist()):
         end = text.index(EOS) + 1
         assert set(text[end:]) <= {EOS}
         pairs = zip([first, *text[:end - 1]], text[:end])
         assert value == pytest.approx(sum(logprobs[pair].item() for pair in pairs), rel=1e-4)
-    assert NucleusSampling(1.0, max_steps=50, seed=3)(chain(logits), start)[0].equal(tokens)
-    assert NucleusSampling(0.9, seed=4)(chain(logits), torch.tensor([1] * 9))[0].unique(dim=0).size(0) > 1
+    assert NucleusSampling(1.0, max_steps=50, seed=3)(chain(logits), start, ids)[0].equal(tokens)
+
+
+def test_a_sampled_text_follows_from_the_seed_and_its_image():
+    step, sampler = chain(ending_chain(1, words=20)), NucleusSampling(0.9, max_steps=20)
+
+    def texts(ids, sampler=sampler):
+        tokens = sampler(step, torch.ones_like(ids), ids)[0]
+        return nn.functional.pad(tokens, (0, 20 - tokens.size(1)), value=EOS)
+
+    ids = torch.tensor([7, 581929, 0, 42, 9, 12])
+    whole = texts(ids)
+    assert whole.unique(dim=0).size(0) > 3  # though all have the same distribution
+    assert texts(ids.flip(0)).flip(0).equal(whole)
+    assert torch.cat([texts(part) for part in ids.split([1, 3, 2])]).equal(whole)
+    assert not texts(ids, NucleusSampling(0.9, max_steps=20, seed=1)).equal(whole)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely_and_others_never():
+    shares = torch.tensor([0.0, 0.25, 0.0, 0.6, 0.15, 0.0])
+    numbers = NucleusSampling(max_steps=10000).numbers(torch.tensor([5]))[0]
+    edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
+    drawn = NucleusSampling().draw(shares.expand(10002, 6), torch.cat([numbers, edges]))
+    assert drawn[-2:].tolist() == [1, 4]
+    torch.testing.assert_close(drawn[:-2].bincount(minlength=6) / 10000, shares, rtol=0, atol=0.015)
+    assert set(drawn.tolist()) == {1, 3, 4}

@@ -162,6 +162,17 @@ def test_captions_have_one_length_whatever_the_batch(decoder, make_virtex, batch
     assert predicted['tokens'].equal(torch.full((4, 7), 2)) and predicted['logprobs'].shape == (4, )
 
 
+def test_sampled_captions_do_not_depend_on_their_batch(make_virtex, batch):
+    model = make_virtex('captioning', heads=dict(
+        captioning=dict(type='CaptioningHead', decoder=dict(type='NucleusSampling', max_steps=7))))
+    alike = dict(image=batch['image'][:1].expand_as(batch['image']), image_id=batch['image_id'])
+    tokens = model(mode='predict', **alike)[0]['tokens']
+    assert tokens.unique(dim=0).size(0) == 4
+    turned, = model(mode='predict', **{name: value.flip(0) for name, value in alike.items()})
+    alone, = model(mode='predict', **{name: value[2:3] for name, value in alike.items()})
+    assert turned['tokens'].flip(0).equal(tokens) and alone['tokens'].equal(tokens[2:3])
+
+
 def test_losses_are_float32_under_autocast(task, make_virtex, batch):
     model = make_virtex(task).train()
     with torch.autocast('cpu', torch.bfloat16):

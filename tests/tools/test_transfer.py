@@ -1,11 +1,13 @@
 """tools/transfer on the tiny world: frozen CNNs, linear SVMs and nearest neighbours."""
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from torchvision.models import resnet18
 
 from soho.datasets.world.exports import EXPORTS
+from soho.engine import load_config
 
 SMALL = ['--backbone', 'depth=18', 'num_stages=2', '--workers', '1', '--batch-size', '16']
 CUT = ['--resize', '48', '--crop', '40']
@@ -46,6 +48,13 @@ def test_svms(load_tool, voc, tmp_path, capsys):
     assert first['mean_average_precision'] == pytest.approx(sum(precisions) / len(precisions))
     assert f'{first["mean_average_precision"]:.2f}  (area)' in table
     assert figures('--eleven-points')['mean_average_precision'] != first['mean_average_precision']
+
+
+def test_voc_lies_in_one_place(load_tool):
+    data = load_tool('transfer/voc07_svm').parse_args(['random']).data
+    single, boxes = (load_config(f'configs/_base_/datasets/{name}.py') for name in ('voc07_single', 'voc_boxes'))
+    devkit = Path(boxes.data_root)
+    assert devkit == data and Path(single.train_dataloader.dataset.root) == devkit / 'VOC2007'
 
 
 def test_a_class_with_too_few_images_is_said_in_one_sentence(load_tool, tmp_path):

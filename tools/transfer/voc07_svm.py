@@ -27,7 +27,8 @@ SPLITS = ('trainval', 'test')
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument('--data', type=Path, default=Path('data/VOC2007'), help='the folder VOC2007, or that above it')
+    parser.add_argument(
+        '--data', type=Path, default=Path('data/VOCdevkit'), help='the folder above VOC2007, or that itself')
     parser.add_argument('--resize', type=int, default=256, help='short edge in pixels')
     parser.add_argument('--crop', type=int, default=224, help='side of the square in the middle')
     parser.add_argument('--eleven-points', action='store_true',

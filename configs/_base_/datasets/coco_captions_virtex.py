@@ -14,15 +14,8 @@ val_dataloader = dict(
     dataset=dict(val_source, pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, pack]))
 val_evaluator = dict(
     type='CaptionMetrics', annotation_file={{_base_.val_captions}}, tokenizer={{_base_.tokenizer}})
-val_cfg = dict(type='ValLoop')
 test_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    pin_memory=True,
-    collate_fn=dict(type='collate'),
-    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
     dataset=dict(
         val_source,
         pipeline=[{{_base_.load}}, dict(type='ResizeShortest', size=256), {{_base_.center}}, tokenize, pack]))
 test_evaluator = val_evaluator
-test_cfg = dict(type='TestLoop')

@@ -16,4 +16,5 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, pack]))
 val_evaluator = dict(type='PretrainFigures', objectives=('classification', ))
-val_cfg = dict(type='ValLoop')
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

@@ -21,4 +21,5 @@ val_dataloader = dict(
         pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize,
                   dict(type='LabelTokens'), pack]))
 val_evaluator = dict(type='PretrainFigures', objectives=('classification', ))
-val_cfg = dict(type='ValLoop')
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

@@ -17,3 +17,6 @@ center = dict(type='CenterCrop', size=224)
 loader = dict(batch_size=32, num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate'))
 train_dataloader = dict(**loader, drop_last=True, sampler=dict(type='EpochSampler', shuffle=True))
 val_dataloader = dict(**loader, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))
+val_cfg = dict(type='ValLoop')
+test_dataloader = val_dataloader
+test_cfg = dict(type='TestLoop')

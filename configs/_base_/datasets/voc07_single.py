@@ -1,6 +1,6 @@
-"""Images of PASCAL VOC 2007 that show one class alone, in ``data/VOC2007``: training on trainval, the rest on test."""
+"""Images of PASCAL VOC 2007 that show one class, from ``data/VOCdevkit``: training on trainval, the rest on test."""
 _base_ = './labels_224.py'
-source = dict(type='VOC07', root='{{$IN_OUT_PATH:.}}/data/VOC2007', single=True)
+source = dict(type='VOC07', root='{{$IN_OUT_PATH:.}}/data/VOCdevkit/VOC2007', single=True)
 load = dict(type='LoadImage')
 train_dataloader = dict(
     dataset=dict(source, split='trainval', pipeline=[load, {{_base_.crop}}, {{_base_.flip}}, {{_base_.pack}}]))

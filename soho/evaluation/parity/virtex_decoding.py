@@ -38,6 +38,17 @@ class Tables:
         return torch.full((len(self.item),), token)
 
 
+class OfficialDraws(NucleusSampling):
+    """As officially every image of the batch in turn draws from torch's one generator."""
+
+    def numbers(self, image_id: Tensor) -> Tensor:
+        self.generator = torch.Generator().manual_seed(self.seed)
+        return super().numbers(image_id)
+
+    def draw(self, probabilities: Tensor, number: Tensor) -> Tensor:
+        return probabilities.multinomial(1, generator=self.generator).squeeze(1)
+
+
 def check_decoding(fixture: Fixture) -> None:
     """``decoding.json``."""
     fixture.remark('language_model', 'first_step', 'important', 'nucleus', 'infinities')
@@ -96,10 +107,11 @@ def _finite(scores: np.ndarray | list) -> np.ndarray:
 def _check_nucleus(fixture: Fixture, case: str) -> None:
     fixture.remark(case + 'note')
     tables = Tables(fixture, fixture[case + 'table'])
-    sampler = NucleusSampling(
+    sampler = OfficialDraws(
         fixture[case + 'nucleus_size'], fixture[case + 'max_steps'], forbid_repeats=True,
         seed=fixture[case + 'torch_seed'])
-    tokens, _ = sampler(tables, tables.start(1))
+    start = tables.start(1)
+    tokens, _ = sampler(tables, start, torch.arange(len(start)))
     fixture.check(case + 'predictions', tokens)
     fixture.check(case + 'steps/prefix', [prefix.tolist() for prefix in tables.prefixes])
     probabilities, allowed = [], []

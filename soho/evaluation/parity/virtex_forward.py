@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.evaluation.parity.fixture import Fixture
+from soho.evaluation.parity.virtex_decoding import OfficialDraws
 from soho.evaluation.parity.virtex_model import build, config_of, doubled, fill_model, read_batch
 from soho.models.language.beam_search import BeamSearch
-from soho.models.language.nucleus_sampling import REMOVED, NucleusSampling
+from soho.models.language.nucleus_sampling import REMOVED
 from soho.models.language.steps import Step
 from soho.models.structures import Seen
 
@@ -122,7 +123,7 @@ def _check_decoding(fixture: Fixture, seen: Seen, variant: str) -> None:
 def _check_nucleus(fixture: Fixture, prefix: str, write: Step, start: Tensor) -> None:
     """Replay the recorded tokens; then draw them."""
     tokens = fixture.tensor(prefix + 'tokens')
-    sampler = NucleusSampling(max_steps=tokens.size(1), forbid_repeats=True, eos_id=EOS)
+    sampler = OfficialDraws(max_steps=tokens.size(1), forbid_repeats=True, eos_id=EOS)
     last, state = start, None
     kept, chosen, total = [], [], []
     for token in tokens.unbind(1):
@@ -137,4 +138,4 @@ def _check_nucleus(fixture: Fixture, prefix: str, write: Step, start: Tensor) ->
     scale = LOGPROB + SHARE * np.abs(fixture[prefix + 'chosen_logprob'])
     fixture.check_each(prefix + 'chosen_logprob', torch.stack(chosen, 1), 1.0, scale)
     fixture.check(prefix + 'step_logsumexp', torch.stack(total, 1), LOGITS, SHARE)
-    fixture.check(prefix + 'tokens', sampler(write, start)[0])
+    fixture.check(prefix + 'tokens', sampler(write, start, torch.arange(len(start)))[0])

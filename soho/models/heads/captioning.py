@@ -57,7 +57,7 @@ class CaptioningHead(Head):
         T is the decoder's ``max_steps``, the same for every batch.
         """
         start = torch.full_like(batch['image_id'], self.sos_id)
-        tokens, logprobs = self.decoder(seen.language.writer(seen.memory), start)
+        tokens, logprobs = self.decoder(seen.language.writer(seen.memory), start, batch['image_id'])
         missing = self.decoder.max_steps - tokens.size(1)
         tokens = F.pad(tokens, (0, missing), value=self.decoder.eos_id)
         return dict(image_id=batch['image_id'], tokens=tokens, logprobs=logprobs)

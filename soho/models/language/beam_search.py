@@ -48,7 +48,7 @@ class BeamSearch:
         self.forbid_repeats = forbid_repeats
         self.eos_id = eos_id
 
-    def __call__(self, step: Step, start: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: Step, start: Tensor, image_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The best text of each image.
 
         The search ends once it is known: scores only fall, so a text that has
@@ -57,6 +57,7 @@ class BeamSearch:
         Args:
             step: The language model.
             start: (B,) int64, [SOS] of each image.
+            image_id: Not looked at; what is drawn by chance follows from it, and here nothing is.
 
         Returns:
             Tokens (B, T) int64 after [SOS], the last one repeated [EOS] where

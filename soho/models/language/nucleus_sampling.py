@@ -3,6 +3,7 @@
 Paper: The Curious Case of Neural Text Degeneration, arXiv:1904.09751.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,8 @@ class NucleusSampling:
             virtex/utils/nucleus_sampling.py): the previous token leaves the
             nucleus after the cut, and where it was all of it any token may come.
         eos_id: Ends a text.
-        seed: Of the draws; a batch is described alike each time.
+        seed: What an image's draws follow from, together with its id alone: it
+            is described alike each time, whatever else is in its batch.
     """
 
     def __init__(
@@ -40,22 +42,34 @@ class NucleusSampling:
         self.eos_id = eos_id
         self.seed = seed
 
-    def __call__(self, step: Step, start: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: Step, start: Tensor, image_id: Tensor) -> tuple[Tensor, Tensor]:
         """One text of each image, as :meth:`BeamSearch.__call__`; the log-probabilities are the model's own."""
-        generator = torch.Generator(start.device).manual_seed(self.seed)
+        numbers = self.numbers(image_id)
         last, state, score = start, None, torch.zeros(len(start), device=start.device)
         tokens: list[Tensor] = []
-        for _ in range(self.max_steps):
+        for number in numbers.unbind(1):
             ended = last == self.eos_id
             if ended.all():
                 break
             logits, state = step(last, state)
-            drawn = self.probabilities(logits, last).multinomial(1, generator=generator).squeeze(1)
+            drawn = self.draw(self.probabilities(logits, last), number)
             gained = logits.float().log_softmax(1).gather(1, drawn[:, None]).squeeze(1)
             score = torch.where(ended, score, score + gained)
             last = drawn.masked_fill(ended, self.eos_id)
             tokens.append(last)
         return torch.stack(tokens, dim=1), score
+
+    def numbers(self, image_id: Tensor) -> Tensor:
+        """Each image's own random numbers, (B, max_steps) float64 in [0, 1), one for each token."""
+        rows = [np.random.default_rng([self.seed, image]).random(self.max_steps) for image in image_id.tolist()]
+        return torch.from_numpy(np.stack(rows)).to(image_id.device)
+
+    def draw(self, probabilities: Tensor, number: Tensor) -> Tensor:
+        """The tokens (R,) at which the sum of the probabilities (R, V) passes ``number`` (R,) of [0, 1)."""
+        summed = probabilities.cumsum(1, dtype=torch.float64)
+        summed = summed.masked_fill(probabilities == 0, 0)  # none of these, whatever a sum is rounded to
+        passed = summed > number[:, None] * summed.amax(1, keepdim=True)
+        return passed.int().argmax(1)
 
     def probabilities(self, logits: Tensor, last: Tensor) -> Tensor:
         """What the next token is drawn from, (R, V).
