@@ -3,7 +3,7 @@
     python tools/prepare/vocabulary.py data/world/demo/annotations/captions_train2014.json \
         --size 400 --out data/world/demo/captions.model
     python tools/train.py configs/demo/captioning.py
-    python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/iter_8000.pth --out captions.json
+    python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/best_cider_iter_N.pth --out captions.json
 """
 _base_ = [
     '../_base_/models/virtex.py', '../_base_/datasets/world_captions_virtex.py',
@@ -12,13 +12,13 @@ _base_ = [
 model = dict(
     backbone=dict(depth=18, num_stages=3, out_indices=(2, )),
     language=dict(
-        visual_size=256, vocab_size=400, hidden_size=192, num_heads=4, dropout=0.0, max_length=32,
+        visual_size=256, vocab_size=400, hidden_size=192, num_heads=4, dropout=0.1, max_length=32,
         initializer_range=0.07))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=8000, val_interval=1000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=1000)
 param_scheduler = [
     {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=8000, eta_min=1e-5, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=5000, eta_min=1e-5, by_epoch=False),
 ]
 default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))
 work_dir = 'work_dirs/demo/captioning'
