@@ -8,7 +8,7 @@ class UserError(ValueError):
     """Its message is one sentence to a person: what, where, and what would be right."""
 
 
-USER_ERRORS = (UserError, FileNotFoundError)
+USER_ERRORS = (UserError, OSError)
 
 
 @contextmanager

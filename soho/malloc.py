@@ -20,3 +20,16 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return all([mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**30), mallopt(_TOP_PAD, 2**26)])
+
+
+def release_freed_memory() -> bool:
+    """Give back to the system what is free at this moment; the next tensors take new pages.
+
+    Returns:
+        Whether the C library can; glibc can.
+    """
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+    if trim is None:
+        return False
+    trim(0)
+    return True

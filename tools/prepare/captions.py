@@ -3,11 +3,11 @@
     python tools/prepare/captions.py data/coco_photos/permissive.json --out data/coco_photos/captions.json
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from soho.datasets.json_files import stream_array, write_json
+from soho.errors import UserError, said_in_one_sentence
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
 
@@ -29,11 +29,11 @@ def convert(source: Path, out: Path) -> tuple[int, int]:
     for record in stream_array(source, required=KEYS):
         name = str(record['image_id'])
         if not name.isdecimal():
-            raise ValueError(f'{source}: the image_id {name!r} of {record["file_name"]} is no number, as COCO has it')
+            raise UserError(f'{source}: the image_id {name!r} of {record["file_name"]} is no number, as COCO has it')
         image = int(name)
         if image in images:
-            raise ValueError(f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
-                             f'{record["file_name"]}')
+            raise UserError(f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
+                            f'{record["file_name"]}')
         images[image] = dict(id=image, **{key: record[key] for key in ('file_name', 'width', 'height')})
         annotations += [dict(id=number, image_id=image, caption=caption)
                         for number, caption in enumerate(record['captions'], start=len(annotations) + 1)]
@@ -46,10 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('annotations', type=Path)
     parser.add_argument('--out', type=Path, required=True, help='the json to write')
     args = parser.parse_args(argv)
-    try:
+    with said_in_one_sentence():
         print('{}: {} images, {} captions'.format(args.out, *convert(args.annotations, args.out)))
-    except (ValueError, OSError) as error:
-        sys.exit(f'captions: {error}')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,6 @@ attributes in the form of Fashionpedia (``attributes`` with ``supercategory``,
 Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
 import argparse
-import sys
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from soho.datasets.images import ImageStore
 from soho.datasets.json_files import write_json_array
 from soho.datasets.manifest import Manifest, find_input
 from soho.datasets.workers import available_cores
+from soho.errors import said_in_one_sentence
 
 SPLITS = ('train2014', 'val2014')
 
@@ -84,10 +84,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    try:
+    with said_in_one_sentence():
         counts = prepare(parse_args(argv))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
     print(', '.join(f'{split}: {count} objects' for split, count in counts.items()))
 
 

@@ -39,7 +39,6 @@ The region descriptions (5.4 million, 700 MB) are read and written as a stream.
 """
 import argparse
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -48,6 +47,7 @@ from typing import Any, NamedTuple
 from soho.datasets.image_sizes import coco_sizes
 from soho.datasets.json_files import MissingKeyError, stream_array, write_json_array
 from soho.datasets.manifest import Manifest, find_input
+from soho.errors import UserError, said_in_one_sentence
 
 TEST_IMAGES = ('image_info_test2014.json', 'image_info_test2015.json',
                'v2_OpenEnded_mscoco_test2015_questions.json',
@@ -88,7 +88,7 @@ def read_ids(path: Path) -> set[int]:
         if line.strip():
             digits = re.findall(r'\d+', line)
             if not digits:
-                raise ValueError(f'Line {number} of {path} holds no image id: {line.strip()!r}.')
+                raise UserError(f'Line {number} of {path} holds no image id: {line.strip()!r}.')
             ids.add(int(digits[-1]))
     return ids
 
@@ -102,7 +102,7 @@ def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, in
     kept: dict[str, str] = {}
     for caption in captions:
         if not isinstance(caption, str):
-            raise ValueError(f'Image {file_name} has the caption {caption!r}, which is not a text.')
+            raise UserError(f'Image {file_name} has the caption {caption!r}, which is not a text.')
         caption = ' '.join(caption.split())
         key = caption.lower()
         if not caption:
@@ -137,8 +137,8 @@ def read_coco(captions_file: Path) -> dict[int, list[str]]:
                                       stream_array(captions_file, 'images', required=('id',))}
     for item in stream_array(captions_file, 'annotations', required=('image_id', 'caption')):
         if item['image_id'] not in captions:
-            raise ValueError(f"{captions_file} has a caption of image {item['image_id']}, which its list "
-                             "'images' lacks.")
+            raise UserError(f"{captions_file} has a caption of image {item['image_id']}, which its list "
+                            "'images' lacks.")
         captions[item['image_id']].append(item['caption'])
     return captions
 
@@ -182,9 +182,9 @@ def vg_items(region_file: Path, image_data: Path, coco_ids: set[int], test_ids: 
         where = f'Item {number} of {region_file}'
         image_id = entry.get('id', entry.get('image_id'))
         if image_id not in photos:
-            raise ValueError(f'{where} is of image {image_id}, which {image_data} lacks.')
+            raise UserError(f'{where} is of image {image_id}, which {image_data} lacks.')
         if image_id in seen:
-            raise ValueError(f'{where} is of image {image_id}, as is an earlier item.')
+            raise UserError(f'{where} is of image {image_id}, as is an earlier item.')
         seen.add(image_id)
         try:
             phrases = [region['phrase'] for region in entry['regions']]
@@ -273,10 +273,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    try:
+    with said_in_one_sentence():
         print(summary(prepare(parse_args(argv))))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == '__main__':

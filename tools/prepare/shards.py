@@ -29,6 +29,7 @@ from soho.datasets.images import ImageError, ImageStore
 from soho.datasets.json_files import MissingKeyError, stream_array
 from soho.datasets.manifest import Manifest, written
 from soho.datasets.tar_shards import INDEX, TarShards, holds_images
+from soho.errors import UserError
 
 MIB = 1 << 20
 _FORMAT = tarfile.GNU_FORMAT
@@ -58,8 +59,8 @@ def check_names(records: Sequence[dict[str, Any]]) -> None:
         folder, _, base = name.rpartition('/')
         other = seen.setdefault(f'{folder}/{base.partition(".")[0]}', name)
         if other != name:
-            raise ValueError(f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
-                             'in WebDataset: one of them has to be called otherwise')
+            raise UserError(f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
+                            'in WebDataset: one of them has to be called otherwise')
 
 
 def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: bool,
@@ -115,10 +116,10 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     """Make the shards; returns the counts."""
     store = ImageStore(args.images)
     if args.out.resolve() == Path(store.path).resolve():
-        raise ValueError(f'{args.out} is the folder that is read; the shards need one of their own.')
+        raise UserError(f'{args.out} is the folder that is read; the shards need one of their own.')
     if args.out.is_dir() and holds_images(str(args.out)):
-        raise ValueError(f'{args.out} holds images or folders, before which shards would not be seen; '
-                         'they need a folder of their own.')
+        raise UserError(f'{args.out} holds images or folders, before which shards would not be seen; '
+                        'they need a folder of their own.')
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
     if counts := manifest.counts_if_current():
@@ -126,7 +127,7 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
         return counts
     records = read_records(args.annotations, store)
     if not records:
-        raise ValueError(f'{args.annotations or args.images} names no image.')
+        raise UserError(f'{args.annotations or args.images} names no image.')
     check_names(records)
     if args.shuffle is not None:
         records = [records[i] for i in np.random.default_rng(args.shuffle).permutation(len(records))]

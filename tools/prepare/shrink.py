@@ -31,6 +31,7 @@ from soho.datasets.decoding import Size, decode_image
 from soho.datasets.images import ImageDecodeError, ImageStore
 from soho.datasets.manifest import Manifest, written
 from soho.datasets.workers import available_cores
+from soho.errors import UserError
 
 BLOCK = 2048  # images at work at a time
 
@@ -75,9 +76,9 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     """Make the zip; returns the counts, the names of broken images and the bytes before and after."""
     store = ImageStore(args.images)
     if args.out.suffix != '.zip':
-        raise ValueError(f'--out is the zip to write, but {args.out} does not end in .zip.')
+        raise UserError(f'--out is the zip to write, but {args.out} does not end in .zip.')
     if args.out.resolve() == Path(store.path).resolve():
-        raise ValueError(f'{args.out} is the zip that is read; the copies need a name of their own.')
+        raise UserError(f'{args.out} is the zip that is read; the copies need a name of their own.')
     arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality)
     manifest = Manifest(args.out.parent, f'shrink_{args.out.stem}', arguments, [store.path])
     if counts := manifest.counts_if_current():

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from soho.datasets.json_files import load_json, write_json_array
+from soho.errors import UserError
 
 
 def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
@@ -32,7 +33,7 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
     chosen = np.random.default_rng(seed).permutation(len(images))[:round(share * len(images))]
     held_out = {images[i] for i in chosen}
     if not 0 < len(held_out) < len(images):
-        raise ValueError(f'--val {share} of the {len(images)} images of {path} leaves one part empty')
+        raise UserError(f'--val {share} of the {len(images)} images of {path} leaves one part empty')
     rest = {k: v for k, v in annotations.items() if k != 'data'} if isinstance(annotations, dict) else None
     counts = {}
     for part, wanted in (('train', False), ('val', True)):

@@ -8,7 +8,6 @@ writes ``FILE.KIND.DIGEST.tokens`` beside each annotation file that its dataload
 as the annotation file and the tokenizer are the same.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
@@ -17,6 +16,7 @@ from mmengine.registry import init_default_scope
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.prepared_tokens import prepare_tokens
 from soho.engine import load_config
+from soho.errors import said_in_one_sentence
 from soho.registry import DATASETS
 
 
@@ -42,14 +42,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.default_scope)
-    try:
+    with said_in_one_sentence():
         for split in ('train', 'val', 'test'):
             if loader := cfg.get(f'{split}_dataloader'):
                 whole = DATASETS.build(loader.dataset)
                 for dataset in getattr(whole, 'datasets', [whole]):
                     print(f'{split}: {dataset.ann_file}: {prepare(dataset)}')
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == '__main__':

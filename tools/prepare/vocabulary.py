@@ -9,12 +9,12 @@ minute. Captions are lower-cased and lose their accents, here and when they
 are read for training.
 """
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from soho.datasets.json_files import stream_array
 from soho.datasets.vocabulary import train_vocabulary
+from soho.errors import said_in_one_sentence
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
@@ -32,11 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--keep-case', action='store_true', help='do not lower the case')
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
-    try:
+    with said_in_one_sentence():
         count = train_vocabulary(
             captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
-    except (ValueError, OSError) as error:
-        sys.exit(f'vocabulary: {error}')
     print(f'{args.out}: {args.size} entries from {count} captions')
 
 

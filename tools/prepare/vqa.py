@@ -27,7 +27,6 @@ Image sizes come from COCO json files (captions, instances, image info), and for
 images that these lack from the image headers in ``train2014.zip`` or ``train2014/``.
 """
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from soho.datasets.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.images import ImageStore
 from soho.datasets.json_files import load_json, stream_array, write_json_array
 from soho.datasets.manifest import Manifest, find_input
+from soho.errors import UserError, said_in_one_sentence
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer
 
@@ -88,17 +88,17 @@ def read_answer_list(path: Path) -> list[str]:
         by_label = {label: answer for answer, label in answers.items()}
         for label in by_label:
             if label not in range(len(answers)):
-                raise ValueError(f'Label {label!r} of {by_label[label]!r} in {path} is outside of '
-                                 f'the answer list, whose labels go from 0 to {len(answers) - 1}.')
+                raise UserError(f'Label {label!r} of {by_label[label]!r} in {path} is outside of '
+                                f'the answer list, whose labels go from 0 to {len(answers) - 1}.')
         if len(by_label) < len(answers):
-            raise ValueError(f'{path} gives the same label to several answers: {len(answers)} answers, '
-                             f'{len(by_label)} labels.')
+            raise UserError(f'{path} gives the same label to several answers: {len(answers)} answers, '
+                            f'{len(by_label)} labels.')
         answers = [by_label[label] for label in range(len(answers))]
     if not isinstance(answers, list) or not answers or not all(isinstance(answer, str) for answer in answers):
-        raise ValueError(f'{path} is not an answer list: expected a list of strings or an object of labels.')
+        raise UserError(f'{path} is not an answer list: expected a list of strings or an object of labels.')
     repeated = [answer for answer, count in Counter(answers).items() if count > 1]
     if repeated:
-        raise ValueError(f'{path} holds the answer {repeated[0]!r} twice ({len(repeated)} such).')
+        raise UserError(f'{path} holds the answer {repeated[0]!r} twice ({len(repeated)} such).')
     return answers
 
 
@@ -127,15 +127,15 @@ def read_questions(path: Path, answers: dict[int, Answers] | None = None,
     seen = set()
     for item in stream_array(path, 'questions', required=('question_id', 'image_id', 'question')):
         if item['question_id'] in seen:
-            raise ValueError(f'Question {item["question_id"]} stands twice in {path}.')
+            raise UserError(f'Question {item["question_id"]} stands twice in {path}.')
         seen.add(item['question_id'])
         by_image.setdefault(item['image_id'], []).append((item['question_id'], item['question'].strip()))
     if answers is not None:
         for missing, here, there in ((seen - answers.keys(), path, annotations),
                                      (answers.keys() - seen, annotations, path)):
             if missing:
-                raise ValueError(f'{len(missing)} questions of {here} are not in {there}, '
-                                 f'the first is {min(missing)}.')
+                raise UserError(f'{len(missing)} questions of {here} are not in {there}, '
+                                f'the first is {min(missing)}.')
     return by_image
 
 
@@ -236,8 +236,8 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     elif answers:
         label2ans = choose_answers(count_answers(answers.values()), args.num_answers, args.min_count)
     else:
-        raise ValueError('Without annotations of train or val there is no answer list; '
-                         'name one with --answer-list.')
+        raise UserError('Without annotations of train or val there is no answer list; '
+                        'name one with --answer-list.')
     lookup = label_lookup(label2ans)
     rest = dict(ans2label={answer: label for label, answer in enumerate(label2ans)}, label2ans=label2ans)
     counts, outputs = dict(answers=len(label2ans)), {}
@@ -301,10 +301,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    try:
+    with said_in_one_sentence():
         print(summary(prepare(parse_args(argv))))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == '__main__':

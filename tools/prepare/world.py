@@ -8,12 +8,12 @@ Sizes: tiny (46 images, for tests), demo (9,200 images, about a minute), large
 writes it in the formats of further downloads, too.
 """
 import argparse
-import sys
 import time
 from pathlib import Path
 
 from soho.datasets.world import SIZES, generate_world
 from soho.datasets.world.exports import EXPORTS
+from soho.errors import said_in_one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,11 +32,9 @@ def main() -> None:
     args = parse_args()
     out = args.out or Path('data/world') / args.size
     started = time.monotonic()
-    try:
+    with said_in_one_sentence():
         manifest = generate_world(out, args.size, args.seed, args.workers, progress=True)
         exported = {name: EXPORTS[name](out) for name in args.also}
-    except (ValueError, OSError) as error:
-        sys.exit(f'world: {error}')
     images = ', '.join(f'{number} {split}' for split, number in manifest['images'].items())
     blind = manifest['blind']
     seconds = time.monotonic() - started
