@@ -12,14 +12,14 @@ class ReleaseMemoryHook(Hook):
 
     ``keep_freed_memory`` (:mod:`soho.malloc`) is fast because freed memory is
     used again. But where batches differ in size, free pieces seldom fit, and
-    a run would come to hold three times what it uses. Returning them
+    a run came to hold three times what it used. Returning them
     costs one step the time of taking new pages.
 
     Args:
         interval: Iterations.
     """
 
-    def __init__(self, interval: int = 500) -> None:
+    def __init__(self, interval: int = 200) -> None:
         self.interval = interval
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
