@@ -68,6 +68,6 @@ def test_the_tool_reads_coco_files_in_order(tmp_path, load_tool, vocab, capsys):
     assert f'{out}: 45 entries from 5 captions' in capsys.readouterr().out
     same = [SentencePieceTokenizer(path) for path in (out, vocab)]
     assert len({tuple(t.backend.id_to_piece(i) for i in range(45)) for t in same}) == 1
-    with pytest.raises(SystemExit, match=r'vocabulary: .* has no key \'annotations\''):
+    with pytest.raises(SystemExit, match=r'error: .* has no key \'annotations\''):
         (tmp_path / 'a.json').write_text('{"images": []}')
         tool.main([str(tmp_path / 'a.json'), '--out', out])

@@ -157,5 +157,5 @@ def test_command_line_prints_a_summary_or_one_sentence(world, monkeypatch, capsy
     runpy.run_path(str(REPOSITORY / 'tools/prepare/world.py'), run_name='__main__')
     assert 'answers without the picture' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*arguments, '--seed', '5'])
-    with pytest.raises(SystemExit, match='world: .* holds a world of size tiny, seed 0'):
+    with pytest.raises(SystemExit, match='error: .* holds a world of size tiny, seed 0'):
         runpy.run_path(str(REPOSITORY / 'tools/prepare/world.py'), run_name='__main__')
