@@ -12,18 +12,23 @@ USER_ERRORS = (UserError, OSError)
 
 
 @contextmanager
-def said_in_one_sentence() -> Iterator[None]:
-    """End the program with the sentence alone, without a traceback; ``SOHO_TRACEBACK=1`` shows both."""
+def said_in_one_sentence(output: os.PathLike | None = None) -> Iterator[None]:
+    """End the program with the sentence alone, without a traceback; ``SOHO_TRACEBACK=1`` shows both.
+
+    Args:
+        output: What is being made, to be named where the system refuses it (a full disk).
+    """
     try:
         yield
     except USER_ERRORS as error:
         if os.environ.get('SOHO_TRACEBACK'):
             raise
-        raise SystemExit(f'error: {_sentence(error)}') from None
+        refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        raise SystemExit(f'error: {f"{output} could not be made: " if refused else ""}{sentence(error)}') from None
 
 
-def _sentence(error: Exception) -> str:
-    """Of an error in a data worker torch hands on the whole traceback, the sentence last."""
+def sentence(error: Exception) -> str:
+    """An error's message; of one in a data worker torch hands on the whole traceback, the message last."""
     message = str(error)
     if message.startswith('Caught '):
         message = message.strip().splitlines()[-1].partition(': ')[2]

@@ -16,7 +16,8 @@ if [[ -z ${PYTHON:-} ]]; then
     fi
 fi
 
-if ! "$PYTHON" -c 'import torch' 2> /dev/null; then
+# looked for, not imported, which would take seconds
+if ! "$PYTHON" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' 2> /dev/null; then
     echo "launch.sh: $PYTHON has no torch: \`make env\` makes one that has, or name one with PYTHON=..." >&2
     exit 1
 fi

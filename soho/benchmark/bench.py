@@ -47,14 +47,16 @@ class Bench:
 
     def split(self, calls: Sequence[Callable[[], Any]]) -> list[float]:
         """Median seconds of each of several calls that follow each other."""
-        times = []
-        for _ in range(self.args.repeat + WARM_UP):
-            marks = [self._now()]
-            for call in calls:
-                call()
-                marks.append(self._now())
-            times.append([after - before for before, after in zip(marks, marks[1:])])
-        return [statistics.median(column) for column in zip(*times[WARM_UP:])]
+        rounds = [self.round(calls) for _ in range(self.args.repeat + WARM_UP)]
+        return [statistics.median(column) for column in zip(*rounds[WARM_UP:])]
+
+    def round(self, calls: Sequence[Callable[[], Any]]) -> list[float]:
+        """Seconds of each of several calls that follow each other, this once."""
+        marks = [self._now()]
+        for call in calls:
+            call()
+            marks.append(self._now())
+        return [after - before for before, after in zip(marks, marks[1:])]
 
     def _now(self) -> float:
         self.sync()

@@ -11,7 +11,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor
 
 from soho.benchmark.bench import Bench, Rows
-from soho.benchmark.recipes import CONFIGS, pictures
+from soho.benchmark.recipes import CONFIGS, pictures, precision
 from soho.benchmark.training import title
 from soho.engine import Runner, load_config
 from soho.registry import DATASETS
@@ -56,9 +56,7 @@ def _pretraining(bench: Bench) -> Config:
     photos, captions, vocabulary = pictures(args)
     cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
     cfg.optim_wrapper.pop('dtype')
-    cfg.optim_wrapper.accumulative_counts = 1
-    cfg.optim_wrapper.update(dict(type='OptimWrapper') if args.dtype == 'float32' else
-                             dict(type='AmpOptimWrapper', dtype=args.dtype))
+    cfg.optim_wrapper.update(precision(args))
     dataset = cfg.train_dataloader.dataset.datasets[0]
     dataset.update(data_root='', images=photos, ann_file=captions, sentence_group=args.sentences)
     for step in dataset.pipeline:

@@ -1,7 +1,6 @@
 """Contestants take turns, each in a process of its own: what disturbs one disturbs all, and nothing else is shared."""
 import multiprocessing
 import statistics
-import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -92,14 +91,7 @@ def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
         calls = contestant.build(bench, *contestant.args)
         pipe.send(None)
         while pipe.recv() == 'run':
-            times = []
-            for call in calls.values():
-                bench.sync()
-                start = time.perf_counter()
-                call()
-                bench.sync()
-                times.append(time.perf_counter() - start)
-            pipe.send(times)
+            pipe.send(bench.round(list(calls.values())))
         pipe.send((list(calls), bench.memory.peak()))
     except EOFError:
         pass  # the race is off

@@ -56,6 +56,13 @@ def pictures(args: Namespace) -> tuple[str, str, str]:
     return photos, captions, os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
 
 
+def precision(args: Namespace) -> dict[str, Any]:
+    """The optimizer wrapper of ``--dtype``, which updates in every step."""
+    if args.dtype == 'float32':
+        return dict(type='OptimWrapper', accumulative_counts=1)
+    return dict(type='AmpOptimWrapper', dtype=args.dtype, accumulative_counts=1)
+
+
 def build(bench: Bench, cfg: Config) -> nn.Module:
     """The model of a recipe with random weights, on the device, with ``--compile`` compiled as a run compiles it."""
     init_default_scope('soho')

@@ -1,7 +1,6 @@
 """The training step, split into its parts."""
 from collections.abc import Callable
 
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch.optim import Optimizer
 
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.floors import copy_rate, matrix_rate, utilisation
-from soho.benchmark.recipes import CROP, build, random_batch, recipe
+from soho.benchmark.recipes import CROP, build, precision, random_batch, recipe
 
 
 class Step:
@@ -29,10 +28,9 @@ class Step:
         cfg = cfg or recipe(kind, args.cfg_options)
         self.model = build(bench, cfg).train()
         self.whole = wrap(self.model)
-        options = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('type', 'dtype')}
-        amp = dict(type='OptimWrapper') if bench.dtype == torch.float32 else \
-            dict(type='AmpOptimWrapper', dtype=args.dtype)
-        self.wrapper = build_optim_wrapper(self.model, dict(options, accumulative_counts=1, **amp))
+        options = {key: value for key, value in cfg.optim_wrapper.items()
+                   if key not in ('type', 'dtype', 'accumulative_counts')}
+        self.wrapper = build_optim_wrapper(self.model, dict(options, **precision(args)))
         self.batch = batch or random_batch(kind, cfg, args.images, args.sentences, args.size)
         self.inputs: dict[str, Tensor] = {}
         self.loss: Tensor

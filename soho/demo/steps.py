@@ -11,6 +11,7 @@ import torch
 from mmengine.runner import find_latest_checkpoint
 
 from soho.datasets.json_files import write_json
+from soho.datasets.workers import available_cores
 from soho.engine import Runner, load_config
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
@@ -128,5 +129,5 @@ def describe_device(device: torch.device) -> str:
 
 def _use_all_cores() -> None:
     # torch counts the cores of the machine, not those that this process may use.
-    if 'OMP_NUM_THREADS' not in os.environ and hasattr(os, 'sched_getaffinity'):
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if 'OMP_NUM_THREADS' not in os.environ:
+        torch.set_num_threads(available_cores())

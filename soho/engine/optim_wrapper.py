@@ -73,8 +73,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Also of a run without loss scaling, which has no state of a scaler."""
-        state = {key: value for key, value in state_dict.items() if key != 'loss_scaler' or value}
-        MMEngineAmpOptimWrapper.load_state_dict(self, state)
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != 'loss_scaler' or value})
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

@@ -46,7 +46,7 @@ from mmengine.config import DictAction
 from soho.benchmark import PARTS, USUAL, measure
 from soho.benchmark.bench import Rows
 from soho.benchmark.memory import in_a_fresh_process
-from soho.errors import USER_ERRORS
+from soho.errors import USER_ERRORS, sentence
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -128,8 +128,8 @@ def show(rows: Rows, heading: str = '') -> str:
 
 def reason(error: Exception) -> str:
     """In one sentence; what no person got wrong is named by its class as well."""
-    sentence = next(iter(str(error).splitlines()), '')
-    return sentence if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {sentence}'
+    said = next(iter(sentence(error).splitlines()), '')
+    return said if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {said}'
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

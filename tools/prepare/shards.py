@@ -17,7 +17,6 @@ import argparse
 import io
 import json
 import shutil
-import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.images import ImageStore
 from soho.datasets.json_files import MissingKeyError, stream_array
 from soho.datasets.manifest import Manifest, written
 from soho.datasets.tar_shards import INDEX, TarShards, holds_images
-from soho.errors import UserError
+from soho.errors import UserError, said_in_one_sentence
 
 MIB = 1 << 20
 _FORMAT = tarfile.GNU_FORMAT
@@ -162,12 +161,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with said_in_one_sentence(args.out):
         counts = prepare(args)
-    except (FileNotFoundError, ValueError, ImageError) as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f'{args.out} could not be made: {error}')
     print(f'{counts["images"]} images in {counts["shards"]} shards')
 
 

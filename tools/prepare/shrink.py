@@ -18,7 +18,6 @@ call has nothing to do. The zip appears only when it is complete.
 """
 import argparse
 import functools
-import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from soho.datasets.decoding import Size, decode_image
 from soho.datasets.images import ImageDecodeError, ImageStore
 from soho.datasets.manifest import Manifest, written
 from soho.datasets.workers import available_cores
-from soho.errors import UserError
+from soho.errors import UserError, said_in_one_sentence
 
 BLOCK = 2048  # images at work at a time
 
@@ -116,12 +115,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
+    with said_in_one_sentence(args.out):
         counts = prepare(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f'{args.out} could not be made: {error}')
     print(f'{args.out}: {counts["shrunk"]} images shrunk, {counts["copied"]} copied')
     if counts['broken']:
         print(f'{len(counts["broken"])} cannot be decoded: {", ".join(counts["broken"][:20])}')

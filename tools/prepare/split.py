@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from soho.datasets.json_files import load_json, write_json_array
-from soho.errors import UserError
+from soho.errors import UserError, said_in_one_sentence
 
 
 def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--val', type=float, default=0.1, metavar='SHARE', help='share of the images held out')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
-    print(', '.join(f'{part}: {n} images' for part, n in split(args.annotations, args.val, args.seed).items()))
+    with said_in_one_sentence():
+        counts = split(args.annotations, args.val, args.seed)
+    print(', '.join(f'{part}: {n} images' for part, n in counts.items()))
 
 
 if __name__ == '__main__':
