@@ -8,6 +8,7 @@ Each gives a ResNet with torchvision's names, without pooling and classifier:
 may be any checkpoint that holds such a ResNet: of this project, official
 VirTex (whole or its CNN alone), torchvision.
 """
+
 from torch import Tensor as _Tensor
 
 import soho.engine  # noqa: F401  (reads every checkpoint without running code)
@@ -15,8 +16,17 @@ from soho.engine.backbones import load_part as _load_part
 from soho.models.backbones import ResNet as _ResNet
 
 dependencies = [
-    'PIL', 'cv2', 'mmcv', 'mmengine', 'numpy', 'pycocotools', 'safetensors', 'tokenizers', 'torch', 'torchvision',
-    'transformers'
+    'PIL',
+    'cv2',
+    'mmcv',
+    'mmengine',
+    'numpy',
+    'pycocotools',
+    'safetensors',
+    'tokenizers',
+    'torch',
+    'torchvision',
+    'transformers',
 ]
 
 # Published weights of the official VirTex release, trained on COCO Captions.

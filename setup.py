@@ -1,4 +1,5 @@
 """Packaging: the version comes from soho/version.py, what is needed from requirements/."""
+
 import re
 from pathlib import Path
 

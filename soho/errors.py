@@ -1,4 +1,5 @@
 """What a person can put right, as against what this project did wrong."""
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

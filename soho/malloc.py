@@ -1,4 +1,5 @@
 """Memory of the C library, which images and tensors on a CPU live in."""
+
 import ctypes
 
 # Options of mallopt, from glibc's malloc.h.

@@ -4,6 +4,7 @@ Every registry is a child of mmengine's of the same name, so that a part that
 is not found here is looked up there. ``locations`` are imported on first use:
 nobody has to import a part before a config can name it.
 """
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR

@@ -1,4 +1,5 @@
 """What many tests share: the generated world, small models, random batches, the tools, short runs."""
+
 import importlib.util
 import itertools
 import json
@@ -63,21 +64,31 @@ def soho_config():
 
     def config(task='pretrain', **parts):
         necks = dict(
-            pretrain=dict(type='DictionaryNeck', dictionary=dict(num_words=8, decay=0.9)),
-            vqa=dict(type='PlainNeck'))
+            pretrain=dict(type='DictionaryNeck', dictionary=dict(num_words=8, decay=0.9)), vqa=dict(type='PlainNeck')
+        )
         heads = dict(
-            pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'),
-                          itm=dict(type='ITMHead', hidden_size=32)),
-            vqa=dict(vqa=dict(type='VQAHead', hidden_size=32, num_answers=10, dropout=0.0)))
-        return dict(dict(
-            type='SOHO',
-            backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, )),
-            neck=dict(in_channels=128, out_channels=32, pool=1, **necks[task]),
-            language=dict(
-                type='CrossModalBert', vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2,
-                num_attention_heads=2, intermediate_size=64, hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0),
-            heads=heads[task]), **parts)
+            pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=32)),
+            vqa=dict(vqa=dict(type='VQAHead', hidden_size=32, num_answers=10, dropout=0.0)),
+        )
+        return dict(
+            dict(
+                type='SOHO',
+                backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,)),
+                neck=dict(in_channels=128, out_channels=32, pool=1, **necks[task]),
+                language=dict(
+                    type='CrossModalBert',
+                    vocab_size=VOCABULARY,
+                    hidden_size=32,
+                    num_hidden_layers=2,
+                    num_attention_heads=2,
+                    intermediate_size=64,
+                    hidden_dropout_prob=0.0,
+                    attention_probs_dropout_prob=0.0,
+                ),
+                heads=heads[task],
+            ),
+            **parts,
+        )
 
     return config
 
@@ -103,17 +114,35 @@ def make_virtex():
 
     def make(task='bicaptioning', **parts):
         language = dict(
-            type='CaptionTransformer', visual_size=128, vocab_size=VOCABULARY, hidden_size=128, num_layers=2,
-            dropout=0.0, max_length=12, bidirectional=task == 'bicaptioning', causal=task != 'masked_lm',
-            initializer_range=0.1)
+            type='CaptionTransformer',
+            visual_size=128,
+            vocab_size=VOCABULARY,
+            hidden_size=128,
+            num_layers=2,
+            dropout=0.0,
+            max_length=12,
+            bidirectional=task == 'bicaptioning',
+            causal=task != 'masked_lm',
+            initializer_range=0.1,
+        )
         heads = dict(
             masked_lm=dict(mlm=dict(type='MaskedCaptionHead')),
             classification=dict(
-                classification=dict(type='LabelSetHead', in_channels=128, num_classes=VOCABULARY, ignore=(0, 1, 2))))
+                classification=dict(type='LabelSetHead', in_channels=128, num_classes=VOCABULARY, ignore=(0, 1, 2))
+            ),
+        )
         captioning = dict(captioning=dict(type='CaptioningHead', decoder=dict(type='BeamSearch', max_steps=8)))
-        model = MODELS.build(dict(dict(
-            type='VirTex', backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, )),
-            language=None if task == 'classification' else language, heads=heads.get(task, captioning)), **parts))
+        model = MODELS.build(
+            dict(
+                dict(
+                    type='VirTex',
+                    backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,)),
+                    language=None if task == 'classification' else language,
+                    heads=heads.get(task, captioning),
+                ),
+                **parts,
+            )
+        )
         model.init_weights()
         return model.eval()
 
@@ -134,10 +163,17 @@ def make_caption_batch():
             backward[:length] = caption[:length][::-1]
             masked[1] = caption[1]
             labels[:length] = caption[:length]
-            samples.append(dict(
-                image=rng.integers(0, 256, (32, 32, 3), dtype=np.uint8), image_id=np.int64(100 + i),
-                caption_tokens=caption, noitpac_tokens=backward, caption_lengths=np.int64(length),
-                masked_labels=masked, labels=labels))
+            samples.append(
+                dict(
+                    image=rng.integers(0, 256, (32, 32, 3), dtype=np.uint8),
+                    image_id=np.int64(100 + i),
+                    caption_tokens=caption,
+                    noitpac_tokens=backward,
+                    caption_lengths=np.int64(length),
+                    masked_labels=masked,
+                    labels=labels,
+                )
+            )
         return collate(samples)
 
     return make
@@ -157,14 +193,21 @@ def make_batch():
             ids = rng.integers(1, VOCABULARY, shape) * attention
             labels = np.where((rng.random(shape) < 0.3) & (attention == 1), ids, -100)
             labels[0, 0] = ids[0, 0]  # at least one in every sample
-            samples.append(dict(
-                image=rng.integers(0, 256, (*size, 3), dtype=np.uint8), input_ids=ids,
-                attention_mask=attention,
-                sentence_mask=np.ones(sentences, bool), mlm_labels=labels,
-                itm_labels=rng.integers(0, 2, sentences), mask_cell=np.float32(rng.random()),
-                mask_rows=np.arange(sentences) % 2 == 0, question_id=np.arange(sentences) + 100 * i,
-                answer_labels=np.stack([rng.permutation(10)[:3] for _ in range(sentences)]),
-                answer_scores=rng.random((sentences, 3), dtype=np.float32)))
+            samples.append(
+                dict(
+                    image=rng.integers(0, 256, (*size, 3), dtype=np.uint8),
+                    input_ids=ids,
+                    attention_mask=attention,
+                    sentence_mask=np.ones(sentences, bool),
+                    mlm_labels=labels,
+                    itm_labels=rng.integers(0, 2, sentences),
+                    mask_cell=np.float32(rng.random()),
+                    mask_rows=np.arange(sentences) % 2 == 0,
+                    question_id=np.arange(sentences) + 100 * i,
+                    answer_labels=np.stack([rng.permutation(10)[:3] for _ in range(sentences)]),
+                    answer_scores=rng.random((sentences, 3), dtype=np.float32),
+                )
+            )
         return collate(samples)
 
     return make
@@ -184,51 +227,79 @@ def tiny_config(world, soho_config, tmp_path):
     """A run of the small SOHO on the tiny world: ``epochs`` epochs or ``iters`` iterations."""
 
     def config(task='vqa', epochs=1, iters=None, **changes):
-        loop = dict(type='IterBasedTrainLoop', max_iters=iters) if iters else \
-            dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+        loop = (
+            dict(type='IterBasedTrainLoop', max_iters=iters)
+            if iters
+            else dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+        )
         tokenizer = dict(vocab=str(world / 'vocab.txt'), max_length=12)
-        keys = dict(pretrain=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'],
-                    vqa=['question_id', 'answer_labels', 'answer_scores'])[task]
-        masking = dict(pretrain=[dict(type='MaskTokens', tokenizer=tokenizer),
-                                 dict(type='DrawVisualMask', prob=0.5)], vqa=[])[task]
+        keys = dict(
+            pretrain=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'],
+            vqa=['question_id', 'answer_labels', 'answer_scores'],
+        )[task]
+        masking = dict(
+            pretrain=[dict(type='MaskTokens', tokenizer=tokenizer), dict(type='DrawVisualMask', prob=0.5)], vqa=[]
+        )[task]
         pipeline = [
-            dict(type='LoadImage', reduce_to=(64, 48)), dict(type='ResizeKeepRatio', scale=(64, 48)),
-            dict(type='Tokenize', tokenizer=tokenizer), *masking, dict(type='PackSample', keys=keys)]
+            dict(type='LoadImage', reduce_to=(64, 48)),
+            dict(type='ResizeKeepRatio', scale=(64, 48)),
+            dict(type='Tokenize', tokenizer=tokenizer),
+            *masking,
+            dict(type='PackSample', keys=keys),
+        ]
         source = dict(data_root=str(world), sentence_group=6, pipeline=pipeline)
         train = dict(
             pretrain=dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json'),
-            vqa=dict(type='VQADataset', ann_file='train_data_vqa.json'))[task]
+            vqa=dict(type='VQADataset', ann_file='train_data_vqa.json'),
+        )[task]
         loader = dict(num_workers=0, collate_fn=dict(type='collate', canvas_sizes=64))
         batch_sampler = dict(type='AspectRatioBatchSampler', drop_last=False)
         model = soho_config(task)
         model['language']['vocab_size'] = 512
         cfg = dict(
-            default_scope='soho', randomness=dict(seed=0), sync_bn=True, work_dir=str(tmp_path / 'run'),
-            experiment_name=f'run{next(_runs)}', model=model,
+            default_scope='soho',
+            randomness=dict(seed=0),
+            sync_bn=True,
+            work_dir=str(tmp_path / 'run'),
+            experiment_name=f'run{next(_runs)}',
+            model=model,
             train_dataloader=dict(
-                batch_size=8, sampler=dict(type='EpochSampler'), batch_sampler=batch_sampler,
-                dataset=dict(images='train2014', **train, **source), **loader),
+                batch_size=8,
+                sampler=dict(type='EpochSampler'),
+                batch_sampler=batch_sampler,
+                dataset=dict(images='train2014', **train, **source),
+                **loader,
+            ),
             optim_wrapper=dict(
-                type='OptimWrapper', optimizer=dict(type='AdamWSGD', lr=1e-3, momentum=0.9),
+                type='OptimWrapper',
+                optimizer=dict(type='AdamWSGD', lr=1e-3, momentum=0.9),
                 constructor='PatternConstructor',
                 paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(opt='sgd', lr_mult=10)}),
-                clip_grad=dict(max_norm=10.0)),
+                clip_grad=dict(max_norm=10.0),
+            ),
             param_scheduler=dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=4),
             train_cfg=loop,
             default_hooks=dict(
-                sampler_seed=dict(type='DistSamplerSeedHook'), logger=dict(type='LoggerHook', interval=1)))
+                sampler_seed=dict(type='DistSamplerSeedHook'), logger=dict(type='LoggerHook', interval=1)
+            ),
+        )
         if task == 'vqa':
-            test = dict(
-                type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
+            test = dict(type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
             answers = json.loads((world / 'val_data_vqa.json').read_text())['label2ans']
             cfg['model']['heads']['vqa']['num_answers'] = len(answers)
             cfg.update(
                 test_dataloader=dict(
-                    batch_size=3, sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
-                    batch_sampler=batch_sampler, dataset=test, **loader),
+                    batch_size=3,
+                    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+                    batch_sampler=batch_sampler,
+                    dataset=test,
+                    **loader,
+                ),
                 test_cfg=dict(type='TestLoop'),
                 test_evaluator=dict(
-                    type='VQAAccuracy', annotation_file=str(world / 'v2_mscoco_val2014_annotations.json')))
+                    type='VQAAccuracy', annotation_file=str(world / 'v2_mscoco_val2014_annotations.json')
+                ),
+            )
         cfg = Config(cfg)
         cfg.merge_from_dict(changes)
         return cfg

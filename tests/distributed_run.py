@@ -1,7 +1,8 @@
 """What test_distributed.py runs in one process and, through torchrun, in two.
 
-    torchrun --nproc-per-node 2 tests/distributed_run.py CONFIGS FOLDER
+torchrun --nproc-per-node 2 tests/distributed_run.py CONFIGS FOLDER
 """
+
 import json
 import sys
 

@@ -1,4 +1,5 @@
 """Every recipe in configs/ builds, trains and evaluates on the generated world at reduced size."""
+
 import ast
 import json
 from pathlib import Path
@@ -18,12 +19,31 @@ NO_BEST = {'cnn', 'coco_photos', 'large_pretrain', 'linear_probe', 'pretrain', '
 # What makes a model, a sample or a run large, and what it becomes.
 LANGUAGE = dict(
     CrossModalBert=dict(
-        vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2),
-    CaptionTransformer=dict(vocab_size=150, hidden_size=64))
+        vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2
+    ),
+    CaptionTransformer=dict(vocab_size=150, hidden_size=64),
+)
 SMALL = dict(
-    hidden_size=32, num_words=16, scale=(96, 64), scales=[(96, 48), (96, 64)], batch_size=4, num_workers=0,
-    persistent_workers=False, pin_memory=False, max_epochs=1, max_iters=2, val_interval=1, size=64, max_steps=8,
-    short_edges=(64, ), long_edge=96, candidates=(50, 50), proposals=(20, 20), samples=16, batches=1)
+    hidden_size=32,
+    num_words=16,
+    scale=(96, 64),
+    scales=[(96, 48), (96, 64)],
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    pin_memory=False,
+    max_epochs=1,
+    max_iters=2,
+    val_interval=1,
+    size=64,
+    max_steps=8,
+    short_edges=(64,),
+    long_edge=96,
+    candidates=(50, 50),
+    proposals=(20, 20),
+    samples=16,
+    batches=1,
+)
 CAPTION_TOKENIZERS = ('CaptionMetrics', 'MaskCaption', 'TokenizeCaption')
 SPLITS = dict(train='train2014', val='val2014', test='test2015')
 
@@ -40,8 +60,13 @@ def small_world(world, tmp_path_factory):
     questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
     (folder / 'captions.json').write_text(json.dumps(few))
     (folder / 'questions.json').write_text(json.dumps(questions))
-    return dict(root=world, answers=len(questions['label2ans']), PretrainDataset=folder / 'captions.json',
-                VQADataset=folder / 'questions.json', LabelledImages=world / 'objects_train2014.json')
+    return dict(
+        root=world,
+        answers=len(questions['label2ans']),
+        PretrainDataset=folder / 'captions.json',
+        VQADataset=folder / 'questions.json',
+        LabelledImages=world / 'objects_train2014.json',
+    )
 
 
 def nodes(node, path=()):
@@ -69,16 +94,20 @@ def shrink_detection(node, place, root):
     elif kind == 'MaskHead':
         node.update(channels=32, convs=1)
     elif kind in ('CocoDetection', 'LVISDetection'):
-        file, images = dict(CocoDetection=(f'annotations/instances_{coco}2014.json', f'{coco}2014'),
-                            LVISDetection=(f'lvis/lvis_v1_{coco}.json', ''))[kind]
+        file, images = dict(
+            CocoDetection=(f'annotations/instances_{coco}2014.json', f'{coco}2014'),
+            LVISDetection=(f'lvis/lvis_v1_{coco}.json', ''),
+        )[kind]
         node.update(data_root=str(root), ann_file=file, images=images)
     elif kind in ('CocoAP', 'LVISAP'):
-        node.annotation_file = str(root / dict(CocoAP='annotations/instances_val2014.json',
-                                               LVISAP='lvis/lvis_v1_val.json')[kind])
+        node.annotation_file = str(
+            root / dict(CocoAP='annotations/instances_val2014.json', LVISAP='lvis/lvis_v1_val.json')[kind]
+        )
     elif kind == 'VOCDetection' and 'ann_file' in node:
         year = node.ann_file.split('/')[0]
-        node.update(data_root=str(root / 'VOCdevkit'), ann_file=f'{year}/ImageSets/Main/{voc}.txt',
-                    images=f'{year}/JPEGImages')
+        node.update(
+            data_root=str(root / 'VOCdevkit'), ann_file=f'{year}/ImageSets/Main/{voc}.txt', images=f'{year}/JPEGImages'
+        )
     elif kind == 'VOCAP':
         node.image_set = str(root / 'VOCdevkit/VOC2007/ImageSets/Main/test.txt')
     else:
@@ -130,11 +159,15 @@ def shrink(cfg, small_world, work_dir):
         if 'ann_file' in node and split:  # not a helper variable
             # There are no captions and objects of test images.
             known = split if split != 'test2015' else 'val2014'
-            evaluated = dict(PretrainDataset='coco_cap_val_pre.json',
-                             VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
-                             LabelledImages='objects_val2014.json')
-            whole = dict(CaptioningDataset=f'annotations/captions_{known}.json',
-                         ObjectLabelsDataset=f'annotations/instances_{known}.json')
+            evaluated = dict(
+                PretrainDataset='coco_cap_val_pre.json',
+                VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
+                LabelledImages='objects_val2014.json',
+            )
+            whole = dict(
+                CaptioningDataset=f'annotations/captions_{known}.json',
+                ObjectLabelsDataset=f'annotations/instances_{known}.json',
+            )
             if kind in whole:
                 file, images = root / whole[kind], known
             else:
@@ -144,9 +177,13 @@ def shrink(cfg, small_world, work_dir):
                 images = file.stem
             node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
         if node.get('annotation_file'):
-            node.annotation_file = str(root / dict(
-                VQAAccuracy=f'v2_mscoco_{split}_annotations.json',
-                CaptionMetrics='annotations/captions_val2014.json')[kind])
+            node.annotation_file = str(
+                root
+                / dict(
+                    VQAAccuracy=f'v2_mscoco_{split}_annotations.json',
+                    CaptionMetrics='annotations/captions_val2014.json',
+                )[kind]
+            )
         if kind == 'CaptionMetrics':
             node.java = False
         if kind == 'WarmupDecayLR':

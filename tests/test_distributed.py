@@ -1,4 +1,5 @@
 """Two processes with half the batch each learn and answer what one with the whole batch does."""
+
 import importlib.util
 import json
 import os
@@ -27,26 +28,39 @@ def configs(tiny_config, run_training, world, tmp_path, monkeypatch):
     """What is run, by one process or with ``launcher='pytorch'`` by two."""
     monkeypatch.setenv('SOHO_WORLD', str(world))
     detection = load_config(str(SCRIPT.parents[1] / 'configs/demo/detection.py'))
-    detection.merge_from_dict({
-        'test_dataloader.batch_size': 1, 'test_dataloader.num_workers': 0,
-        'test_dataloader.persistent_workers': False, 'model.regions.score_threshold': 0.0,
-        'model.regions.max_detections': 5, 'work_dir': str(tmp_path / 'detection')})
+    detection.merge_from_dict(
+        {
+            'test_dataloader.batch_size': 1,
+            'test_dataloader.num_workers': 0,
+            'test_dataloader.persistent_workers': False,
+            'model.regions.score_threshold': 0.0,
+            'model.regions.max_detections': 5,
+            'work_dir': str(tmp_path / 'detection'),
+        }
+    )
     run_training('vqa').save_checkpoint(str(tmp_path), 'model.pth')
 
     def make(launcher, batch_size):
         # Larger weights, so that the image's share of the gradients stands out from rounding errors.
-        changes = {'iters': 1, 'launcher': launcher, 'train_dataloader.batch_size': batch_size,
-                   'model.language.initializer_range': 0.2}
+        changes = {
+            'iters': 1,
+            'launcher': launcher,
+            'train_dataloader.batch_size': batch_size,
+            'model.language.initializer_range': 0.2,
+        }
         restart = dict(num_words=64, decay=0.4, unused_words='restart', restart_below=2.0)
         return dict(
             steps=dict(
                 pretrain=tiny_config('pretrain', **changes).to_dict(),
                 restart=tiny_config('pretrain', **changes, **{'model.neck.dictionary': restart}).to_dict(),
                 vqa=tiny_config('vqa', **changes).to_dict(),
-                own_statistics=tiny_config('vqa', **changes, sync_bn=False).to_dict()),
+                own_statistics=tiny_config('vqa', **changes, sync_bn=False).to_dict(),
+            ),
             evaluations=dict(
                 vqa=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict(),
-                detection=dict(detection, launcher=launcher, experiment_name=f'detection_{launcher}')))
+                detection=dict(detection, launcher=launcher, experiment_name=f'detection_{launcher}'),
+            ),
+        )
 
     return make
 
@@ -54,10 +68,22 @@ def configs(tiny_config, run_training, world, tmp_path, monkeypatch):
 def torchrun(configs, folder):
     (folder / 'configs.json').write_text(json.dumps(configs))
     process = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', SCRIPT,
-         folder / 'configs.json', folder],
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--standalone',
+            '--nproc-per-node',
+            '2',
+            SCRIPT,
+            folder / 'configs.json',
+            folder,
+        ],
         env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(SCRIPT.parents[1])),
-        capture_output=True, text=True, timeout=300)
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert process.returncode == 0, process.stderr
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
 
@@ -75,8 +101,12 @@ def test_two_processes_are_one(script, configs, world, tmp_path):
                 scale = expected.abs().max().item() if expected.is_floating_point() else 0
                 for rank in two:
                     torch.testing.assert_close(
-                        rank[task][kind][name], expected, rtol=0, atol=3e-3 * scale + 1e-6,
-                        msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}')
+                        rank[task][kind][name],
+                        expected,
+                        rtol=0,
+                        atol=3e-3 * scale + 1e-6,
+                        msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}',
+                    )
     for task in ('restart', 'own_statistics'):
         for name, value in two[0][task]['buffers'].items():
             assert value.equal(two[1][task]['buffers'][name]), f'{task}: {name} differs between the ranks'

@@ -1,4 +1,5 @@
 """What a person got wrong ends a tool with one sentence; what this project got wrong keeps its traceback."""
+
 import json
 import zipfile
 
@@ -22,8 +23,9 @@ def test_the_traceback_may_be_asked_for(monkeypatch):
 
 def change(record):
     """Edit all records of pretraining's annotations."""
-    return lambda root: (path := root / 'coco_cap_train_pre.json').write_text(json.dumps(
-        [dict(old, **record) for old in json.loads(path.read_text())]))
+    return lambda root: (path := root / 'coco_cap_train_pre.json').write_text(
+        json.dumps([dict(old, **record) for old in json.loads(path.read_text())])
+    )
 
 
 def cut_zip(root):
@@ -39,15 +41,19 @@ def spoil_image(root):
             archive.writestr(name, b'not an image')
 
 
-@pytest.mark.parametrize('damage, sentence', [
-    (change(dict(captions=[' '])), r"coco_cap_train_pre\.json: image \S+ has the caption ' '; a caption is"),
-    (change(dict(captions=[])), r'coco_cap_train_pre\.json: image \S+ has no caption'),
-    (lambda root: (root / 'coco_cap_train_pre.json').unlink(), r'coco_cap_train_pre\.json'),
-    (lambda root: (root / 'coco_cap_train_pre.json').write_text('[{'), r'coco_cap_train_pre\.json'),
-    (change(dict(file_name='none.jpg')), r'train2014\.zip has neither a member train2014/none\.jpg nor'),
-    (cut_zip, r'train2014\.zip is not a complete zip archive'),
-    (spoil_image, r'\.jpg .*'),
-], ids=['empty caption', 'no caption', 'no file', 'broken json', 'no member', 'cut zip', 'no image'])
+@pytest.mark.parametrize(
+    'damage, sentence',
+    [
+        (change(dict(captions=[' '])), r"coco_cap_train_pre\.json: image \S+ has the caption ' '; a caption is"),
+        (change(dict(captions=[])), r'coco_cap_train_pre\.json: image \S+ has no caption'),
+        (lambda root: (root / 'coco_cap_train_pre.json').unlink(), r'coco_cap_train_pre\.json'),
+        (lambda root: (root / 'coco_cap_train_pre.json').write_text('[{'), r'coco_cap_train_pre\.json'),
+        (change(dict(file_name='none.jpg')), r'train2014\.zip has neither a member train2014/none\.jpg nor'),
+        (cut_zip, r'train2014\.zip is not a complete zip archive'),
+        (spoil_image, r'\.jpg .*'),
+    ],
+    ids=['empty caption', 'no caption', 'no file', 'broken json', 'no member', 'cut zip', 'no image'],
+)
 @pytest.mark.parametrize('workers', [0, 1])
 def test_training_on_what_is_wrong(damage, sentence, workers, world, tiny_config, load_tool, tmp_path, monkeypatch):
     root = tmp_path / 'data'

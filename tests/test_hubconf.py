@@ -1,4 +1,5 @@
 """CNNs through torch.hub, from local files."""
+
 import ast
 import subprocess
 import sys
@@ -29,8 +30,10 @@ def test_a_hub_model_is_torchvisions_without_its_end(name, tmp_path):
 
 def test_all_that_is_imported_is_named():
     """Else torch.hub.load ends in an ImportError where it would name what is missing."""
-    ask = ('import sys, hubconf; print(*hubconf.dependencies); '
-           'print(*(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] in ("soho", "hubconf")))')
+    ask = (
+        'import sys, hubconf; print(*hubconf.dependencies); '
+        'print(*(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] in ("soho", "hubconf")))'
+    )
     said = subprocess.run([sys.executable, '-c', ask], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     named, files = map(str.split, said.splitlines())
     imported = set()

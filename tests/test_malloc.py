@@ -1,4 +1,5 @@
 """Memory that was freed is used again, and goes back when it is told to."""
+
 import subprocess
 import sys
 
@@ -6,28 +7,34 @@ from soho.engine import Runner
 
 
 def test_freed_memory_is_kept():
-    script = ('import resource, sys; from soho.malloc import keep_freed_memory; import torch\n'
-              'if sys.argv[1] == "keep": assert keep_freed_memory()\n'
-              'faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
-              'for _ in range(20): torch.ones(2**24)\n'  # until the heap has its size
-              'before = faults()\n'
-              'for _ in range(5): torch.ones(2**24)\n'  # 64 MiB each, 16,384 pages
-              'print(faults() - before)')
-    faults = {how: int(subprocess.run([sys.executable, '-c', script, how], capture_output=True, text=True, check=True)
-                       .stdout) for how in ('keep', 'return')}
+    script = (
+        'import resource, sys; from soho.malloc import keep_freed_memory; import torch\n'
+        'if sys.argv[1] == "keep": assert keep_freed_memory()\n'
+        'faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+        'for _ in range(20): torch.ones(2**24)\n'  # until the heap has its size
+        'before = faults()\n'
+        'for _ in range(5): torch.ones(2**24)\n'  # 64 MiB each, 16,384 pages
+        'print(faults() - before)'
+    )
+    faults = {
+        how: int(subprocess.run([sys.executable, '-c', script, how], capture_output=True, text=True, check=True).stdout)
+        for how in ('keep', 'return')
+    }
     assert faults['keep'] < 1000 < 50000 < faults['return']
 
 
 def test_freed_memory_is_released():
-    script = ('import torch; from soho.malloc import keep_freed_memory, release_freed_memory\n'
-              'keep_freed_memory()\n'
-              'held = lambda: int(open("/proc/self/statm").read().split()[1]) // 256\n'  # MiB
-              'tensors = [(torch.ones(2**22), torch.ones(64)) for _ in range(32)]\n'  # 16 MiB, and something behind it
-              'small = [second for first, second in tensors]\n'
-              'del tensors\n'
-              'before = held()\n'
-              'assert release_freed_memory()\n'
-              'print(before - held())')
+    script = (
+        'import torch; from soho.malloc import keep_freed_memory, release_freed_memory\n'
+        'keep_freed_memory()\n'
+        'held = lambda: int(open("/proc/self/statm").read().split()[1]) // 256\n'  # MiB
+        'tensors = [(torch.ones(2**22), torch.ones(64)) for _ in range(32)]\n'  # 16 MiB, and something behind it
+        'small = [second for first, second in tensors]\n'
+        'del tensors\n'
+        'before = held()\n'
+        'assert release_freed_memory()\n'
+        'print(before - held())'
+    )
     process = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)
     assert int(process.stdout) > 400
 

@@ -1,4 +1,5 @@
 """What a fresh machine and a shell meet first: requirements, version, tools/env.py, launch scripts."""
+
 import importlib.util
 import os
 import shutil
@@ -38,15 +39,21 @@ def shell(tmp_path):
     (tmp_path / 'python').write_text('#!/bin/sh\n[ "$1" = -c ] || printf "%s\\n" "$@"\n')
     (tmp_path / 'scontrol').write_text('#!/bin/sh\necho node7; echo node8\n')
     (tmp_path / 'srun').write_text(
-        '#!/bin/bash\necho "$@" | head -n 1\nwhile [[ $1 != bash ]]; do shift; done\nexec "$@"\n')
+        '#!/bin/bash\necho "$@" | head -n 1\nwhile [[ $1 != bash ]]; do shift; done\nexec "$@"\n'
+    )
     for stub in ('python', 'scontrol', 'srun'):
         (tmp_path / stub).chmod(0o755)
 
     def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         # nothing but this, so that no NNODES or SLURM_* of the machine joins in
         clean = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'PYTHON': f'{tmp_path}/python'}
-        return subprocess.run(['bash', ROOT / 'tools' / script, *arguments], cwd=tmp_path,
-                              capture_output=True, text=True, env={**clean, **variables})
+        return subprocess.run(
+            ['bash', ROOT / 'tools' / script, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**clean, **variables},
+        )
 
     return run
 
@@ -85,15 +92,18 @@ def test_package_says_what_the_files_say(tmp_path):
     assert said['Version'] == soho.__version__
     assert said['Requires-Python'] == '>=3.10'
     required = [Requirement(text) for text in said.get_all('Requires-Dist')]
-    assert {each.name: each.specifier for each in required if each.marker is None} \
-        == {name: each.specifier for name, each in requirements_of('runtime').items()}
+    assert {each.name: each.specifier for each in required if each.marker is None} == {
+        name: each.specifier for name, each in requirements_of('runtime').items()
+    }
 
 
 def test_pip_configuration_reaches_uv(env):
-    said = ("global.index-url='https://old.example/simple'\n"
-            "global.extra-index-url='https://a.example/simple\\nfile:///nowhere/simple'\n"
-            "global.cert='/etc/own.crt'\nglobal.find-links='/wheels'\n"
-            "install.index-url='https://new.example/simple?x=1'\n:env:.default-timeout='180'\n")
+    said = (
+        "global.index-url='https://old.example/simple'\n"
+        "global.extra-index-url='https://a.example/simple\\nfile:///nowhere/simple'\n"
+        "global.cert='/etc/own.crt'\nglobal.find-links='/wheels'\n"
+        "install.index-url='https://new.example/simple?x=1'\n:env:.default-timeout='180'\n"
+    )
     assert env.uv_environment(said) == {
         'UV_DEFAULT_INDEX': 'https://new.example/simple?x=1',
         'UV_INDEX': 'https://a.example/simple',
@@ -146,8 +156,17 @@ def test_scripts_are_executable_and_parse(script):
 def test_dist_train_runs_one_torchrun(shell):
     tools = str(ROOT / 'tools')
     assert shell('dist_train.sh', 'a config.py', '2', '--amp').stdout.splitlines() == [
-        '-m', 'torch.distributed.run', '--standalone', '--local-addr=127.0.0.1', '--nproc-per-node=2',
-        f'{tools}/train.py', 'a config.py', '--launcher', 'pytorch', '--amp']
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--local-addr=127.0.0.1',
+        '--nproc-per-node=2',
+        f'{tools}/train.py',
+        'a config.py',
+        '--launcher',
+        'pytorch',
+        '--amp',
+    ]
 
 
 def test_a_python_without_torch_is_said_in_a_sentence(shell, tmp_path):
@@ -156,23 +175,35 @@ def test_a_python_without_torch_is_said_in_a_sentence(shell, tmp_path):
     for python in (f'{tmp_path}/bare', f'{tmp_path}/nowhere'):
         said = shell('dist_train.sh', 'c.py', '2', PYTHON=python)
         assert said.returncode == 1 and not said.stdout
-        assert said.stderr == (f'launch.sh: {python} has no torch: `make env` makes one that has, '
-                               'or name one with PYTHON=...\n')
+        assert said.stderr == (
+            f'launch.sh: {python} has no torch: `make env` makes one that has, or name one with PYTHON=...\n'
+        )
 
 
 def test_several_machines_meet_where_the_variables_say(shell):
-    said = shell('dist_test.sh', 'c.py', 'm.pth', '8',
-                 NNODES='2', NODE_RANK='1', MASTER_ADDR='node7', PORT='1234')
+    said = shell('dist_test.sh', 'c.py', 'm.pth', '8', NNODES='2', NODE_RANK='1', MASTER_ADDR='node7', PORT='1234')
     assert said.stdout.splitlines()[2:] == [
-        '--nnodes=2', '--node-rank=1', '--master-addr=node7', '--master-port=1234', '--nproc-per-node=8',
-        f'{ROOT}/tools/test.py', 'c.py', 'm.pth', '--launcher', 'pytorch']
+        '--nnodes=2',
+        '--node-rank=1',
+        '--master-addr=node7',
+        '--master-port=1234',
+        '--nproc-per-node=8',
+        f'{ROOT}/tools/test.py',
+        'c.py',
+        'm.pth',
+        '--launcher',
+        'pytorch',
+    ]
 
 
-@pytest.mark.parametrize('config, work_dir', [
-    ('configs/VQA/soho_res18_vqa.py', 'work_dirs/VQA/soho_res18_vqa'),
-    ('/somewhere/configs/VQA/deep/mine.py', 'work_dirs/VQA/deep/mine'),
-    ('elsewhere/mine.py', 'work_dirs/mine'),
-])
+@pytest.mark.parametrize(
+    'config, work_dir',
+    [
+        ('configs/VQA/soho_res18_vqa.py', 'work_dirs/VQA/soho_res18_vqa'),
+        ('/somewhere/configs/VQA/deep/mine.py', 'work_dirs/VQA/deep/mine'),
+        ('elsewhere/mine.py', 'work_dirs/mine'),
+    ],
+)
 def test_an_epoch_means_the_checkpoint_of_the_config(shell, tmp_path, config, work_dir):
     checkpoint = tmp_path / work_dir / 'epoch_18.pth'
     missing = shell('dist_test_vqa.sh', config, '18', '1')
@@ -180,38 +211,76 @@ def test_an_epoch_means_the_checkpoint_of_the_config(shell, tmp_path, config, wo
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     assert shell('dist_test_vqa.sh', config, '18', '1').stdout.splitlines()[-7:] == [
-        f'{ROOT}/tools/test.py', config, f'{work_dir}/epoch_18.pth', '--launcher', 'pytorch',
-        '--out', f'{work_dir}/test_results/test_submit_18.json']
+        f'{ROOT}/tools/test.py',
+        config,
+        f'{work_dir}/epoch_18.pth',
+        '--launcher',
+        'pytorch',
+        '--out',
+        f'{work_dir}/test_results/test_submit_18.json',
+    ]
 
 
 def test_a_checkpoint_may_stand_for_the_epoch(shell, tmp_path):
     (tmp_path / 'best.pth').touch()
     said = shell('dist_test_vqa.sh', 'configs/VQA/x.py', 'best.pth', '1', WORK_DIR='elsewhere').stdout
     assert said.splitlines()[-5:] == [
-        'best.pth', '--launcher', 'pytorch', '--out', 'elsewhere/test_results/test_submit_best.json']
+        'best.pth',
+        '--launcher',
+        'pytorch',
+        '--out',
+        'elsewhere/test_results/test_submit_best.json',
+    ]
 
 
 def test_slurm_starts_one_torchrun_a_machine(shell):
-    said = shell('slurm_train.sh', 'gpu', 'a job', 'c.py', 'my work', '--resume',
-                 GPUS='16', GPUS_PER_NODE='8',
-                 SLURM_NNODES='2', SLURM_NODEID='1', SLURM_JOB_ID='123456', SLURM_JOB_NODELIST='node[7-8]',
-                 SRUN_ARGS='--qos=low --time=1')
+    said = shell(
+        'slurm_train.sh',
+        'gpu',
+        'a job',
+        'c.py',
+        'my work',
+        '--resume',
+        GPUS='16',
+        GPUS_PER_NODE='8',
+        SLURM_NNODES='2',
+        SLURM_NODEID='1',
+        SLURM_JOB_ID='123456',
+        SLURM_JOB_NODELIST='node[7-8]',
+        SRUN_ARGS='--qos=low --time=1',
+    )
     srun, *torchrun = said.stdout.splitlines()
-    assert srun.startswith('--partition=gpu --job-name=a job --nodes=2 --ntasks-per-node=1 --gres=gpu:8 '
-                           '--cpus-per-task=40 --kill-on-bad-exit=1 --qos=low --time=1 bash')
+    assert srun.startswith(
+        '--partition=gpu --job-name=a job --nodes=2 --ntasks-per-node=1 --gres=gpu:8 '
+        '--cpus-per-task=40 --kill-on-bad-exit=1 --qos=low --time=1 bash'
+    )
     assert torchrun[2:] == [
-        '--nnodes=2', '--node-rank=1', '--master-addr=node7', '--master-port=23456', '--nproc-per-node=8',
-        f'{ROOT}/tools/train.py', 'c.py', '--work-dir', 'my work', '--launcher', 'pytorch', '--resume']
+        '--nnodes=2',
+        '--node-rank=1',
+        '--master-addr=node7',
+        '--master-port=23456',
+        '--nproc-per-node=8',
+        f'{ROOT}/tools/train.py',
+        'c.py',
+        '--work-dir',
+        'my work',
+        '--launcher',
+        'pytorch',
+        '--resume',
+    ]
 
 
-@pytest.mark.parametrize('script, arguments, sentence', [
-    ('dist_train.sh', ['c.py'], 'usage:'),
-    ('dist_train.sh', ['c.py', 'two'], "number of processes on this machine, not 'two'"),
-    ('dist_test.sh', ['c.py', 'm.pth'], 'usage:'),
-    ('dist_test_vqa.sh', ['c.py', '1'], 'usage:'),
-    ('slurm_train.sh', ['gpu', 'job', 'c.py'], 'usage:'),
-    ('slurm_test.sh', ['gpu', 'job', 'c.py'], 'usage:'),
-])
+@pytest.mark.parametrize(
+    'script, arguments, sentence',
+    [
+        ('dist_train.sh', ['c.py'], 'usage:'),
+        ('dist_train.sh', ['c.py', 'two'], "number of processes on this machine, not 'two'"),
+        ('dist_test.sh', ['c.py', 'm.pth'], 'usage:'),
+        ('dist_test_vqa.sh', ['c.py', '1'], 'usage:'),
+        ('slurm_train.sh', ['gpu', 'job', 'c.py'], 'usage:'),
+        ('slurm_test.sh', ['gpu', 'job', 'c.py'], 'usage:'),
+    ],
+)
 def test_wrong_calls_are_refused_with_a_sentence(shell, script, arguments, sentence):
     said = shell(script, *arguments)
     assert said.returncode == 2 and sentence in said.stderr

@@ -6,6 +6,7 @@ Stages that are done are skipped and an interrupted training goes on from its
 last checkpoint. At the end stand a table, ``summary.json`` with the same
 figures and ``report.html``, all in the work dir.
 """
+
 import argparse
 import json
 import os
@@ -21,12 +22,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', default='demo', help='size of the generated world')
     parser.add_argument('--world', type=Path, help='its folder; default: $SOHO_WORLD or data/world/SIZE')
-    parser.add_argument('--configs', type=Path, default=ROOT / 'configs' / 'demo',
-                        help='folder of cnn.py, pretrain.py, vqa.py and vqa_blind.py')
+    parser.add_argument(
+        '--configs',
+        type=Path,
+        default=ROOT / 'configs' / 'demo',
+        help='folder of cnn.py, pretrain.py, vqa.py and vqa_blind.py',
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     args = parser.parse_args(argv)
     args.world = args.world or Path(os.environ.get('SOHO_WORLD') or f'data/world/{args.size}')
@@ -57,8 +61,10 @@ def main(argv: list[str] | None = None) -> dict:
         signal.signal(signal.SIGTERM, before)
     summary = summarize(journal.results(), journal.seconds(), commands(places, journal.results()))
     write_whole(places.work_dir / 'summary.json', json.dumps(summary, indent=1) + '\n')
-    print(f'\n{format_table(summary)}\n\nReport: {places.work_dir / "report.html"}\n'
-          f'Figures: {places.work_dir / "summary.json"}')
+    print(
+        f'\n{format_table(summary)}\n\nReport: {places.work_dir / "report.html"}\n'
+        f'Figures: {places.work_dir / "summary.json"}'
+    )
     return summary
 
 

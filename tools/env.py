@@ -7,6 +7,7 @@ where Python comes without pip as on a fresh Debian or Ubuntu, apt (not as root:
 FOLDER). Calling it again does nothing unless requirements/, setup.py or the Python beneath have changed; an
 installation that was interrupted is begun anew.
 """
+
 from __future__ import annotations  # so that an older Python reads on to the sentence that refuses it
 
 import argparse
@@ -121,8 +122,10 @@ def give_pip(python: Path) -> None:
         if wheel is not None:
             run(python, wheel / 'pip', 'install', '--quiet', 'pip', env=with_certificates(Path(folder)))
             return
-    raise SetupError(f'{sys.executable} has no pip and none could be fetched: install it as root with '
-                     '`apt-get install python3-venv` (Debian, Ubuntu), then call make again.')
+    raise SetupError(
+        f'{sys.executable} has no pip and none could be fetched: install it as root with '
+        '`apt-get install python3-venv` (Debian, Ubuntu), then call make again.'
+    )
 
 
 def fetch_pip_wheel(folder: Path) -> Path | None:
@@ -167,8 +170,20 @@ def install(python: Path) -> None:
     if runs(python, '-m', 'pip', 'install', '--upgrade', 'pip', 'uv'):
         config = run(python, '-m', 'pip', 'config', 'list', stdout=subprocess.PIPE, text=True).stdout
         try:
-            run(python, '-m', 'uv', 'pip', 'install', '--python', python, *wanted, *headless,
-                '--override', 'requirements/overrides.txt', env={**uv_environment(config), **os.environ})
+            run(
+                python,
+                '-m',
+                'uv',
+                'pip',
+                'install',
+                '--python',
+                python,
+                *wanted,
+                *headless,
+                '--override',
+                'requirements/overrides.txt',
+                env={**uv_environment(config), **os.environ},
+            )
             return
         except subprocess.CalledProcessError:
             say('uv did not succeed, going on with pip')
@@ -193,11 +208,15 @@ def make_environment(folder: Path) -> None:
     if made_from == now and not unfinished.exists():
         return
     if sys.version_info < OLDEST_PYTHON:
-        raise SetupError(f'{sys.executable} is Python {sys.version.split()[0]}, soho needs 3.10 or newer: '
-                         'name one with `make PYTHON=python3.12 ...`.')
+        raise SetupError(
+            f'{sys.executable} is Python {sys.version.split()[0]}, soho needs 3.10 or newer: '
+            'name one with `make PYTHON=python3.12 ...`.'
+        )
     if folder.exists() and made_from is None and not unfinished.exists():
-        raise SetupError(f'{folder} was not made by `make env` and is left alone: move it away, or name '
-                         'another folder with `make VENV=.venv-soho ...`.')
+        raise SetupError(
+            f'{folder} was not made by `make env` and is left alone: move it away, or name '
+            'another folder with `make VENV=.venv-soho ...`.'
+        )
     update = made_from is not None and made_from[0] == now[0] and not unfinished.exists()
     say(f'{"updating" if update else "installing into"} {folder} (several GB where CUDA comes along)')
     if not update:

@@ -1,4 +1,5 @@
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--amp] [--out FILE]``."""
+
 import json
 from collections.abc import Sequence
 

@@ -1,4 +1,5 @@
 """Train what a config describes: ``python tools/train.py CONFIG``."""
+
 from collections.abc import Sequence
 
 from mmengine.config import Config
@@ -9,8 +10,13 @@ from soho.engine import ConfigError, Runner, parse_run, run_parser, said_in_one_
 def build_config(argv: Sequence[str] | None = None) -> Config:
     """The config with the command line laid over it."""
     parser = run_parser('Train what a config describes.')
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from CHECKPOINT, or from the newest one in the work dir')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from CHECKPOINT, or from the newest one in the work dir',
+    )
     args, cfg = parse_run(parser, argv)
     if args.amp:
         if cfg.optim_wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):

@@ -9,13 +9,16 @@ After 240 epochs, 18 minutes on one core, it does: 98.1 % of the hidden words an
 99.0 % of the pairs of the training set are right. Log, config and figures:
 resources/runs/soho_coco_photos.
 """
+
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
 model = dict(
     neck=dict(out_channels=192),
     language=dict(
-        vocab_size=30522, hidden_size=192, num_attention_heads=6, intermediate_size=768, initializer_range=0.07),
-    heads=dict(itm=dict(hidden_size=192)))
+        vocab_size=30522, hidden_size=192, num_attention_heads=6, intermediate_size=768, initializer_range=0.07
+    ),
+    heads=dict(itm=dict(hidden_size=192)),
+)
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=20)
 pipeline = [
     dict(type='LoadImage', reduce_to=(128, 96)),
@@ -36,7 +39,9 @@ loader = dict(
         ann_file='permissive.json',
         images='permissive',
         sentence_group=5,
-        pipeline=pipeline))
+        pipeline=pipeline,
+    ),
+)
 train_dataloader = dict(**loader, batch_size=8, sampler=dict(type='EpochSampler', shuffle=True))
 # The training set itself: the question is whether it can be learnt.
 val_dataloader = dict(**loader, batch_size=16, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))

@@ -5,9 +5,12 @@
 16 images x 4 sentences a GPU, float16, gradients of two iterations an update.
 Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
 """
+
 _base_ = [
-    '../_base_/models/soho_pretrain_official.py', '../_base_/datasets/coco_vg_pretrain.py',
-    '../_base_/schedules/adamw_sgd.py', '../_base_/default_runtime.py'
+    '../_base_/models/soho_pretrain_official.py',
+    '../_base_/datasets/coco_vg_pretrain.py',
+    '../_base_/schedules/adamw_sgd.py',
+    '../_base_/default_runtime.py',
 ]
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[25, 35], gamma=0.1)]

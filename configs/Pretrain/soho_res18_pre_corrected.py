@@ -8,6 +8,7 @@ words start again instead of becoming zero, a matching caption is replaced by
 any caption, [UNK] is never a label, and the batch-norm statistics move once a
 step. Its checkpoints are for ``configs/VQA/soho_res18_vqa_corrected.py``.
 """
+
 _base_ = './soho_res18_pre.py'
 model = dict(
     backbone=dict(cp_updates_bn_twice=False),
@@ -16,7 +17,9 @@ model = dict(
         shared_cell=False,
         count_padding=False,
         count_sentences=False,
-        dictionary=dict(unused_words='restart')))
+        dictionary=dict(unused_words='restart'),
+    ),
+)
 datasets = _base_.train_dataloader.dataset.datasets
 for dataset in datasets:
     dataset.replace_by_first = False

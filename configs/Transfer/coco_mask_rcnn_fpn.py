@@ -8,9 +8,12 @@ CHECKPOINT is anything with a ResNet-50: of this project, official, ``torchvisio
 CNN starts from random weights. Published for VirTex: box AP 40.9 (AP50 61.7, AP75 44.8), mask AP 36.9 (58.4, 39.7).
 Not yet run at this size. Source: kdexd/virtex, configs/detectron2/coco_segm_default_init_2x.yaml.
 """
+
 _base_ = [
-    '../_base_/models/mask_rcnn_fpn.py', '../_base_/datasets/coco_instances.py',
-    '../_base_/schedules/detection_sgd.py', '../_base_/iteration_runtime.py'
+    '../_base_/models/mask_rcnn_fpn.py',
+    '../_base_/datasets/coco_instances.py',
+    '../_base_/schedules/detection_sgd.py',
+    '../_base_/iteration_runtime.py',
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=180000)
 param_scheduler = [

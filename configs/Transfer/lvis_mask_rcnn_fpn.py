@@ -7,9 +7,12 @@ a score of 0.0001. The published baseline from ImageNet's labels keeps the batch
 (``model.backbone.norm_eval=True``) and has none in the pyramid. Not yet run at this size.
 Source: kdexd/virtex, configs/detectron2/lvis_segm_default_init_2x.yaml.
 """
+
 _base_ = [
-    '../_base_/models/mask_rcnn_fpn.py', '../_base_/datasets/lvis_instances.py',
-    '../_base_/schedules/detection_sgd.py', '../_base_/iteration_runtime.py'
+    '../_base_/models/mask_rcnn_fpn.py',
+    '../_base_/datasets/lvis_instances.py',
+    '../_base_/schedules/detection_sgd.py',
+    '../_base_/iteration_runtime.py',
 ]
 model = dict(regions=dict(num_classes=1203, score_threshold=0.0001, max_detections=300))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=180000)

@@ -8,9 +8,12 @@ CHECKPOINT is anything with a ResNet-50: of this project, official, ``torchvisio
 CNN starts from random weights. Data: ``data/VOCdevkit`` with VOC2007 (test annotations included) and VOC2012. Not yet
 run at this size. Source: kdexd/virtex, configs/detectron2/voc_det_default_init_24k.yaml.
 """
+
 _base_ = [
-    '../_base_/models/faster_rcnn_c4.py', '../_base_/datasets/voc_boxes.py', '../_base_/schedules/detection_sgd.py',
-    '../_base_/iteration_runtime.py'
+    '../_base_/models/faster_rcnn_c4.py',
+    '../_base_/datasets/voc_boxes.py',
+    '../_base_/schedules/detection_sgd.py',
+    '../_base_/iteration_runtime.py',
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=24000)
 param_scheduler = [

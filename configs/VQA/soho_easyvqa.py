@@ -8,13 +8,15 @@ Test accuracy 99.72 % (without the image at most 67.0 %; the reference Keras mod
 minutes on one core. Chosen by the validation part, 99.63 %; the test split was scored once. Log, config and figures:
 resources/runs/soho_easyvqa.
 """
+
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$EASY_VQA:data/easy_vqa}}'
 model = dict(
-    backbone=dict(num_stages=3, out_indices=(2, )),
+    backbone=dict(num_stages=3, out_indices=(2,)),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=1),
     heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=13, dropout=0.1)),
-    language=dict(vocab_size=30522))
+    language=dict(vocab_size=30522),
+)
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=14)
 keys = ['question_id', 'answer_labels', 'answer_scores']
 train_pipeline = [
@@ -30,22 +32,22 @@ train_dataloader = dict(
     **loader,
     batch_size=8,
     sampler=dict(type='EpochSampler', shuffle=True),
-    dataset=dict(
-        **source, ann_file='train_data_vqa.train.json', images='train', pipeline=train_pipeline))
+    dataset=dict(**source, ann_file='train_data_vqa.train.json', images='train', pipeline=train_pipeline),
+)
 val_dataloader = dict(
     **loader,
     batch_size=32,
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        **source, ann_file='train_data_vqa.val.json', images='train', test_mode=True, pipeline=test_pipeline))
+    dataset=dict(**source, ann_file='train_data_vqa.val.json', images='train', test_mode=True, pipeline=test_pipeline),
+)
 val_evaluator = dict(type='VQAAccuracy')
 val_cfg = dict(type='ValLoop')
 test_dataloader = dict(
     **loader,
     batch_size=32,
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        **source, ann_file='test_data_vqa.json', images='test', test_mode=True, pipeline=test_pipeline))
+    dataset=dict(**source, ann_file='test_data_vqa.json', images='test', test_mode=True, pipeline=test_pipeline),
+)
 test_evaluator = dict(type='VQAAccuracy', annotation_file=data_root + '/test_answers.json')
 test_cfg = dict(type='TestLoop')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=2)

@@ -6,9 +6,12 @@
 32 images a GPU, gradients of two iterations an update.
 Source: researchmm/soho, configs/VQA/soho_res18_vqa.py.
 """
+
 _base_ = [
-    '../_base_/models/soho_vqa_official.py', '../_base_/datasets/coco_vqa.py',
-    '../_base_/schedules/adamw_sgd.py', '../_base_/default_runtime.py'
+    '../_base_/models/soho_vqa_official.py',
+    '../_base_/datasets/coco_vqa.py',
+    '../_base_/schedules/adamw_sgd.py',
+    '../_base_/default_runtime.py',
 ]
 optim_wrapper = dict(clip_grad=dict(max_norm=4.0))
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1)]

@@ -5,6 +5,7 @@
 Against the published recipe: the valid-area mask follows the canvas, text is
 cleaned as BERT does, and batches may be tested whole.
 """
+
 _base_ = './soho_res18_vqa.py'
 model = dict(neck=dict(square_mask=False))
 datasets = _base_.train_dataloader.dataset.datasets

@@ -5,6 +5,7 @@
 Published weights: https://www.dropbox.com/s/bb74jubt68cpn80/bicaptioning_R_101_L1_H1024.pth?dl=1
 Source: kdexd/virtex, configs/backbone_ablations/bicaptioning_R_101_L1_H1024.yaml.
 """
+
 _base_ = './bicaptioning_R_50_L1_H1024.py'
 model = dict(backbone=dict(depth=101))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_101_L1_H1024'

@@ -7,9 +7,12 @@ checkpoints of it compute is checked to the number (tools/analysis/parity.py).
 Published weights: https://www.dropbox.com/s/pdat4tvhnqxel64/bicaptioning_R_50_L1_H1024.pth?dl=1
 Source: kdexd/virtex, configs/width_ablations/bicaptioning_R_50_L1_H1024.yaml.
 """
+
 _base_ = [
-    '../_base_/models/virtex.py', '../_base_/datasets/coco_captions_virtex.py', '../_base_/schedules/virtex.py',
-    '../_base_/iteration_runtime.py'
+    '../_base_/models/virtex.py',
+    '../_base_/datasets/coco_captions_virtex.py',
+    '../_base_/schedules/virtex.py',
+    '../_base_/iteration_runtime.py',
 ]
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))

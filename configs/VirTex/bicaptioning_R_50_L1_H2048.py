@@ -6,6 +6,7 @@ The best of the published models.
 Published weights: https://www.dropbox.com/s/mbeeso8wyieq8wy/bicaptioning_R_50_L1_H2048.pth?dl=1
 Source: kdexd/virtex, configs/width_ablations/bicaptioning_R_50_L1_H2048.yaml.
 """
+
 _base_ = './bicaptioning_R_50_L1_H1024.py'
 model = dict(language=dict(hidden_size=2048))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_50_L1_H2048'

@@ -6,8 +6,10 @@ The official beam search drops the start token after the first step, looks at tw
 forbids a token twice in a row (kdexd/virtex, virtex/utils/beam_search.py). Its checkpoints give their recorded
 captions so; for training of your own the other recipes have the usual search.
 """
+
 _base_ = './bicaptioning_R_50_L1_H2048.py'
 model = dict(
     heads=dict(
-        captioning=dict(
-            decoder=dict(type='BeamSearch', beam_size=5, per_node=2, drop_start=True, forbid_repeats=True))))
+        captioning=dict(decoder=dict(type='BeamSearch', beam_size=5, per_node=2, drop_start=True, forbid_repeats=True))
+    )
+)

@@ -9,12 +9,13 @@ After 240 epochs, 8 minutes on one core, it does: every caption it writes is one
 (captions of another photograph 0.03; a person's against the other four 1.02). Log, config and figures:
 resources/runs/virtex_coco_photos.
 """
+
 _base_ = ['../_base_/models/virtex.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
 model = dict(
-    backbone=dict(depth=18, num_stages=3, out_indices=(2, )),
-    language=dict(
-        visual_size=256, vocab_size=1000, hidden_size=256, num_heads=4, dropout=0.0, initializer_range=0.06))
+    backbone=dict(depth=18, num_stages=3, out_indices=(2,)),
+    language=dict(visual_size=256, vocab_size=1000, hidden_size=256, num_heads=4, dropout=0.0, initializer_range=0.06),
+)
 tokenizer = dict(vocab=data_root + '/captions.model', max_length=30)
 pipeline = [
     dict(type='LoadImage', reduce_to=(128, 96)),
@@ -23,23 +24,27 @@ pipeline = [
     dict(type='PackSample', keys=['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths']),
 ]
 source = dict(
-    type='CaptioningDataset', data_root=data_root, ann_file='captions.json', images='permissive', pipeline=pipeline)
+    type='CaptioningDataset', data_root=data_root, ann_file='captions.json', images='permissive', pipeline=pipeline
+)
 loader = dict(num_workers=0, collate_fn=dict(type='collate', size_divisor=16))
 train_dataloader = dict(
     **loader,
     batch_size=16,
     sampler=dict(type='EpochSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=source)
+    dataset=source,
+)
 # The training set itself: the question is whether it can be learnt.
 val_dataloader = dict(
     **loader,
     batch_size=16,
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(test_mode=True, **source))
+    dataset=dict(test_mode=True, **source),
+)
 val_evaluator = dict(
-    type='CaptionMetrics', annotation_file=data_root + '/captions.json', tokenizer=tokenizer, java=False)
+    type='CaptionMetrics', annotation_file=data_root + '/captions.json', tokenizer=tokenizer, java=False
+)
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -5,15 +5,17 @@
 Published weights: https://www.dropbox.com/s/hbspp3jv3u8h3bc/multilabel_classification_R_50.pth?dl=1
 Source: kdexd/virtex, configs/task_ablations/multilabel_classification_R_50.yaml.
 """
+
 _base_ = [
-    '../_base_/models/virtex.py', '../_base_/datasets/coco_objects_virtex.py', '../_base_/schedules/virtex_labels.py',
-    '../_base_/iteration_runtime.py'
+    '../_base_/models/virtex.py',
+    '../_base_/datasets/coco_objects_virtex.py',
+    '../_base_/schedules/virtex_labels.py',
+    '../_base_/iteration_runtime.py',
 ]
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 model = dict(
     language=None,
-    heads=dict(
-        _delete_=True,
-        classification=dict(type='LabelSetHead', in_channels=2048, num_classes=81, ignore=(0, ))))
+    heads=dict(_delete_=True, classification=dict(type='LabelSetHead', in_channels=2048, num_classes=81, ignore=(0,))),
+)
 default_hooks = dict(checkpoint=dict(save_best='loss_classification', rule='less'))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/multilabel_classification_R_50'

@@ -1,4 +1,5 @@
 """What every run has: logs, checkpoints, environment."""
+
 default_scope = 'soho'
 randomness = dict(seed=0)
 sync_bn = True
@@ -12,7 +13,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     finite_loss=dict(type='FiniteLossHook', interval=50),
     rank_zero_buffers=dict(type='RankZeroBuffersHook'),
-    release_memory=dict(type='ReleaseMemoryHook'))
+    release_memory=dict(type='ReleaseMemoryHook'),
+)
 
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -20,11 +22,10 @@ env_cfg = dict(
     onednn_products=True,
     keep_freed_memory=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 
-visualizer = dict(
-    type='Visualizer', vis_backends=[dict(type='LocalVisBackend'),
-                                     dict(type='TensorboardVisBackend')])
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 log_processor = dict(window_size=50)
 log_level = 'INFO'
 load_from = None

@@ -8,22 +8,29 @@
 25 minutes on two cores; CIDEr 1.03 on held-out pictures (resources/runs/virtex_world). Longer, the captions of the
 training pictures are learnt by heart: 0.89 after 8,000 steps without dropout.
 """
+
 _base_ = [
-    '../_base_/models/virtex.py', '../_base_/datasets/world_captions_virtex.py',
-    '../_base_/schedules/adamw_cosine.py', '../_base_/iteration_runtime.py'
+    '../_base_/models/virtex.py',
+    '../_base_/datasets/world_captions_virtex.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/iteration_runtime.py',
 ]
 model = dict(
-    backbone=dict(depth=18, num_stages=3, out_indices=(2, )),
+    backbone=dict(depth=18, num_stages=3, out_indices=(2,)),
     language=dict(
-        visual_size=256, vocab_size=400, hidden_size=192, num_heads=4, dropout=0.1, max_length=32,
-        initializer_range=0.07),
+        visual_size=256,
+        vocab_size=400,
+        hidden_size=192,
+        num_heads=4,
+        dropout=0.1,
+        max_length=32,
+        initializer_range=0.07,
+    ),
     # A wider beam prefers the shortest of the world's ways to say it.
-    heads=dict(captioning=dict(decoder=dict(type='BeamSearch', beam_size=3))))
+    heads=dict(captioning=dict(decoder=dict(type='BeamSearch', beam_size=3))),
+)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=1000)
-param_scheduler = [
-    {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=5000, eta_min=1e-5, by_epoch=False),
-]
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=5000, eta_min=1e-5, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))
 work_dir = 'work_dirs/demo/captioning'

@@ -6,17 +6,14 @@
 The published recipes start from a CNN that was trained on the labels of
 ImageNet; this is the same step at the demo's size.
 """
-_base_ = [
-    '../_base_/datasets/world_objects.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py'
-]
+
+_base_ = ['../_base_/datasets/world_objects.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 model = dict(
     type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
-    backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, ), zero_init_residual=True),
-    heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6, color=8, texture=4))))
+    backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),
+    heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6, color=8, texture=4))),
+)
 optim_wrapper = dict(optimizer=dict(lr=2e-3, weight_decay=0.05))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)
-param_scheduler = [
-    {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=5, eta_min=1e-5, convert_to_iter_based=True),
-]
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=5, eta_min=1e-5, convert_to_iter_based=True)]
 work_dir = 'work_dirs/demo/cnn'

@@ -7,6 +7,7 @@ on the 300 pictures of val2014, seed 0, two CPU cores: from random weights 21.1 
 three epochs to name objects (``configs/demo/cnn.py`` with three stages) 53.9 and 36.4. With more time the start matters
 less: 1,000 iterations from random weights reach 74.3 and 63.4.
 """
+
 _base_ = ['../_base_/schedules/adamw_cosine.py', '../_base_/iteration_runtime.py']
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 model = dict(
@@ -16,18 +17,21 @@ model = dict(
     rpn=dict(
         type='RPN',
         in_channels=64,
-        sizes=((24, ), (48, ), (96, )),
+        sizes=((24,), (48,), (96,)),
         strides=(8, 16, 32),
         candidates=(200, 100),
         proposals=(100, 50),
-        samples=64),
+        samples=64,
+    ),
     regions=dict(
         type='RegionHeads',
         num_classes=6,
         strides=(8, 16),
         samples=32,
         box_head=dict(type='FCBoxHead', in_channels=64, channels=128),
-        mask_head=dict(type='MaskHead', in_channels=64, channels=32, convs=2, size=7)))
+        mask_head=dict(type='MaskHead', in_channels=64, channels=32, convs=2, size=7),
+    ),
+)
 scale = (192, 144)
 pipeline = [
     dict(type='LoadImage', reduce_to=scale),
@@ -43,7 +47,8 @@ train_dataloader = dict(
     batch_size=8,
     sampler=dict(type='EpochSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=True),
-    dataset=dict(source, ann_file='annotations/instances_train2014.json', images='train2014', pipeline=pipeline))
+    dataset=dict(source, ann_file='annotations/instances_train2014.json', images='train2014', pipeline=pipeline),
+)
 val_dataloader = dict(
     **loader,
     batch_size=16,
@@ -54,15 +59,14 @@ val_dataloader = dict(
         ann_file='annotations/instances_val2014.json',
         images='val2014',
         test_mode=True,
-        pipeline=[pipeline[0], pipeline[1], dict(type='PackSample', keys=['image_id', 'full_size'])]))
+        pipeline=[pipeline[0], pipeline[1], dict(type='PackSample', keys=['image_id', 'full_size'])],
+    ),
+)
 val_evaluator = dict(type='CocoAP', annotation_file=data_root + '/annotations/instances_val2014.json')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
-param_scheduler = [
-    {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=300, eta_min=1e-6, by_epoch=False),
-]
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=300, eta_min=1e-6, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(save_best='bbox_AP', rule='greater'))
 load_parts = ['backbone']
 work_dir = 'work_dirs/demo/detection'

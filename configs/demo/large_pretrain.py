@@ -5,15 +5,19 @@
 
 The published model without pretrained weights, on pictures of 320 x 240.
 """
+
 _base_ = [
-    '../_base_/models/soho_pretrain.py', '../_base_/datasets/world_captions.py',
-    '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py'
+    '../_base_/models/soho_pretrain.py',
+    '../_base_/datasets/world_captions.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
 ]
 scale = (320, 240)
 model = dict(
     backbone=dict(frozen_stages=-1, zero_init_residual=True, init_cfg=None),
     neck=dict(pool=1, dictionary=dict(decay=0.9, unused_words='restart')),
-    language=dict(pretrained=None, vocab_size=512))
+    language=dict(pretrained=None, vocab_size=512),
+)
 pipeline = _base_.pipeline
 pipeline[0].reduce_to = scale
 pipeline[1].scale = scale
@@ -25,7 +29,8 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     collate_fn=dict(size_divisor=32),
-    dataset=dict(datasets=datasets))
+    dataset=dict(datasets=datasets),
+)
 val_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

@@ -1,18 +1,24 @@
 """Questions about the large generated world (80,000 pictures), for one GPU. Not yet run.
 
+Commands::
+
     python tools/prepare/vqa.py --root data/world/large
     SOHO_WORLD=data/world/large python tools/train.py configs/demo/large_vqa.py
 """
+
 _base_ = [
-    '../_base_/models/soho_vqa.py', '../_base_/datasets/world_questions.py', '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/soho_vqa.py',
+    '../_base_/datasets/world_questions.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
 ]
 scale = (320, 240)
 model = dict(
     backbone=dict(frozen_stages=-1, zero_init_residual=True, init_cfg=None),
     neck=dict(pool=1),
     language=dict(pretrained=None, vocab_size=512),
-    heads=dict(vqa=dict(num_answers=42)))
+    heads=dict(vqa=dict(num_answers=42)),
+)
 pipeline = _base_.pipeline
 pipeline[0].reduce_to = scale
 pipeline[1].scale = scale
@@ -21,7 +27,8 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     collate_fn=dict(size_divisor=32),
-    dataset=dict(pipeline=pipeline))
+    dataset=dict(pipeline=pipeline),
+)
 val_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
 test_dataloader = dict(batch_size=64, num_workers=4, collate_fn=dict(size_divisor=32), dataset=dict(pipeline=pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

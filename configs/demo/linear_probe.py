@@ -7,23 +7,24 @@
 A minute on two CPU cores. Any checkpoint that holds such a CNN will do; ``init_cfg=None`` is the random one. Another
 kind of CNN changes ``model.backbone`` and the channels that the classifier reads.
 """
+
 _base_ = ['../_base_/datasets/world_objects.py', '../_base_/default_runtime.py']
 checkpoint = 'work_dirs/demo/captioning/iter_8000.pth'
 model = dict(
     type='VirTex',
     frozen_backbone=True,
     backbone=dict(
-        type='ResNet',
-        depth=18,
-        num_stages=3,
-        out_indices=(2, ),
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),
+        type='ResNet', depth=18, num_stages=3, out_indices=(2,), init_cfg=dict(type='Pretrained', checkpoint=checkpoint)
+    ),
     heads=dict(
         labels=dict(
             type='LabelHead',
             in_channels=256,
             kinds=dict(category=6, color=8, texture=4),
-            init_cfg=dict(type='Normal', layer='Linear', std=0.01))))
+            init_cfg=dict(type='Normal', layer='Linear', std=0.01),
+        )
+    ),
+)
 # Objects as large as in pictures that captions are learnt from.
 pipeline, test_pipeline = _base_.pipeline, _base_.test_pipeline
 pipeline[1].scale = test_pipeline[1].scale = (40, 40)

@@ -6,14 +6,18 @@ One pass over the captions is short, so that more words are hidden (40 % for
 15 %) and fewer captions exchanged (20 % for 50 %): a hidden word of an
 exchanged caption cannot be read off the picture.
 """
+
 _base_ = [
-    '../_base_/models/soho_small.py', '../_base_/datasets/world_captions.py', '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/soho_small.py',
+    '../_base_/datasets/world_captions.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
 ]
 # What the CNN has learnt is refined, not overwritten; its first stage is frozen, as published.
 model = dict(backbone=dict(frozen_stages=1))
 optim_wrapper = dict(
-    constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.1)}))
+    constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.1)})
+)
 pipeline = _base_.pipeline
 pipeline[3].prob = 0.4
 pipeline[4].prob = 0.02

@@ -1,22 +1,24 @@
 """The demo's visual question answering, from the demo's pretraining.
 
-    make demo        (or: python tools/train.py configs/demo/vqa.py)
+Command: ``make demo``, or ``python tools/train.py configs/demo/vqa.py``
 """
+
 _base_ = [
-    '../_base_/models/soho_small.py', '../_base_/datasets/world_questions.py', '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/soho_small.py',
+    '../_base_/datasets/world_questions.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=2),
-    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=42, dropout=0.1)))
+    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=128, num_answers=42, dropout=0.1)),
+)
 optim_wrapper = dict(
-    constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}))
+    constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)})
+)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)
-param_scheduler = [
-    {{_base_.warmup}},
-    dict(type='CosineAnnealingLR', T_max=8, eta_min=1e-5, convert_to_iter_based=True),
-]
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=8, eta_min=1e-5, convert_to_iter_based=True)]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 # The published recipe takes everything from the pretraining. One pass over the captions is too short for that: a
 # transformer that has learnt to guess words without looking learns to look later than a new one (78.3 against 80.5 %

@@ -1,4 +1,5 @@
 """A CNN that is looked at, not trained: what the tools of ``tools/transfer`` share."""
+
 import argparse
 import sys
 import time
@@ -34,17 +35,32 @@ class FrozenCNN:
         soho.engine.checkpoint.CheckpointError: The file has no such CNN.
     """
 
-    def __init__(self, checkpoint: str, options: Mapping[str, Any] | None = None, seed: int = 0, batch_size: int = 128,
-                 workers: int = 4, device: str | None = None, amp: bool = False, half: bool = False) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        batch_size: int = 128,
+        workers: int = 4,
+        device: str | None = None,
+        amp: bool = False,
+        half: bool = False,
+    ) -> None:
         self.backbone = load_backbone(checkpoint, options, seed)
-        self.extraction = dict(batch_size=batch_size, workers=workers, device=device or get_device(), amp=amp,
-                               dtype=torch.float16 if half else torch.float32)
+        self.extraction = dict(
+            batch_size=batch_size,
+            workers=workers,
+            device=device or get_device(),
+            amp=amp,
+            dtype=torch.float16 if half else torch.float32,
+        )
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> 'FrozenCNN':
         """As the options of :func:`add_arguments` say."""
-        return cls(args.checkpoint, args.backbone, args.seed, args.batch_size, args.workers, args.device, args.amp,
-                   args.half)
+        return cls(
+            args.checkpoint, args.backbone, args.seed, args.batch_size, args.workers, args.device, args.amp, args.half
+        )
 
     @property
     def device(self) -> str:
@@ -65,11 +81,20 @@ class FrozenCNN:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``CHECKPOINT`` and how its CNN looks at images."""
-    parser.add_argument('checkpoint', help='of this project, official VirTex or SOHO, or torchvision: a file, '
-                        'http(s):// or torchvision://; or "random" for weights that nothing has taught')
-    parser.add_argument('--backbone', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
-                        help="of the CNN's config, over what the weights tell, as in strides=1,2,2,1; a random one "
-                        'is a ResNet-50 unless this says otherwise, as in depth=18 num_stages=3')
+    parser.add_argument(
+        'checkpoint',
+        help='of this project, official VirTex or SOHO, or torchvision: a file, '
+        'http(s):// or torchvision://; or "random" for weights that nothing has taught',
+    )
+    parser.add_argument(
+        '--backbone',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        default={},
+        help="of the CNN's config, over what the weights tell, as in strides=1,2,2,1; a random one "
+        'is a ResNet-50 unless this says otherwise, as in depth=18 num_stages=3',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of a random CNN')
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--workers', type=int, default=4, help='processes')

@@ -1,10 +1,25 @@
 """How fast it is, and how fast it could be: one file a part; ``tools/analysis/benchmark.py`` is the command."""
+
 from argparse import Namespace
 from importlib import import_module
 
 # Each part's function has the name of its module, except for the three training steps.
-PARTS = ('floors', 'pretrain', 'vqa', 'virtex', 'inference', 'captions', 'operators', 'official_soho',
-         'official_virtex', 'alternatives', 'growth', 'data', 'startup', 'loop')
+PARTS = (
+    'floors',
+    'pretrain',
+    'vqa',
+    'virtex',
+    'inference',
+    'captions',
+    'operators',
+    'official_soho',
+    'official_virtex',
+    'alternatives',
+    'growth',
+    'data',
+    'startup',
+    'loop',
+)
 # What is measured when no part is named: all but what takes long or needs a checkout.
 USUAL = tuple(part for part in PARTS if part not in ('official_soho', 'official_virtex', 'alternatives', 'growth'))
 STEPS = ('pretrain', 'vqa', 'virtex')

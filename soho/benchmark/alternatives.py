@@ -1,4 +1,5 @@
 """What a user could pick instead, in turns with this project: ViLT, timm, and a pipeline of regions."""
+
 import argparse
 
 import torch
@@ -27,16 +28,29 @@ def alternatives(bench: Bench) -> Rows:
     rows: Rows = []
     name = f'at {VILT_SIZE[0]}x{VILT_SIZE[1]} against ViLT-B/32'
     for images in (1, *args.batches):
-        rows += rows_of(f'vqa inference {name}, batch {images}', race(small, dict(
-            ours=Contestant(our_answers, (images, )), **published(args, 'ViLT', vilt_answers, images))))
-    rows += rows_of(f'vqa step {name}, {args.images} images', race(small, dict(
-        ours=Contestant(our_vqa_step), **published(args, 'ViLT', vilt_step))))
-    rows += rows_of(f'ResNet-50 step, {args.images} images of {CROP[0]}x{CROP[1]}', race(args, dict(
-        ours=Contestant(our_resnet_step), **published(args, 'timm', timm_step, False),
-        **{'timm, channels last, tuned alike': Contestant(timm_step, (True, ))})))
+        rows += rows_of(
+            f'vqa inference {name}, batch {images}',
+            race(small, dict(ours=Contestant(our_answers, (images,)), **published(args, 'ViLT', vilt_answers, images))),
+        )
+    rows += rows_of(
+        f'vqa step {name}, {args.images} images',
+        race(small, dict(ours=Contestant(our_vqa_step), **published(args, 'ViLT', vilt_step))),
+    )
+    rows += rows_of(
+        f'ResNet-50 step, {args.images} images of {CROP[0]}x{CROP[1]}',
+        race(
+            args,
+            dict(
+                ours=Contestant(our_resnet_step),
+                **published(args, 'timm', timm_step, False),
+                **{'timm, channels last, tuned alike': Contestant(timm_step, (True,))},
+            ),
+        ),
+    )
     name = f'vqa inference at {args.size[0]}x{args.size[1]} against regions, one image'
-    return rows + rows_of(name, race(args, dict(
-        ours=Contestant(our_answers, (1, )), **published(args, 'regions', region_answers))))
+    return rows + rows_of(
+        name, race(args, dict(ours=Contestant(our_answers, (1,)), **published(args, 'regions', region_answers)))
+    )
 
 
 def our_vqa_step(bench: Bench) -> Calls:
@@ -88,7 +102,9 @@ def vilt_inputs(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(
         input_ids=batch['input_ids'][:, 0].to(bench.device),
         attention_mask=batch['attention_mask'][:, 0].to(bench.device),
-        pixel_values=image, pixel_mask=torch.ones_like(image[:, 0], dtype=torch.int64))
+        pixel_values=image,
+        pixel_mask=torch.ones_like(image[:, 0], dtype=torch.int64),
+    )
 
 
 def our_resnet_step(bench: Bench) -> Calls:
@@ -99,6 +115,7 @@ def our_resnet_step(bench: Bench) -> Calls:
 def timm_step(bench: Bench, channels_last: bool) -> Calls:
     """Likewise."""
     import timm
+
     return resnet_step(bench, timm.create_model('resnet50', num_classes=0), channels_last)
 
 
@@ -128,17 +145,23 @@ class Regions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        trunk = nn.Sequential(Last(ResNet(101, num_stages=3, out_indices=(2, ))))
+        trunk = nn.Sequential(Last(ResNet(101, num_stages=3, out_indices=(2,))))
         trunk.out_channels = 1024
         last = ResNet(101)
         head = nn.Sequential(last.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.detector = FasterRCNN(
-            trunk, min_size=600, max_size=1000,
-            rpn_anchor_generator=AnchorGenerator(((32, 64, 128, 256, 512), ), ((0.5, 1.0, 2.0), )),
+            trunk,
+            min_size=600,
+            max_size=1000,
+            rpn_anchor_generator=AnchorGenerator(((32, 64, 128, 256, 512),), ((0.5, 1.0, 2.0),)),
             box_roi_pool=MultiScaleRoIAlign(['0'], output_size=14, sampling_ratio=2),
-            box_head=head, box_predictor=Scores(2048, 1601),
-            rpn_pre_nms_top_n_test=6000, rpn_post_nms_top_n_test=REGIONS, box_detections_per_img=100,
-            box_score_thresh=0.05)
+            box_head=head,
+            box_predictor=Scores(2048, 1601),
+            rpn_pre_nms_top_n_test=6000,
+            rpn_post_nms_top_n_test=REGIONS,
+            box_detections_per_img=100,
+            box_score_thresh=0.05,
+        )
         self.project = nn.Linear(2048, 768)
         self.bert = BertModel(BertConfig())
 

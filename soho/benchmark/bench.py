@@ -1,4 +1,5 @@
 """What all measurements share: how time and memory are taken."""
+
 import argparse
 import statistics
 import time

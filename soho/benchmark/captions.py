@@ -1,4 +1,5 @@
 """Captions a second."""
+
 from soho.benchmark.bench import Bench, Rows
 from soho.benchmark.inference import throughput
 
@@ -8,5 +9,8 @@ def captions(bench: Bench) -> Rows:
     name = 'captions, beam 5, 30 tokens'
     rates = {images: throughput(bench, 'virtex', images) for images in (1, *bench.args.batches)}
     rows: Rows = [(f'{name}: {images} images', rate, 'captions/s') for images, rate in rates.items()]
-    return [*rows, (f'{name}: best', max(rates.values()), 'captions/s'),
-            (f'{name}: peak memory', bench.memory.peak(), 'GiB')]
+    return [
+        *rows,
+        (f'{name}: best', max(rates.values()), 'captions/s'),
+        (f'{name}: peak memory', bench.memory.peak(), 'GiB'),
+    ]

@@ -1,4 +1,5 @@
 """The data pipeline: pictures a second of one worker process against decoding the same files."""
+
 import json
 import os
 import shutil
@@ -75,16 +76,27 @@ def _datasets(photos: str, captions: str, vocabulary: str, folder: Path) -> dict
     virtex = load_config(str(BASES / 'coco_captions_virtex.py')).train_dataloader.dataset.pipeline
     shutil.copy(captions, folder / 'annotations.json')  # tokens are prepared beside it
     records = list(stream_array(captions))
-    train_vocabulary((caption for record in records for caption in record['captions']),
-                     folder / 'captions.model', size=200)
+    train_vocabulary(
+        (caption for record in records for caption in record['captions']), folder / 'captions.model', size=200
+    )
     coco = folder / 'captions.json'
-    write_json(coco, dict(
-        images=[dict(id=i, file_name=record['file_name'], height=record['height'], width=record['width'])
-                for i, record in enumerate(records)],
-        annotations=[dict(image_id=i, caption=caption) for i, record in enumerate(records)
-                     for caption in record['captions']]))
-    small = [dict(type='LoadImage', reduce_to=(96, 72)), dict(type='ResizeKeepRatio', scale=(96, 72)),
-             *pretrain.train_pipeline[2:]]
+    write_json(
+        coco,
+        dict(
+            images=[
+                dict(id=i, file_name=record['file_name'], height=record['height'], width=record['width'])
+                for i, record in enumerate(records)
+            ],
+            annotations=[
+                dict(image_id=i, caption=caption) for i, record in enumerate(records) for caption in record['captions']
+            ],
+        ),
+    )
+    small = [
+        dict(type='LoadImage', reduce_to=(96, 72)),
+        dict(type='ResizeKeepRatio', scale=(96, 72)),
+        *pretrain.train_pipeline[2:],
+    ]
     # The images of a question come without what is known of answers.
     asked = [*vqa.train_pipeline[:-1], dict(type='PackSample', keys=[])]
     sources = {
@@ -121,26 +133,38 @@ def _measure(bench: Bench, name: str, dataset: Any) -> Rows:
             resize(dict(image=decode(file), rng=SampleKey(0, 0, i).rng()))
 
     bare, floor = (len(files) / bench.seconds(call) for call in (decoded, resized))
-    rate, = loader_rates(bench, [_loader(dataset)])
-    return [(f'{name}: one worker', rate, 'images/s'), (f'{name}: decoding and resizing alone', floor, 'images/s'),
-            (f'{name}: decoding alone', bare, 'images/s'),
-            (f'{name}: worker against decoding and resizing', 100 * rate / floor, '%'),
-            (f'{name}: worker against decoding', 100 * rate / bare, '%')]
+    (rate,) = loader_rates(bench, [_loader(dataset)])
+    return [
+        (f'{name}: one worker', rate, 'images/s'),
+        (f'{name}: decoding and resizing alone', floor, 'images/s'),
+        (f'{name}: decoding alone', bare, 'images/s'),
+        (f'{name}: worker against decoding and resizing', 100 * rate / floor, '%'),
+        (f'{name}: worker against decoding', 100 * rate / bare, '%'),
+    ]
 
 
 def _loader(dataset: Any) -> DataLoader:
     batches = list(AspectRatioBatchSampler(EpochSampler(dataset, seed=0), BATCH))
-    return DataLoader(dataset, batch_sampler=cycle(batches), num_workers=1, multiprocessing_context='fork',
-                      collate_fn=collate, worker_init_fn=init_worker)
+    return DataLoader(
+        dataset,
+        batch_sampler=cycle(batches),
+        num_workers=1,
+        multiprocessing_context='fork',
+        collate_fn=collate,
+        worker_init_fn=init_worker,
+    )
 
 
 def _in_turns(bench: Bench, name: str, dataset: Any, theirs: DataLoader, decoding: float) -> Rows:
     """A pipeline of ours against the official one, and that one against decoding alone."""
     our_rate, their_rate = loader_rates(bench, [_loader(dataset), theirs])
     name = f'{name}, in turns with the official one'
-    return [(f'{name}: our worker', our_rate, 'images/s'), (f'{name}: official worker', their_rate, 'images/s'),
-            (f'{name}: faster than official', our_rate / their_rate, 'times'),
-            (f'{name}: official worker against decoding', 100 * their_rate / decoding, '%')]
+    return [
+        (f'{name}: our worker', our_rate, 'images/s'),
+        (f'{name}: official worker', their_rate, 'images/s'),
+        (f'{name}: faster than official', our_rate / their_rate, 'times'),
+        (f'{name}: official worker against decoding', 100 * their_rate / decoding, '%'),
+    ]
 
 
 def _bare(file: bytes) -> np.ndarray:
@@ -182,19 +206,37 @@ def _official(bench: Bench, photos: str, captions: str, vocabulary: str, folder:
     if os.path.isdir(vocabulary):
         vocabulary = os.path.join(vocabulary, 'vocab.txt')
     pipeline = [
-        dict(type='LoadImageFromZip'), dict(type='Resize', img_scale=(1000, 600), keep_ratio=True),
+        dict(type='LoadImageFromZip'),
+        dict(type='Resize', img_scale=(1000, 600), keep_ratio=True),
         dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
-        dict(type='Pad', size_divisor=32), dict(type='DefaultFormatBundle'),
-        dict(type='Collect', keys=['img', 'language_tokens', 'mask_labels', 'next_label', 'language_attention',
-                                   'img_target'])]
-    dataset = build_dataset(dict(
-        type='VisualLanguagePretrainDataset', data_root=f'{folder}/', ann_file='official.json',
-        img_prefix=f'{folder}/images/', max_length=16, sentence_group=4, pipeline=pipeline, token_config=vocabulary))
+        dict(type='Pad', size_divisor=32),
+        dict(type='DefaultFormatBundle'),
+        dict(
+            type='Collect',
+            keys=['img', 'language_tokens', 'mask_labels', 'next_label', 'language_attention', 'img_target'],
+        ),
+    ]
+    dataset = build_dataset(
+        dict(
+            type='VisualLanguagePretrainDataset',
+            data_root=f'{folder}/',
+            ann_file='official.json',
+            img_prefix=f'{folder}/images/',
+            max_length=16,
+            sentence_group=4,
+            pipeline=pipeline,
+            token_config=vocabulary,
+        )
+    )
     groups = [np.flatnonzero(dataset.flag == flag) for flag in (0, 1)]
     batches = [np.resize(group, -(-len(group) // BATCH) * BATCH).reshape(-1, BATCH) for group in groups if len(group)]
     return DataLoader(
-        dataset, batch_sampler=cycle(np.random.default_rng(0).permutation(np.concatenate(batches)).tolist()),
-        num_workers=1, multiprocessing_context='fork', collate_fn=partial(official_collate, samples_per_gpu=BATCH))
+        dataset,
+        batch_sampler=cycle(np.random.default_rng(0).permutation(np.concatenate(batches)).tolist()),
+        num_workers=1,
+        multiprocessing_context='fork',
+        collate_fn=partial(official_collate, samples_per_gpu=BATCH),
+    )
 
 
 def _members_are_bare(archive: Path) -> bool:

@@ -1,4 +1,5 @@
 """What the machine can do."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +29,10 @@ def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float)
     with torch.compiler.set_stance('force_eager'), FlopCounterMode(display=False) as counter:
         call()
     flops = counter.get_total_flops()
-    return [(f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),
-            (f'{name}: of the rate of a matrix product', 100 * flops / seconds / rate, '%')]
+    return [
+        (f'{name}: products and convolutions', flops / 1e12, 'TFLOP'),
+        (f'{name}: of the rate of a matrix product', 100 * flops / seconds / rate, '%'),
+    ]
 
 
 def floors(bench: Bench) -> Rows:

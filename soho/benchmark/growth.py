@@ -1,4 +1,5 @@
 """How time and memory grow with image area, sentences an image, dictionary size, captions, their length, and ranks."""
+
 import os
 import tempfile
 from typing import Any
@@ -33,8 +34,9 @@ def growth(bench: Bench) -> Rows:
     for sentences in SENTENCES:
         rows += _point(f'growth with sentences an image: {sentences}', pretraining, args, args.size, sentences)
     for words in WORDS:
-        rows += _point(f'growth with dictionary size: {words} words', pretraining, args, args.size, args.sentences,
-                       words)
+        rows += _point(
+            f'growth with dictionary size: {words} words', pretraining, args, args.size, args.sentences, words
+        )
     for length in LENGTHS:
         rows += _point(f'growth with caption length: {length} tokens', captioning, args, length)
     for captions in CAPTIONS:
@@ -58,10 +60,12 @@ def _start(captions: int) -> Rows:
     """A start to the first batch."""
     starts = start_twice(captions)
     name = f'growth with the number of captions: {starts.captions}'
-    return [(f'{name}, first start', starts.first['first_batch'], 's'),
-            (f'{name}, later start', starts.later['first_batch'], 's'),
-            (f'{name}, memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
-            (f'{name}, memory of the main process', starts.later['main'] / 2**20, 'MiB')]
+    return [
+        (f'{name}, first start', starts.first['first_batch'], 's'),
+        (f'{name}, later start', starts.later['first_batch'], 's'),
+        (f'{name}, memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
+        (f'{name}, memory of the main process', starts.later['main'] / 2**20, 'MiB'),
+    ]
 
 
 def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2048) -> tuple[float, float]:
@@ -78,7 +82,7 @@ def captioning(args: Any, length: int) -> tuple[float, float]:
     cfg = recipe('virtex', args.cfg_options)
     batch = random_batch('virtex', cfg, args.images, 1, args.size)
     tokens = torch.randint(3, 10000, (args.images, length))
-    batch.update(random_captions(tokens, torch.full((args.images, ), length)))
+    batch.update(random_captions(tokens, torch.full((args.images,), length)))
     return _measure(bench, Step(bench, 'virtex', batch, cfg))
 
 
@@ -102,8 +106,12 @@ def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
     bench = Bench(args)
 
     def wrap(model: torch.nn.Module) -> MMDistributedDataParallel:
-        return MMDistributedDataParallel(model, device_ids=[rank] if args.device == 'cuda' else None,
-                                         broadcast_buffers=False, gradient_as_bucket_view=True)
+        return MMDistributedDataParallel(
+            model,
+            device_ids=[rank] if args.device == 'cuda' else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
 
     cfg: Config = recipe('pretrain', args.cfg_options)
     step = Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, args.sentences, args.size), cfg, wrap)

@@ -1,4 +1,5 @@
 """Answers and captions: how long one takes, and how many a second."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -42,15 +43,20 @@ def inference(bench: Bench) -> Rows:
     seconds = bench.seconds(predict)
     memory = bench.memory.peak()  # before the matrices, which are larger than an image's maps
     rate = matrix_rate(bench)
-    rows = [(f'{name}: norms folded', 1000 * seconds, 'ms'),
-            (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms'),
-            *utilisation(name, predict, seconds, rate)]
+    rows = [
+        (f'{name}: norms folded', 1000 * seconds, 'ms'),
+        (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms'),
+        *utilisation(name, predict, seconds, rate),
+    ]
     rates = {images: throughput(bench, 'vqa', images) for images in (1, *bench.args.batches)}
     name = f'vqa inference at {size}, batches'
     rows += [(f'{name}: {images} images', rate, 'answers/s') for images, rate in rates.items()]
-    return [*rows, (f'{name}: best', max(rates.values()), 'answers/s'),
-            (f'{name}: peak memory of one image', memory, 'GiB'),
-            (f'{name}: peak memory', bench.memory.peak(), 'GiB')]
+    return [
+        *rows,
+        (f'{name}: best', max(rates.values()), 'answers/s'),
+        (f'{name}: peak memory of one image', memory, 'GiB'),
+        (f'{name}: peak memory', bench.memory.peak(), 'GiB'),
+    ]
 
 
 def throughput(bench: Bench, kind: str, images: int) -> float:

@@ -1,4 +1,5 @@
 """The whole training loop against its step alone."""
+
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -39,8 +40,10 @@ def loop(bench: Bench) -> Rows:
     """The demo's fine-tuning and the published pretraining, on the generated world or the pictures of ``--photos``."""
     init_default_scope('soho')
     demo = _fine_tuning(bench)
-    return [*_compare(bench, f'demo fine-tuning in {demo.optim_wrapper.dtype}', demo, 20 * bench.args.repeat),
-            *_compare(bench, title(bench, 'pretrain'), _pretraining(bench), 4 * bench.args.repeat)]
+    return [
+        *_compare(bench, f'demo fine-tuning in {demo.optim_wrapper.dtype}', demo, 20 * bench.args.repeat),
+        *_compare(bench, title(bench, 'pretrain'), _pretraining(bench), 4 * bench.args.repeat),
+    ]
 
 
 def _fine_tuning(bench: Bench) -> Config:
@@ -71,9 +74,17 @@ def _pretraining(bench: Bench) -> Config:
 
 def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     """The loop with its data, hooks and logging, and the same steps on batches that are already there."""
-    cfg.update(load_from=None, work_dir=str(bench.args.out.parent / 'benchmark'), param_scheduler=None,
-               val_cfg=None, val_dataloader=None, val_evaluator=None,
-               test_cfg=None, test_dataloader=None, test_evaluator=None)
+    cfg.update(
+        load_from=None,
+        work_dir=str(bench.args.out.parent / 'benchmark'),
+        param_scheduler=None,
+        val_cfg=None,
+        val_dataloader=None,
+        val_evaluator=None,
+        test_cfg=None,
+        test_dataloader=None,
+        test_evaluator=None,
+    )
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=WARM_UP + steps)
     cfg.default_hooks.checkpoint = None
     cfg.compile = bench.args.compile
@@ -91,8 +102,11 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     _take(runner, batches, steps)
     bench.sync()
     alone = (time.perf_counter() - started) / steps
-    return [(f'{name}: loop', 1000 * whole, 'ms a step'), (f'{name}: step alone', 1000 * alone, 'ms'),
-            (f'{name}: loop against the step', 100 * alone / whole, '%')]
+    return [
+        (f'{name}: loop', 1000 * whole, 'ms a step'),
+        (f'{name}: step alone', 1000 * alone, 'ms'),
+        (f'{name}: loop against the step', 100 * alone / whole, '%'),
+    ]
 
 
 def _at_hand(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:

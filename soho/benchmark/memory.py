@@ -1,4 +1,5 @@
 """How much memory something takes, at its peak; each thing in a process of its own."""
+
 import multiprocessing
 import resource
 import sys

@@ -1,4 +1,5 @@
 """Importing the official releases as they were published, years after the libraries that they need."""
+
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,10 @@ def checkout(folder: Path, package: str, stand_ins: Sequence[str], **attributes:
         FileNotFoundError: The folder does not hold the package.
     """
     if not (folder / package / '__init__.py').is_file():
-        raise FileNotFoundError(f'{folder} does not hold the package {package}: give the top folder of a checkout '
-                                'of the official repository')
+        raise FileNotFoundError(
+            f'{folder} does not hold the package {package}: give the top folder of a checkout '
+            'of the official repository'
+        )
     sys.path.insert(0, str(folder))
     added = [name for name in stand_ins if not _importable(name)]
     sys.modules.update({name: MagicMock(**attributes) for name in added})

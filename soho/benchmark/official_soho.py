@@ -3,6 +3,7 @@
 The checkout of researchmm/soho is not changed. What its libraries of 2021
 offered and today's do not is given to it in memory: see ``docs/benchmarks.md``.
 """
+
 import os
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,20 @@ from soho.benchmark.training import Step, title
 
 FIRST, SECOND = 'forward and backward', 'clipping and optimizer'
 CONFIGS = dict(pretrain='configs/Pretrain/soho_res18_pre.py', vqa='configs/VQA/soho_res18_vqa.py')
-STAND_INS = ('apex', 'six', 'six.moves', 'requests', 'requests.exceptions', 'boto3', 'botocore', 'botocore.config',
-             'botocore.exceptions', 'sacremoses', 'filelock', 'SOHO.version')
+STAND_INS = (
+    'apex',
+    'six',
+    'six.moves',
+    'requests',
+    'requests.exceptions',
+    'boto3',
+    'botocore',
+    'botocore.config',
+    'botocore.exceptions',
+    'sacremoses',
+    'filelock',
+    'SOHO.version',
+)
 
 
 class OfficialSOHO:
@@ -62,7 +75,8 @@ class OfficialSOHO:
             self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, cfg.optimizer)
         # Its configs say 128 where apex starts and ends; before torch would double it, the race is over.
         self.scaler = torch.amp.GradScaler(
-            bench.device.type, init_scale=cfg.fp_16.max_loss_scale, enabled=bench.dtype == torch.float16)
+            bench.device.type, init_scale=cfg.fp_16.max_loss_scale, enabled=bench.dtype == torch.float16
+        )
         self.max_norm = cfg.optimizer_config.grad_clip.max_norm
         self.bench = bench
         self.kind = kind
@@ -78,14 +92,19 @@ class OfficialSOHO:
             img=(image - 116.0) / 57.0,
             img_meta=[dict(img_shape=shape, pad_shape=(height, width, 3)) for shape in shapes],
             language_tokens=list(self.batch['input_ids'].to(self.bench.device)),
-            language_attention=list(self.batch['attention_mask'].to(self.bench.device)))
+            language_attention=list(self.batch['attention_mask'].to(self.bench.device)),
+        )
         if self.kind == 'pretrain':
-            return dict(inputs, mask_labels=list(self.batch['mlm_labels'].to(self.bench.device)),
-                        next_label=list(self.batch['itm_labels'].to(self.bench.device)))
+            return dict(
+                inputs,
+                mask_labels=list(self.batch['mlm_labels'].to(self.bench.device)),
+                next_label=list(self.batch['itm_labels'].to(self.bench.device)),
+            )
         answers = torch.zeros(len(image), 1, self.model.head.vqa[3].out_features)
         answers.scatter_(2, self.batch['answer_labels'], 1.0)
-        return dict(inputs, vqa_labels=list(answers.to(self.bench.device)),
-                    question_ids=list(self.batch['question_id']))
+        return dict(
+            inputs, vqa_labels=list(answers.to(self.bench.device)), question_ids=list(self.batch['question_id'])
+        )
 
     def gradients(self) -> None:
         """Forward and backward as in its runner."""
@@ -121,14 +140,25 @@ def official_soho(bench: Bench) -> Rows:
         name = title(bench, kind)
         if kind == 'vqa':  # the official code knows one question an image
             name = name.replace(f'{args.sentences} sentences', '1 question')
-        rows += rows_of(name, race(args, dict(
-            ours=Contestant(our_step, (kind, )),
-            **published(args, 'official', their_step, kind, dtype=published_dtype(args, kind == 'pretrain')))))
+        rows += rows_of(
+            name,
+            race(
+                args,
+                dict(
+                    ours=Contestant(our_step, (kind,)),
+                    **published(args, 'official', their_step, kind, dtype=published_dtype(args, kind == 'pretrain')),
+                ),
+            ),
+        )
     best = dict(ours=0.0, official=0.0)
     for images in (1, *args.batches):
-        results = race(args, dict(
-            ours=Contestant(our_answers, (images, )),
-            **published(args, 'official', their_answers, images, dtype='float32')))
+        results = race(
+            args,
+            dict(
+                ours=Contestant(our_answers, (images,)),
+                **published(args, 'official', their_answers, images, dtype='float32'),
+            ),
+        )
         rows += rows_of(f'vqa inference at {args.size[0]}x{args.size[1]}, batch {images}', results)
         for who in best:
             best[who] = max(best[who], images / results[who].seconds['whole'])

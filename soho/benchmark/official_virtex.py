@@ -2,6 +2,7 @@
 
 The checkout of kdexd/virtex is not changed; see ``docs/benchmarks.md``.
 """
+
 import argparse
 import json
 from pathlib import Path
@@ -74,13 +75,27 @@ class OfficialVirTex:
 def official_virtex(bench: Bench) -> Rows:
     """The training step with its peak memory, and captions by beam search; the published training is in float16."""
     args = bench.args
-    rows = rows_of(title(bench, 'virtex'), race(args, dict(
-        ours=Contestant(our_step), **published(args, 'official', their_step, dtype=published_dtype(args, True)))))
+    rows = rows_of(
+        title(bench, 'virtex'),
+        race(
+            args,
+            dict(
+                ours=Contestant(our_step), **published(args, 'official', their_step, dtype=published_dtype(args, True))
+            ),
+        ),
+    )
     in_a_fresh_process(check_captions, args)
     for images in CAPTIONS:
-        rows += rows_of(f'captions, beam 5, 30 tokens, {images} images', race(args, dict(
-            ours=Contestant(our_captions, (images, )),
-            **published(args, 'official', their_captions, images, dtype='float32'))))
+        rows += rows_of(
+            f'captions, beam 5, 30 tokens, {images} images',
+            race(
+                args,
+                dict(
+                    ours=Contestant(our_captions, (images,)),
+                    **published(args, 'official', their_captions, images, dtype='float32'),
+                ),
+            ),
+        )
     return rows
 
 
@@ -125,8 +140,8 @@ def check_captions(args: Any) -> None:
     theirs.model.load_state_dict(to_official(ours.model.state_dict()))
     theirs.model.eval()
     theirs.batch['image'] = ours.model.data_preprocessor(ours.batch)['image'].contiguous()
-    written, (expected, ) = theirs.predict(), ours()
-    if not written.equal(expected['tokens'][:, :written.size(1)]):
+    written, (expected,) = theirs.predict(), ours()
+    if not written.equal(expected['tokens'][:, : written.size(1)]):
         raise RuntimeError('the captions of both models differ, so that their times cannot be compared')
 
 

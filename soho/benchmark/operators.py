@@ -1,4 +1,5 @@
 """Where the time of a step goes."""
+
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,8 @@ KINDS = dict(
     products=('gemm', 'gemv', 'nvjet', '::mm', 'addmm', 'bmm', 'linear'),
     dropout=('bernoulli', 'dropout'),
     copies=('copy', 'cat', 'fill', 'zero', 'index', 'memcpy', 'memset'),
-    elementwise=('add', 'mul', 'div', 'relu', 'gelu', 'clamp', 'softmax', 'threshold', 'sub', 'elementwise'))
+    elementwise=('add', 'mul', 'div', 'relu', 'gelu', 'clamp', 'softmax', 'threshold', 'sub', 'elementwise'),
+)
 
 
 def operators(bench: Bench) -> Rows:
@@ -43,8 +45,9 @@ def shares(bench: Bench, name: str, call: Callable[[], Any]) -> Rows:
         time = event.self_device_time_total if cuda else event.self_cpu_time_total
         spent[kind_of(event.key)] += time
     total = sum(spent.values())
-    return [(f'{name}, where the time goes: {kind}', 100 * time / total, '%') for kind, time in spent.most_common()
-            if time]
+    return [
+        (f'{name}, where the time goes: {kind}', 100 * time / total, '%') for kind, time in spent.most_common() if time
+    ]
 
 
 def kind_of(operator: str) -> str:

@@ -1,4 +1,5 @@
 """Contestants take turns, each in a process of its own: what disturbs one disturbs all, and nothing else is shared."""
+
 import multiprocessing
 import statistics
 from argparse import Namespace
@@ -99,8 +100,9 @@ def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
         pipe.send(RuntimeError(f'{type(error).__name__}: {error}'))
 
 
-def published(args: Namespace, name: str, build: Callable[..., Calls], *more: Any,
-              dtype: str | None = None) -> dict[str, Contestant]:
+def published(
+    args: Namespace, name: str, build: Callable[..., Calls], *more: Any, dtype: str | None = None
+) -> dict[str, Contestant]:
     """Another's code, ``build(bench, *more)``: on a CPU as torch runs it by default, and with our settings as well.
 
     On a GPU there is but one setting, which the official VirTex has too, and
@@ -122,11 +124,12 @@ def rows_of(what: str, results: Mapping[str, Result], memory: bool = True) -> Ro
     results = {f'{name}, {result.dtype}': result for name, result in results.items()}
     ours, *others = results
     parts = results[ours].seconds
-    for part in parts if len(parts) > 2 else ('whole', ):
+    for part in parts if len(parts) > 2 else ('whole',):
         label = f'{what}, {part}' if len(parts) > 2 else what
         rows += [(f'{label}: {name}', 1000 * result.seconds[part], 'ms') for name, result in results.items()]
-        rows += [(f'{label}: faster than {name}', results[name].seconds[part] / parts[part], 'times')
-                 for name in others]
+        rows += [
+            (f'{label}: faster than {name}', results[name].seconds[part] / parts[part], 'times') for name in others
+        ]
     if memory:
         rows += [(f'{what}, peak memory: {name}', result.peak, 'GiB') for name, result in results.items()]
     return rows

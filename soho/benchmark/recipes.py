@@ -1,4 +1,5 @@
 """The published models with random weights, and random batches for them."""
+
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -20,7 +21,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 RECIPES = dict(
     pretrain=('soho_pretrain_official', 'adamw_sgd'),
     vqa=('soho_vqa_official', 'adamw_sgd'),
-    virtex=('virtex', 'virtex'))
+    virtex=('virtex', 'virtex'),
+)
 OFFICIAL_DECODER = dict(type='BeamSearch', beam_size=5, per_node=2, drop_start=True, forbid_repeats=True)
 TEXT_LENGTH = 16  # of SOHO's published recipes
 CROP = (224, 224)  # of VirTex's
@@ -51,8 +53,10 @@ def pictures(args: Namespace) -> tuple[str, str, str]:
     photos = args.photos or f'{root}/train2014'
     captions = f'{photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json'
     if not os.path.isfile(captions):
-        raise FileNotFoundError(f'there is no {captions}: make the generated world (make demo) and say with --root '
-                                'where it is, or name pictures that have captions beside them with --photos')
+        raise FileNotFoundError(
+            f'there is no {captions}: make the generated world (make demo) and say with --root '
+            'where it is, or name pictures that have captions beside them with --photos'
+        )
     return photos, captions, os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
 
 
@@ -81,24 +85,35 @@ def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tupl
     size = CROP if kind == 'virtex' else size
     batch = dict(
         image=integers(0, 256, images, 3, *size).to(torch.uint8),
-        image_size=torch.tensor([size] * images), pad_size=torch.tensor([size] * images))
+        image_size=torch.tensor([size] * images),
+        pad_size=torch.tensor([size] * images),
+    )
     if kind == 'virtex':
         lengths = torch.linspace(SHORTEST, LONGEST, images).long()
         return dict(batch, **random_captions(integers(3, cfg.model.language.vocab_size, images, LONGEST), lengths))
     ids = integers(1000, cfg.model.language.get('vocab_size', 30522), images, sentences, TEXT_LENGTH)
     batch.update(
-        input_ids=ids, attention_mask=torch.ones_like(ids),
-        sentence_mask=torch.ones(images, sentences, dtype=torch.bool))
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        sentence_mask=torch.ones(images, sentences, dtype=torch.bool),
+    )
     if kind == 'vqa':
         return dict(
-            batch, question_id=integers(0, 1000, images, sentences),
+            batch,
+            question_id=integers(0, 1000, images, sentences),
             answer_labels=integers(0, cfg.model.heads.vqa.num_answers, images, sentences, 1),
-            answer_scores=torch.ones(images, sentences, 1))
+            answer_scores=torch.ones(images, sentences, 1),
+        )
     hidden = torch.rand(ids.shape, generator=generator) < 0.15
     rows = torch.zeros(images, sentences, dtype=torch.bool)
     rows[0, 0] = True  # 1.5 % in the recipe
-    return dict(batch, mlm_labels=torch.where(hidden, ids, -100), itm_labels=integers(0, 2, images, sentences),
-                mask_cell=torch.rand(images, generator=generator), mask_rows=rows)
+    return dict(
+        batch,
+        mlm_labels=torch.where(hidden, ids, -100),
+        itm_labels=integers(0, 2, images, sentences),
+        mask_cell=torch.rand(images, generator=generator),
+        mask_rows=rows,
+    )
 
 
 def random_captions(tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
@@ -108,5 +123,9 @@ def random_captions(tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
     tokens = tokens.masked_fill(positions > last, 0).masked_fill(positions == last, 2)
     tokens[:, 0] = 1
     reversed_tokens = tokens.gather(1, (last - positions).clamp(min=0)).masked_fill(positions > last, 0)
-    return dict(image_id=torch.arange(len(tokens)), caption_tokens=tokens, noitpac_tokens=reversed_tokens,
-                caption_lengths=lengths)
+    return dict(
+        image_id=torch.arange(len(tokens)),
+        caption_tokens=tokens,
+        noitpac_tokens=reversed_tokens,
+        caption_lengths=lengths,
+    )

@@ -1,4 +1,5 @@
 """Start-up with many captions: from building the data set to the first batch, and the memory of the workers."""
+
 import json
 import os
 import random
@@ -12,8 +13,32 @@ from soho.benchmark.bench import Bench, Rows
 from soho.datasets.json_files import write_json_array
 
 WORKERS = 8
-WORDS = ('a', 'the', 'man', 'woman', 'dog', 'red', 'small', 'table', 'on', 'next', 'to', 'white', 'window', 'tree',
-         'sitting', 'holding', 'street', 'sign', 'of', 'with', 'blue', 'shirt', 'water', 'grass')
+WORDS = (
+    'a',
+    'the',
+    'man',
+    'woman',
+    'dog',
+    'red',
+    'small',
+    'table',
+    'on',
+    'next',
+    'to',
+    'white',
+    'window',
+    'tree',
+    'sitting',
+    'holding',
+    'street',
+    'sign',
+    'of',
+    'with',
+    'blue',
+    'shirt',
+    'water',
+    'grass',
+)
 
 
 class Starts(NamedTuple):
@@ -32,12 +57,17 @@ def startup(bench: Bench) -> Rows:
     rows: Rows = []
     for run, figures in (('first', starts.first), ('later', starts.later)):
         name = f'{run} start with {starts.captions} captions'
-        rows += [(f'{name}: data set', figures['dataset'], 's'),
-                 (f'{name}: first batch of {WORKERS} workers', figures['first_batch'], 's')]
+        rows += [
+            (f'{name}: data set', figures['dataset'], 's'),
+            (f'{name}: first batch of {WORKERS} workers', figures['first_batch'], 's'),
+        ]
     name = f'{starts.captions} captions'
-    return [*rows, (f'{name}: memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
-            (f'{name}: memory of the main process', starts.later['main'] / 2**20, 'MiB'),
-            (f'{name}: annotation file', starts.size / 2**20, 'MiB')]
+    return [
+        *rows,
+        (f'{name}: memory of {WORKERS} workers', starts.later['workers'] / 2**20, 'MiB'),
+        (f'{name}: memory of the main process', starts.later['main'] / 2**20, 'MiB'),
+        (f'{name}: annotation file', starts.size / 2**20, 'MiB'),
+    ]
 
 
 def start_twice(captions: int) -> Starts:
@@ -62,8 +92,14 @@ def write_captions(path: Path, count: int) -> int:
             regions = image % 40 < 19
             sentences = [' '.join(rng.choices(WORDS, k=5 if regions else 10)) for _ in range(50 if regions else 5)]
             written += len(sentences)
-            yield dict(file_name=f'{image:012d}.jpg', image_id=image, height=480, width=640 if image % 4 else 360,
-                       labels=[], captions=sentences)
+            yield dict(
+                file_name=f'{image:012d}.jpg',
+                image_id=image,
+                height=480,
+                width=640 if image % 4 else 360,
+                labels=[],
+                captions=sentences,
+            )
             image += 1
 
     write_json_array(path, items())

@@ -1,4 +1,5 @@
 """What :mod:`soho.benchmark.startup` measures in a process of its own; prints json."""
+
 import argparse
 import json
 import os
@@ -32,21 +33,40 @@ def measure(captions: str, vocabulary: str, workers: int) -> dict[str, float]:
     started = time.perf_counter()
     tokenizer = dict(vocab=vocabulary, max_length=16)
     dataset = PretrainDataset(
-        ann_file=captions, images=None, sentence_group=4,
-        pipeline=[BlankImage(), dict(type='Tokenize', tokenizer=tokenizer),
-                  dict(type='MaskTokens', tokenizer=tokenizer), dict(type='DrawVisualMask'),
-                  dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'])])
+        ann_file=captions,
+        images=None,
+        sentence_group=4,
+        pipeline=[
+            BlankImage(),
+            dict(type='Tokenize', tokenizer=tokenizer),
+            dict(type='MaskTokens', tokenizer=tokenizer),
+            dict(type='DrawVisualMask'),
+            dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+        ],
+    )
     built = time.perf_counter()
-    batches = iter(DataLoader(
-        dataset, batch_sampler=AspectRatioBatchSampler(EpochSampler(dataset, seed=0), 16), num_workers=workers,
-        multiprocessing_context='fork', collate_fn=collate, worker_init_fn=init_worker, persistent_workers=True))
+    batches = iter(
+        DataLoader(
+            dataset,
+            batch_sampler=AspectRatioBatchSampler(EpochSampler(dataset, seed=0), 16),
+            num_workers=workers,
+            multiprocessing_context='fork',
+            collate_fn=collate,
+            worker_init_fn=init_worker,
+            persistent_workers=True,
+        )
+    )
     next(batches)
     arrived = time.perf_counter()
     for _, _ in zip(range(20 * workers), batches):  # until every worker has touched what it touches
         pass
     memory = [proportional_memory(worker.pid) for worker in batches._workers]
-    return dict(dataset=built - started, first_batch=arrived - started, workers=sum(memory),
-                main=proportional_memory(os.getpid()))
+    return dict(
+        dataset=built - started,
+        first_batch=arrived - started,
+        workers=sum(memory),
+        main=proportional_memory(os.getpid()),
+    )
 
 
 if __name__ == '__main__':

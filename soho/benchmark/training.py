@@ -1,4 +1,5 @@
 """The training step, split into its parts."""
+
 from collections.abc import Callable
 
 from mmengine.config import Config
@@ -22,14 +23,23 @@ class Step:
         wrap: What is laid around the model.
     """
 
-    def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor] | None = None, cfg: Config | None = None,
-                 wrap: Callable = lambda model: model) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        kind: str,
+        batch: dict[str, Tensor] | None = None,
+        cfg: Config | None = None,
+        wrap: Callable = lambda model: model,
+    ) -> None:
         args = bench.args
         cfg = cfg or recipe(kind, args.cfg_options)
         self.model = build(bench, cfg).train()
         self.whole = wrap(self.model)
-        options = {key: value for key, value in cfg.optim_wrapper.items()
-                   if key not in ('type', 'dtype', 'accumulative_counts')}
+        options = {
+            key: value
+            for key, value in cfg.optim_wrapper.items()
+            if key not in ('type', 'dtype', 'accumulative_counts')
+        }
         self.wrapper = build_optim_wrapper(self.model, dict(options, **precision(args)))
         self.batch = batch or random_batch(kind, cfg, args.images, args.sentences, args.size)
         self.inputs: dict[str, Tensor] = {}
@@ -72,8 +82,10 @@ def title(bench: Bench, kind: str) -> str:
 
 def update_bytes(optimizer: Optimizer) -> int:
     """What an update reads and writes at least: weights and their state (both ways), and gradients; each once."""
-    return sum(3 * param.nbytes + 2 * sum(value.nbytes for value in state.values() if isinstance(value, Tensor))
-               for param, state in optimizer.state.items())
+    return sum(
+        3 * param.nbytes + 2 * sum(value.nbytes for value in state.values() if isinstance(value, Tensor))
+        for param, state in optimizer.state.items()
+    )
 
 
 def training_step(bench: Bench, kind: str) -> Rows:
@@ -84,11 +96,16 @@ def training_step(bench: Bench, kind: str) -> Rows:
     whole = sum(parts)
     memory = bench.memory.peak()
     name = title(bench, kind)
-    rows = [(f'{name}: {part}', 1000 * value, 'ms')
-            for part, value in zip(('data', 'forward', 'backward', 'optimizer', 'whole'), (*parts, whole))]
+    rows = [
+        (f'{name}: {part}', 1000 * value, 'ms')
+        for part, value in zip(('data', 'forward', 'backward', 'optimizer', 'whole'), (*parts, whole))
+    ]
     moved = update_bytes(step.wrapper.optimizer)
     return [
-        *rows, (f'{name}: images', bench.args.images / whole, '1/s'), (f'{name}: peak memory', memory, 'GiB'),
+        *rows,
+        (f'{name}: images', bench.args.images / whole, '1/s'),
+        (f'{name}: peak memory', memory, 'GiB'),
         (f'{name}: least bytes of the optimizer', moved / 1e9, 'GB'),
         (f'{name}: optimizer, of the rate of a copy', 100 * moved / parts[-1] / copy_rate(bench), '%'),
-        *utilisation(name, step.gradients, whole, rate)]
+        *utilisation(name, step.gradients, whole, rate),
+    ]

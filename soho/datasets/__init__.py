@@ -22,8 +22,26 @@ from soho.datasets.vqa import VQADataset
 from soho.datasets.workers import init_worker
 
 __all__ = [
-    'VOC07', 'AspectRatioBatchSampler', 'BertTokenizer', 'CaptioningDataset', 'CocoDetection', 'ConcatDataset',
-    'EpochSampler', 'INaturalist', 'ImageFolders', 'LVISDetection', 'LabelledImages', 'ObjectLabelsDataset',
-    'OfficialBatchSampler', 'PretrainDataset', 'RepeatFactorSampler', 'SampleKey', 'SentencePieceTokenizer',
-    'ShardSampler', 'VOCDetection', 'VQADataset', 'collate', 'init_worker'
+    'VOC07',
+    'AspectRatioBatchSampler',
+    'BertTokenizer',
+    'CaptioningDataset',
+    'CocoDetection',
+    'ConcatDataset',
+    'EpochSampler',
+    'INaturalist',
+    'ImageFolders',
+    'LVISDetection',
+    'LabelledImages',
+    'ObjectLabelsDataset',
+    'OfficialBatchSampler',
+    'PretrainDataset',
+    'RepeatFactorSampler',
+    'SampleKey',
+    'SentencePieceTokenizer',
+    'ShardSampler',
+    'VOCDetection',
+    'VQADataset',
+    'collate',
+    'init_worker',
 ]

@@ -1,4 +1,5 @@
 """What every image-text dataset has in common."""
+
 import os
 from collections.abc import Callable, Iterator, Sequence
 from logging import WARNING
@@ -100,14 +101,16 @@ class ImageTextDataset(Dataset):
     kind: str
     column: str
 
-    def __init__(self,
-                 ann_file: str,
-                 images: str | None,
-                 pipeline: Sequence[dict | Callable],
-                 data_root: str = '',
-                 sentence_group: int = 1,
-                 test_mode: bool = False,
-                 max_broken_images: int = 0) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        images: str | None,
+        pipeline: Sequence[dict | Callable],
+        data_root: str = '',
+        sentence_group: int = 1,
+        test_mode: bool = False,
+        max_broken_images: int = 0,
+    ) -> None:
         self.ann_file = os.path.join(data_root, ann_file)
         self.sentence_group = sentence_group
         self.test_mode = test_mode
@@ -125,12 +128,15 @@ class ImageTextDataset(Dataset):
         # Which images are broken is known to all worker processes.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
-            raise UserError(f'{self.ann_file} holds no usable sample: '
-                            f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
-                            'no other has a sentence')
+            raise UserError(
+                f'{self.ann_file} holds no usable sample: '
+                f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
+                'no other has a sentence'
+            )
         if self.images.dropped:
-            print_log(f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels',
-                      'current')
+            print_log(
+                f'{self.ann_file}: left out {self.images.dropped} images smaller than {MIN_SIDE} pixels', 'current'
+            )
 
     def _open(self) -> None:
         self.read()
@@ -162,8 +168,10 @@ class ImageTextDataset(Dataset):
         vars(self).update(state)
         if origin is not None:
             if not stamp(self.ann_file).items() <= origin.items():
-                raise RuntimeError(f'{self.ann_file} has changed since this run opened it, and its samples would no '
-                                   'longer be those of the other processes: start the run again')
+                raise RuntimeError(
+                    f'{self.ann_file} has changed since this run opened it, and its samples would no '
+                    'longer be those of the other processes: start the run again'
+                )
             self._open()
 
     @property
@@ -179,8 +187,10 @@ class ImageTextDataset(Dataset):
             ValueError: The sizes are not known.
         """
         if self.images.sizes is None:
-            raise UserError(f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
-                            'like shapes: leave the batch sampler out and cut the images to one size')
+            raise UserError(
+                f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
+                'like shapes: leave the batch sampler out and cut the images to one size'
+            )
         size = self.images.sizes[self.item_image]
         return size[:, 1] / size[:, 0]
 
@@ -220,7 +230,8 @@ class ImageTextDataset(Dataset):
             rng=rng,
             flipped=False,
             tokens=self.tokens,
-            **self.describe(index, rng))
+            **self.describe(index, rng),
+        )
 
     @property
     def broken_images(self) -> int:
@@ -232,9 +243,14 @@ class ImageTextDataset(Dataset):
         self._broken[image] = True
         count = self.broken_images
         if count > self.max_broken_images:
-            raise error if self.max_broken_images == 0 else ImageError(
-                f'{count} images of {self.ann_file} could not be used, more than '
-                f'max_broken_images={self.max_broken_images}; the last: {error}') from error
+            raise (
+                error
+                if self.max_broken_images == 0
+                else ImageError(
+                    f'{count} images of {self.ann_file} could not be used, more than '
+                    f'max_broken_images={self.max_broken_images}; the last: {error}'
+                )
+            ) from error
         if not reported:
             print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
 

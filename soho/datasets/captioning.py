@@ -1,4 +1,5 @@
 """Images with one caption at a time, in COCO's own format."""
+
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -15,8 +16,9 @@ from soho.registry import DATASETS
 class CocoDataset(ImageTextDataset):
     """Base of the datasets that read COCO's json files: an item is an image that has annotations."""
 
-    def add_images(self, out: IndexBuilder, annotations: dict[int, Collection],
-                   add: Callable[[Collection], None]) -> None:
+    def add_images(
+        self, out: IndexBuilder, annotations: dict[int, Collection], add: Callable[[Collection], None]
+    ) -> None:
         """Put those images of the file into its index that ``annotations`` name, in their order.
 
         Args:
@@ -30,8 +32,10 @@ class CocoDataset(ImageTextDataset):
         sizes = coco_sizes([self.ann_file])
         unknown = annotations.keys() - sizes.keys()
         if unknown:
-            raise UserError(f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
-                            f'lacks; the first is {min(unknown)}')
+            raise UserError(
+                f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
+                f'lacks; the first is {min(unknown)}'
+            )
         for image, items in annotations.items():
             out.image(dict(sizes[image]._asdict(), file_name=self.file_name(sizes[image].file_name), image_id=image))
             add(items)
@@ -79,8 +83,10 @@ class CaptioningDataset(CocoDataset):
         by_image: dict[int, list[str]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'caption')):
             if not isinstance(item['caption'], str) or not item['caption'].strip():
-                raise UserError(f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
-                                'a caption is a text that is not empty')
+                raise UserError(
+                    f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
+                    'a caption is a text that is not empty'
+                )
             by_image.setdefault(item['image_id'], []).append(item['caption'])
         captions, ends = out.texts('caption'), out.numbers('captions_end')
 
@@ -132,8 +138,10 @@ class ObjectLabelsDataset(CocoDataset):
         by_image: dict[int, set[int]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
             if item['category_id'] not in number:
-                raise UserError(f'{self.ann_file}: image {item["image_id"]} has an object of category '
-                                f'{item["category_id"]}, which the list of categories lacks')
+                raise UserError(
+                    f'{self.ann_file}: image {item["image_id"]} has an object of category '
+                    f'{item["category_id"]}, which the list of categories lacks'
+                )
             by_image.setdefault(item['image_id'], set()).add(number[item['category_id']])
         labels, ends = out.numbers('label'), out.numbers('labels_end')
 
@@ -146,4 +154,4 @@ class ObjectLabelsDataset(CocoDataset):
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` (K,) int64, in rising order, and ``image_id``."""
         first = self.label_start[index]
-        return dict(labels=self.labels[first:first + self.label_count[index]], image_id=self.image_id(index))
+        return dict(labels=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))

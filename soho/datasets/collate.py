@@ -1,4 +1,5 @@
 """From samples to one batch: the dict of tensors that every model receives."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +15,24 @@ CanvasSizes = int | Sequence[int] | None
 
 # Arrays whose sizes may differ between samples, and what fills the gaps.
 _FILL = dict(
-    answer_labels=-1, answer_scores=0, caption_tokens=0, noitpac_tokens=0, masked_labels=0, labels=0,
-    boxes=0, box_labels=0, mask_edges=0)
+    answer_labels=-1,
+    answer_scores=0,
+    caption_tokens=0,
+    noitpac_tokens=0,
+    masked_labels=0,
+    labels=0,
+    boxes=0,
+    box_labels=0,
+    mask_edges=0,
+)
 
 TEXT = ('input_ids', 'attention_mask', 'mlm_labels')  # (B, S, L), padded on the right
 
 
 @FUNCTIONS.register_module()
-def collate(samples: Sequence[Sample], size_divisor: int = 32,
-            canvas_sizes: CanvasSizes = None, trim_text: bool = False) -> dict[str, torch.Tensor]:
+def collate(
+    samples: Sequence[Sample], size_divisor: int = 32, canvas_sizes: CanvasSizes = None, trim_text: bool = False
+) -> dict[str, torch.Tensor]:
     """Make a batch of samples that have the same keys.
 
     With B images, S sentences an image, L text tokens, K answers a question or objects of an image, E edges of
@@ -90,8 +100,7 @@ def _get(sample: Sample, key: str, first: Sample) -> Any:
     return sample[key]
 
 
-def _collate_images(images: list[np.ndarray], size_divisor: int,
-                    canvas_sizes: CanvasSizes) -> dict[str, torch.Tensor]:
+def _collate_images(images: list[np.ndarray], size_divisor: int, canvas_sizes: CanvasSizes) -> dict[str, torch.Tensor]:
     image_size = torch.tensor([image.shape[:2] for image in images])
     pad_size = (image_size + size_divisor - 1) // size_divisor * size_divisor
     height, width = (_canvas_side(side, canvas_sizes) for side in pad_size.amax(0).tolist())
@@ -111,8 +120,10 @@ def _canvas_side(side: int, canvas_sizes: CanvasSizes) -> int:
         return -(-side // canvas_sizes) * canvas_sizes
     allowed = [size for size in canvas_sizes if size >= side]
     if not allowed:
-        raise UserError(f'canvas_sizes={list(canvas_sizes)} has no length for an image padded to {side} '
-                        'pixels: a larger one must be added, or images resized to less')
+        raise UserError(
+            f'canvas_sizes={list(canvas_sizes)} has no length for an image padded to {side} '
+            'pixels: a larger one must be added, or images resized to less'
+        )
     return min(allowed)
 
 

@@ -1,4 +1,5 @@
 """Several annotation files as one dataset."""
+
 from collections.abc import Sequence
 from typing import Any
 

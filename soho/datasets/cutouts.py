@@ -1,4 +1,5 @@
 """A square picture of each object of COCO instances, with the object's labels."""
+
 import functools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ BLOCK = 2048  # pictures at work at a time
 
 class Photo(NamedTuple):
     """A picture and the (id, x, y, width, height) of its objects."""
+
     file_name: str
     height: int
     width: int
@@ -35,16 +37,20 @@ class Labels:
     """Kinds of labels, the names of each, and the labels of an annotation."""
 
     def __init__(self, instances: Path) -> None:
-        kinds: dict[str, dict[int, str]] = {'category': {
-            item['id']: item['name'] for item in stream_array(instances, 'categories', required=('id', 'name'))}}
+        kinds: dict[str, dict[int, str]] = {
+            'category': {
+                item['id']: item['name'] for item in stream_array(instances, 'categories', required=('id', 'name'))
+            }
+        }
         attributes: dict[str, dict[int, str]] = defaultdict(dict)
         if _has_attributes(instances):
             for item in stream_array(instances, 'attributes', required=('id', 'name', 'supercategory')):
                 attributes[item['supercategory']][item['id']] = item['name']
         self.names = {kind: list(names.values()) for kind, names in (kinds | attributes).items()}
         self._category = {number: i for i, number in enumerate(kinds['category'])}
-        self._attribute = {number: (nth, i) for nth, names in enumerate(attributes.values(), start=1)
-                           for i, number in enumerate(names)}
+        self._attribute = {
+            number: (nth, i) for nth, names in enumerate(attributes.values(), start=1) for i, number in enumerate(names)
+        }
 
     def of(self, annotation: dict[str, Any]) -> list[int]:
         """One label a kind, -1 where the annotation has none."""
@@ -68,15 +74,17 @@ def cut(store: ImageStore, size: int, seed: int, photo: Photo) -> list[tuple[int
     scale = min(1.0, size / min(side for _, _, side in windows))
     needed = (int(np.ceil(photo.width * scale)), int(np.ceil(photo.height * scale)))
     image, (height, _) = decode_reduced(
-        store.read(photo.file_name), needed, name=f'image {photo.file_name} of {store.path}')
+        store.read(photo.file_name), needed, name=f'image {photo.file_name} of {store.path}'
+    )
     factor = image.shape[0] / height
     cuts = []
     for box, window in zip(photo.boxes, windows):
         left, top, side = (round(value * factor) for value in window)
-        piece = image[top:top + max(side, 1), left:left + max(side, 1), ::-1]
+        piece = image[top : top + max(side, 1), left : left + max(side, 1), ::-1]
         method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-        jpeg = cv2.imencode('.jpg', cv2.resize(piece, (size, size), interpolation=method),
-                            [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+        jpeg = cv2.imencode(
+            '.jpg', cv2.resize(piece, (size, size), interpolation=method), [cv2.IMWRITE_JPEG_QUALITY, 92]
+        )[1].tobytes()
         cuts.append((int(box[0]), jpeg))
     return cuts
 
@@ -93,8 +101,10 @@ def _window(box: tuple[float, ...], photo: Photo, rng: np.random.Generator) -> t
 
 def read_photos(instances: Path, labels: Labels, smallest: int = SMALLEST) -> tuple[list[Photo], dict[int, list[int]]]:
     """The pictures that have usable objects, and the labels of each object by its id."""
-    photos = {image['id']: Photo(image['file_name'], image['height'], image['width'], []) for image in
-              stream_array(instances, 'images', required=('id', 'file_name', 'height', 'width'))}
+    photos = {
+        image['id']: Photo(image['file_name'], image['height'], image['width'], [])
+        for image in stream_array(instances, 'images', required=('id', 'file_name', 'height', 'width'))
+    }
     found = {}
     for item in stream_array(instances, 'annotations', required=('id', 'image_id', 'category_id', 'bbox')):
         if item['image_id'] not in photos:
@@ -106,12 +116,13 @@ def read_photos(instances: Path, labels: Labels, smallest: int = SMALLEST) -> tu
     return [photo for photo in photos.values() if photo.boxes], found
 
 
-def cut_all(photos: Sequence[Photo], store: ImageStore, size: int = SIZE, seed: int = 0, workers: int | None = None,
-            ) -> Iterator[tuple[int, bytes]]:
+def cut_all(
+    photos: Sequence[Photo], store: ImageStore, size: int = SIZE, seed: int = 0, workers: int | None = None
+) -> Iterator[tuple[int, bytes]]:
     """The cut-outs of all pictures, in their order."""
     job = functools.partial(cut, store, size, seed)
     # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
     with ThreadPoolExecutor(workers or available_cores()) as pool:
         for start in range(0, len(photos), BLOCK):
-            for cuts in pool.map(job, photos[start:start + BLOCK]):
+            for cuts in pool.map(job, photos[start : start + BLOCK]):
                 yield from cuts

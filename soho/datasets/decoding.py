@@ -1,4 +1,5 @@
 """From the bytes of an image file to RGB pixels."""
+
 import io
 import struct
 from typing import NamedTuple
@@ -23,8 +24,9 @@ _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
-def decode_image(data: bytes, *, name: str = 'image', background: Color | None = None,
-                 upright: bool = True) -> np.ndarray:
+def decode_image(
+    data: bytes, *, name: str = 'image', background: Color | None = None, upright: bool = True
+) -> np.ndarray:
     """The picture as a viewer shows it: upright, first frame, 8 bits a channel, RGB.
 
     JPEG goes through OpenCV, with the same pixels as ``cv2.imread`` (what the
@@ -57,8 +59,9 @@ def decode_image(data: bytes, *, name: str = 'image', background: Color | None =
     return _decode_with_pillow(data, name, background, upright) if image is None else image
 
 
-def decode_reduced(data: bytes, scale: Size, *, name: str = 'image',
-                   background: Color | None = None) -> tuple[np.ndarray, Size]:
+def decode_reduced(
+    data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None
+) -> tuple[np.ndarray, Size]:
     """Like :func:`decode_image`, at a half, a quarter or an eighth if that is still large enough.
 
     A JPEG that will be shrunk to fit in ``scale`` need not be decoded in full.
@@ -119,7 +122,7 @@ def _read_header(data: bytes, name: str) -> _Header:
             continue
         if marker in _FRAMES and position + 8 <= len(data):
             size = struct.unpack_from('>HH', data, position + 4)
-        position += 1 + int.from_bytes(data[position + 1:position + 3], 'big')
+        position += 1 + int.from_bytes(data[position + 1 : position + 3], 'big')
         if marker == _SOS:
             break
     if size is None or 0 in size:
@@ -134,8 +137,10 @@ def _check_complete(data: bytes, header: _Header, name: str) -> None:
     codes = stream[marks + 1]
     ends = np.flatnonzero((codes != 0x00) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7)))
     if len(ends) and codes[ends[0]] not in _AFTER_SCAN:
-        raise ImageDecodeError(f'{name} is damaged: its JPEG pixel data holds the impossible marker '
-                               f'0x{codes[ends[0]]:02x} at byte {header.scan + marks[ends[0]]}')
+        raise ImageDecodeError(
+            f'{name} is damaged: its JPEG pixel data holds the impossible marker '
+            f'0x{codes[ends[0]]:02x} at byte {header.scan + marks[ends[0]]}'
+        )
     if not (codes[ends] == _EOI).any():
         raise ImageDecodeError(f'{name} is truncated: its {len(data)} bytes have no JPEG end marker')
 
@@ -159,8 +164,9 @@ def _decode_with_pillow(data: bytes, name: str, background: Color | None, uprigh
     except Exception as error:  # a decoder fed with damaged bytes raises whatever it happens to
         # Pillow names its in-memory file, which tells the reader nothing.
         reason = 'no known image format' if isinstance(error, Image.UnidentifiedImageError) else error
-        raise ImageDecodeError(f'{name} cannot be decoded ({reason}): '
-                               f'its {len(data)} bytes begin with {data[:12]!r}') from error
+        raise ImageDecodeError(
+            f'{name} cannot be decoded ({reason}): its {len(data)} bytes begin with {data[:12]!r}'
+        ) from error
     if picture.mode.startswith('I;16'):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ('I', 'F'):

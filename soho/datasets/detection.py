@@ -1,4 +1,5 @@
 """Images with boxes and outlines of the objects in them: COCO, LVIS."""
+
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,9 @@ from soho.registry import DATASETS
 
 def read_categories(ann_file: PathLike) -> dict[int, str]:
     """Category id to name, in the order of the ids: the first is label 1, since 0 is the background."""
-    return dict(sorted((item['id'], item['name']) for item in
-                       stream_array(ann_file, 'categories', required=('id', 'name'))))
+    return dict(
+        sorted((item['id'], item['name']) for item in stream_array(ann_file, 'categories', required=('id', 'name')))
+    )
 
 
 class DetectionDataset(ImageTextDataset):
@@ -74,7 +76,7 @@ class DetectionDataset(ImageTextDataset):
     def labels_of_items(self) -> Iterator[np.ndarray]:
         """The labels of each item's objects, for samplers."""
         ends = self.objects.image_ends
-        return (self.objects.labels[ends[image]:ends[image + 1]] for image in self.item_image)
+        return (self.objects.labels[ends[image] : ends[image + 1]] for image in self.item_image)
 
     def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``image_id``, ``full_size`` (h, w) as annotated, and in training what the image's objects are."""
@@ -111,20 +113,28 @@ class CocoDetection(DetectionDataset):
                 if item['image_id'] not in images:
                     raise UserError(f'{where} has an object, but the list of images lacks it')
                 if item['category_id'] not in labels:
-                    raise UserError(f'{where} has an object of category {item["category_id"]}, which the list of '
-                                    'categories lacks')
+                    raise UserError(
+                        f'{where} has an object of category {item["category_id"]}, which the list of categories lacks'
+                    )
                 if not item.get('iscrowd'):
                     objects.setdefault(item['image_id'], []).append(
-                        self._object(item, labels[item['category_id']], images[item['image_id']], where))
+                        self._object(item, labels[item['category_id']], images[item['image_id']], where)
+                    )
         for number, image in images.items():
-            yield dict(file_name=self.file_name(image), image_id=number, height=image['height'], width=image['width'],
-                       objects=objects.pop(number, []))
+            yield dict(
+                file_name=self.file_name(image),
+                image_id=number,
+                height=image['height'],
+                width=image['width'],
+                objects=objects.pop(number, []),
+            )
 
     def file_name(self, image: dict[str, Any]) -> str:
         return image['file_name']
 
-    def _object(self, item: dict[str, Any], label: int, image: dict[str, Any],
-                where: str) -> tuple[list[float], int, list[np.ndarray]]:
+    def _object(
+        self, item: dict[str, Any], label: int, image: dict[str, Any], where: str
+    ) -> tuple[list[float], int, list[np.ndarray]]:
         x, y, width, height = item['bbox']
         rings = []
         if self.outlines:

@@ -1,4 +1,5 @@
 """Images in a folder of their class, as ImageNet is laid out."""
+
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,20 @@ class ImageFolders(ImageTextDataset):
         super().__init__(images, images, *args, **kwargs)
 
     def read(self) -> None:
-        folders = {folder: files for folder, names in self.store.folders().items()
-                   if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names}
+        folders = {
+            folder: files
+            for folder, names in self.store.folders().items()
+            if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names
+        }
         loose = folders.pop('', [])
         if not any(folders.values()):
             what = f'{len(loose)} images that lie in no folder' if loose else 'no images in folders'
-            raise UserError(f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
-                            f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
-                            'class for training; those of validation have to be sorted by the ground truth of the '
-                            'devkit, as torchvision.datasets.ImageNet does)')
+            raise UserError(
+                f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
+                f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
+                'class for training; those of validation have to be sorted by the ground truth of the '
+                'devkit, as torchvision.datasets.ImageNet does)'
+            )
         self.classes = list(folders)
         names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
         records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))

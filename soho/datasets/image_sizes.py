@@ -1,4 +1,5 @@
 """Sizes of images without decoding them: from COCO json files, or from the image headers."""
+
 import io
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,6 +14,7 @@ EXIF_ORIENTATION = 0x0112
 
 class Size(NamedTuple):
     """An image's file and its size in pixels, as it is shown."""
+
     file_name: str
     height: int
     width: int
@@ -21,8 +23,11 @@ class Size(NamedTuple):
 def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int, Size]:
     """Image id to size, from the list ``images`` of COCO json files."""
     keys = ('id', 'file_name', 'height', 'width')
-    return {image['id']: Size(image['file_name'], image['height'], image['width'])
-            for path in coco_files for image in stream_array(path, 'images', required=keys)}
+    return {
+        image['id']: Size(image['file_name'], image['height'], image['width'])
+        for path in coco_files
+        for image in stream_array(path, 'images', required=keys)
+    }
 
 
 def header_size(store: ImageStore, name: str) -> Size:

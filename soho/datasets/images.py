@@ -1,4 +1,5 @@
 """Where images lie: a folder, a zip as the official SOHO data sets have it, or a folder of tar shards."""
+
 import os
 import tarfile
 import zipfile
@@ -65,15 +66,18 @@ class ImageStore:
                     raise UserError(f'{root} cannot be read: {error}') from error
             return
         self.path = root if root.endswith('.zip') else f'{root}.zip'
-        self._prefix = os.path.basename(self.path)[:-len('.zip')] + '/'
+        self._prefix = os.path.basename(self.path)[: -len('.zip')] + '/'
         if not os.path.isfile(self.path):
-            raise FileNotFoundError(f'images were looked for in the folder {self.path[:-len(".zip")]} and in '
-                                    f'the archive {self.path}, and neither exists')
+            raise FileNotFoundError(
+                f'images were looked for in the folder {self.path[: -len(".zip")]} and in '
+                f'the archive {self.path}, and neither exists'
+            )
         try:
             self._archive = ZipReader(self.path)
         except zipfile.BadZipFile as error:
-            raise UserError(f'{self.path} is not a complete zip archive ({error}): '
-                            'it has to be downloaded or packed again') from error
+            raise UserError(
+                f'{self.path} is not a complete zip archive ({error}): it has to be downloaded or packed again'
+            ) from error
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.path!r})'
@@ -127,8 +131,9 @@ class ImageStore:
             with open(os.path.join(self.path, name), 'rb') as file:
                 return file.read()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ImageMissingError(f'the folder {self.path} has no image {name}; '
-                                    f'near it are {_nearest(self._listing, name)}') from error
+            raise ImageMissingError(
+                f'the folder {self.path} has no image {name}; near it are {_nearest(self._listing, name)}'
+            ) from error
 
     @cached_property
     def _listing(self) -> list[str]:

@@ -1,4 +1,5 @@
 """Images of one species each, in the format of iNaturalist 2018."""
+
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,18 @@ class INaturalist(CocoDataset):
         self.labels = self.index['label'][self.images.rows][:, None]
 
     def _scan(self, out: IndexBuilder) -> None:
-        categories = {item['id']: item['name']
-                      for item in stream_array(self.ann_file, 'categories', required=('id', 'name'))}
+        categories = {
+            item['id']: item['name'] for item in stream_array(self.ann_file, 'categories', required=('id', 'name'))
+        }
         number = {category: i for i, category in enumerate(sorted(categories))}
         out.meta['classes'] = [categories[category] for category in number]
         by_image: dict[int, list[int]] = {}
         for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
             if item['category_id'] not in number:
-                raise UserError(f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
-                                'which the list of categories lacks')
+                raise UserError(
+                    f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
+                    'which the list of categories lacks'
+                )
             by_image[item['image_id']] = [number[item['category_id']]]
         self.add_images(out, by_image, out.numbers('label').extend)
 

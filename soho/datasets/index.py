@@ -5,6 +5,7 @@ its own copy. The first run writes them into one file beside the annotations, in
 the safetensors layout (a json header, then plain arrays), which later runs and
 all workers map into memory.
 """
+
 import fcntl
 import hashlib
 import json
@@ -39,8 +40,9 @@ class Index:
         path: The file that the arrays are mapped from, if they are.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], meta: dict[str, Any], origin: dict[str, Any],
-                 path: Path | None = None) -> None:
+    def __init__(
+        self, arrays: dict[str, np.ndarray], meta: dict[str, Any], origin: dict[str, Any], path: Path | None = None
+    ) -> None:
         self.arrays, self.meta, self.origin, self.path = arrays, meta, origin, path
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -118,8 +120,9 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], v
     return keep_index(ann_file, index_places(ann_file, kind), origin, scan, worth_it=origin['bytes'] >= SMALL)
 
 
-def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None],
-               worth_it: bool = True) -> Index:
+def keep_index(
+    what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None], worth_it: bool = True
+) -> Index:
     """The index at one of ``places`` that was made from ``origin``; else one is made and kept there.
 
     Args:
@@ -140,15 +143,19 @@ def keep_index(what: str, places: list[Path], origin: dict[str, Any], scan: Call
             # Another process may have made it while this one waited.
             if index := load(place, origin):
                 return index
-            print_log(f'{what} is read for the first time, which takes a while; {place} will keep what it says',
-                      'current')
+            print_log(
+                f'{what} is read for the first time, which takes a while; {place} will keep what it says', 'current'
+            )
             index = _scanned(scan, origin)
             if save(place, index):
                 return load(place, origin) or index
             return index
     if worth_it:
-        print_log(f'{what} is read anew by every run, because its index can be written neither to '
-                  f'{" nor to ".join(str(place.parent) for place in places)}', 'current')
+        print_log(
+            f'{what} is read anew by every run, because its index can be written neither to '
+            f'{" nor to ".join(str(place.parent) for place in places)}',
+            'current',
+        )
     return _scanned(scan, origin)
 
 
@@ -225,7 +232,7 @@ def load(path: Path, origin: dict[str, Any]) -> Index | None:
         with open(path, 'rb') as file:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = int.from_bytes(view[:8], 'little')
-        header = json.loads(view[8:8 + size])
+        header = json.loads(view[8 : 8 + size])
         metadata = header.pop('__metadata__')
         if json.loads(metadata['origin']) != origin:
             return None

@@ -4,6 +4,7 @@ The raw downloads are single arrays of up to 700 MB, which ``json.load`` turns
 into several GB of dicts. Here the file passes through a window of a few MB, and
 each item is parsed by the standard library's own C scanner.
 """
+
 import hashlib
 import json
 import os
@@ -56,12 +57,13 @@ class _Window:
         try:
             chunk = self.file.read(max(self.window, len(self.text) - self.here))
         except UnicodeDecodeError as error:
-            raise BrokenJSONError(f'{self.path} is not UTF-8 text ({error.reason} after character '
-                                  f'{self.passed + len(self.text)}).') from error
+            raise BrokenJSONError(
+                f'{self.path} is not UTF-8 text ({error.reason} after character {self.passed + len(self.text)}).'
+            ) from error
         self.ended = not chunk
         self.lines += self.text.count('\n', 0, self.here)
         self.passed += self.here
-        self.text = self.text[self.here:] + chunk
+        self.text = self.text[self.here :] + chunk
         self.here = 0
 
     def peek(self) -> str:
@@ -69,7 +71,7 @@ class _Window:
         while True:
             self.here = _SPACE.match(self.text, self.here).end()
             if self.here < len(self.text) or self.ended:
-                return self.text[self.here:self.here + 1]
+                return self.text[self.here : self.here + 1]
             self.more()
 
     def take(self, *allowed: str) -> str:
@@ -87,7 +89,7 @@ class _Window:
             try:
                 value, end = self.decode(self.text, self.here)
             except json.JSONDecodeError as error:
-                cut = (error.pos >= len(self.text) - _LONGEST_CUT or error.msg.startswith('Unterminated'))
+                cut = error.pos >= len(self.text) - _LONGEST_CUT or error.msg.startswith('Unterminated')
                 if self.ended or not cut:
                     raise self.broken(error.pos, error.msg) from error
             else:
@@ -111,8 +113,7 @@ class _Window:
         line = self.lines + self.text.count('\n', 0, position)
         early = self.ended and (position >= len(self.text) or why.startswith('Unterminated'))
         what = 'ends too early' if early else 'is broken JSON'
-        return BrokenJSONError(f'{self.path} {what} at line {line}, character '
-                               f'{self.passed + position}: {why}.')
+        return BrokenJSONError(f'{self.path} {what} at line {line}, character {self.passed + position}: {why}.')
 
 
 def open_text(path: PathLike) -> Any:
@@ -131,16 +132,18 @@ def _check(item: Any, required: Sequence[str], where: str) -> None:
     if not required:
         return
     if not isinstance(item, dict):
-        raise MissingKeyError(f'{where} is a {type(item).__name__} where an object with '
-                              f'{", ".join(required)} is expected.', required[0])
+        raise MissingKeyError(
+            f'{where} is a {type(item).__name__} where an object with {", ".join(required)} is expected.', required[0]
+        )
     missing = [key for key in required if key not in item]
     if missing:
         has = ', '.join(map(repr, item)) or 'none'
         raise MissingKeyError(f'{where} has no key {missing[0]!r}; it has {has}.', missing[0])
 
 
-def stream_array(path: PathLike, key: str | None = None, required: Sequence[str] = (),
-                 window: int = WINDOW) -> Iterator[Any]:
+def stream_array(
+    path: PathLike, key: str | None = None, required: Sequence[str] = (), window: int = WINDOW
+) -> Iterator[Any]:
     """Yield the items of one array of a JSON file, in order, holding one at a time.
 
     Reading stops behind the array: what follows in the file is not looked at.
@@ -206,6 +209,7 @@ def load_json(path: PathLike, required: Sequence[str] = ()) -> Any:
 
 class Written(NamedTuple):
     """What :func:`write_json_array` and :func:`write_json` left on disk."""
+
     sha256: str
     bytes: int
 
@@ -244,8 +248,9 @@ def write_json(path: PathLike, value: Any, indent: int | None = None) -> Written
     return Written(file.hash.hexdigest(), file.bytes)
 
 
-def write_json_array(path: PathLike, items: Iterable[Any], key: str | None = None,
-                     rest: dict[str, Any] | None = None) -> Written:
+def write_json_array(
+    path: PathLike, items: Iterable[Any], key: str | None = None, rest: dict[str, Any] | None = None
+) -> Written:
     """Write an array item by item, so that ``items`` may be a generator.
 
     Args:
@@ -260,8 +265,10 @@ def write_json_array(path: PathLike, items: Iterable[Any], key: str | None = Non
             file.write(('\n' if number == 0 else ',\n') + json.dumps(item, ensure_ascii=False))
         file.write('\n]')
         if key is not None:
-            members = ''.join(f',\n{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}'
-                              for name, value in (rest or {}).items())
+            members = ''.join(
+                f',\n{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}'
+                for name, value in (rest or {}).items()
+            )
             file.write(members + '}')
         file.write('\n')
     return Written(file.hash.hexdigest(), file.bytes)

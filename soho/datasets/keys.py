@@ -1,4 +1,5 @@
 """Which sample, in which epoch of which run: all that its random choices may depend on."""
+
 from typing import NamedTuple, Union
 
 import numpy as np

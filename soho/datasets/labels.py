@@ -1,4 +1,5 @@
 """Images with labels: what a CNN learns to name."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class LabelledImages(ImageTextDataset):
         super().__init__(*args, **kwargs)
 
     def read(self) -> None:
-        names: dict[str, list[str]] = load_json(self.ann_file, required=('labels', ))['labels']
+        names: dict[str, list[str]] = load_json(self.ann_file, required=('labels',))['labels']
         kinds = list(names) if self.kinds is None else list(self.kinds)
         if missing := [kind for kind in kinds if kind not in names]:
             raise UserError(f'{self.ann_file} has no labels of the kind {missing[0]!r}; it has {", ".join(names)}')
@@ -47,8 +48,10 @@ class LabelledImages(ImageTextDataset):
             chosen = [record['labels'][column] for column in columns]
             for kind, label, size in zip(kinds, chosen, sizes):
                 if not -1 <= label < size:
-                    raise UserError(f'{self.ann_file}: image {record["file_name"]} has the {kind} {label}, but there '
-                                    f'are {size} (0 to {size - 1}, or -1 where it is not known)')
+                    raise UserError(
+                        f'{self.ann_file}: image {record["file_name"]} has the {kind} {label}, but there '
+                        f'are {size} (0 to {size - 1}, or -1 where it is not known)'
+                    )
             labels.append(chosen)
 
         self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), take, self.min_side)

@@ -1,4 +1,5 @@
 """What a preparation tool made, from what, and whether it has to be made again."""
+
 import hashlib
 import os
 from collections.abc import Iterable
@@ -62,8 +63,7 @@ class Manifest:
         FileNotFoundError: An input is not there.
     """
 
-    def __init__(self, folder: PathLike, tool: str, arguments: dict[str, Any],
-                 inputs: Iterable[PathLike]) -> None:
+    def __init__(self, folder: PathLike, tool: str, arguments: dict[str, Any], inputs: Iterable[PathLike]) -> None:
         self.folder = Path(folder)
         self.path = self.folder / f'prepare_{tool}.json'
         self.origin = dict(version=__version__, arguments=arguments, inputs=_stamps(inputs))

@@ -2,6 +2,7 @@
 
 Flat arrays are shared between forked workers without being copied.
 """
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ class ObjectTable:
 
     def of_image(self, image: int) -> dict[str, Any]:
         """``boxes`` (K, 4) float32, ``box_labels`` (K,) int64 and ``outlines``, the edges (E, 4) of each object."""
-        part = slice(*self.image_ends[image:image + 2])
+        part = slice(*self.image_ends[image : image + 2])
         objects = dict(boxes=self.boxes[part], box_labels=self.labels[part])
         if self.has_outlines:
             objects['outlines'] = [self.edges(i) for i in range(part.start, part.stop)]
@@ -70,9 +71,11 @@ class ObjectTable:
 
     def edges(self, index: int) -> np.ndarray:
         """(E, 4) float32, (x0, y0, x1, y1) of every edge of an object's outline."""
-        rings = range(*self.object_rings[index:index + 2])
-        edges = [np.concatenate([ring, np.roll(ring, -1, 0)], 1)
-                 for ring in (self.points[slice(*self.ring_ends[r:r + 2])] for r in rings)]
+        rings = range(*self.object_rings[index : index + 2])
+        edges = [
+            np.concatenate([ring, np.roll(ring, -1, 0)], 1)
+            for ring in (self.points[slice(*self.ring_ends[r : r + 2])] for r in rings)
+        ]
         return np.concatenate(edges) if edges else np.zeros((0, 4), np.float32)
 
 

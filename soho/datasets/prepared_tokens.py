@@ -4,6 +4,7 @@ A tokenizer gives the same ids in every epoch. ``tools/prepare/tokens.py`` write
 them beside the index of the annotation file (:mod:`soho.datasets.index`); datasets
 use them where they find them and tokenise otherwise.
 """
+
 from array import array
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +41,7 @@ class PreparedTokens:
 
     def __getitem__(self, row: int) -> np.ndarray:
         """The ids of sentence ``row``, int64; -1 is the empty sentence."""
-        return self.ids[self.ends[row - 1] if row else 0:self.ends[row]].astype(np.int64)
+        return self.ids[self.ends[row - 1] if row else 0 : self.ends[row]].astype(np.int64)
 
 
 def prepare_tokens(ann_file: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:

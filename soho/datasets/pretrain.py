@@ -1,4 +1,5 @@
 """Images with captions for pretraining, in the official annotation format."""
+
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -42,16 +43,24 @@ class PretrainDataset(ImageTextDataset):
     kind = 'captions'
     column = 'caption'
 
-    def __init__(self, *args, sentence_group: int = 4, replace_prob: float = 0.5, replace_by_first: bool = False,
-                 fill_seed: int | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        sentence_group: int = 4,
+        replace_prob: float = 0.5,
+        replace_by_first: bool = False,
+        fill_seed: int | None = None,
+        **kwargs,
+    ) -> None:
         self.replace_prob = replace_prob
         self.fill_seed = fill_seed
         self.replace_by_first = replace_by_first
         super().__init__(*args, sentence_group=sentence_group, **kwargs)
         ids = self.images.image_ids
         if replace_prob > 0 and not self.test_mode and all(ids[i] == ids[0] for i in range(1, len(ids))):
-            raise UserError(f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) '
-                            'needs captions of another')
+            raise UserError(
+                f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) needs captions of another'
+            )
 
     def read(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
@@ -59,7 +68,8 @@ class PretrainDataset(ImageTextDataset):
         self.captions = self.index.texts('caption')
         self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
         self.item_image, self.item_first, self.item_length = group_sentences(
-            self.caption_count, self.sentence_group, self.caption_start)
+            self.caption_count, self.sentence_group, self.caption_start
+        )
         if self.fill_seed is not None:
             self.fill = official_fill(self.caption_count.tolist(), self.sentence_group, self.fill_seed)
 
@@ -70,8 +80,10 @@ class PretrainDataset(ImageTextDataset):
                 raise UserError(f'{self.ann_file}: image {record["file_name"]} has no caption')
             for caption in record['captions']:
                 if not isinstance(caption, str) or not caption.strip():
-                    raise UserError(f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
-                                    'a caption is a text that is not empty')
+                    raise UserError(
+                        f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
+                        'a caption is a text that is not empty'
+                    )
                 captions.append(caption)
             out.image(record)
             ends.append(len(captions))
@@ -89,8 +101,12 @@ class PretrainDataset(ImageTextDataset):
             matched[rng.random(self.sentence_group) < self.replace_prob] = 0
             for i in np.flatnonzero(matched == 0):
                 rows[i] = self._caption_of_another(image, rng)
-        return dict(sentences=[self.captions[row] for row in rows], sentence_rows=rows, itm_labels=matched,
-                    sentence_mask=np.ones(self.sentence_group, bool))
+        return dict(
+            sentences=[self.captions[row] for row in rows],
+            sentence_rows=rows,
+            itm_labels=matched,
+            sentence_mask=np.ones(self.sentence_group, bool),
+        )
 
     def _caption_of_another(self, image: int, rng: np.random.Generator) -> int:
         mine = self.images.image_ids[image]

@@ -1,4 +1,5 @@
 """In which order samples are read, and which of them share a batch."""
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,8 +26,7 @@ class EpochSampler(Sampler):
             training needs. Evaluation must not repeat any.
     """
 
-    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: int | None = None,
-                 round_up: bool = True) -> None:
+    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: int | None = None, round_up: bool = True) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
@@ -59,7 +59,7 @@ class EpochSampler(Sampler):
         order = self.order(self.members())
         if self.round_up:
             order = np.resize(order, -(-len(order) // self.world_size) * self.world_size)
-        return (self.key(i) for i in order[self.rank::self.world_size])
+        return (self.key(i) for i in order[self.rank :: self.world_size])
 
     def __len__(self) -> int:
         total = len(self.members())
@@ -169,8 +169,9 @@ class AspectRatioBatchSampler(Sampler):
             (evaluation).
     """
 
-    def __init__(self, sampler: EpochSampler, batch_size: int, boundaries: Sequence[float] = (1.0, ),
-                 drop_last: bool = False) -> None:
+    def __init__(
+        self, sampler: EpochSampler, batch_size: int, boundaries: Sequence[float] = (1.0,), drop_last: bool = False
+    ) -> None:
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -192,17 +193,17 @@ class AspectRatioBatchSampler(Sampler):
         for stream, members in enumerate(self.groups, start=1):
             members = self.sampler.order(members, stream)
             if self.drop_last:
-                members = members[:len(members) // self.global_size * self.global_size]
+                members = members[: len(members) // self.global_size * self.global_size]
             elif self.sampler.round_up:
                 members = np.resize(members, -(-len(members) // self.global_size) * self.global_size)
-            batches += [members[i:i + self.global_size] for i in range(0, len(members), self.global_size)]
+            batches += [members[i : i + self.global_size] for i in range(0, len(members), self.global_size)]
         return self.sampler.order_batches(batches)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         rank, world_size = self.sampler.rank, self.sampler.world_size
         for batch in self._global_batches():
             if self.sampler.round_up or self.drop_last:
-                mine = batch[rank * self.batch_size:(rank + 1) * self.batch_size]
+                mine = batch[rank * self.batch_size : (rank + 1) * self.batch_size]
             else:
                 mine = batch[rank::world_size]
             if len(mine):

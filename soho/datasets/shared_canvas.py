@@ -5,6 +5,7 @@ about as much as decoding the images, because the kernel zeroes each page at its
 first touch. Here a worker keeps a few pieces, and the process that receives one
 says when it has let go of it.
 """
+
 import weakref
 from typing import Any
 
@@ -58,7 +59,7 @@ def _take(size: int) -> Tensor:
 
 
 def _pixels(piece: Tensor, batch: int, height: int, width: int) -> Tensor:
-    return piece[_FLAG:_FLAG + batch * height * width * 3].view(batch, height, width, 3).permute(0, 3, 1, 2)
+    return piece[_FLAG : _FLAG + batch * height * width * 3].view(batch, height, width, 3).permute(0, 3, 1, 2)
 
 
 def _arrive(piece: Tensor, shape: tuple[int, int, int, int]) -> Tensor:

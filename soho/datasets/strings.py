@@ -1,4 +1,5 @@
 """Millions of strings in a few flat arrays."""
+
 from collections.abc import Iterable
 
 import numpy as np
@@ -56,4 +57,4 @@ class PackedStrings:
         return len(self.starts)
 
     def __getitem__(self, index: int) -> str:
-        return self.blob[self.starts[index]:self.stops[index]].tobytes().decode()
+        return self.blob[self.starts[index] : self.stops[index]].tobytes().decode()

@@ -1,4 +1,5 @@
 """A folder of tar files (WebDataset's format) whose members are read by name, in any order."""
+
 import os
 import tarfile
 from bisect import bisect_left
@@ -54,11 +55,15 @@ class TarShards(Sequence):
         for number, shard in enumerate(self.shards):
             try:
                 with tarfile.open(os.path.join(self.folder, shard), 'r:') as tar:
-                    members += [(file.name.removeprefix('./'), number, file.offset_data, file.size)
-                                for file in tar if file.isfile()]
+                    members += [
+                        (file.name.removeprefix('./'), number, file.offset_data, file.size)
+                        for file in tar
+                        if file.isfile()
+                    ]
             except tarfile.TarError as error:
                 raise tarfile.ReadError(
-                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})') from error
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})'
+                ) from error
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
             raise tarfile.ReadError(f'two members are called {twice}')
@@ -134,5 +139,8 @@ def holds_images(folder: str) -> bool:
     What an unpacked archive leaves behind does not make its images shards.
     """
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
-                   for entry in entries if not entry.name.startswith('.'))
+        return any(
+            entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
+            for entry in entries
+            if not entry.name.startswith('.')
+        )

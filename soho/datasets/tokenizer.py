@@ -1,4 +1,5 @@
 """Text to token ids: BERT's WordPiece, and SentencePiece for captions."""
+
 import hashlib
 import os
 from collections.abc import Sequence
@@ -36,11 +37,11 @@ class BertTokenizer:
         self.backend.normalizer = BertNormalizer(clean_text=clean_text, lowercase=True)
         missing = [token for token in SPECIAL if self.backend.token_to_id(token) is None]
         if missing:
-            raise UserError(f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of '
-                            f'{", ".join(SPECIAL)}')
+            raise UserError(
+                f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
+            )
         self.backend.enable_truncation(max_length)
-        self.backend.enable_padding(
-            length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
+        self.backend.enable_padding(length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
         self.max_length = max_length
         self.mask_id = self.backend.token_to_id('[MASK]')
         self.pad_id = self.backend.token_to_id('[PAD]')
@@ -64,8 +65,8 @@ class BertTokenizer:
         ids = np.full((len(sentences), self.max_length), self.pad_id, np.int64)
         mask = np.zeros_like(ids)
         for row, attended, sentence in zip(ids, mask, sentences):
-            row[:len(sentence)] = sentence
-            attended[:len(sentence)] = 1
+            row[: len(sentence)] = sentence
+            attended[: len(sentence)] = 1
         return ids, mask
 
     def digest(self) -> str:
@@ -117,8 +118,10 @@ class SentencePieceTokenizer:
         self.sos_id, self.eos_id, self.mask_id = map(self.backend.piece_to_id, (SOS, EOS, MASK))
         missing = [piece for piece in (SOS, EOS, MASK) if self.backend.piece_to_id(piece) == self.backend.unk_id()]
         if missing or self.backend.id_to_piece(0) != UNKNOWN:
-            raise UserError(f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
-                            'tools/prepare/vocabulary.py has it')
+            raise UserError(
+                f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
+                'tools/prepare/vocabulary.py has it'
+            )
         self.max_length = max_length
         self.lower_case = lower_case
         self.keep_accents = keep_accents
@@ -129,7 +132,7 @@ class SentencePieceTokenizer:
     def __call__(self, caption: str) -> np.ndarray:
         """One caption to its ids, (L,) int64 with L up to ``max_length``."""
         pieces = self.backend.encode(normalize_caption(caption, self.lower_case, self.keep_accents))
-        return np.array([self.sos_id, *pieces, self.eos_id][:self.max_length], np.int64)
+        return np.array([self.sos_id, *pieces, self.eos_id][: self.max_length], np.int64)
 
     def encode(self, captions: Sequence[str]) -> list[np.ndarray]:
         """The ids of each caption, int64."""

@@ -1,4 +1,5 @@
 """Which objects the images of PASCAL VOC 2007 show, from the files of the download."""
+
 import os
 from pathlib import Path
 from typing import Any, NamedTuple

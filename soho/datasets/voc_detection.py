@@ -1,4 +1,5 @@
 """Objects of PASCAL VOC, from the devkit's Annotations."""
+
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,8 +40,10 @@ def read_names(image_set: str | os.PathLike) -> list[str]:
     with open_text(image_set) as file:
         names = file.read().split()
     if len(names) != len(set(names)):
-        raise UserError(f'{image_set} names images twice, or is not a list of one name a line '
-                        '(it should be SPLIT.txt, not CLASS_SPLIT.txt)')
+        raise UserError(
+            f'{image_set} names images twice, or is not a list of one name a line '
+            '(it should be SPLIT.txt, not CLASS_SPLIT.txt)'
+        )
     return names
 
 
@@ -68,11 +71,15 @@ def read_voc_image(path: str | os.PathLike) -> VOCImage:
         objects = []
         for item in tree.iterfind('object'):
             xmin, ymin, xmax, ymax = (float(text(item, f'bndbox/{name}')) for name in ('xmin', 'ymin', 'xmax', 'ymax'))
-            objects.append(VOCObject(
-                text(item, 'name'), (xmin - 1, ymin - 1, xmax, ymax), item.findtext('difficult', '0').strip() == '1'))
+            objects.append(
+                VOCObject(
+                    text(item, 'name'), (xmin - 1, ymin - 1, xmax, ymax), item.findtext('difficult', '0').strip() == '1'
+                )
+            )
     except ValueError as error:
-        raise error if str(path) in str(error) else ValueError(f'{path} has a size that is no number: {error}') \
-            from error
+        raise (
+            error if str(path) in str(error) else ValueError(f'{path} has a size that is no number: {error}')
+        ) from error
     return VOCImage(height, width, objects)
 
 
@@ -114,7 +121,13 @@ class VOCDetection(DetectionDataset):
             image = read_voc_image(path)
             objects = [thing for thing in image.objects if self.difficult or not thing.difficult]
             if unknown := {thing.name for thing in objects} - labels.keys():
-                raise UserError(f'{path} has an object of the class {min(unknown)!r}, which is not one of '
-                                f'{", ".join(labels)}')
-            yield dict(file_name=f'{name}.jpg', image_id=image_number(name), height=image.height, width=image.width,
-                       objects=[(thing.box, labels[thing.name], []) for thing in objects])
+                raise UserError(
+                    f'{path} has an object of the class {min(unknown)!r}, which is not one of {", ".join(labels)}'
+                )
+            yield dict(
+                file_name=f'{name}.jpg',
+                image_id=image_number(name),
+                height=image.height,
+                width=image.width,
+                objects=[(thing.box, labels[thing.name], []) for thing in objects],
+            )

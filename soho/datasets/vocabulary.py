@@ -1,4 +1,5 @@
 """Captions as a SentencePiece vocabulary sees them, and how one is learnt."""
+
 import io
 import unicodedata
 from collections.abc import Iterable
@@ -20,8 +21,9 @@ def normalize_caption(caption: str, lower_case: bool = True, keep_accents: bool 
     return ''.join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def train_vocabulary(captions: Iterable[str], path: PathLike, size: int = 10000, lower_case: bool = True,
-                     keep_accents: bool = False) -> int:
+def train_vocabulary(
+    captions: Iterable[str], path: PathLike, size: int = 10000, lower_case: bool = True, keep_accents: bool = False
+) -> int:
     """Learn a byte-pair vocabulary with the official trainer's parameters and write it to ``path``.
 
     Ids: ``<unk>``, which is padding as well, is 0, [SOS] 1, [EOS] 2, [MASK] 3, pieces follow in the order in
@@ -52,8 +54,16 @@ def train_vocabulary(captions: Iterable[str], path: PathLike, size: int = 10000,
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
-            sentence_iterator=iter(lines()), model_writer=model, vocab_size=size, model_type='bpe',
-            character_coverage=1.0, bos_id=-1, eos_id=-1, control_symbols=[SOS, EOS, MASK], minloglevel=2)
+            sentence_iterator=iter(lines()),
+            model_writer=model,
+            vocab_size=size,
+            model_type='bpe',
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            control_symbols=[SOS, EOS, MASK],
+            minloglevel=2,
+        )
     except RuntimeError as error:
         raise UserError(f'no vocabulary of {size} entries can be learnt from {count} captions: {error}') from error
     Path(path).parent.mkdir(parents=True, exist_ok=True)

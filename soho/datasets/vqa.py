@@ -1,4 +1,5 @@
 """Questions about images, in the official annotation format."""
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,8 +97,9 @@ class VQADataset(ImageTextDataset):
             raise UserError(f'{where} has {len(labels)} labels but {len(scores)} scores; they belong in pairs')
         for label in labels:
             if not isinstance(label, int) or not 0 <= label < answers:
-                raise UserError(f'{where} has the label {label!r}, but the answer list has '
-                                f'{answers} answers (0 to {answers - 1})')
+                raise UserError(
+                    f'{where} has the label {label!r}, but the answer list has {answers} answers (0 to {answers - 1})'
+                )
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -116,17 +118,18 @@ class VQADataset(ImageTextDataset):
         ids = np.full(group, -1, np.int64)
         for row, i in enumerate(rows):
             part = slice(self.label_start[i], self.label_end[i])
-            labels[row, :part.stop - part.start] = self.labels[part]
-            scores[row, :part.stop - part.start] = self.scores[part]
+            labels[row, : part.stop - part.start] = self.labels[part]
+            scores[row, : part.stop - part.start] = self.scores[part]
             ids[row] = self.question_ids[i]
         return dict(
             sentences=[self.questions[i] for i in rows] + [''] * (group - length),
-            sentence_rows=[*self.question_rows[first:first + length]] + [-1] * (group - length),
+            sentence_rows=[*self.question_rows[first : first + length]] + [-1] * (group - length),
             sentence_mask=np.arange(group) < length,
             question_id=ids,
             answer_labels=labels,
             answer_scores=scores,
-            mirrored_answers=self.mirrored_answers)
+            mirrored_answers=self.mirrored_answers,
+        )
 
 
 def _by_image(records: Iterator[dict]) -> Iterator[dict]:

@@ -1,4 +1,5 @@
 """What a worker process needs to know before it reads its first sample."""
+
 import gc
 import os
 

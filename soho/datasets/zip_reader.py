@@ -1,4 +1,5 @@
 """Reading single members of a large zip from many processes at once."""
+
 import os
 import struct
 import weakref
@@ -16,8 +17,14 @@ LARGE = 1 << 30  # bytes of a zip whose directory takes long to read
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
 _ENCRYPTED = 0x1
 # What the directory says of a member: the column's name, zipfile's name, and the kind of number.
-_ENTRY = (('offset', 'header_offset', 'q'), ('stored_size', 'compress_size', 'q'), ('size', 'file_size', 'q'),
-          ('crc', 'CRC', 'I'), ('method', 'compress_type', 'H'), ('flags', 'flag_bits', 'H'))
+_ENTRY = (
+    ('offset', 'header_offset', 'q'),
+    ('stored_size', 'compress_size', 'q'),
+    ('size', 'file_size', 'q'),
+    ('crc', 'CRC', 'I'),
+    ('method', 'compress_type', 'H'),
+    ('flags', 'flag_bits', 'H'),
+)
 
 
 class ZipReader(Sequence):

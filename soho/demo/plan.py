@@ -1,4 +1,5 @@
 """The stages of ``make demo``: what each depends on and what it makes."""
+
 import ast
 import functools
 import hashlib
@@ -11,17 +12,30 @@ from soho.demo.summary import environment, most_frequent_answer, read_annotation
 from soho.errors import UserError
 
 STATE = 'state.json'
-ANNOTATIONS = ('objects_train2014.json', 'objects_val2014.json', 'coco_cap_train_pre.json', 'coco_cap_val_pre.json',
-               'vg_cap_pre.json', 'train_data_vqa.json', 'val_data_vqa.json', 'test_data_vqa.json')
+ANNOTATIONS = (
+    'objects_train2014.json',
+    'objects_val2014.json',
+    'coco_cap_train_pre.json',
+    'coco_cap_val_pre.json',
+    'vg_cap_pre.json',
+    'train_data_vqa.json',
+    'val_data_vqa.json',
+    'test_data_vqa.json',
+)
 TOOLS = ('objects', 'vqa', 'pretrain')
-TRAINED = {'cnn': 'The CNN learns to name single objects', 'pretrain': 'Pretraining on captions',
-           'vqa': 'Fine-tuning on questions', 'vqa_blind': 'The same model without the image'}
+TRAINED = {
+    'cnn': 'The CNN learns to name single objects',
+    'pretrain': 'Pretraining on captions',
+    'vqa': 'Fine-tuning on questions',
+    'vqa_blind': 'The same model without the image',
+}
 # Whose checkpoint a training starts from, where its config starts from one.
 STARTS = {'pretrain': 'cnn', 'vqa': 'pretrain', 'vqa_blind': 'pretrain'}
 
 
 class Places(NamedTuple):
     """Where the demo reads and writes."""
+
     configs: Path
     """``cnn.py``, ``pretrain.py``, ``vqa.py``, ``vqa_blind.py``."""
     tools: Path
@@ -34,31 +48,54 @@ def demo_stages(places: Places) -> list[Stage]:
     """All stages in their order."""
     configs = {name: places.configs / f'{name}.py' for name in TRAINED}
     return [
-        Stage('world', f'Generating the world of size {places.size!r}', functools.partial(_world, places),
-              settings=dict(size=places.size)),
-        Stage('annotations', 'Writing the annotation files', functools.partial(_annotations, places),
-              after=('world', )),
-        *(Stage(name, title, functools.partial(_train, places, name), settings=config_source(configs[name]),
-                after=('world', 'annotations') + ((STARTS[name], ) if name in STARTS else ()))
-          for name, title in TRAINED.items()),
-        Stage('evaluation', 'Answering the questions about the test pictures',
-              functools.partial(_evaluate, places), after=('vqa', 'vqa_blind')),
-        Stage('report', 'Writing the report', functools.partial(_report, places), settings=_report_sources(),
-              after=(*TRAINED, 'evaluation')),
+        Stage(
+            'world',
+            f'Generating the world of size {places.size!r}',
+            functools.partial(_world, places),
+            settings=dict(size=places.size),
+        ),
+        Stage('annotations', 'Writing the annotation files', functools.partial(_annotations, places), after=('world',)),
+        *(
+            Stage(
+                name,
+                title,
+                functools.partial(_train, places, name),
+                settings=config_source(configs[name]),
+                after=('world', 'annotations') + ((STARTS[name],) if name in STARTS else ()),
+            )
+            for name, title in TRAINED.items()
+        ),
+        Stage(
+            'evaluation',
+            'Answering the questions about the test pictures',
+            functools.partial(_evaluate, places),
+            after=('vqa', 'vqa_blind'),
+        ),
+        Stage(
+            'report',
+            'Writing the report',
+            functools.partial(_report, places),
+            settings=_report_sources(),
+            after=(*TRAINED, 'evaluation'),
+        ),
     ]
 
 
 def commands(places: Places, results: dict[str, Any]) -> list[str]:
     """What does the same by hand; ``results`` are those of the stages."""
     world, configs = os.path.relpath(places.world), os.path.relpath(places.configs)
-    lines = [f'python tools/prepare/world.py --size {places.size} --out {world}',
-             *(f'python tools/prepare/{tool}.py --root {world}' for tool in TOOLS),
-             f'export SOHO_WORLD={world}']
+    lines = [
+        f'python tools/prepare/world.py --size {places.size} --out {world}',
+        *(f'python tools/prepare/{tool}.py --root {world}' for tool in TOOLS),
+        f'export SOHO_WORLD={world}',
+    ]
     for name in TRAINED:
         start = results[name]['start']
         out = os.path.relpath(places.work_dir / name)
-        lines.append(f'python tools/train.py {configs}/{name}.py --work-dir {out}'
-                     + (f' --cfg-options load_from={start}' if start else ''))
+        lines.append(
+            f'python tools/train.py {configs}/{name}.py --work-dir {out}'
+            + (f' --cfg-options load_from={start}' if start else '')
+        )
     for name, answers in results['evaluation']['answers'].items():
         checkpoint = results[name]['checkpoint']
         lines.append(f'python tools/test.py {configs}/{name}.py {checkpoint} --out {answers}')
@@ -102,12 +139,14 @@ def _report_sources() -> str:
 
 def _world(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.datasets.world import generate_world
+
     manifest = generate_world(places.world, places.size, progress=True)
     return Outcome([places.world / 'world.json'], manifest)
 
 
 def _annotations(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.demo.steps import prepare
+
     for tool in TOOLS:
         prepare(places.tools / 'prepare' / f'{tool}.py', places.world)
     return Outcome([places.world / name for name in ANNOTATIONS])
@@ -115,6 +154,7 @@ def _annotations(places: Places, results: dict[str, Any], resumed: bool) -> Outc
 
 def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.demo.steps import train
+
     # The configs name the world by this variable.
     os.environ['SOHO_WORLD'] = os.fspath(places.world)
     start = results[STARTS[name]]['checkpoint'] if name in STARTS else None
@@ -124,23 +164,31 @@ def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) ->
 
 def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.demo.steps import evaluate
+
     os.environ['SOHO_WORLD'] = os.fspath(places.world)
     folder = places.work_dir / 'evaluation'
     figures, answers, confidences = {}, {}, {}
     for name, method in (('vqa', 'soho'), ('vqa_blind', 'soho-blind')):
         answers[name] = os.fspath(folder / f'v2_OpenEnded_mscoco_test2015_{method}_results.json')
         confidences[name] = os.fspath(folder / f'{name}_confidences.json')
-        figures[name] = evaluate(places.configs / f'{name}.py', results[name]['checkpoint'], folder,
-                                 answers[name], confidences[name])
+        figures[name] = evaluate(
+            places.configs / f'{name}.py', results[name]['checkpoint'], folder, answers[name], confidences[name]
+        )
     annotations = read_annotations(places.world / 'v2_mscoco_test2015_annotations.json')
     frequent = most_frequent_answer(results['world']['blind'], annotations)
-    result = dict(figures=figures, most_frequent_answer=frequent, answers=answers, confidences=confidences,
-                  **environment(places.tools.parent))
+    result = dict(
+        figures=figures,
+        most_frequent_answer=frequent,
+        answers=answers,
+        confidences=confidences,
+        **environment(places.tools.parent),
+    )
     return Outcome([*answers.values(), *confidences.values()], result)
 
 
 def _report(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.demo.story import write_report
+
     os.environ['SOHO_WORLD'] = os.fspath(places.world)
     page = places.work_dir / 'report.html'
     seconds = Journal(places.work_dir / STATE).seconds()

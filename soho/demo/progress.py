@@ -2,6 +2,7 @@
 
 Nothing here imports torch: a job that has nothing to do says so at once.
 """
+
 import hashlib
 import json
 import os
@@ -65,14 +66,16 @@ class Journal:
             try:
                 self.records = json.loads(self.path.read_text(encoding='utf-8'))['stages']
             except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f'{self.path} is not the state of a demo ({error}): remove it to start '
-                                'over') from error
+                raise UserError(f'{self.path} is not the state of a demo ({error}): remove it to start over') from error
 
     def done(self, stage: Stage) -> bool:
         """Whether there is nothing to do; the stages it depends on must be done."""
         record = self.records.get(stage.name, {})
-        return (record.get('status') == 'done' and record['fingerprint'] == self._fingerprint(stage)
-                and all(_stamp(path) == stamp for path, stamp in record['files'].items()))
+        return (
+            record.get('status') == 'done'
+            and record['fingerprint'] == self._fingerprint(stage)
+            and all(_stamp(path) == stamp for path, stamp in record['files'].items())
+        )
 
     def all_done(self, stages: Sequence[Stage]) -> bool:
         return all(map(self.done, stages))
@@ -113,8 +116,9 @@ class Journal:
         missing = [path for path, stamp in files.items() if stamp is None]
         if missing:
             raise FileNotFoundError(f'{stage.title} ended without having written {missing[0]}')
-        self._record(stage, fingerprint=fingerprint, status='done', seconds=round(spent, 1), files=files,
-                     result=outcome.result)
+        self._record(
+            stage, fingerprint=fingerprint, status='done', seconds=round(spent, 1), files=files, result=outcome.result
+        )
         say(f'{head}: {spent:.0f} s')
 
     def _fingerprint(self, stage: Stage) -> str:

@@ -1,4 +1,5 @@
 """What the stages of the demo do: prepare, train, evaluate."""
+
 import gc
 import importlib.util
 import os
@@ -55,8 +56,14 @@ def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dic
     del runner
     gc.collect()  # ends the loaders' worker processes
     curves = read_curves(work_dir)
-    return dict(checkpoint=final_checkpoint(work_dir), start=start, figures=curves.last(),
-                held_out=sorted(curves.held_out), seed=cfg.randomness.seed, device=device)
+    return dict(
+        checkpoint=final_checkpoint(work_dir),
+        start=start,
+        figures=curves.last(),
+        held_out=sorted(curves.held_out),
+        seed=cfg.randomness.seed,
+        device=device,
+    )
 
 
 def final_checkpoint(work_dir: Path) -> str:
@@ -90,8 +97,7 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: s
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.visualizer = dict(type='Visualizer')
     _use_all_cores()
-    cfg.test_evaluator = [dict(cfg.test_evaluator, out_file=answers),
-                          dict(type='ConfidenceLog', out_file=log)]
+    cfg.test_evaluator = [dict(cfg.test_evaluator, out_file=answers), dict(type='ConfidenceLog', out_file=log)]
     figures = Runner.from_cfg(cfg).test()
     gc.collect()
     return {name.rpartition('/')[2]: float(value) for name, value in figures.items()}
@@ -111,8 +117,10 @@ class ConfidenceLog(Metric):
 
     def write(self, results: Sequence[tuple[int, int, float]], path: str) -> None:
         answers = self.dataset_meta['label2ans']
-        write_json(path, {str(question): [answers[label], round(confidence, 4)]
-                          for question, label, confidence in sorted(results)})
+        write_json(
+            path,
+            {str(question): [answers[label], round(confidence, 4)] for question, label, confidence in sorted(results)},
+        )
 
 
 def describe_device(device: torch.device) -> str:

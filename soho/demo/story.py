@@ -1,4 +1,5 @@
 """The demo's report: what its page shows, and what it says about it."""
+
 import functools
 import os
 from collections import Counter
@@ -28,8 +29,14 @@ from soho.visualization.training_curves import Curves, read_curves
 EXAMPLES, WORDS, PATCHES = 12, 8, 6
 
 
-def write_report(path: Path, configs: Path, work_dir: Path, results: dict[str, Any],
-                 seconds: dict[str, float], commands: Sequence[str]) -> dict[str, Any]:
+def write_report(
+    path: Path,
+    configs: Path,
+    work_dir: Path,
+    results: dict[str, Any],
+    seconds: dict[str, float],
+    commands: Sequence[str],
+) -> dict[str, Any]:
     """Write the page of a demo whose stages are done.
 
     Args:
@@ -49,8 +56,14 @@ def write_report(path: Path, configs: Path, work_dir: Path, results: dict[str, A
     answers = [load_json(results['evaluation']['confidences'][name]) for name in ('vqa', 'vqa_blind')]
     summary = summarize({**results, 'report': dict(dictionary=dictionary)}, seconds, commands)
     pretraining, tuning = make_charts(work_dir)
-    page = compose_page(summary, results['world'], pretraining, tuning,
-                        make_examples(dataset, annotation_file, *answers), make_words(atlas, dataset))
+    page = compose_page(
+        summary,
+        results['world'],
+        pretraining,
+        tuning,
+        make_examples(dataset, annotation_file, *answers),
+        make_words(atlas, dataset),
+    )
     write_whole(path, page)
     return dict(dictionary=dictionary)
 
@@ -80,14 +93,16 @@ def pick_questions(dataset: VQADataset, number: int) -> list[int]:
     chosen = []
     for k, picture in enumerate(pictures[spaced]):
         mine = dataset.item_image == picture
-        asked = [first + i for first, length in zip(dataset.item_first[mine], dataset.item_length[mine])
-                 for i in range(length)]
+        asked = [
+            first + i
+            for first, length in zip(dataset.item_first[mine], dataset.item_length[mine])
+            for i in range(length)
+        ]
         chosen.append(asked[k % len(asked)])
     return chosen
 
 
-def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blind_answers: dict
-                  ) -> list[Example]:
+def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blind_answers: dict) -> list[Example]:
     """The picked questions with answers; ``answers`` are ``{question_id: [answer, confidence]}``."""
     truth = load_truth(annotation_file)
     item_of = np.repeat(np.arange(len(dataset)), dataset.item_length)
@@ -96,12 +111,19 @@ def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blin
         question_id = int(dataset.question_ids[question])
         given = truth[question_id].answers
         answer, blind = answers[str(question_id)], blind_answers[str(question_id)]
-        examples.append(Example(
-            picture=jpeg_uri(_picture(dataset, item_of[question]), longest=420),
-            question=dataset.questions[question],
-            answer=answer[0], confidence=answer[1], blind_answer=blind[0], blind_confidence=blind[1],
-            annotators=Counter(given).most_common(),
-            score=question_accuracy(answer[0], given), blind_score=question_accuracy(blind[0], given)))
+        examples.append(
+            Example(
+                picture=jpeg_uri(_picture(dataset, item_of[question]), longest=420),
+                question=dataset.questions[question],
+                answer=answer[0],
+                confidence=answer[1],
+                blind_answer=blind[0],
+                blind_confidence=blind[1],
+                annotators=Counter(given).most_common(),
+                score=question_accuracy(answer[0], given),
+                blind_score=question_accuracy(blind[0], given),
+            )
+        )
     return examples
 
 
@@ -123,19 +145,23 @@ def make_charts(work_dir: Path) -> tuple[list[Chart], list[Chart]]:
     losses = [(key.upper(), pretrain, f'loss_{key}') for key in OBJECTIVES]
     hits = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
     models = [('with image', vqa), ('without', blind)]
-    pretraining = [_chart('Losses, training batches', 'nats', losses),
-                   _chart('Accuracies, training batches', '%', hits, 100)]
-    tuning = [_chart('Loss, training batches', 'nats', [(*model, 'loss_vqa') for model in models]),
-              _chart('Accuracy, validation pictures', '%', [(*model, 'accuracy') for model in models], 100)]
+    pretraining = [
+        _chart('Losses, training batches', 'nats', losses),
+        _chart('Accuracies, training batches', '%', hits, 100),
+    ]
+    tuning = [
+        _chart('Loss, training batches', 'nats', [(*model, 'loss_vqa') for model in models]),
+        _chart('Accuracy, validation pictures', '%', [(*model, 'accuracy') for model in models], 100),
+    ]
     return [chart for chart in pretraining if chart], [chart for chart in tuning if chart]
 
 
-def _chart(heading: str, unit: str, lines: list[tuple[str, Curves, str]], top: float | None = None
-           ) -> Chart | None:
+def _chart(heading: str, unit: str, lines: list[tuple[str, Curves, str]], top: float | None = None) -> Chart | None:
     """One figure of several runs: from the training batches, or from validation where only that has it."""
     trained = any(_find(curves.training, figure) for _, curves, figure in lines)
-    series = [Series(name, _find(curves.training if trained else curves.held_out, figure))
-              for name, curves, figure in lines]
+    series = [
+        Series(name, _find(curves.training if trained else curves.held_out, figure)) for name, curves, figure in lines
+    ]
     if not any(line.points for line in series):
         return None
     x_label = 'iteration' if trained else lines[0][1].held_out_unit

@@ -1,4 +1,5 @@
 """The demo's figures: ``summary.json`` and the table at the end. Imports no torch."""
+
 import json
 import os
 import platform
@@ -29,8 +30,10 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
         vqa_accuracy_without_image=figures['vqa_blind']['accuracy'],
         vqa_accuracy_most_frequent_answer=world['blind']['accuracy'],
         vqa_accuracy_per_answer_type=dict(
-            with_image=_by_type(figures['vqa']), without_image=_by_type(figures['vqa_blind']),
-            most_frequent_answer=results['evaluation']['most_frequent_answer']),
+            with_image=_by_type(figures['vqa']),
+            without_image=_by_type(figures['vqa_blind']),
+            most_frequent_answer=results['evaluation']['most_frequent_answer'],
+        ),
         cnn=_cnn_figures(results['cnn']),
         pretrain=_pretraining_figures(pretrain),
         dictionary=report.get('dictionary'),
@@ -40,7 +43,8 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
         device=pretrain['device'],
         versions=results['evaluation']['versions'],
         git_commit=results['evaluation']['git_commit'],
-        commands=list(commands))
+        commands=list(commands),
+    )
 
 
 def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> dict[str, float]:
@@ -55,19 +59,25 @@ def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> 
     for key, name in ANSWER_TYPES.items():
         kinds = [part for kind, part in blind['kinds'].items() if type_of.get(kind) == name]
         if kinds:
-            figures[key] = round(sum(part['accuracy'] * part['share'] for part in kinds)
-                                 / sum(part['share'] for part in kinds), 2)
+            figures[key] = round(
+                sum(part['accuracy'] * part['share'] for part in kinds) / sum(part['share'] for part in kinds), 2
+            )
     return figures
 
 
 def format_table(summary: dict[str, Any]) -> str:
     """The figures as lines of text."""
-    rows = [('with the image', summary['vqa_accuracy'], 'with_image'),
-            ('without the image', summary['vqa_accuracy_without_image'], 'without_image'),
-            ('most frequent answer', summary['vqa_accuracy_most_frequent_answer'], 'most_frequent_answer')]
+    rows = [
+        ('with the image', summary['vqa_accuracy'], 'with_image'),
+        ('without the image', summary['vqa_accuracy_without_image'], 'without_image'),
+        ('most frequent answer', summary['vqa_accuracy_most_frequent_answer'], 'most_frequent_answer'),
+    ]
     head = ''.join(f'{name:>9}' for name in ('overall', *ANSWER_TYPES.values()))
-    lines = [f'VQA accuracy in percent, {summary["test"]["questions"]} questions about '
-             f'{summary["test"]["pictures"]} pictures not seen in training', f'{"":24}{head}']
+    lines = [
+        f'VQA accuracy in percent, {summary["test"]["questions"]} questions about '
+        f'{summary["test"]["pictures"]} pictures not seen in training',
+        f'{"":24}{head}',
+    ]
     for label, overall, key in rows:
         by_type = summary['vqa_accuracy_per_answer_type'][key]
         cells = [f'{overall:.2f}', *(figure(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
@@ -77,8 +87,9 @@ def format_table(summary: dict[str, Any]) -> str:
     pretrain = summary['pretrain']
     lines += ['', f'Pretraining, on {pretrain["measured_on"]}', f'{"":24}{"loss":>9}{"percent":>10}']
     for key, label in OBJECTIVES.items():
-        lines.append(f'  {label:22}{figure(pretrain, f"loss_{key}", ".3f"):>9}'
-                     f'{figure(pretrain, f"acc_{key}", ".2f"):>10}')
+        lines.append(
+            f'  {label:22}{figure(pretrain, f"loss_{key}", ".3f"):>9}{figure(pretrain, f"acc_{key}", ".2f"):>10}'
+        )
     seconds = summary['seconds']
     lines += ['', 'Seconds: ' + ', '.join(f'{name} {value:.0f}' for name, value in seconds.items())]
     return '\n'.join(lines)
@@ -132,8 +143,13 @@ def _short(name: str) -> str | None:
 
 def _git_commit(repository: Path) -> str | None:
     try:
-        found = subprocess.run(['git', '-C', os.fspath(repository), 'rev-parse', 'HEAD'], capture_output=True,
-                               text=True, timeout=10, check=True)
+        found = subprocess.run(
+            ['git', '-C', os.fspath(repository), 'rev-parse', 'HEAD'],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()

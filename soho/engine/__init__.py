@@ -11,6 +11,15 @@ from soho.errors import said_in_one_sentence
 use_safe_loading()
 
 __all__ = [
-    'AmpOptimWrapper', 'ConfigError', 'PretrainedInit', 'Runner', 'WarmupDecayLR', 'default_work_dir', 'load_config',
-    'parse_run', 'run_parser', 'said_in_one_sentence', 'use_safe_loading'
+    'AmpOptimWrapper',
+    'ConfigError',
+    'PretrainedInit',
+    'Runner',
+    'WarmupDecayLR',
+    'default_work_dir',
+    'load_config',
+    'parse_run',
+    'run_parser',
+    'said_in_one_sentence',
+    'use_safe_loading',
 ]

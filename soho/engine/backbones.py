@@ -1,4 +1,5 @@
 """The CNN out of any checkpoint, its kind known by its weights."""
+
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ WIDE = 'layer1.0.conv3.weight'  # of bottleneck blocks
 def prefix_in(state: Collection[str], names: Collection[str]) -> str:
     """Below which prefix a file holds most entries of a part: ``'visual.cnn.'``, ``'backbone.'``, ``''``."""
     first = next(iter(names))
-    found = [name[:-len(first)] for name in state if name.endswith(first)]
+    found = [name[: -len(first)] for name in state if name.endswith(first)]
     return max(found, key=lambda prefix: sum(prefix + name in state for name in names), default='')
 
 
@@ -59,23 +60,31 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         ValueError: It holds no ResNet, or none that :class:`soho.models.backbones.ResNet` builds.
     """
-    prefix = next((name[:-len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
+    prefix = next((name[: -len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
     if prefix is None:
         raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
     blocks = []
     for stage in range(1, 5):
         start = f'{prefix}layer{stage}.'
-        numbers = {name[len(start):].partition('.')[0] for name in state if name.startswith(start)}
+        numbers = {name[len(start) :].partition('.')[0] for name in state if name.startswith(start)}
         if not numbers:
             break
         blocks.append(len(numbers))
     bottleneck = prefix + WIDE in state
-    depth = next((depth for depth, (block, counts) in BLOCKS.items()
-                  if (block.expansion > 1) == bottleneck and list(counts[:len(blocks)]) == blocks), None)
+    depth = next(
+        (
+            depth
+            for depth, (block, counts) in BLOCKS.items()
+            if (block.expansion > 1) == bottleneck and list(counts[: len(blocks)]) == blocks
+        ),
+        None,
+    )
     if depth is None:
-        raise UserError(f'its ResNet has {blocks} {"bottleneck" if bottleneck else "basic"} blocks in its stages, '
-                        f'as none of the depths {", ".join(map(str, BLOCKS))}')
-    config = dict(type='ResNet', depth=depth, num_stages=len(blocks), out_indices=(len(blocks) - 1, ))
+        raise UserError(
+            f'its ResNet has {blocks} {"bottleneck" if bottleneck else "basic"} blocks in its stages, '
+            f'as none of the depths {", ".join(map(str, BLOCKS))}'
+        )
+    config = dict(type='ResNet', depth=depth, num_stages=len(blocks), out_indices=(len(blocks) - 1,))
     if bottleneck:
         width, inputs = state[f'{prefix}layer1.0.conv2.weight'].shape[:2]
         if inputs != width:
@@ -102,7 +111,7 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
     if 'type' not in options:
         kind = dict(type='ResNet', depth=50, num_stages=4) if source == RANDOM else _kind(state, source)
         last = options.get('num_stages', kind['num_stages']) - 1
-        options = kind | dict(out_indices=(last, )) | options
+        options = kind | dict(out_indices=(last,)) | options
     with torch.random.fork_rng(devices=[]), DefaultScope.overwrite_default_scope('soho'):
         torch.manual_seed(seed)
         backbone = MODELS.build(options)
@@ -117,5 +126,7 @@ def _kind(state: dict[str, Any], source: str) -> dict[str, Any]:
     try:
         return recognise(state)
     except ValueError as error:
-        raise CheckpointError(f'{source} cannot be used: {error}; name its kind, as in --backbone type=TimmBackbone '
-                              'model_name=convnext_tiny') from error
+        raise CheckpointError(
+            f'{source} cannot be used: {error}; name its kind, as in --backbone type=TimmBackbone '
+            'model_name=convnext_tiny'
+        ) from error

@@ -3,6 +3,7 @@
 ``torch.load`` of an untrusted file may run code. Here every file is read with
 ``weights_only=True``, whatever version of mmengine asks for it.
 """
+
 import os
 import pickle
 import re
@@ -53,9 +54,10 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> dict[str, Any]:
         reason = str(error).split('\n')[0]
         if isinstance(error, pickle.UnpicklingError) and ('weights_only' in str(error) or 'Unsupported' in reason):
             wanted = re.search(r'GLOBAL (\S+)', str(error))
-            raise CheckpointError(f'{path} holds more than tensors and plain values, and reading that could run '
-                                  'its code; it was refused' + (f': it asks for {wanted[1]}' if wanted else '')
-                                  ) from error
+            raise CheckpointError(
+                f'{path} holds more than tensors and plain values, and reading that could run '
+                'its code; it was refused' + (f': it asks for {wanted[1]}' if wanted else '')
+            ) from error
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
@@ -109,8 +111,9 @@ def _by_module(names: list[str], depth: int = 2, most: int = 8) -> list[str]:
     return modules if len(modules) <= most + 1 else [*modules[:most], f'and {len(modules) - most} more modules']
 
 
-def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: bool = False,
-                 parts: Sequence[str] | None = None) -> LoadReport:
+def load_weights(
+    model: nn.Module, state: dict[str, Any], source: str, strict: bool = False, parts: Sequence[str] | None = None
+) -> LoadReport:
     """Lay ``state`` over ``model``.
 
     Foreign layouts are recognised and renamed by :mod:`soho.engine.adapters`.
@@ -138,29 +141,37 @@ def load_weights(model: nn.Module, state: dict[str, Any], source: str, strict: b
         raise CheckpointError(f'{source} cannot be used: {error}') from error
     if parts is not None:
         if absent := set(parts) - {_part(name) for name in taken}:
-            raise CheckpointError(f'{source} has no {sorted(absent)[0]!r} of this model to take; it has '
-                                  f'{", ".join(sorted({_part(name) for name in taken})) or "nothing of it"}')
+            raise CheckpointError(
+                f'{source} has no {sorted(absent)[0]!r} of this model to take; it has '
+                f'{", ".join(sorted({_part(name) for name in taken})) or "nothing of it"}'
+            )
         left += [name for name in taken if _part(name) not in parts]
         taken = {name: value for name, value in taken.items() if _part(name) in parts}
     left += [name for name in state if name not in tensors]
     missing = [name for name in own if name not in taken]
     report = LoadReport(list(taken), left, missing, layout)
     if not taken:
-        raise CheckpointError(f'{source} has no weight of this model; it begins with '
-                              f'{", ".join(list(state)[:3]) or "nothing"}, the model with {", ".join(list(own)[:3])}')
+        raise CheckpointError(
+            f'{source} has no weight of this model; it begins with '
+            f'{", ".join(list(state)[:3]) or "nothing"}, the model with {", ".join(list(own)[:3])}'
+        )
     wrong = [n for n in taken if own[n].shape != taken[n].shape]
     if wrong:
         name = wrong[0]
-        raise CheckpointError(f'{source} does not fit: {name} has shape {tuple(taken[name].shape)}, the model wants '
-                              f'{tuple(own[name].shape)}' + (f' (and {len(wrong) - 1} more)' if wrong[1:] else ''))
+        raise CheckpointError(
+            f'{source} does not fit: {name} has shape {tuple(taken[name].shape)}, the model wants '
+            f'{tuple(own[name].shape)}' + (f' (and {len(wrong) - 1} more)' if wrong[1:] else '')
+        )
     # Files older than torch 0.4.1 do not count batches, and nothing here depends on the count.
     needed = [name for name in missing if not name.endswith('num_batches_tracked')]
     filled = {_part(name) for name in taken}
     lacking = needed if strict else [name for name in needed if _part(name) in filled]
     if lacking:
-        raise CheckpointError(f'{source} is incomplete: {lacking[0]}'
-                              + (f' and {len(lacking) - 1} more entries are' if lacking[1:] else ' is')
-                              + f' missing ({report})')
+        raise CheckpointError(
+            f'{source} is incomplete: {lacking[0]}'
+            + (f' and {len(lacking) - 1} more entries are' if lacking[1:] else ' is')
+            + f' missing ({report})'
+        )
     model.load_state_dict(taken, strict=False)
     return report
 
@@ -175,8 +186,12 @@ def to_plain(value: Any) -> Any:
     """Histories and numpy values as dicts, tensors and numbers, which any safe loader reads."""
     if isinstance(value, HistoryBuffer):
         history, counts = value.data
-        return dict(history=torch.as_tensor(history), counts=torch.as_tensor(counts), max_length=value.max_length,
-                    is_history_buffer=True)
+        return dict(
+            history=torch.as_tensor(history),
+            counts=torch.as_tensor(counts),
+            max_length=value.max_length,
+            is_history_buffer=True,
+        )
     if isinstance(value, dict):
         # Counter(pairs) would count the pairs, so a dict subclass cannot simply be called with them.
         copy = value.copy()
@@ -201,6 +216,7 @@ def from_plain(value: Any) -> Any:
 
 def _torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
     from torchvision.models import get_model_weights
+
     name = filename.split('://', 1)[1]
     return _http(get_model_weights(name).IMAGENET1K_V1.url, map_location)
 
@@ -213,8 +229,9 @@ def _http(url: str, map_location: Any = None) -> dict[str, Any]:
         try:
             torch.hub.download_url_to_file(url, path, progress=os.isatty(2))
         except OSError as error:
-            raise CheckpointError(f'{url} could not be downloaded ({error}); put the file at {path} or name a '
-                                  'local one') from error
+            raise CheckpointError(
+                f'{url} could not be downloaded ({error}); put the file at {path} or name a local one'
+            ) from error
     return read_checkpoint(path, map_location)
 
 

@@ -1,4 +1,5 @@
 """What the commands that run a config have in common: ``tools/train.py`` and ``tools/test.py``."""
+
 import argparse
 import os
 from collections.abc import Sequence
@@ -14,8 +15,13 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change keys of the config, as in optim_wrapper.optimizer.lr=1e-4')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change keys of the config, as in optim_wrapper.optimizer.lr=1e-4',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser

@@ -1,4 +1,5 @@
 """``compile`` of a config."""
+
 from typing import Any
 
 import torch
@@ -33,8 +34,9 @@ def compile_parts(model: nn.Module, options: bool | dict[str, Any] | None) -> No
     parts = {name: part for name, part in model.named_children() if not isinstance(part, nn.ModuleDict)}
     for name in options.pop('parts', [name for name in COMPILED if name in parts]):
         if name not in parts:
-            raise ConfigError(f'compile.parts of the config names {name!r}; parts that can be compiled are '
-                              f'{", ".join(parts)}')
+            raise ConfigError(
+                f'compile.parts of the config names {name!r}; parts that can be compiled are {", ".join(parts)}'
+            )
         try:
             parts[name].compile(**options)
         except TypeError as error:

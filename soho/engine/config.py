@@ -1,4 +1,5 @@
 """Reading a config, and saying what is wrong with it before anything is built."""
+
 import inspect
 import os
 from typing import Any
@@ -51,5 +52,5 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
 def default_work_dir(path: str) -> str:
     """``configs/VQA/soho_res18_vqa.py`` to ``work_dirs/VQA/soho_res18_vqa``."""
     parts = os.path.splitext(os.path.abspath(path))[0].split(os.sep)
-    below = parts[len(parts) - parts[::-1].index('configs'):] if 'configs' in parts else parts[-1:]
+    below = parts[len(parts) - parts[::-1].index('configs') :] if 'configs' in parts else parts[-1:]
     return os.path.join('work_dirs', *below)

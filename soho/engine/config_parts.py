@@ -1,4 +1,5 @@
 """Whether the parts of a config exist and take what it gives them, said before anything is built."""
+
 import difflib
 import inspect
 from collections.abc import Callable, Iterable
@@ -52,8 +53,9 @@ def check_parts(node: Any, where: str, path: str) -> None:
 def _check(part: dict[str, Any], where: str, path: str) -> None:
     makers = _parts().get(part['type'])
     if makers is None:
-        raise ConfigError(f'{path}: {where} is of the type {part["type"]}, which nobody has registered'
-                          + hint(part['type'], _parts()))
+        raise ConfigError(
+            f'{path}: {where} is of the type {part["type"]}, which nobody has registered' + hint(part['type'], _parts())
+        )
     head = where.split('.')[0]
     taken_out = TAKEN_OUT.get('hooks' if head.endswith('hooks') else head, set()) | {'type', '_scope_'}
     known: set[str] = set()
@@ -64,8 +66,9 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
         known |= names
     for key in part:
         if key not in known | taken_out:
-            raise ConfigError(f'{path}: {where} is of the type {part["type"]}, which takes no {key!r}'
-                              + hint(key, known))
+            raise ConfigError(
+                f'{path}: {where} is of the type {part["type"]}, which takes no {key!r}' + hint(key, known)
+            )
 
 
 @cache
@@ -88,8 +91,9 @@ def _arguments(maker: Callable) -> set[str] | None:
     and that catch-alls of other names take what comes.
     """
     names: set[str] = set()
-    for function in [vars(c)['__init__'] for c in maker.__mro__ if '__init__' in vars(c)] \
-            if inspect.isclass(maker) else [maker]:
+    for function in (
+        [vars(c)['__init__'] for c in maker.__mro__ if '__init__' in vars(c)] if inspect.isclass(maker) else [maker]
+    ):
         parameters = inspect.signature(function).parameters.values()
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)

@@ -72,13 +72,9 @@ def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -
     return len(state)
 
 
-def run_command(
-    rename: Rename, description: str, argv: Sequence[str] | None = None, wrap: Wrap = own_file
-) -> None:
+def run_command(rename: Rename, description: str, argv: Sequence[str] | None = None, wrap: Wrap = own_file) -> None:
     """``CHECKPOINT OUT`` from the command line."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='what is read: .pth, .bin or .safetensors')
     parser.add_argument('out', help='what is written: .pth or .safetensors')
     args = parser.parse_args(argv)

@@ -1,4 +1,5 @@
 """Matrix products on a CPU."""
+
 import torch
 
 

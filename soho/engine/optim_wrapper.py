@@ -1,4 +1,5 @@
 """Updates: the gradients' norm stays on the device, and mixed precision works on any."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,10 +54,9 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         ValueError: For another dtype or scale.
     """
 
-    def __init__(self,
-                 dtype: str | None = None,
-                 loss_scale: str | float | dict[str, float] = 'dynamic',
-                 **kwargs) -> None:
+    def __init__(
+        self, dtype: str | None = None, loss_scale: str | float | dict[str, float] = 'dynamic', **kwargs
+    ) -> None:
         OptimWrapper.__init__(self, **kwargs)
         self.device_type = get_device().split(':')[0]
         dtype = dtype or ('bfloat16' if self.device_type == 'cpu' else 'float16')
@@ -68,8 +68,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         fixed = isinstance(loss_scale, (int, float))
         self._scale_update_param = float(loss_scale) if fixed else None
         options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)
-        self.loss_scaler = torch.amp.GradScaler(
-            self.device_type, enabled=self.cast_dtype is torch.float16, **options)
+        self.loss_scaler = torch.amp.GradScaler(self.device_type, enabled=self.cast_dtype is torch.float16, **options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Also of a run without loss scaling, which has no state of a scaler."""

@@ -1,4 +1,5 @@
 """mmengine's runner with what this project needs differently."""
+
 import logging
 import os
 from collections.abc import Callable
@@ -48,8 +49,9 @@ class Runner(MMEngineRunner):
                 keep_freed_memory()
         if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
             if self._launcher != 'pytorch':
-                raise UserError(f'launcher {self._launcher!r} needs GPUs; without one use torchrun '
-                                '(--launcher pytorch)')
+                raise UserError(
+                    f'launcher {self._launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)'
+                )
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
 
@@ -66,7 +68,8 @@ class Runner(MMEngineRunner):
             device_ids = [local_rank]
         # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
         return MMDistributedDataParallel(
-            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
@@ -119,11 +122,9 @@ class Runner(MMEngineRunner):
         self._whole_model = self._resuming = True
         super().resume(filename, *args, **kwargs)
 
-    def load_checkpoint(self,
-                        filename: str,
-                        map_location: str | Callable = 'cpu',
-                        strict: bool = False,
-                        revise_keys: Any = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, revise_keys: Any = None
+    ) -> dict[str, Any]:
         """Read safely, lay over the model, and say what was taken and what was not.
 
         Args:
@@ -144,10 +145,14 @@ class Runner(MMEngineRunner):
         parts = None if whole else self.cfg.get('load_parts')
         report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
         if self._resuming and report.layout != OWN_LAYOUT:
-            raise CheckpointError(f'{filename} is an {report.layout}: a run of this project starts from its weights '
-                                  '(load_from) but cannot go on where another program stopped')
+            raise CheckpointError(
+                f'{filename} is an {report.layout}: a run of this project starts from its weights '
+                '(load_from) but cannot go on where another program stopped'
+            )
         self._has_loaded = True
         beside = ', '.join(key for key in checkpoint if key != 'state_dict') if 'state_dict' in checkpoint else ''
-        self.logger.log(logging.WARNING if report.missing else logging.INFO,
-                        f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''))
+        self.logger.log(
+            logging.WARNING if report.missing else logging.INFO,
+            f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''),
+        )
         return checkpoint

@@ -1,4 +1,5 @@
 """Learning rates by iteration, as VirTex publishes them."""
+
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -35,8 +36,16 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
             missing, not rising, or outside of what follows the warm-up.
     """
 
-    def __init__(self, optimizer, total: int, warmup: int = 0, decay: str = 'cosine', milestones: Sequence[int] = (),
-                 gamma: float = 0.1, **kwargs) -> None:
+    def __init__(
+        self,
+        optimizer,
+        total: int,
+        warmup: int = 0,
+        decay: str = 'cosine',
+        milestones: Sequence[int] = (),
+        gamma: float = 0.1,
+        **kwargs,
+    ) -> None:
         if decay not in DECAYS:
             raise UserError(f'decay is {decay!r}; it is one of {", ".join(DECAYS)}')
         if not warmup < total:
@@ -45,8 +54,10 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
             raise UserError('decay is multistep and needs milestones')
         marks = [warmup, *milestones, total]
         if any(a >= b for a, b in zip(marks, marks[1:])):
-            raise UserError(f'milestones {list(milestones)} must rise between the end of the warm-up, {warmup}, and '
-                            f'that of the training, {total}')
+            raise UserError(
+                f'milestones {list(milestones)} must rise between the end of the warm-up, {warmup}, and '
+                f'that of the training, {total}'
+            )
         self.total, self.warmup, self.decay = total, warmup, decay
         self.milestones, self.gamma = list(milestones), gamma
         super().__init__(optimizer, by_epoch=False, **kwargs)
@@ -57,10 +68,10 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
             return step / self.warmup
         passed = (step - self.warmup) / (self.total - self.warmup)
         if self.decay == 'cosine':
-            return math.cos(passed * (math.pi / 2))**2
+            return math.cos(passed * (math.pi / 2)) ** 2
         if self.decay == 'linear':
             return max(0.0, (self.total - step) / (self.total - self.warmup))
-        return self.gamma**bisect_right(self.milestones, step)
+        return self.gamma ** bisect_right(self.milestones, step)
 
     def _get_value(self) -> list[float]:
         return [base * self.multiplier(self.last_step) for base in self.base_values]

@@ -8,6 +8,15 @@ from soho.evaluation.pretrain import PretrainFigures
 from soho.evaluation.vqa import VQAAccuracy
 
 __all__ = [
-    'LVISAP', 'VOCAP', 'CaptionMetrics', 'CocoAP', 'Evaluator', 'LabelAccuracy', 'Metric', 'PredictionDump',
-    'PretrainFigures', 'TopKAccuracy', 'VQAAccuracy'
+    'LVISAP',
+    'VOCAP',
+    'CaptionMetrics',
+    'CocoAP',
+    'Evaluator',
+    'LabelAccuracy',
+    'Metric',
+    'PredictionDump',
+    'PretrainFigures',
+    'TopKAccuracy',
+    'VQAAccuracy',
 ]

@@ -1,4 +1,5 @@
 """Top-k accuracy of single-label classification."""
+
 from collections.abc import Sequence
 
 import torch
@@ -48,5 +49,6 @@ class TopKAccuracy(Metric):
 
     def compute_metrics(self, results: list[tuple[int, list[int]]]) -> dict[str, float]:
         total = sum(count for count, _ in results)
-        return {f'top{k}': 100.0 * sum(found[i] for _, found in results) / max(total, 1)
-                for i, k in enumerate(self.top_k)}
+        return {
+            f'top{k}': 100.0 * sum(found[i] for _, found in results) / max(total, 1) for i, k in enumerate(self.top_k)
+        }

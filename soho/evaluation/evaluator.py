@@ -4,6 +4,7 @@ A model predicts one dict of tensors a batch; a metric turns it
 into small records (``process``) and the records of all ranks into figures
 (``compute_metrics``).
 """
+
 from abc import abstractmethod
 from typing import Any
 
@@ -48,8 +49,10 @@ class Metric(BaseMetric):
     def __init__(self, out_file: str | None = None, prefix: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
         if out_file is not None and type(self).write is Metric.write:
-            raise UserError(f'{type(self).__name__} has no official result file, so that out_file (--out) cannot be '
-                            f'written: {out_file}')
+            raise UserError(
+                f'{type(self).__name__} has no official result file, so that out_file (--out) cannot be '
+                f'written: {out_file}'
+            )
         self.out_file = out_file
 
     @abstractmethod

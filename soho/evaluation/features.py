@@ -1,4 +1,5 @@
 """What a frozen CNN makes of every image of a dataset: one vector each."""
+
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,12 @@ Progress = Callable[[int, int], None]
 
 def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, Any]]:
     """How an image is looked at in an evaluation: its short edge, and the square in the middle."""
-    return [dict(type='LoadImage'), dict(type='ResizeShortest', size=resize), dict(type='CenterCrop', size=crop),
-            dict(type='PackSample', keys=['labels'])]
+    return [
+        dict(type='LoadImage'),
+        dict(type='ResizeShortest', size=resize),
+        dict(type='CenterCrop', size=crop),
+        dict(type='PackSample', keys=['labels']),
+    ]
 
 
 def build_dataset(config: dict[str, Any], pipeline: list[dict[str, Any]]) -> Dataset:
@@ -27,9 +32,16 @@ def build_dataset(config: dict[str, Any], pipeline: list[dict[str, Any]]) -> Dat
     return DATASETS.build(ConfigDict(config, pipeline=pipeline, test_mode=True, _scope_='soho'))
 
 
-def extract(backbone: nn.Module, dataset: Dataset, batch_size: int = 128, workers: int = 4,
-            device: str | torch.device = 'cpu', amp: bool = False, dtype: torch.dtype = torch.float32,
-            progress: Progress | None = None) -> tuple[Tensor, Tensor]:
+def extract(
+    backbone: nn.Module,
+    dataset: Dataset,
+    batch_size: int = 128,
+    workers: int = 4,
+    device: str | torch.device = 'cpu',
+    amp: bool = False,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress | None = None,
+) -> tuple[Tensor, Tensor]:
     """L2-normalised means over the last feature map of every image, in the dataset's order.
 
     Args:
@@ -52,13 +64,20 @@ def extract(backbone: nn.Module, dataset: Dataset, batch_size: int = 128, worker
     backbone = backbone.to(device)
     preprocess = ImageTextPreprocessor().to(device)
     half = torch.float16 if device.type == 'cuda' else torch.bfloat16
-    loader = DataLoader(dataset, batch_size, num_workers=workers, pin_memory=device.type == 'cuda',
-                        collate_fn=functools.partial(collate, size_divisor=1))
+    loader = DataLoader(
+        dataset,
+        batch_size,
+        num_workers=workers,
+        pin_memory=device.type == 'cuda',
+        collate_fn=functools.partial(collate, size_divisor=1),
+    )
     features, labels, done = None, [], 0
     for batch in loader:
         if (batch['image_size'] != torch.tensor(batch['image'].shape[-2:])).any():
-            raise UserError('features are compared over images of one size, and those of a batch differ: the '
-                            'pipeline has to end in a crop, as ResizeShortest and CenterCrop do')
+            raise UserError(
+                'features are compared over images of one size, and those of a batch differ: the '
+                'pipeline has to end in a crop, as ResizeShortest and CenterCrop do'
+            )
         labels.append(batch['labels'])
         with torch.inference_mode():
             with torch.autocast(device.type, half, enabled=amp):
@@ -66,7 +85,7 @@ def extract(backbone: nn.Module, dataset: Dataset, batch_size: int = 128, worker
             pooled = nn.functional.normalize(maps.float().mean((2, 3)), dim=1)  # (B, C)
         if features is None:
             features = torch.empty(len(dataset), pooled.size(1), dtype=dtype)
-        features[done:done + len(pooled)] = pooled.to(dtype)
+        features[done : done + len(pooled)] = pooled.to(dtype)
         done += len(pooled)
         if progress:
             progress(done, len(dataset))

@@ -5,6 +5,7 @@ Discrimination, arXiv:1805.01978, section 3.4: each of the k neighbours votes
 for its label with weight exp(similarity / 0.07). k = 20 is what DINO
 (arXiv:2104.14294) found best over its models.
 """
+
 import torch
 from torch import Tensor
 
@@ -15,8 +16,14 @@ TEMPERATURE = 0.07
 
 
 @torch.inference_mode()
-def neighbours(queries: Tensor, bank: Tensor, count: int = NEIGHBOURS, device: str | torch.device = 'cpu',
-               query_chunk: int = 1024, bank_chunk: int = 65536) -> tuple[Tensor, Tensor]:
+def neighbours(
+    queries: Tensor,
+    bank: Tensor,
+    count: int = NEIGHBOURS,
+    device: str | torch.device = 'cpu',
+    query_chunk: int = 1024,
+    bank_chunk: int = 65536,
+) -> tuple[Tensor, Tensor]:
     """The nearest rows of ``bank`` by the product with each query.
 
     The bank crosses to the device once, a chunk at a time; queries stay there. With the default chunks 256 MB of
@@ -37,7 +44,7 @@ def neighbours(queries: Tensor, bank: Tensor, count: int = NEIGHBOURS, device: s
     nearest = torch.empty(len(queries), 0, device=device)
     rows = torch.empty(len(queries), 0, dtype=torch.int64, device=device)
     for start in range(0, len(bank), bank_chunk):
-        part = bank[start:start + bank_chunk].to(device).float().T  # (C, n)
+        part = bank[start : start + bank_chunk].to(device).float().T  # (C, n)
         found = [(chunk.float() @ part).topk(min(count, part.size(1))) for chunk in queries.split(query_chunk)]
         values, indices = map(torch.cat, zip(*found))
         merged = torch.cat([nearest, values], 1)  # (Q, up to 2 k)
@@ -58,8 +65,11 @@ def vote(similarities: Tensor, labels: Tensor, num_classes: int, temperature: fl
     Returns:
         (Q, K) float32, the votes of each class.
     """
-    weights = torch.ones_like(similarities) if temperature is None else \
-        ((similarities - similarities[:, :1]) / temperature).exp()  # over the nearest, so that none is infinite
+    weights = (
+        torch.ones_like(similarities)
+        if temperature is None
+        else ((similarities - similarities[:, :1]) / temperature).exp()
+    )  # over the nearest, so that none is infinite
     weights = weights * (labels >= 0)
     return weights.new_zeros(len(labels), num_classes).scatter_add_(1, labels.clamp(min=0), weights)
 

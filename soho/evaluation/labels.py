@@ -1,4 +1,5 @@
 """Accuracy of image classification with one or several kinds of labels."""
+
 from collections.abc import Sequence
 
 from soho.evaluation.classification import hits
@@ -17,7 +18,7 @@ class LabelAccuracy(Metric):
         **kwargs: See :class:`Metric`.
     """
 
-    def __init__(self, top_k: Sequence[int] = (1, ), **kwargs) -> None:
+    def __init__(self, top_k: Sequence[int] = (1,), **kwargs) -> None:
         super().__init__(**kwargs)
         self.top_k = tuple(top_k)
 

@@ -4,6 +4,7 @@ Protocol of Goyal et al. (arXiv:1905.01235) as the official VirTex runs it
 (scripts/clf_voc07.py): an SVM a class, its cost by cross-validation on
 trainval, area under the precision-recall steps on test.
 """
+
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,13 +37,26 @@ def train_svm(features: np.ndarray, positive: np.ndarray, cost: float) -> 'Linea
     """A linear SVM with squared hinge loss; positives weigh twice, the intercept is penalised like a weight."""
     from sklearn.svm import LinearSVC
 
-    svm = LinearSVC(C=cost, class_weight={1: 2, -1: 1}, penalty='l2', loss='squared_hinge', dual='auto',
-                    intercept_scaling=1.0, tol=1e-4, max_iter=MAX_ITERATIONS, random_state=0)
+    svm = LinearSVC(
+        C=cost,
+        class_weight={1: 2, -1: 1},
+        penalty='l2',
+        loss='squared_hinge',
+        dual='auto',
+        intercept_scaling=1.0,
+        tol=1e-4,
+        max_iter=MAX_ITERATIONS,
+        random_state=0,
+    )
     return svm.fit(features, np.where(positive, 1, -1))
 
 
-def classify(features: Sequence[np.ndarray], labels: Sequence[np.ndarray], costs: Sequence[float] = COSTS,
-             eleven_points: bool = False) -> ClassResult:
+def classify(
+    features: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    costs: Sequence[float] = COSTS,
+    eleven_points: bool = False,
+) -> ClassResult:
     """Train and test one class.
 
     Args:
@@ -57,8 +71,9 @@ def classify(features: Sequence[np.ndarray], labels: Sequence[np.ndarray], costs
     return _best(tried, labels[1], costs, precision)
 
 
-def _try(features: Sequence[np.ndarray], labels: np.ndarray, cost: float,
-         precision: Precision) -> tuple[np.ndarray, np.ndarray]:
+def _try(
+    features: Sequence[np.ndarray], labels: np.ndarray, cost: float, precision: Precision
+) -> tuple[np.ndarray, np.ndarray]:
     """Of one cost, the (folds,) precisions in cross-validation and the (N,) scores of the test images."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
@@ -71,8 +86,9 @@ def _try(features: Sequence[np.ndarray], labels: np.ndarray, cost: float,
     return values, svm.decision_function(features[1])
 
 
-def _best(tried: Iterable[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, costs: Sequence[float],
-          precision: Precision) -> ClassResult:
+def _best(
+    tried: Iterable[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, costs: Sequence[float], precision: Precision
+) -> ClassResult:
     """The first of the costs with the highest mean in cross-validation, tested."""
     values, scores = map(np.array, zip(*tried))
     best = int(np.argmax(values.mean(1)))
@@ -101,8 +117,9 @@ def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
     return float(np.mean([precision[recall >= level].max(initial=0.0) for level in np.linspace(0, 1, 11)]))
 
 
-def mean_average_precision(features: Sequence[np.ndarray], labels: Sequence[np.ndarray],
-                           eleven_points: bool = False, workers: int = 1) -> tuple[float, list[ClassResult]]:
+def mean_average_precision(
+    features: Sequence[np.ndarray], labels: Sequence[np.ndarray], eleven_points: bool = False, workers: int = 1
+) -> tuple[float, list[ClassResult]]:
     """All classes.
 
     Args:
@@ -119,7 +136,8 @@ def mean_average_precision(features: Sequence[np.ndarray], labels: Sequence[np.n
     precision = eleven_point_precision if eleven_points else average_precision
     classes = range(labels[0].shape[1])
     # Large arrays are mapped into the processes, not copied; and these need not import anything to start.
-    tried = Parallel(workers, backend='multiprocessing')(delayed(_try)(features, labels[0][:, c], cost, precision)
-                              for c in classes for cost in COSTS)
-    results = [_best(tried[c * len(COSTS):(c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision) for c in classes]
+    tried = Parallel(workers, backend='multiprocessing')(
+        delayed(_try)(features, labels[0][:, c], cost, precision) for c in classes for cost in COSTS
+    )
+    results = [_best(tried[c * len(COSTS) : (c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision) for c in classes]
     return float(np.mean([result.average_precision for result in results])), results

@@ -3,6 +3,7 @@
 Source: Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 3;
 official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
 """
+
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from soho.registry import METRICS
 
 class Truth(NamedTuple):
     """What the annotators said about one question."""
+
     answers: tuple[str, ...]
     answer_type: str | None = None  # 'yes/no', 'number' or 'other'
     question_type: str | None = None  # the question's first words, such as 'how many'
@@ -27,6 +29,7 @@ class Truth(NamedTuple):
 
 class VQAScores(NamedTuple):
     """Accuracies in percent, unrounded."""
+
     overall: float
     per_answer_type: dict[str, float]
     per_question_type: dict[str, float]
@@ -35,6 +38,7 @@ class VQAScores(NamedTuple):
 
 class Record(NamedTuple):
     """One predicted question; ``score`` is the soft target of ``label`` (None: no truth in the batch)."""
+
     question_id: int
     label: int
     score: float | None
@@ -97,8 +101,9 @@ def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[s
             # Two million answers, few different ones.
             answers = tuple(sys.intern(answer['answer']) for answer in item['answers'])
         except (KeyError, TypeError) as error:
-            raise MissingKeyError(f"{where} has answers that are not objects with a string 'answer'.",
-                                  'answer') from error
+            raise MissingKeyError(
+                f"{where} has answers that are not objects with a string 'answer'.", 'answer'
+            ) from error
         if not answers:
             raise UserError(f'{where} has an empty list of answers.')
         yield item['question_id'], answers, item
@@ -112,17 +117,22 @@ def load_truth(annotation_file: PathLike) -> dict[int, Truth]:
         ValueError: As :func:`stream_annotations`, or neither of the two layouts.
     """
     try:
-        return {question_id: Truth(answers, item.get('answer_type'), item.get('question_type'))
-                for question_id, answers, item in stream_annotations(annotation_file)}
+        return {
+            question_id: Truth(answers, item.get('answer_type'), item.get('question_type'))
+            for question_id, answers, item in stream_annotations(annotation_file)
+        }
     except MissingKeyError as error:
         # A file without 'annotations' may be the plain layout; an item without its keys is a fault.
         if error.key != 'annotations':
             raise
     answers = load_json(annotation_file)
     if not isinstance(answers, dict) or not all(
-            key.isdecimal() and isinstance(answer, str) for key, answer in answers.items()):
-        raise UserError(f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
-                        'have, nor is it an object of question ids and answers, as {"17": "red"}.')
+        key.isdecimal() and isinstance(answer, str) for key, answer in answers.items()
+    ):
+        raise UserError(
+            f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
+            'have, nor is it an object of question ids and answers, as {"17": "red"}.'
+        )
     return {int(question_id): Truth((answer,)) for question_id, answer in answers.items()}
 
 
@@ -152,8 +162,13 @@ class VQAAccuracy(Metric):
         FileNotFoundError, ValueError: As :func:`load_truth`, when built.
     """
 
-    def __init__(self, annotation_file: str | None = None, question_types: bool = False,
-                 out_file: str | None = None, prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        annotation_file: str | None = None,
+        question_types: bool = False,
+        out_file: str | None = None,
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(out_file=out_file, prefix=prefix)
         self.annotation_file = annotation_file
         self.question_types = question_types
@@ -210,8 +225,9 @@ class VQAAccuracy(Metric):
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{question_id, answer}, ...]`` in the order of the question ids."""
         answers = self._answers(results)
-        write_json(path, [dict(question_id=question_id, answer=answers[question_id])
-                          for question_id in sorted(answers)])
+        write_json(
+            path, [dict(question_id=question_id, answer=answers[question_id]) for question_id in sorted(answers)]
+        )
 
     @staticmethod
     def _check_unique(results: list[Record]) -> None:
@@ -231,8 +247,10 @@ class VQAAccuracy(Metric):
         label2ans = meta['label2ans']
         for record in results:
             if not 0 <= record.label < len(label2ans):
-                raise UserError(f'Label {record.label}, predicted for question {record.question_id}, is '
-                                f'outside of the answer list of {len(label2ans)} answers.')
+                raise UserError(
+                    f'Label {record.label}, predicted for question {record.question_id}, is '
+                    f'outside of the answer list of {len(label2ans)} answers.'
+                )
         return {record.question_id: label2ans[record.label] for record in results}
 
     def _check_complete(self, answers: dict[int, str]) -> None:

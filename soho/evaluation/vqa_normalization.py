@@ -4,6 +4,7 @@ Two answers count as the same when they are equal after :func:`normalize_answer`
 The word lists below are those of the official evaluation code (GT-Vision-Lab/VQA,
 PythonEvaluationTools/vqaEvaluation/vqaEval.py), whose licence follows.
 """
+
 # Copyright (c) 2014, Aishwarya Agrawal
 # All rights reserved.
 #
@@ -39,7 +40,9 @@ from functools import lru_cache
 
 # Misspelt on purpose where the official list is ("somebody'd" loses its apostrophe; the entries
 # with a capital never match, because words are lower-cased first).
-CONTRACTIONS = dict(pair.split(':') for pair in """
+CONTRACTIONS = dict(
+    pair.split(':')
+    for pair in """
     aint:ain't arent:aren't cant:can't couldve:could've couldnt:couldn't couldn'tve:couldn't've
     couldnt've:couldn't've didnt:didn't doesnt:doesn't dont:don't hadnt:hadn't hadnt've:hadn't've
     hadn'tve:hadn't've hasnt:hasn't havent:haven't hed:he'd hed've:he'd've he'dve:he'd've hes:he's
@@ -61,10 +64,11 @@ CONTRACTIONS = dict(pair.split(':') for pair in """
     wouldnt've:wouldn't've wouldn'tve:wouldn't've yall:y'all yall'll:y'all'll y'allll:y'all'll
     yall'd've:y'all'd've y'alld've:y'all'd've y'all'dve:y'all'd've youd:you'd youd've:you'd've
     you'dve:you'd've youll:you'll youre:you're youve:you've
-""".split())
-NUMBER_WORDS = dict(zip(
-    'none zero one two three four five six seven eight nine ten'.split(),
-    '0 0 1 2 3 4 5 6 7 8 9 10'.split()))
+""".split()
+)
+NUMBER_WORDS = dict(
+    zip('none zero one two three four five six seven eight nine ten'.split(), '0 0 1 2 3 4 5 6 7 8 9 10'.split())
+)
 ARTICLES = {'a', 'an', 'the'}
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 

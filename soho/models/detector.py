@@ -29,14 +29,16 @@ class Detector(BaseModel):
         init_cfg: mmengine's initialisation.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 rpn: dict,
-                 regions: dict,
-                 neck: dict | None = None,
-                 region_stage: str | None = None,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        rpn: dict,
+        regions: dict,
+        neck: dict | None = None,
+        region_stage: str | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
@@ -74,8 +76,10 @@ class Detector(BaseModel):
         fields = dict(boxes=batch['boxes'], labels=batch['box_labels'])
         if 'mask_edges' in batch:
             fields['masks'] = batch['mask_edges']
-        return [{name: field[i][labels > 0] for name, field in fields.items()}
-                for i, labels in enumerate(batch['box_labels'])]
+        return [
+            {name: field[i][labels > 0] for name, field in fields.items()}
+            for i, labels in enumerate(batch['box_labels'])
+        ]
 
     def predict(self, found: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
         """

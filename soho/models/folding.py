@@ -1,4 +1,5 @@
 """Batch-norm folded into the convolution before it, for inference."""
+
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
 

@@ -1,4 +1,5 @@
 """uint8 canvases to normalised float images, on the device."""
+
 from collections.abc import Sequence
 
 import torch
@@ -24,11 +25,13 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         non_blocking: Copy without waiting (from pinned memory).
     """
 
-    def __init__(self,
-                 mean: Sequence[float] = (123.675, 116.28, 103.53),
-                 std: Sequence[float] = (58.395, 57.12, 57.375),
-                 channels_last: bool = True,
-                 non_blocking: bool = True) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        channels_last: bool = True,
+        non_blocking: bool = True,
+    ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)

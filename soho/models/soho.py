@@ -3,6 +3,7 @@
 Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
+
 from collections.abc import Iterable
 
 import torch
@@ -29,13 +30,15 @@ class SOHO(BaseModel):
         init_cfg: mmengine's initialisation.
     """
 
-    def __init__(self,
-                 language: dict,
-                 heads: dict[str, dict],
-                 backbone: dict | None = None,
-                 neck: dict | None = None,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        language: dict,
+        heads: dict[str, dict],
+        backbone: dict | None = None,
+        neck: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         if (backbone is None) != (neck is None):
             raise UserError('backbone and neck go together: give both, or neither for a model without the image')

@@ -4,6 +4,7 @@
 ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K`` dictionary
 words, ``V`` vocabulary, ``C`` channels of the backbone.
 """
+
 from typing import NamedTuple
 
 from torch import Tensor, nn

@@ -5,6 +5,7 @@ torch's ``SyncBatchNorm`` trains on accelerators only, and
 exchanged through autograd-aware ``all_reduce``, so that two processes under
 gloo give the numbers of one.
 """
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn

@@ -30,13 +30,15 @@ class VirTex(BaseModel):
         init_cfg: mmengine's initialisation.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 heads: dict[str, dict],
-                 language: dict | None = None,
-                 data_preprocessor: dict | None = None,
-                 frozen_backbone: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        heads: dict[str, dict],
+        language: dict | None = None,
+        data_preprocessor: dict | None = None,
+        frozen_backbone: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.language = MODELS.build(language) if language else None

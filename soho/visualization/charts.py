@@ -4,6 +4,7 @@ Colours are CSS variables with a default, so a chart also stands alone and
 follows the light or dark theme of a page that sets ``--ink``, ``--muted``,
 ``--grid`` and ``--series-1`` to ``--series-4``.
 """
+
 import math
 from collections.abc import Sequence
 from html import escape
@@ -19,6 +20,7 @@ SERIES_COLORS = ('#2a78d6', '#d9622b', '#1b9a72', '#8a63c9')
 
 class Series(NamedTuple):
     """A named line through ``points`` (x, y)."""
+
     name: str
     points: Sequence[tuple[float, float]]
 
@@ -34,8 +36,13 @@ def nice_ticks(low: float, high: float, about: int = 5, least: float = 0.0) -> l
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def line_chart(series: Sequence[Series], title: str, x_label: str, y_label: str,
-               y_range: tuple[float | None, float | None] = (None, None)) -> str:
+def line_chart(
+    series: Sequence[Series],
+    title: str,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float | None, float | None] = (None, None),
+) -> str:
     """An SVG of up to four lines over common axes.
 
     The legend names the last value of each line.
@@ -54,8 +61,9 @@ def line_chart(series: Sequence[Series], title: str, x_label: str, y_label: str,
     if not series:
         raise UserError(f'the chart {title!r} has no point to show')
     if len(series) > len(SERIES_COLORS):
-        raise UserError(f'the chart {title!r} has {len(series)} lines; more than {len(SERIES_COLORS)} '
-                        'cannot be told apart')
+        raise UserError(
+            f'the chart {title!r} has {len(series)} lines; more than {len(SERIES_COLORS)} cannot be told apart'
+        )
     points = [point for line in series for point in line.points]
     if not all(math.isfinite(value) for point in points for value in point):
         raise UserError(f'the chart {title!r} has a value that is not a finite number')
@@ -71,19 +79,23 @@ def line_chart(series: Sequence[Series], title: str, x_label: str, y_label: str,
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return (_LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM))
 
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-             f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="11">',
-             f'<title>{escape(title)}</title>']
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="11">',
+        f'<title>{escape(title)}</title>',
+    ]
     for tick in y_ticks:
         _, y = place(x_low, tick)
-        parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
-                     'stroke="var(--grid, #e3e2de)"/>')
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--grid, #e3e2de)"/>'
+        )
         parts.append(_text(_LEFT - 6, y + 4, f'{tick:g}', 'end'))
     for tick in x_ticks:
         if x_low <= tick <= x_high:
             x, y = place(tick, y_ticks[0])
-            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{y + 4:.1f}" '
-                         'stroke="var(--muted, #6b6a66)"/>')
+            parts.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{y + 4:.1f}" stroke="var(--muted, #6b6a66)"/>'
+            )
             parts.append(_text(x, y + 16, f'{tick:g}', 'middle'))
     parts.append(_text(WIDTH - _RIGHT, HEIGHT - 6, x_label, 'end'))
     parts.append(_text(4, 12, y_label, 'start'))
@@ -114,6 +126,8 @@ def _legend(series: Sequence[Series], x: float) -> list[str]:
 def _line(places: Sequence[tuple[float, float]], color: str) -> list[str]:
     path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
     x, y = places[-1]
-    return [f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" '
-            'stroke-linejoin="round" stroke-linecap="round"/>',
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>']
+    return [
+        f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" '
+        'stroke-linejoin="round" stroke-linecap="round"/>',
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>',
+    ]

@@ -3,6 +3,7 @@
 As figure 3 of the SOHO paper (arXiv:2104.03135): a word is shown by the grid
 cells whose features lie nearest to it.
 """
+
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ class Atlas:
     def patches(self, word: int, number: int) -> list[Patch]:
         """The cells nearest to ``word``, nearest first, no two of the same sample."""
         found: dict[int, Patch] = {}
-        for i in self._order[self._start[word]:self._start[word + 1]]:
+        for i in self._order[self._start[word] : self._start[word + 1]]:
             item = int(self.cells.item[i])
             if item not in found:
                 found[item] = Patch(item, tuple(self.cells.box[i].tolist()), float(self.cells.distance[i]))
@@ -80,18 +81,23 @@ class Atlas:
         The rule looks at how often words are used and at nothing else.
         """
         ranked = np.argsort(-self.counts, kind='stable')
-        ranked = [int(word) for word in ranked[:self.used] if self._samples(word) >= samples]
-        half = ranked[:max(number, -(-len(ranked) // 2))]
+        ranked = [int(word) for word in ranked[: self.used] if self._samples(word) >= samples]
+        half = ranked[: max(number, -(-len(ranked) // 2))]
         chosen = np.linspace(0, len(half) - 1, min(number, len(half))).round().astype(int)
         return [half[i] for i in chosen]
 
     def _samples(self, word: int) -> int:
-        return len(np.unique(self.cells.item[self._order[self._start[word]:self._start[word + 1]]]))
+        return len(np.unique(self.cells.item[self._order[self._start[word] : self._start[word + 1]]]))
 
 
 @torch.no_grad()
-def read_cells(model: nn.Module, dataset: Sequence[Any], items: Sequence[int],
-               collate: Callable[[list], dict[str, Tensor]], batch_size: int = 32) -> Cells:
+def read_cells(
+    model: nn.Module,
+    dataset: Sequence[Any],
+    items: Sequence[int],
+    collate: Callable[[list], dict[str, Tensor]],
+    batch_size: int = 32,
+) -> Cells:
     """Look every grid cell of the pictures up in the model's dictionary.
 
     Args:
@@ -112,11 +118,15 @@ def read_cells(model: nn.Module, dataset: Sequence[Any], items: Sequence[int],
     model.eval()
     seen: dict[str, Any] = {}
     # The neck keeps features and grid to itself; nothing is computed twice to get at them.
-    hooks = [model.neck.conv.register_forward_hook(lambda _, args, out: seen.update(grid=out.shape[-2:])),
-             dictionary.register_forward_hook(lambda _, args, out: seen.update(features=args[0]))]
+    hooks = [
+        model.neck.conv.register_forward_hook(lambda _, args, out: seen.update(grid=out.shape[-2:])),
+        dictionary.register_forward_hook(lambda _, args, out: seen.update(features=args[0])),
+    ]
     try:
-        parts = [_read_batch(model, collate([dataset[i] for i in batch]), batch, seen)
-                 for batch in _batches(items, batch_size)]
+        parts = [
+            _read_batch(model, collate([dataset[i] for i in batch]), batch, seen)
+            for batch in _batches(items, batch_size)
+        ]
     finally:
         for hook in hooks:
             hook.remove()
@@ -124,11 +134,10 @@ def read_cells(model: nn.Module, dataset: Sequence[Any], items: Sequence[int],
 
 
 def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (items[i:i + size] for i in range(0, len(items), size))
+    return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int],
-                seen: dict[str, Any]) -> Cells:
+def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int], seen: dict[str, Any]) -> Cells:
     sizes, canvas = batch['image_size'].float(), batch['image'].shape[-2:]
     batch = model.data_preprocessor(dict(image=batch['image'], image_size=batch['image_size']))
     found = model.see(batch)
@@ -141,5 +150,4 @@ def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int]
     cell = torch.tensor([canvas[1] / w, canvas[0] / h]).repeat(2)  # in pixels
     boxes = corners * cell / sizes.flip(1).repeat(1, 2)[:, None]  # (B, N, 4), shares of the picture
     owner = torch.as_tensor(items)[:, None].expand_as(words)
-    return Cells(owner[valid].numpy(), words[valid].numpy(), distance[valid].numpy(),
-                 boxes.clamp(max=1)[valid].numpy())
+    return Cells(owner[valid].numpy(), words[valid].numpy(), distance[valid].numpy(), boxes.clamp(max=1)[valid].numpy())

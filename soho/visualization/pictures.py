@@ -1,4 +1,5 @@
 """Pictures inside a page: shrunk, cut and written into the address itself."""
+
 import base64
 
 import cv2
@@ -41,5 +42,5 @@ def cut_patch(image: np.ndarray, patch: Patch, context: float = 1.0) -> tuple[np
     side = min(side, width, height)
     x = np.clip((left + right - side) / 2, 0, width - side)
     y = np.clip((top + bottom - side) / 2, 0, height - side)
-    cut = image[int(y):int(round(y + side)), int(x):int(round(x + side))]
+    cut = image[int(y) : int(round(y + side)), int(x) : int(round(x + side))]
     return cut, ((left - x) / side, (top - y) / side, (right - left) / side, (bottom - top) / side)

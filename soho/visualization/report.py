@@ -1,4 +1,5 @@
 """The demo's page: one HTML file that loads nothing."""
+
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,6 +10,7 @@ Rows = Sequence[Sequence[str]]
 
 class Tile(NamedTuple):
     """A figure at the top of the page."""
+
     label: str
     value: str
     note: str
@@ -16,12 +18,14 @@ class Tile(NamedTuple):
 
 class Chart(NamedTuple):
     """A heading and the SVG below it."""
+
     heading: str
     svg: str
 
 
 class Example(NamedTuple):
     """A test question with what the models and the annotators say."""
+
     picture: str
     """``data:`` address."""
     question: str
@@ -39,12 +43,14 @@ class Example(NamedTuple):
 
 class WordPatch(NamedTuple):
     """A cut of a picture; ``box`` is the cell in it: left, top, width, height as shares."""
+
     picture: str
     box: tuple[float, ...]
 
 
 class Word(NamedTuple):
     """A dictionary word and the regions nearest to it."""
+
     number: int
     share: float
     """Of all grid cells, 0 to 1."""
@@ -53,6 +59,7 @@ class Word(NamedTuple):
 
 class Section(NamedTuple):
     """A heading, plain sentences and what they are about (HTML)."""
+
     title: str
     text: Sequence[str]
     body: str = ''
@@ -62,20 +69,34 @@ def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections
     """The whole page; styles, pictures and charts are inside it."""
     style = Path(__file__).with_name('report.css').read_text(encoding='utf-8')
     parts = [
-        '<!DOCTYPE html>', '<html lang="en">', '<head>', '<meta charset="utf-8">',
+        '<!DOCTYPE html>',
+        '<html lang="en">',
+        '<head>',
+        '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">', f'<title>{escape(title)}</title>',
-        f'<style>\n{style}</style>', '</head>', '<body>', '<main>',
-        f'<header><h1>{escape(title)}</h1>', *_paragraphs(lead), '</header>',
-        '<div class="tiles">', *map(_tile, tiles), '</div>',
-        *map(_section, sections), '</main>', '</body>', '</html>']
+        '<meta name="color-scheme" content="light dark">',
+        f'<title>{escape(title)}</title>',
+        f'<style>\n{style}</style>',
+        '</head>',
+        '<body>',
+        '<main>',
+        f'<header><h1>{escape(title)}</h1>',
+        *_paragraphs(lead),
+        '</header>',
+        '<div class="tiles">',
+        *map(_tile, tiles),
+        '</div>',
+        *map(_section, sections),
+        '</main>',
+        '</body>',
+        '</html>',
+    ]
     return '\n'.join(parts) + '\n'
 
 
 def render_table(head: Sequence[str], rows: Rows) -> str:
     """A table whose first column names the row; the others are figures."""
-    lines = ['<div class="wide"><table>',
-             '<tr>' + ''.join(f'<th>{escape(cell)}</th>' for cell in head) + '</tr>']
+    lines = ['<div class="wide"><table>', '<tr>' + ''.join(f'<th>{escape(cell)}</th>' for cell in head) + '</tr>']
     for name, *cells in rows:
         figures = ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{figures}</tr>')
@@ -84,8 +105,7 @@ def render_table(head: Sequence[str], rows: Rows) -> str:
 
 def render_charts(charts: Sequence[Chart]) -> str:
     """Charts side by side where there is room."""
-    figures = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>'
-               for chart in charts)
+    figures = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>' for chart in charts)
     return '\n'.join(['<div class="charts">', *figures, '</div>'])
 
 
@@ -108,13 +128,16 @@ def _paragraphs(text: Sequence[str]) -> list[str]:
 
 
 def _section(section: Section) -> str:
-    return '\n'.join(['<section>', f'<h2>{escape(section.title)}</h2>', *_paragraphs(section.text),
-                      section.body, '</section>'])
+    return '\n'.join(
+        ['<section>', f'<h2>{escape(section.title)}</h2>', *_paragraphs(section.text), section.body, '</section>']
+    )
 
 
 def _tile(tile: Tile) -> str:
-    return (f'<div class="tile"><span>{escape(tile.label)}</span><strong>{escape(tile.value)}</strong>'
-            f'<small>{escape(tile.note)}</small></div>')
+    return (
+        f'<div class="tile"><span>{escape(tile.label)}</span><strong>{escape(tile.value)}</strong>'
+        f'<small>{escape(tile.note)}</small></div>'
+    )
 
 
 def _mark(score: float) -> tuple[str, str]:
@@ -128,25 +151,45 @@ def _example(example: Example) -> str:
     annotators = ', '.join(f'{answer} ×{count}' for answer, count in example.annotators)
     rows = []
     for who, answer, confidence, score in (
-            ('With image', example.answer, example.confidence, example.score),
-            ('Without', example.blind_answer, example.blind_confidence, example.blind_score)):
+        ('With image', example.answer, example.confidence, example.score),
+        ('Without', example.blind_answer, example.blind_confidence, example.blind_score),
+    ):
         name, words = _mark(score)
-        rows.append(f'<dt>{who}</dt>'
-                    f'<dd><b>{escape(answer)}</b> <small>({100 * confidence:.0f}\u00a0%)</small></dd>'
-                    f'<dd class="{name}">{words}</dd>')
-    return '\n'.join([
-        '<article>', f'<img src="{example.picture}" alt="The picture that the question is about">',
-        f'<h3>{escape(example.question)}</h3>', '<dl>', *rows,
-        f'<dt>Annotators</dt><dd class="rest">{escape(annotators)}</dd>', '</dl>', '</article>'])
+        rows.append(
+            f'<dt>{who}</dt>'
+            f'<dd><b>{escape(answer)}</b> <small>({100 * confidence:.0f}\u00a0%)</small></dd>'
+            f'<dd class="{name}">{words}</dd>'
+        )
+    return '\n'.join(
+        [
+            '<article>',
+            f'<img src="{example.picture}" alt="The picture that the question is about">',
+            f'<h3>{escape(example.question)}</h3>',
+            '<dl>',
+            *rows,
+            f'<dt>Annotators</dt><dd class="rest">{escape(annotators)}</dd>',
+            '</dl>',
+            '</article>',
+        ]
+    )
 
 
 def _word(word: Word) -> str:
     patches = []
     for patch in word.patches:
         left, top, width, height = (f'{100 * part:.1f}%' for part in patch.box)
-        patches.append(f'<span class="patch"><img src="{patch.picture}" '
-                       f'alt="A region nearest to word {word.number}">'
-                       f'<i style="left:{left};top:{top};width:{width};height:{height}"></i></span>')
-    return '\n'.join(['<div class="word">', f'<p><b>Word {word.number}</b> '
-                      f'<small>{100 * word.share:.1f} % of the cells</small></p>',
-                      '<div class="patches">', *patches, '</div>', '</div>'])
+        patches.append(
+            f'<span class="patch"><img src="{patch.picture}" '
+            f'alt="A region nearest to word {word.number}">'
+            f'<i style="left:{left};top:{top};width:{width};height:{height}"></i></span>'
+        )
+    return '\n'.join(
+        [
+            '<div class="word">',
+            f'<p><b>Word {word.number}</b> <small>{100 * word.share:.1f} % of the cells</small></p>',
+            '<div class="patches">',
+            *patches,
+            '</div>',
+            '</div>',
+        ]
+    )

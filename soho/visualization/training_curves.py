@@ -1,4 +1,5 @@
 """What a training run logged, as curves."""
+
 import json
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,5 @@
 """soho.benchmark through its command: every part measures something, on the tiny world and tiny pictures."""
+
 import argparse
 import json
 import sys
@@ -13,8 +14,23 @@ from soho.benchmark import race as races
 from soho.benchmark.memory import in_a_fresh_process
 
 BENCH = dict(device='cpu', dtype='float32', repeat=1)
-SMALL = ['--device', 'cpu', '--images', '2', '--sentences', '2', '--size', '64x96', '--repeat', '1', '--batches', '2',
-         '--captions', '2000', '--together']
+SMALL = [
+    '--device',
+    'cpu',
+    '--images',
+    '2',
+    '--sentences',
+    '2',
+    '--size',
+    '64x96',
+    '--repeat',
+    '1',
+    '--batches',
+    '2',
+    '--captions',
+    '2000',
+    '--together',
+]
 
 
 def race_here(args, contestants):
@@ -55,7 +71,7 @@ def measure(tool, world, tmp_path_factory):
             patch.setattr(growth, 'in_a_fresh_process', lambda function, *args: function(*args))
             for name in ('AREAS', 'SENTENCES', 'WORDS', 'LENGTHS'):
                 patch.setattr(growth, name, getattr(growth, name)[:1])
-            patch.setattr(growth, 'RANKS', (2, ))
+            patch.setattr(growth, 'RANKS', (2,))
             patch.setattr(growth, 'start_twice', start_here)
             tool.main([*parts, *SMALL, '--out', str(out)])
         return json.loads(out.read_text())
@@ -74,8 +90,11 @@ def test_says_under_which_circumstances(result):
 
 
 def test_a_step_is_the_sum_of_its_parts_and_has_flops(result):
-    figures = {row['what'].rpartition(': ')[2]: row['value'] for row in result['rows']
-               if row['what'].startswith('vqa step, 2 images x 2 sentences at 64x96')}
+    figures = {
+        row['what'].rpartition(': ')[2]: row['value']
+        for row in result['rows']
+        if row['what'].startswith('vqa step, 2 images x 2 sentences at 64x96')
+    }
     parts = (figures[part] for part in ('data', 'forward', 'backward', 'optimizer'))
     assert figures['whole'] == pytest.approx(sum(parts), rel=1e-6)
     # Three layers of width 768 over 16 words and a cell, four sentences; the last one at [CLS] only.
@@ -97,7 +116,12 @@ def test_every_figure_is_positive_and_named_once(result):
     assert all(row['value'] >= 0 and row['unit'] for row in result['rows'])
     assert all(row['value'] > 0 for row in result['rows'] if row['unit'] != 'GiB')
     assert {name.split(' at ')[0].split(':')[0] for name in names} >= {
-        'data, VirTex, 224', 'demo fine-tuning in bfloat16', 'floors', 'vqa inference', 'captions, beam 5, 30 tokens'}
+        'data, VirTex, 224',
+        'demo fine-tuning in bfloat16',
+        'floors',
+        'vqa inference',
+        'captions, beam 5, 30 tokens',
+    }
 
 
 def test_the_pipelines_of_the_recipes_stand_beside_their_floors(result):
@@ -119,8 +143,16 @@ def test_the_loop_stands_beside_its_step(result):
 
 
 def test_a_switch_reaches_our_models(tool):
-    args = tool.parse_args([*SMALL, '--compile', '--cfg-options', 'model.backbone.with_cp=True',
-                            'model.data_preprocessor.channels_last=False', 'optim_wrapper.clip_grad.max_norm=3.0'])
+    args = tool.parse_args(
+        [
+            *SMALL,
+            '--compile',
+            '--cfg-options',
+            'model.backbone.with_cp=True',
+            'model.data_preprocessor.channels_last=False',
+            'optim_wrapper.clip_grad.max_norm=3.0',
+        ]
+    )
     step = training.Step(bench.Bench(args), 'vqa')
     assert step.model.backbone.with_cp and step.wrapper.clip_grad_kwargs['max_norm'] == 3.0
     assert step.model.data_preprocessor.memory_format is torch.contiguous_format
@@ -141,7 +173,12 @@ def test_growth_has_time_and_memory_of_every_point(measure):
     figures = {row['what']: row['value'] for row in measure('growth')['rows']}
     steps = [name for name in figures if f'{name}, peak memory' in figures]
     assert [name.partition(':')[0].removeprefix('growth with ') for name in steps] == [
-        'image area', 'sentences an image', 'dictionary size', 'caption length', 'ranks, one thread each']
+        'image area',
+        'sentences an image',
+        'dictionary size',
+        'caption length',
+        'ranks, one thread each',
+    ]
     for captions in growth.CAPTIONS:
         name = f'growth with the number of captions: {captions}'
         assert figures[f'{name}, first start'] == 2 and figures[f'{name}, memory of 8 workers'] == 3
@@ -167,21 +204,46 @@ def test_operators_have_shares_of_the_whole(measure):
         assert sum(kinds.values()) == pytest.approx(100) and kinds['products'] > 0 and kinds['convolutions'] > 0
 
 
-@pytest.mark.parametrize('kind, names', dict(
-    optimizer=['aten::_fused_adamw_', 'multi_tensor_apply_kernel<TensorListMetadata, FusedAdamMathFunctor>',
-               'at::native::FusedSgdMathFunctor<float, 3>', 'aten::_foreach_norm'],
-    attention=['pytorch_flash::flash_fwd_kernel<traits>', 'fmha_cutlassF_bf16_aligned_64x64_rf_sm80',
-               'cudnn_generated_native_sdpa_sm90_flash_bprop', 'aten::_scaled_dot_product_flash_attention_for_cpu'],
-    norms=['cudnn::bn_fw_tr_1C11_kernel_NCHW<float>', 'vectorized_layer_norm_kernel<c10::BFloat16, float>',
-           'GammaBetaBackwardCUDAKernelTemplate', 'aten::native_batch_norm_backward'],
-    convolutions=['sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128x128x64_cudnn',
-                  'sm80_xmma_wgrad_implicit_gemm_indexed_tf32f32', 'implicit_convolve_sgemm<float>',
-                  'aten::mkldnn_convolution'],
-    products=['nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTT', 'sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128',
-              'void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_256x128_32x3_tn_align8>',
-              'aten::mm', 'aten::addmm', 'aten::bmm', 'aten::mkldnn_linear'],
-    copies=['Memcpy HtoD (Pinned -> Device)', 'vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>'],
-    elementwise=['at::native::GeluCUDAKernelImpl', 'cunn_SoftMaxForward<8, float>']).items())
+@pytest.mark.parametrize(
+    'kind, names',
+    dict(
+        optimizer=[
+            'aten::_fused_adamw_',
+            'multi_tensor_apply_kernel<TensorListMetadata, FusedAdamMathFunctor>',
+            'at::native::FusedSgdMathFunctor<float, 3>',
+            'aten::_foreach_norm',
+        ],
+        attention=[
+            'pytorch_flash::flash_fwd_kernel<traits>',
+            'fmha_cutlassF_bf16_aligned_64x64_rf_sm80',
+            'cudnn_generated_native_sdpa_sm90_flash_bprop',
+            'aten::_scaled_dot_product_flash_attention_for_cpu',
+        ],
+        norms=[
+            'cudnn::bn_fw_tr_1C11_kernel_NCHW<float>',
+            'vectorized_layer_norm_kernel<c10::BFloat16, float>',
+            'GammaBetaBackwardCUDAKernelTemplate',
+            'aten::native_batch_norm_backward',
+        ],
+        convolutions=[
+            'sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128x128x64_cudnn',
+            'sm80_xmma_wgrad_implicit_gemm_indexed_tf32f32',
+            'implicit_convolve_sgemm<float>',
+            'aten::mkldnn_convolution',
+        ],
+        products=[
+            'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTT',
+            'sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128',
+            'void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_256x128_32x3_tn_align8>',
+            'aten::mm',
+            'aten::addmm',
+            'aten::bmm',
+            'aten::mkldnn_linear',
+        ],
+        copies=['Memcpy HtoD (Pinned -> Device)', 'vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>'],
+        elementwise=['at::native::GeluCUDAKernelImpl', 'cunn_SoftMaxForward<8, float>'],
+    ).items(),
+)
 def test_kernels_are_of_their_kind(kind, names):
     assert [operators.kind_of(name) for name in names] == [kind] * len(names)
 
@@ -207,8 +269,13 @@ def failing(here):
 
 def test_contestants_take_turns_in_processes_of_their_own():
     args = argparse.Namespace(**BENCH)
-    results = races.race(args, dict(ours=races.Contestant(sleepers, (0.01, 0.02), False),
-                                    slow=races.Contestant(sleepers, (0.05, 0.04, 'float16'), False, 'float16')))
+    results = races.race(
+        args,
+        dict(
+            ours=races.Contestant(sleepers, (0.01, 0.02), False),
+            slow=races.Contestant(sleepers, (0.05, 0.04, 'float16'), False, 'float16'),
+        ),
+    )
     rows = {what: value for what, value, _ in races.rows_of('sleep', results)}
     assert rows['sleep, whole: ours, float32'] >= 30  # a busy machine sleeps longer
     assert rows['sleep, whole: slow, float16'] >= 90
@@ -219,15 +286,19 @@ def test_contestants_take_turns_in_processes_of_their_own():
         races.race(args, dict(slow=races.Contestant(failing)))
 
 
-@pytest.mark.parametrize('device, half, dtype, names', [
-    ('cpu', True, 'float32', ['official', 'official, tuned alike']),
-    ('cuda', True, 'float16', ['official']),
-    ('cuda', False, 'float32', ['official'])])
+@pytest.mark.parametrize(
+    'device, half, dtype, names',
+    [
+        ('cpu', True, 'float32', ['official', 'official, tuned alike']),
+        ('cuda', True, 'float16', ['official']),
+        ('cuda', False, 'float32', ['official']),
+    ],
+)
 def test_a_release_runs_as_published(device, half, dtype, names):
     args = argparse.Namespace(device=device, dtype='bfloat16')
     contestants = races.published(args, 'official', sleepers, 1, dtype=races.published_dtype(args, half))
     assert list(contestants) == names
-    assert all(contestant.dtype == dtype and contestant.args == (1, ) for contestant in contestants.values())
+    assert all(contestant.dtype == dtype and contestant.args == (1,) for contestant in contestants.values())
     assert contestants[names[-1]].tuned
 
 
@@ -240,8 +311,10 @@ def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_pa
         import oldrelease
     assert oldrelease.ANSWER == 42
     assert 'fused_kernels' not in sys.modules and sys.modules['json'] is json and str(tmp_path) not in sys.path
-    with pytest.raises(FileNotFoundError, match='does not hold the package virtex: give the top folder'), \
-            official.checkout(tmp_path, 'virtex', ()):
+    with (
+        pytest.raises(FileNotFoundError, match='does not hold the package virtex: give the top folder'),
+        official.checkout(tmp_path, 'virtex', ()),
+    ):
         pass
 
 
@@ -260,10 +333,14 @@ def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch,
     assert f'error: data: {result["failed"]["data"]}' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (['--device', 'gpu'], "invalid choice: 'gpu' (choose from"),
-    (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
-    (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release')])
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (['--device', 'gpu'], "invalid choice: 'gpu' (choose from"),
+        (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
+        (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release'),
+    ],
+)
 def test_a_wrong_part_is_one_sentence(arguments, sentence, tool, capsys):
     with pytest.raises(SystemExit):
         tool.parse_args(arguments)

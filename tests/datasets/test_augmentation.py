@@ -1,4 +1,5 @@
 """VirTex's crops and colours."""
+
 import cv2
 import numpy as np
 import pytest
@@ -22,11 +23,20 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize('size, expected', [  # (h, w) of the official release
-    ((480, 640), (256, 341)), ((640, 480), (341, 256)), ((427, 640), (256, 384)), ((333, 500), (256, 384)),
-    ((256, 256), (256, 256)), ((257, 256), (257, 256)), ((255, 1000), (256, 1004)), ((100, 33), (776, 256)),
-    ((1, 1), (256, 256)),
-])
+@pytest.mark.parametrize(
+    'size, expected',
+    [  # (h, w) of the official release
+        ((480, 640), (256, 341)),
+        ((640, 480), (341, 256)),
+        ((427, 640), (256, 384)),
+        ((333, 500), (256, 384)),
+        ((256, 256), (256, 256)),
+        ((257, 256), (257, 256)),
+        ((255, 1000), (256, 1004)),
+        ((100, 33), (776, 256)),
+        ((1, 1), (256, 256)),
+    ],
+)
 def test_the_short_edge_is_resized_as_officially(size, expected):
     image = noise(*size)
     results = ResizeShortest(256)(dict(image=image))
@@ -39,7 +49,7 @@ def test_the_middle_is_where_it_is_officially(size, origin):
     image = noise(*size)
     results = CenterCrop(224)(dict(image=image))
     assert results['image_size'] == (224, 224) and results['image'].flags.c_contiguous
-    assert np.array_equal(results['image'], image[origin[0]:origin[0] + 224, origin[1]:origin[1] + 224])
+    assert np.array_equal(results['image'], image[origin[0] : origin[0] + 224, origin[1] : origin[1] + 224])
 
 
 def test_an_image_decoded_at_reduced_scale_ends_at_the_same_size():
@@ -80,10 +90,13 @@ def test_colours_by_their_formulas():
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     values = image.astype(float)
     for name, factor, expected in (
-            ('brightness', 1.3, values * 1.3), ('brightness', 0.5, values * 0.5),
-            ('contrast', 0.6, values * 0.6 + grey.mean() * 0.4), ('contrast', 1.4, values * 1.4 - grey.mean() * 0.4),
-            ('saturation', 0.0, np.repeat(grey[..., None], 3, 2)),
-            ('saturation', 1.4, values * 1.4 - grey[..., None] * 0.4)):
+        ('brightness', 1.3, values * 1.3),
+        ('brightness', 0.5, values * 0.5),
+        ('contrast', 0.6, values * 0.6 + grey.mean() * 0.4),
+        ('contrast', 1.4, values * 1.4 - grey.mean() * 0.4),
+        ('saturation', 0.0, np.repeat(grey[..., None], 3, 2)),
+        ('saturation', 1.4, values * 1.4 - grey[..., None] * 0.4),
+    ):
         ours = jitter(image, {name: factor})
         assert ours.dtype == np.uint8
         assert np.abs(ours - np.clip(expected, 0, 255)).max() <= 1, name
@@ -115,10 +128,16 @@ def test_every_order_of_colours_comes_up(monkeypatch):
     assert len(orders) == 24
 
 
-@pytest.mark.parametrize('text, expected', [
-    ('a bright red bus turning right', 'a bleft red bus turning left'), ('Left and RIGHT stay', 'Left and RIGHT stay'),
-    ('leftright', 'rightleft'), ('[TMP] left', 'right right'), ('a left turn, right?', 'a right turn, left?'),
-])
+@pytest.mark.parametrize(
+    'text, expected',
+    [
+        ('a bright red bus turning right', 'a bleft red bus turning left'),
+        ('Left and RIGHT stay', 'Left and RIGHT stay'),
+        ('leftright', 'rightleft'),
+        ('[TMP] left', 'right right'),
+        ('a left turn, right?', 'a right turn, left?'),
+    ],
+)
 def test_the_official_flip_swaps_letters(text, expected):
     flip = RandomFlip(prob=1, within_words=True)
     assert flip(dict(image=noise(2, 2), flipped=False, rng=rng(), sentences=[text]))['sentences'] == [expected]

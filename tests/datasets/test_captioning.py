@@ -1,4 +1,5 @@
 """COCO captions and objects to samples and batches of VirTex."""
+
 import json
 
 import cv2
@@ -22,8 +23,9 @@ def coco(tmp_path):
     annotations = [dict(id=n, image_id=i, caption=caption) for n, (i, caption) in enumerate(CAPTIONS)]
     (tmp_path / 'captions.json').write_text(json.dumps(dict(images=IMAGES, annotations=annotations)))
     objects = [dict(image_id=i, category_id=c) for i, c in ((7, 90), (7, 2), (3, 2), (7, 90))]
-    (tmp_path / 'instances.json').write_text(json.dumps(dict(
-        images=IMAGES, annotations=objects, categories=[dict(id=2), dict(id=5), dict(id=90)])))
+    (tmp_path / 'instances.json').write_text(
+        json.dumps(dict(images=IMAGES, annotations=objects, categories=[dict(id=2), dict(id=5), dict(id=90)]))
+    )
     train_vocabulary([caption for _, caption in CAPTIONS], tmp_path / 'v.model', 30)
     return tmp_path
 
@@ -39,7 +41,9 @@ def tokenizer(coco, **options):
 def test_an_item_is_an_image_in_order_of_its_first_caption(coco):
     items = dataset(coco, test_mode=True)
     assert [(items[i]['image_id'], items[i]['file_name'], items[i]['sentences']) for i in range(len(items))] == [
-        (7, '000000000007.jpg', ['a red dog']), (3, '000000000003.jpg', ['A cat on the left'])]
+        (7, '000000000007.jpg', ['a red dog']),
+        (3, '000000000003.jpg', ['A cat on the left']),
+    ]
     assert items.aspect_ratio.tolist() == [1.25, 1.25]
 
 
@@ -59,15 +63,31 @@ def test_objects_are_numbered_from_one_by_the_files_order(coco):
     assert batch['labels'].tolist() == [[1, 3], [1, 0]] and batch['image_id'].tolist() == [7, 3]
 
 
-@pytest.mark.parametrize('kind, file, change, message', [
-    (CaptioningDataset, 'captions', dict(annotations=[dict(image_id=9, caption='a')]),
-     'annotations of 1 images that its list of images lacks; the first is 9'),
-    (CaptioningDataset, 'captions', dict(annotations=[dict(image_id=7, caption=3)]), 'image 7 has the caption 3; a'),
-    (CaptioningDataset, 'captions', dict(annotations=[dict(image_id=7)]), "has no key 'caption'"),
-    (CaptioningDataset, 'captions', dict(annotations=[]), 'holds no usable sample'),
-    (ObjectLabelsDataset, 'instances', dict(annotations=[dict(image_id=7, category_id=4)]),
-     'image 7 has an object of category 4, which the list of categories lacks'),
-])
+@pytest.mark.parametrize(
+    'kind, file, change, message',
+    [
+        (
+            CaptioningDataset,
+            'captions',
+            dict(annotations=[dict(image_id=9, caption='a')]),
+            'annotations of 1 images that its list of images lacks; the first is 9',
+        ),
+        (
+            CaptioningDataset,
+            'captions',
+            dict(annotations=[dict(image_id=7, caption=3)]),
+            'image 7 has the caption 3; a',
+        ),
+        (CaptioningDataset, 'captions', dict(annotations=[dict(image_id=7)]), "has no key 'caption'"),
+        (CaptioningDataset, 'captions', dict(annotations=[]), 'holds no usable sample'),
+        (
+            ObjectLabelsDataset,
+            'instances',
+            dict(annotations=[dict(image_id=7, category_id=4)]),
+            'image 7 has an object of category 4, which the list of categories lacks',
+        ),
+    ],
+)
 def test_a_broken_file_is_named(coco, kind, file, change, message):
     path = coco / f'{file}.json'
     path.write_text(json.dumps(dict(json.loads(path.read_text()), **change)))
@@ -76,8 +96,11 @@ def test_a_broken_file_is_named(coco, kind, file, change, message):
 
 
 def test_captions_forwards_and_backwards_and_padded(coco):
-    pipeline = [dict(type='LoadImage'), TokenizeCaption(tokenizer(coco)),
-                PackSample(['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths'])]
+    pipeline = [
+        dict(type='LoadImage'),
+        TokenizeCaption(tokenizer(coco)),
+        PackSample(['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths']),
+    ]
     items = dataset(coco, pipeline=pipeline, test_mode=True)
     batch = collate([items[0], items[1]])
     lengths = batch['caption_lengths'].tolist()
@@ -113,6 +136,7 @@ def test_several_captions_share_an_image(coco):
 
 
 # --- masking ---
+
 
 def masked(coco, length, draws, **options):
     mask, rng = MaskCaption(tokenizer(coco), **options), np.random.default_rng(0)

@@ -48,9 +48,9 @@ def test_strided_views_are_batched_right():
     assert np.array_equal(batch['image'][0, :, :40, :17].numpy(), image.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize('canvas_sizes, shape', [
-    (None, (96, 160)), (64, (128, 192)), ([320, 128, 256], (128, 256)), ([96, 160], (96, 160)),
-])
+@pytest.mark.parametrize(
+    'canvas_sizes, shape', [(None, (96, 160)), (64, (128, 192)), ([320, 128, 256], (128, 256)), ([96, 160], (96, 160))]
+)
 def test_canvas_is_rounded_up_to_an_allowed_size(canvas_sizes, shape):
     batch = collate(images((70, 150)), canvas_sizes=canvas_sizes)
     assert batch['image'].shape[2:] == shape
@@ -70,30 +70,38 @@ def test_size_divisor():
 
 
 def test_arrays_and_numbers_are_stacked():
-    batch = collate([dict(input_ids=np.full((2, 5), i), sentence_mask=np.array([True, False]), index=i)
-                     for i in range(3)])
+    batch = collate(
+        [dict(input_ids=np.full((2, 5), i), sentence_mask=np.array([True, False]), index=i) for i in range(3)]
+    )
     assert batch['input_ids'].shape == (3, 2, 5) and batch['input_ids'].dtype == torch.int64
     assert batch['sentence_mask'].dtype == torch.bool
     assert batch['index'].tolist() == [0, 1, 2] and batch['index'].dtype == torch.int64
 
 
 def test_answers_are_padded():
-    batch = collate([
-        dict(answer_labels=np.array([[4, 7]]), answer_scores=np.array([[1, 0.3]], np.float32)),
-        dict(answer_labels=np.array([[5]]), answer_scores=np.array([[0.6]], np.float32)),
-        dict(answer_labels=np.zeros((1, 0), np.int64), answer_scores=np.zeros((1, 0), np.float32)),
-    ])
+    batch = collate(
+        [
+            dict(answer_labels=np.array([[4, 7]]), answer_scores=np.array([[1, 0.3]], np.float32)),
+            dict(answer_labels=np.array([[5]]), answer_scores=np.array([[0.6]], np.float32)),
+            dict(answer_labels=np.zeros((1, 0), np.int64), answer_scores=np.zeros((1, 0), np.float32)),
+        ]
+    )
     assert batch['answer_labels'].tolist() == [[[4, 7]], [[5, -1]], [[-1, -1]]]
     assert batch['answer_scores'].dtype == torch.float32
     assert torch.equal(batch['answer_scores'], torch.tensor([[[1, 0.3]], [[0.6, 0]], [[0, 0]]]))
 
 
-@pytest.mark.parametrize('samples, message', [
-    ([dict(a=1, b=2), dict(a=1)], 'some lack: b'),
-    ([dict(input_ids=np.zeros((1, 4))), dict(input_ids=np.zeros((2, 4)))],
-     r'input_ids cannot be batched: its shapes differ, \(1, 4\) and \(2, 4\)'),
-    ([dict(file_name='1.jpg')], 'file_name cannot be batched: its values are str, not numbers'),
-])
+@pytest.mark.parametrize(
+    'samples, message',
+    [
+        ([dict(a=1, b=2), dict(a=1)], 'some lack: b'),
+        (
+            [dict(input_ids=np.zeros((1, 4))), dict(input_ids=np.zeros((2, 4)))],
+            r'input_ids cannot be batched: its shapes differ, \(1, 4\) and \(2, 4\)',
+        ),
+        ([dict(file_name='1.jpg')], 'file_name cannot be batched: its values are str, not numbers'),
+    ],
+)
 def test_what_does_not_fit_together_is_said(samples, message):
     with pytest.raises(ValueError, match=message):
         collate(samples)
@@ -101,12 +109,13 @@ def test_what_does_not_fit_together_is_said(samples, message):
 
 def _lent(samples):
     return torch.utils.data.DataLoader(
-        samples, batch_size=2, num_workers=1, multiprocessing_context='fork', collate_fn=collate)
+        samples, batch_size=2, num_workers=1, multiprocessing_context='fork', collate_fn=collate
+    )
 
 
 def test_a_worker_fills_memory_again_only_when_the_batch_is_gone():
     samples = images(*[(40, 50)] * 40)
-    expected = [collate(samples[i:i + 2])['image'] for i in range(0, 40, 2)]
+    expected = [collate(samples[i : i + 2])['image'] for i in range(0, 40, 2)]
     kept = [batch['image'][1:] for batch in _lent(samples)]  # a view keeps the memory of its batch
     assert all(one.equal(other[1:]) for one, other in zip(kept, expected, strict=True))
     places = set()
@@ -119,8 +128,12 @@ def test_a_worker_fills_memory_again_only_when_the_batch_is_gone():
 
 def test_a_worker_can_compute_with_its_batch():
     loader = torch.utils.data.DataLoader(
-        images(*[(40, 50)] * 2), batch_size=2, num_workers=1, multiprocessing_context='fork',
-        collate_fn=lambda samples: dict(mean=collate(samples)['image'].float().mean()))
+        images(*[(40, 50)] * 2),
+        batch_size=2,
+        num_workers=1,
+        multiprocessing_context='fork',
+        collate_fn=lambda samples: dict(mean=collate(samples)['image'].float().mean()),
+    )
     assert next(iter(loader))['mean'] > 50
 
 

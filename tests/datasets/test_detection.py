@@ -1,4 +1,5 @@
 """Objects as COCO, LVIS and VOC write them: what is read, what is left out, and that objects follow their picture."""
+
 import json
 import zipfile
 from pathlib import Path
@@ -16,8 +17,12 @@ from soho.datasets.voc_detection import image_number, read_names, read_voc_image
 from soho.datasets.world.exports import EXPORTS
 from soho.models.detection.outlines import rasterize
 
-PLACE = [dict(type='LoadImage'), dict(type='ResizeKeepRatio', scale=(96, 64)), dict(type='RandomFlip', prob=0.5),
-         dict(type='PlaceObjects')]
+PLACE = [
+    dict(type='LoadImage'),
+    dict(type='ResizeKeepRatio', scale=(96, 64)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PlaceObjects'),
+]
 PACK = dict(type='PackSample', keys=['boxes', 'box_labels', 'mask_edges'])
 
 
@@ -38,9 +43,20 @@ def coco(tmp_path):
 
     def make(*objects, **options):
         images = [dict(id=i, file_name=name, height=40, width=60) for i, name in ((7, 'a.png'), (8, 'b.png'))]
-        annotations = [dict(dict(id=i, image_id=7, category_id=3, bbox=[5, 5, 20, 10], iscrowd=0,
-                                 segmentation=[[5, 5, 25, 5, 25, 15, 5, 15]]), **thing)
-                       for i, thing in enumerate(objects, start=1)]
+        annotations = [
+            dict(
+                dict(
+                    id=i,
+                    image_id=7,
+                    category_id=3,
+                    bbox=[5, 5, 20, 10],
+                    iscrowd=0,
+                    segmentation=[[5, 5, 25, 5, 25, 15, 5, 15]],
+                ),
+                **thing,
+            )
+            for i, thing in enumerate(objects, start=1)
+        ]
         categories = [dict(id=9, name='dog'), dict(id=3, name='cat')]
         path = tmp_path / 'instances.json'
         path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
@@ -50,8 +66,13 @@ def coco(tmp_path):
 
 
 def test_coco_objects_keep_their_category_and_lose_crowds_and_empty_boxes(coco):
-    data = coco({}, dict(category_id=9, bbox=[50, 30, 20, 20]), dict(iscrowd=1), dict(bbox=[3, 3, 0, 5]),
-                dict(bbox=[70, 3, 5, 5]))
+    data = coco(
+        {},
+        dict(category_id=9, bbox=[50, 30, 20, 20]),
+        dict(iscrowd=1),
+        dict(bbox=[3, 3, 0, 5]),
+        dict(bbox=[70, 3, 5, 5]),
+    )
     assert data.metainfo['class_names'] == ['cat', 'dog'] == list(read_categories(data.ann_file).values())
     assert len(data) == 1 and data.objects.dropped == 2  # the second picture has no object
     known = data.describe(0, None)
@@ -67,12 +88,18 @@ def test_every_picture_is_tested_and_none_needs_annotations(coco):
     assert batch['image_id'].tolist() == [7, 8] and batch['full_size'].tolist() == [[40, 60]] * 2
 
 
-@pytest.mark.parametrize('thing, message', [
-    (dict(image_id=5), 'image 5 has an object, but the list of images lacks it'),
-    (dict(category_id=4), 'image 7 has an object of category 4, which the list of categories lacks'),
-    (dict(segmentation=[[1, 2, 3]]), 'image 7 has an object of category 3 with a polygon of 3 values; it should have'),
-    (dict(segmentation=None), 'image 7 has an object of category 3 with a segmentation is a list of polygons or'),
-])
+@pytest.mark.parametrize(
+    'thing, message',
+    [
+        (dict(image_id=5), 'image 5 has an object, but the list of images lacks it'),
+        (dict(category_id=4), 'image 7 has an object of category 4, which the list of categories lacks'),
+        (
+            dict(segmentation=[[1, 2, 3]]),
+            'image 7 has an object of category 3 with a polygon of 3 values; it should have',
+        ),
+        (dict(segmentation=None), 'image 7 has an object of category 3 with a segmentation is a list of polygons or'),
+    ],
+)
 def test_a_broken_annotation_is_named(coco, thing, message):
     with pytest.raises(ValueError, match=message):
         coco({}, thing)
@@ -106,8 +133,14 @@ def test_boxes_and_outlines_follow_the_picture(world):
 
 
 def test_a_mirrored_box_keeps_its_corners_in_order():
-    results = dict(full_size=(50, 100), ori_size=(50, 100), image_size=(25, 50), flipped=True,
-                   boxes=np.array([[10.0, 20, 30, 40]], np.float32), outlines=[np.array([[10.0, 20, 30, 40]])])
+    results = dict(
+        full_size=(50, 100),
+        ori_size=(50, 100),
+        image_size=(25, 50),
+        flipped=True,
+        boxes=np.array([[10.0, 20, 30, 40]], np.float32),
+        outlines=[np.array([[10.0, 20, 30, 40]])],
+    )
     placed = PlaceObjects()(results)
     assert placed['boxes'].tolist() == [[35, 10, 45, 20]]
     assert placed['mask_edges'].tolist() == [[[45, 10, 35, 20]]]  # an edge keeps its sense
@@ -135,8 +168,15 @@ def test_lvis_reads_pictures_from_the_folders_of_their_urls(exported, tmp_path):
 
 def test_voc_is_read_from_its_devkit(exported):
     pipeline = [*PLACE, dict(type='PackSample', keys=['boxes', 'box_labels'])]
-    years = [VOCDetection(f'VOC{year}/ImageSets/Main/trainval.txt', f'VOC{year}/JPEGImages', pipeline,
-                          data_root=str(exported / 'VOCdevkit')) for year in (2007, 2012)]
+    years = [
+        VOCDetection(
+            f'VOC{year}/ImageSets/Main/trainval.txt',
+            f'VOC{year}/JPEGImages',
+            pipeline,
+            data_root=str(exported / 'VOCdevkit'),
+        )
+        for year in (2007, 2012)
+    ]
     data = ConcatDataset(years)
     assert data.metainfo['class_names'] == ['circle', 'heart', 'ring', 'square', 'star', 'triangle']
     assert len(data) == 24 and data[23]['boxes'].dtype == np.float32
@@ -167,7 +207,7 @@ def voc(tmp_path):
 def thing(name='cat', difficult=0, box='<xmin>1</xmin><ymin>2</ymin><xmax>60</xmax><ymax>20.5</ymax>'):
     # People have parts, with boxes of their own.
     part = '<part><name>head</name><bndbox><xmin>9</xmin><ymin>9</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>'
-    return (f'<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox>{part}</object>')
+    return f'<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox>{part}</object>'
 
 
 def test_voc_counts_pixels_from_one_and_keeps_difficult_objects_unless_told(voc):
@@ -176,12 +216,18 @@ def test_voc_counts_pixels_from_one_and_keeps_difficult_objects_unless_told(voc)
     assert len(voc(both, difficult=False).describe(0, None)['boxes']) == 1
 
 
-@pytest.mark.parametrize('objects, message', [
-    (thing('cow'), "000001.xml has an object of the class 'cow', which is not one of cat"),
-    (thing(box='<xmin>1</xmin>'), '000001.xml has an element <object> without bndbox/ymin'),
-    (thing(box='<xmin>one</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax>'), '000001.xml has a .* no number: .*one'),
-    ('<object>', '000001.xml is broken XML: mismatched tag'),
-])
+@pytest.mark.parametrize(
+    'objects, message',
+    [
+        (thing('cow'), "000001.xml has an object of the class 'cow', which is not one of cat"),
+        (thing(box='<xmin>1</xmin>'), '000001.xml has an element <object> without bndbox/ymin'),
+        (
+            thing(box='<xmin>one</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax>'),
+            '000001.xml has a .* no number: .*one',
+        ),
+        ('<object>', '000001.xml is broken XML: mismatched tag'),
+    ],
+)
 def test_a_broken_voc_annotation_is_named(voc, objects, message):
     with pytest.raises(ValueError, match=message):
         voc(objects)

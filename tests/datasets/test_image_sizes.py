@@ -1,4 +1,5 @@
 """Sizes from headers are those of the picture as it is shown."""
+
 import json
 
 import pytest

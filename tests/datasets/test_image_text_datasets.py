@@ -1,4 +1,5 @@
 """Pretraining and VQA data sets: what a sample is, what it depends on, and what is wrong with a file."""
+
 import json
 
 import cv2
@@ -26,17 +27,25 @@ def describe(dataset, index, *key):
 
 def pretrain(records, tmp_path, pipeline=(), **options):
     (tmp_path / 'captions.json').write_text(json.dumps(records))
-    return DATASETS.build(dict(dict(
-        type='PretrainDataset', ann_file='captions.json', images=None, data_root=str(tmp_path),
-        pipeline=pipeline), **options))
+    return DATASETS.build(
+        dict(
+            dict(
+                type='PretrainDataset',
+                ann_file='captions.json',
+                images=None,
+                data_root=str(tmp_path),
+                pipeline=pipeline,
+            ),
+            **options,
+        )
+    )
 
 
 def record(number, captions=1, **changes):
     """An image with so many captions, or with these."""
     if isinstance(captions, int):
         captions = [f'image {number} caption {i}' for i in range(captions)]
-    return dict(dict(
-        file_name=f'{number}.jpg', image_id=number, width=64, height=48, captions=captions), **changes)
+    return dict(dict(file_name=f'{number}.jpg', image_id=number, width=64, height=48, captions=captions), **changes)
 
 
 def vqa_file(tmp_path, data, answers=('yes', 'no', 'red'), **changes):
@@ -48,14 +57,13 @@ def vqa_file(tmp_path, data, answers=('yes', 'no', 'red'), **changes):
 def vqa(tmp_path, data=None, **options):
     if data is not None:
         vqa_file(tmp_path, data)
-    return DATASETS.build(dict(dict(
-        type='VQADataset', ann_file='vqa.json', images=None, data_root=str(tmp_path), pipeline=[]),
-        **options))
+    return DATASETS.build(
+        dict(dict(type='VQADataset', ann_file='vqa.json', images=None, data_root=str(tmp_path), pipeline=[]), **options)
+    )
 
 
 def question(number, **changes):
-    return dict(dict(
-        question=f'what {number}?', question_id=number, labels=[2, 0], scores=[1.0, 0.3]), **changes)
+    return dict(dict(question=f'what {number}?', question_id=number, labels=[2, 0], scores=[1.0, 0.3]), **changes)
 
 
 def asked(number, *questions):
@@ -63,14 +71,13 @@ def asked(number, *questions):
 
 
 class TestPretrain:
-
     def test_captions_come_in_groups_filled_up_from_the_same_image(self, tmp_path):
         dataset = pretrain([record(1, 7), record(2, 2)], tmp_path, sentence_group=3, replace_prob=0)
         assert len(dataset) == 4  # 3 + 3 + 1 captions, and 2
         own = [f'image 1 caption {i}' for i in range(7)]
         assert describe(dataset, 0)['sentences'] == own[:3] and describe(dataset, 1)['sentences'] == own[3:6]
         fills = [describe(dataset, 2, 0, epoch)['sentences'] for epoch in range(40)]
-        assert {tuple(fill[:1]) for fill in fills} == {('image 1 caption 6', )}
+        assert {tuple(fill[:1]) for fill in fills} == {('image 1 caption 6',)}
         assert {caption for fill in fills for caption in fill[1:]} == set(own)
         sample = describe(dataset, 3)
         assert sample['itm_labels'].tolist() == [1, 1, 1] and sample['sentence_mask'].tolist() == [True] * 3
@@ -99,10 +106,10 @@ class TestPretrain:
         for name, numbers in dict(a=range(4), b=range(100, 104)).items():
             (tmp_path / name).mkdir()
             (tmp_path / name / 'captions.json').write_text(json.dumps([record(i, 2) for i in numbers]))
-        source = dict(
-            type='PretrainDataset', ann_file='captions.json', images=None, pipeline=[], sentence_group=2)
-        whole = DATASETS.build(dict(type='ConcatDataset', datasets=[
-            dict(data_root=str(tmp_path / name), **source) for name in 'ab']))
+        source = dict(type='PretrainDataset', ann_file='captions.json', images=None, pipeline=[], sentence_group=2)
+        whole = DATASETS.build(
+            dict(type='ConcatDataset', datasets=[dict(data_root=str(tmp_path / name), **source) for name in 'ab'])
+        )
         assert len(whole) == 8 and len(whole.aspect_ratio) == 8
         for index in range(8):
             for epoch in range(20):
@@ -119,19 +126,23 @@ class TestPretrain:
         assert len(pretrain(records, tmp_path)) == 2
         assert len(pretrain(records, tmp_path, test_mode=True)) == 3
 
-    @pytest.mark.parametrize('records, message', [
-        ([record(1, 0), record(2)], r'captions\.json: image 1\.jpg has no caption'),
-        ([record(1), record(2, captions=['a', ' '])],
-         r"image 2\.jpg has the caption ' '; a caption is a text"),
-        ([record(1, captions=['a', None])], r'image 1\.jpg has the caption None'),
-        ([record(1)], r'captions\.json has one image only: image-text matching'),
-        ([record(1, 3), record(2, image_id=1)], r'captions\.json has one image only'),
-        ([record(1, width=8)], r'captions\.json holds no usable sample: 1 images are smaller than 32 pixels'),
-        ([], 'holds no usable sample'),
-        ([record(1), dict(file_name='2.jpg', image_id=2, width=64, height=48)],
-         r"Item 1 of the list in .*captions\.json has no key 'captions'"),
-        (dict(data=[]), r'captions\.json is an object where a list is expected'),
-    ])
+    @pytest.mark.parametrize(
+        'records, message',
+        [
+            ([record(1, 0), record(2)], r'captions\.json: image 1\.jpg has no caption'),
+            ([record(1), record(2, captions=['a', ' '])], r"image 2\.jpg has the caption ' '; a caption is a text"),
+            ([record(1, captions=['a', None])], r'image 1\.jpg has the caption None'),
+            ([record(1)], r'captions\.json has one image only: image-text matching'),
+            ([record(1, 3), record(2, image_id=1)], r'captions\.json has one image only'),
+            ([record(1, width=8)], r'captions\.json holds no usable sample: 1 images are smaller than 32 pixels'),
+            ([], 'holds no usable sample'),
+            (
+                [record(1), dict(file_name='2.jpg', image_id=2, width=64, height=48)],
+                r"Item 1 of the list in .*captions\.json has no key 'captions'",
+            ),
+            (dict(data=[]), r'captions\.json is an object where a list is expected'),
+        ],
+    )
     def test_what_is_wrong_with_the_file_is_said(self, records, message, tmp_path):
         with pytest.raises(ValueError, match=message):
             pretrain(records, tmp_path)
@@ -148,11 +159,11 @@ class TestPretrain:
 
 
 class TestVQA:
-
     def test_both_layouts_give_the_same_samples(self, tmp_path):
         grouped = [asked(1, question(11), question(12), question(13)), asked(2, question(21))]
-        flat = [dict({key: image[key] for key in image if key != 'vqa'}, **q)
-                for image in grouped for q in image['vqa']]
+        flat = [
+            dict({key: image[key] for key in image if key != 'vqa'}, **q) for image in grouped for q in image['vqa']
+        ]
         one, other = (vqa(tmp_path, data, sentence_group=2) for data in (grouped, flat))
         assert len(one) == len(other) == 3
         for index in range(3):
@@ -161,8 +172,9 @@ class TestVQA:
             assert all(np.array_equal(a[name], b[name]) for name in a if name != 'sentences')
 
     def test_groups_are_ragged(self, tmp_path):
-        dataset = vqa(tmp_path, [asked(1, question(11), question(12, labels=[], scores=[]), question(13))],
-                      sentence_group=2)
+        dataset = vqa(
+            tmp_path, [asked(1, question(11), question(12, labels=[], scores=[]), question(13))], sentence_group=2
+        )
         first, second = describe(dataset, 0), describe(dataset, 1)
         assert first['sentences'] == ['what 11?', 'what 12?'] and second['sentences'] == ['what 13?', '']
         assert first['question_id'].tolist() == [11, 12] and second['question_id'].tolist() == [13, -1]
@@ -171,34 +183,41 @@ class TestVQA:
         assert second['answer_scores'].tolist() == [[1.0, pytest.approx(0.3)], [0.0, 0.0]]
 
     def test_a_test_file_without_answers(self, tmp_path):
-        bare = [dict(file_name='1.jpg', image_id=1, width=64, height=48, question=f'q{i}', question_id=i)
-                for i in range(3)]
+        bare = [
+            dict(file_name='1.jpg', image_id=1, width=64, height=48, question=f'q{i}', question_id=i) for i in range(3)
+        ]
         dataset = vqa(tmp_path, bare, sentence_group=2, test_mode=True)
         assert [describe(dataset, i)['question_id'].tolist() for i in range(2)] == [[0, 1], [2, -1]]
         assert (describe(dataset, 0)['answer_labels'] == -1).all()
         assert dataset.metainfo == dict(label2ans=['yes', 'no', 'red'])
 
     def test_questions_without_a_listed_answer_are_kept_unless_asked(self, tmp_path):
-        data = [asked(1, question(11), question(12, labels=[], scores=[])),
-                asked(2, question(21, labels=[], scores=[]))]
+        data = [
+            asked(1, question(11), question(12, labels=[], scores=[])),
+            asked(2, question(21, labels=[], scores=[])),
+        ]
         assert len(vqa(tmp_path, data)) == 3
-        assert [vqa(tmp_path, data, skip_unanswerable=True, test_mode=mode).question_ids.tolist()
-                for mode in (False, True)] == [[11], [11, 12, 21]]
+        assert [
+            vqa(tmp_path, data, skip_unanswerable=True, test_mode=mode).question_ids.tolist() for mode in (False, True)
+        ] == [[11], [11, 12, 21]]
 
     def test_an_answer_list_written_as_an_object(self, tmp_path):
         vqa_file(tmp_path, [asked(1, question(11))], label2ans={'0': 'yes', '1': 'no', '2': 'red'})
         assert vqa(tmp_path).metainfo['label2ans'] == ['yes', 'no', 'red']
 
-    @pytest.mark.parametrize('questions, message', [
-        ([question(11, labels=[3, 0])], r'vqa\.json: question 11 has the label 3, .* has 3 answers \(0 to 2\)'),
-        ([question(11, labels=[-1, 0])], 'question 11 has the label -1'),
-        ([question(11), question(12, scores=[1.0])], 'question 12 has 2 labels but 1 scores; they belong in pairs'),
-        ([question(11, question='  ')], 'question 11 is empty'),
-        ([question(11, question=None)], 'question 11 is empty'),
-        ([dict(question='a?')], "question without question_id has no key 'question_id'"),
-        ([dict(question_id=5)], "question 5 has no key 'question'"),
-        ([], 'holds no usable sample'),
-    ])
+    @pytest.mark.parametrize(
+        'questions, message',
+        [
+            ([question(11, labels=[3, 0])], r'vqa\.json: question 11 has the label 3, .* has 3 answers \(0 to 2\)'),
+            ([question(11, labels=[-1, 0])], 'question 11 has the label -1'),
+            ([question(11), question(12, scores=[1.0])], 'question 12 has 2 labels but 1 scores; they belong in pairs'),
+            ([question(11, question='  ')], 'question 11 is empty'),
+            ([question(11, question=None)], 'question 11 is empty'),
+            ([dict(question='a?')], "question without question_id has no key 'question_id'"),
+            ([dict(question_id=5)], "question 5 has no key 'question'"),
+            ([], 'holds no usable sample'),
+        ],
+    )
     def test_what_is_wrong_with_a_question_is_said(self, questions, message, tmp_path):
         with pytest.raises(ValueError, match=message):
             vqa(tmp_path, [asked(1, *questions)])
@@ -224,22 +243,25 @@ def pictures(tmp_path):
     for i in range(5):
         cv2.imwrite(str(tmp_path / f'{i}.jpg'), np.full((48, 64, 3), 40 * (i + 1), np.uint8))
     data = (tmp_path / '2.jpg').read_bytes()
-    (tmp_path / '2.jpg').write_bytes(data[:len(data) // 2])
+    (tmp_path / '2.jpg').write_bytes(data[: len(data) // 2])
     (tmp_path / '3.jpg').write_text('no picture')
     return tmp_path
 
 
 def with_pictures(folder, limit, test_mode=False):
-    options = dict(images='.', pipeline=[dict(type='LoadImage'), Keep()], max_broken_images=limit,
-                   test_mode=test_mode)
+    options = dict(images='.', pipeline=[dict(type='LoadImage'), Keep()], max_broken_images=limit, test_mode=test_mode)
     return pretrain([record(i) for i in range(6)], folder, sentence_group=1, replace_prob=0, **options)
 
 
 class TestBrokenImages:
-
-    @pytest.mark.parametrize('index, error, message', [
-        (2, ImageDecodeError, r'image 2\.jpg of '), (3, ImageDecodeError, r'image 3\.jpg of '),
-        (5, ImageMissingError, r'has no image 5\.jpg; near it are 3\.jpg, 4\.jpg')])
+    @pytest.mark.parametrize(
+        'index, error, message',
+        [
+            (2, ImageDecodeError, r'image 2\.jpg of '),
+            (3, ImageDecodeError, r'image 3\.jpg of '),
+            (5, ImageMissingError, r'has no image 5\.jpg; near it are 3\.jpg, 4\.jpg'),
+        ],
+    )
     def test_are_an_error_by_default(self, pictures, index, error, message):
         dataset = with_pictures(pictures, 0)
         for _ in range(2):
@@ -257,8 +279,11 @@ class TestBrokenImages:
     def test_too_many_are_an_error(self, pictures):
         dataset = with_pictures(pictures, 1)
         dataset[3]
-        with pytest.raises(ImageError, match=r'2 images of .*captions\.json could not be used, more than '
-                                             r'max_broken_images=1; the last: .*5\.jpg'):
+        with pytest.raises(
+            ImageError,
+            match=r'2 images of .*captions\.json could not be used, more than '
+            r'max_broken_images=1; the last: .*5\.jpg',
+        ):
             dataset[5]
 
     def test_no_question_is_lost_in_test_mode(self, pictures):
@@ -275,8 +300,15 @@ class TestBrokenImages:
         assert dataset.broken_images == 3
 
     def test_nothing_left_to_stand_in(self, pictures):
-        dataset = pretrain([record(i) for i in (2, 3)], pictures, sentence_group=1, images='.', replace_prob=0,
-                           pipeline=[dict(type='LoadImage')], max_broken_images=9)
+        dataset = pretrain(
+            [record(i) for i in (2, 3)],
+            pictures,
+            sentence_group=1,
+            images='.',
+            replace_prob=0,
+            pipeline=[dict(type='LoadImage')],
+            max_broken_images=9,
+        )
         with pytest.raises(ImageError, match='has no image left that could stand in'):
             dataset[0]
 
@@ -294,17 +326,33 @@ class _Index:
 def world_dataset(world, task):
     tokenizer = dict(vocab=str(world / 'vocab.txt'), max_length=12)
     source = dict(data_root=str(world), images='train2014')
-    image = [dict(type='LoadImage', reduce_to=(64, 48)),
-             dict(type='RandomResizeKeepRatio', scales=[(64, 32), (64, 48)]), dict(type='RandomFlip', prob=0.5),
-             dict(type='Tokenize', tokenizer=tokenizer)]
+    image = [
+        dict(type='LoadImage', reduce_to=(64, 48)),
+        dict(type='RandomResizeKeepRatio', scales=[(64, 32), (64, 48)]),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='Tokenize', tokenizer=tokenizer),
+    ]
     if task == 'vqa':
         keys = ['question_id', 'answer_labels', 'answer_scores']
-        return DATASETS.build(dict(type='VQADataset', ann_file='train_data_vqa.json', sentence_group=3, pipeline=[
-            *image, dict(type='PackSample', keys=keys)], **source))
+        return DATASETS.build(
+            dict(
+                type='VQADataset',
+                ann_file='train_data_vqa.json',
+                sentence_group=3,
+                pipeline=[*image, dict(type='PackSample', keys=keys)],
+                **source,
+            )
+        )
     masking = [dict(type='MaskTokens', tokenizer=tokenizer), dict(type='DrawVisualMask', prob=0.5)]
     keys = ['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']
-    return DATASETS.build(dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json', pipeline=[
-        *image, *masking, dict(type='PackSample', keys=keys)], **source))
+    return DATASETS.build(
+        dict(
+            type='PretrainDataset',
+            ann_file='coco_cap_train_pre.json',
+            pipeline=[*image, *masking, dict(type='PackSample', keys=keys)],
+            **source,
+        )
+    )
 
 
 def two_epochs(dataset, num_workers=0, world_size=1):
@@ -314,9 +362,18 @@ def two_epochs(dataset, num_workers=0, world_size=1):
         sampler = EpochSampler(dataset, seed=7)
         sampler.rank, sampler.world_size = rank, world_size
         workers = dict(persistent_workers=True, multiprocessing_context='fork') if num_workers else {}
-        ranks.append((sampler, DataLoader(
-            dataset, batch_sampler=AspectRatioBatchSampler(sampler, 8 // world_size), num_workers=num_workers,
-            collate_fn=lambda samples: collate(samples, canvas_sizes=64), **workers)))
+        ranks.append(
+            (
+                sampler,
+                DataLoader(
+                    dataset,
+                    batch_sampler=AspectRatioBatchSampler(sampler, 8 // world_size),
+                    num_workers=num_workers,
+                    collate_fn=lambda samples: collate(samples, canvas_sizes=64),
+                    **workers,
+                ),
+            )
+        )
     batches = []
     for epoch in range(2):
         for sampler, _ in ranks:
@@ -331,8 +388,7 @@ def test_workers_and_ranks_do_not_change_the_data(world, task):
     expected = [parts[0] for parts in two_epochs(dataset)]
     half = len(expected) // 2
     assert not any(expected[0]['image'].equal(batch['image']) for batch in expected[half:])
-    runs = [two_epochs(dataset, num_workers=1), two_epochs(dataset, num_workers=2),
-            two_epochs(dataset, world_size=2)]
+    runs = [two_epochs(dataset, num_workers=1), two_epochs(dataset, num_workers=2), two_epochs(dataset, world_size=2)]
     for run in runs:
         for batch, parts in zip(expected, run, strict=True):
             for name, value in batch.items():
@@ -340,4 +396,4 @@ def test_workers_and_ranks_do_not_change_the_data(world, task):
                 assert len(rows) == len(value)
                 for row, wanted in zip(rows, value):
                     # Answers are padded to the longest of the rank's part.
-                    assert row.equal(wanted[..., :row.shape[-1]] if row.dim() else wanted), name
+                    assert row.equal(wanted[..., : row.shape[-1]] if row.dim() else wanted), name

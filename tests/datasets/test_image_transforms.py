@@ -35,6 +35,7 @@ def test_registered(name):
 
 # ---- LoadImage
 
+
 @pytest.fixture
 def store(tmp_path):
     large = cv2.GaussianBlur(noise(481, 642), (0, 0), 9)
@@ -84,20 +85,33 @@ def test_reduced_loading_ends_at_the_same_size(store, scale):
 
 # ---- resizing
 
-@pytest.mark.parametrize('size, expected', [  # (w, h) -> (w, h) of the official release
-    ((899, 238), (1000, 265)), ((1030, 1174), (600, 684)), ((1456, 105), (1000, 72)),
-    ((1064, 772), (827, 600)), ((443, 656), (600, 888)), ((1136, 59), (1000, 52)),
-    ((427, 640), (600, 899)), ((640, 361), (1000, 564)),
-])
+
+@pytest.mark.parametrize(
+    'size, expected',
+    [  # (w, h) -> (w, h) of the official release
+        ((899, 238), (1000, 265)),
+        ((1030, 1174), (600, 684)),
+        ((1456, 105), (1000, 72)),
+        ((1064, 772), (827, 600)),
+        ((443, 656), (600, 888)),
+        ((1136, 59), (1000, 52)),
+        ((427, 640), (600, 899)),
+        ((640, 361), (1000, 564)),
+    ],
+)
 def test_resize_has_the_official_sizes(size, expected):
     results = ResizeKeepRatio((1000, 600))(sample(noise(size[1], size[0])))
     assert results['image_size'] == results['image'].shape[:2] == expected[::-1]
 
 
-@pytest.mark.parametrize('size, scale, expected', [  # (w, h), drawn scale -> (h, w) of the official release
-    ((640, 480), (1333, 572), (572, 763)), ((427, 640), (1333, 437), (655, 437)),
-    ((640, 361), (1333, 755), (752, 1333)),
-])
+@pytest.mark.parametrize(
+    'size, scale, expected',
+    [  # (w, h), drawn scale -> (h, w) of the official release
+        ((640, 480), (1333, 572), (572, 763)),
+        ((427, 640), (1333, 437), (655, 437)),
+        ((640, 361), (1333, 755), (752, 1333)),
+    ],
+)
 def test_drawn_scales_give_the_official_sizes(size, scale, expected):
     assert resize_keep_ratio(sample(noise(size[1], size[0])), scale)['image_size'] == expected
 
@@ -136,13 +150,17 @@ def test_random_resize_needs_a_range():
 
 # ---- flipping
 
-@pytest.mark.parametrize('text, expected', [
-    ('a dog left of a cat', 'a dog right of a cat'),
-    ('Left of it, to the RIGHT', 'Right of it, to the LEFT'),
-    ('the left-hand, leftmost and right-handed one', 'the right-hand, rightmost and left-handed one'),
-    ("the bright light upright on the left's right", "the bright light upright on the right's left"),
-    ('leftover copyright rights', 'leftover copyright rights'),
-])
+
+@pytest.mark.parametrize(
+    'text, expected',
+    [
+        ('a dog left of a cat', 'a dog right of a cat'),
+        ('Left of it, to the RIGHT', 'Right of it, to the LEFT'),
+        ('the left-hand, leftmost and right-handed one', 'the right-hand, rightmost and left-handed one'),
+        ("the bright light upright on the left's right", "the bright light upright on the right's left"),
+        ('leftover copyright rights', 'leftover copyright rights'),
+    ],
+)
 def test_swap_sides(text, expected):
     assert swap_sides(text) == expected
     assert swap_sides(expected) == text
@@ -166,20 +184,33 @@ def test_unflipped_sample_is_untouched():
 
 def test_sentences_stay_if_asked():
     results = RandomFlip(prob=1, swap_words=False)(
-        sample(noise(5, 7), rng=np.random.default_rng(0), sentences=['on the left']))
+        sample(noise(5, 7), rng=np.random.default_rng(0), sentences=['on the left'])
+    )
     assert results['sentences'] == ['on the left']
 
 
 def test_flip_exchanges_answers_that_name_a_side():
     # Answers: left, right, red, and one whose mirror image is no answer.
     mirrored = np.array([1, 0, 2, -1, -1])
-    results = RandomFlip(1.0)(sample(
-        noise(2, 2), rng=np.random.default_rng(0), sentences=['on the left'],
-        answer_labels=np.array([[0, 2], [3, -1]]), mirrored_answers=mirrored))
+    results = RandomFlip(1.0)(
+        sample(
+            noise(2, 2),
+            rng=np.random.default_rng(0),
+            sentences=['on the left'],
+            answer_labels=np.array([[0, 2], [3, -1]]),
+            mirrored_answers=mirrored,
+        )
+    )
     assert results['answer_labels'].tolist() == [[1, 2], [-1, -1]]
-    kept = RandomFlip(1.0, swap_words=False)(sample(
-        noise(2, 2), rng=np.random.default_rng(0), sentences=['on the left'],
-        answer_labels=np.array([[0]]), mirrored_answers=mirrored))
+    kept = RandomFlip(1.0, swap_words=False)(
+        sample(
+            noise(2, 2),
+            rng=np.random.default_rng(0),
+            sentences=['on the left'],
+            answer_labels=np.array([[0]]),
+            mirrored_answers=mirrored,
+        )
+    )
     assert kept['answer_labels'].tolist() == [[0]]
 
 

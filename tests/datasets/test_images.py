@@ -112,15 +112,17 @@ def test_missing_store_names_both_places(tmp_path):
 def test_cut_zip_is_refused(tmp_path):
     write_zip(tmp_path / 'a.zip')
     data = (tmp_path / 'a.zip').read_bytes()
-    (tmp_path / 'a.zip').write_bytes(data[:len(data) // 2])
+    (tmp_path / 'a.zip').write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=r'a\.zip is not a complete zip archive'):
         ImageStore(tmp_path / 'a')
 
 
 def test_missing_member_names_its_neighbours(tmp_path):
     write_zip(tmp_path / 'train2014.zip', 'train2014/')
-    message = (r'neither a member train2014/0305\.jpg nor 0305\.jpg; '
-               r'near it are train2014/030\.jpg, train2014/031\.jpg, train2014/032\.jpg$')
+    message = (
+        r'neither a member train2014/0305\.jpg nor 0305\.jpg; '
+        r'near it are train2014/030\.jpg, train2014/031\.jpg, train2014/032\.jpg$'
+    )
     with pytest.raises(ImageMissingError, match=message):
         ImageStore(tmp_path / 'train2014').read('0305.jpg')
 
@@ -143,7 +145,7 @@ def test_every_damaged_byte_of_a_member_is_noticed(tmp_path, compression):
     start = info.header_offset + 30 + len('1.jpg')
     data = path.read_bytes()
     for place in range(start + 12, start + info.compress_size, 97):
-        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1:])
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         with pytest.raises(ImageDecodeError, match=r'the member 1\.jpg of .*a\.zip cannot be read'):
             ImageStore(tmp_path / 'a').read('1.jpg')
 

@@ -1,4 +1,5 @@
 """The index of an annotation file says what the file says, notices that it has changed, and is shared."""
+
 import json
 import os
 import pickle
@@ -40,7 +41,8 @@ def samples(dataset):
 
 def same(one, other):
     return len(one) == len(other) and all(
-        a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a) for a, b in zip(one, other))
+        a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a) for a, b in zip(one, other)
+    )
 
 
 def copy(world, name, tmp_path):
@@ -70,8 +72,10 @@ def test_index_and_file_give_the_same_samples(kind, min_side, world, tmp_path, m
 
 
 def test_worker_processes_open_the_index_instead_of_receiving_it(tmp_path, always):
-    records = [dict(file_name=f'{i}.jpg', image_id=i, width=64, height=48, captions=['a caption ' * 50] * 4)
-               for i in range(500)]
+    records = [
+        dict(file_name=f'{i}.jpg', image_id=i, width=64, height=48, captions=['a caption ' * 50] * 4)
+        for i in range(500)
+    ]
     (tmp_path / 'a.json').write_text(json.dumps(records))
     dataset = build('PretrainDataset', tmp_path / 'a.json')
     assert os.path.getsize(dataset.index.path) > 10**6 > 50 * len(pickle.dumps(dataset))
@@ -96,7 +100,7 @@ def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always
         os.utime(path, ns=(1, 1))
     else:
         data = kept.read_bytes()
-        kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[:len(data) // 2], empty=b'')[change])
+        kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[: len(data) // 2], empty=b'')[change])
     dataset = build('PretrainDataset', path)
     assert (len(dataset) == before) == (change != 'longer')
     assert index_file.load(kept, dict(dataset.index.origin, **index_file.stamp(path))) is not None

@@ -1,4 +1,5 @@
 """Streaming reads what json.load reads, says where a file is broken, and writes all or nothing."""
+
 import hashlib
 import json
 
@@ -13,8 +14,16 @@ from soho.datasets.json_files import (
     write_json_array,
 )
 
-ITEMS = [{'a': [1, {'b': None}], 'text': 'a "quoted" \\ ] } , [ {'}, -12.5e3, 1234567, 'é\u4e2d\U0001f600',
-         True, [], {}, 'x' * 50]
+ITEMS = [
+    {'a': [1, {'b': None}], 'text': 'a "quoted" \\ ] } , [ {'},
+    -12.5e3,
+    1234567,
+    'é\u4e2d\U0001f600',
+    True,
+    [],
+    {},
+    'x' * 50,
+]
 
 
 def file(tmp_path, text, name='file.json'):
@@ -44,14 +53,17 @@ def test_reading_stops_behind_the_array(tmp_path):
 
 
 @pytest.mark.parametrize('window', [1, 5, 1 << 20])
-@pytest.mark.parametrize('text, message', [
-    ('[1,\n 2\n 3]', r'file\.json is broken JSON at line 3, character 8: expected , or ]\.'),
-    ('[1, nothing]', r'file\.json is broken JSON at line 1, character 4: Expecting value\.'),
-    ('[{"a": 1}, {"a" 2}]', r'file\.json is broken JSON at line 1, character 16: Expecting .:. delimiter\.'),
-    ('[1, 2', r'file\.json ends too early at line 1, character 5: expected , or ]\.'),
-    ('[1, "abc', r'file\.json ends too early at line 1, character 4: Unterminated string starting at\.'),
-    ('', r'file\.json ends too early at line 1, character 0: expected \[\.'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('[1,\n 2\n 3]', r'file\.json is broken JSON at line 3, character 8: expected , or ]\.'),
+        ('[1, nothing]', r'file\.json is broken JSON at line 1, character 4: Expecting value\.'),
+        ('[{"a": 1}, {"a" 2}]', r'file\.json is broken JSON at line 1, character 16: Expecting .:. delimiter\.'),
+        ('[1, 2', r'file\.json ends too early at line 1, character 5: expected , or ]\.'),
+        ('[1, "abc', r'file\.json ends too early at line 1, character 4: Unterminated string starting at\.'),
+        ('', r'file\.json ends too early at line 1, character 0: expected \[\.'),
+    ],
+)
 def test_broken_json_names_file_and_place(tmp_path, window, text, message):
     with pytest.raises(BrokenJSONError, match=message):
         list(stream_array(file(tmp_path, text), window=window))

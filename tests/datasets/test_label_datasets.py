@@ -1,4 +1,5 @@
 """ImageNet's folders, iNaturalist 2018 and the images of VOC2007 as datasets of labels."""
+
 import json
 import shutil
 from pathlib import Path
@@ -26,6 +27,7 @@ def names_and_labels(dataset):
 
 
 # --- folders of classes ---
+
 
 @pytest.fixture
 def train(tmp_path):
@@ -89,6 +91,7 @@ def test_a_picture_may_stay_as_it_is_stored(tmp_path):
 
 # --- iNaturalist ---
 
+
 @pytest.fixture
 def inaturalist(tmp_path):
     files = {7: 'train_val2018/Aves/30/b.jpg', 5: 'train_val2018/Plantae/4/a.jpg'}
@@ -98,7 +101,8 @@ def inaturalist(tmp_path):
     content = dict(
         images=[dict(id=i, file_name=name, height=40, width=36) for i, name in files.items()],
         annotations=[dict(id=1, image_id=5, category_id=4), dict(id=2, image_id=7, category_id=30)],
-        categories=[dict(id=30, name='a bird'), dict(id=4, name='a plant')])
+        categories=[dict(id=30, name='a bird'), dict(id=4, name='a plant')],
+    )
     (tmp_path / 'annotations' / 'train2018.json').write_text(json.dumps(content))
     return tmp_path, content
 
@@ -126,6 +130,7 @@ def test_an_unknown_species_is_an_error(inaturalist):
 
 # --- VOC2007 ---
 
+
 def test_voc_images_with_all_labels_or_with_the_only_one(tmp_path):
     sets = tmp_path / 'ImageSets' / 'Main'
     sets.mkdir(parents=True)
@@ -145,14 +150,21 @@ def test_voc_images_with_all_labels_or_with_the_only_one(tmp_path):
 
 # --- the generated world in these formats ---
 
+
 @pytest.fixture
 def names_of(world):
     """Of each object of a split, the names of its labels of some kinds."""
+
     def names(split, *kinds):
         content = json.loads((world / f'objects_{split}2014.json').read_text())
         columns = [list(content['labels']).index(kind) for kind in kinds]
-        return {item['image_id']: ' '.join(content['labels'][kind][item['labels'][column]]
-                                           for kind, column in zip(kinds, columns)) for item in content['data']}
+        return {
+            item['image_id']: ' '.join(
+                content['labels'][kind][item['labels'][column]] for kind, column in zip(kinds, columns)
+            )
+            for item in content['data']
+        }
+
     return names
 
 
@@ -162,8 +174,10 @@ def test_the_world_as_imagenet(world, names_of):
     meaning = dict(line.split(' ', 1) for line in lines)
     for split, count in counts.items():
         dataset = ImageFolders(split, TAKE, data_root=str(world / 'imagenet'))
-        found = {int(Path(name).stem.split('_')[1]): meaning[dataset.classes[label]]
-                 for name, label in names_and_labels(dataset)}
+        found = {
+            int(Path(name).stem.split('_')[1]): meaning[dataset.classes[label]]
+            for name, label in names_and_labels(dataset)
+        }
         assert found == names_of(split, 'category') and len(found) == count > 10
         assert dataset[0]['image'].shape == (64, 64, 3)
     stamp = (world / 'imagenet').stat().st_mtime_ns
@@ -172,8 +186,9 @@ def test_the_world_as_imagenet(world, names_of):
 
 def test_the_world_as_inaturalist(world, names_of):
     for split, count in EXPORTS['inaturalist'](world).items():
-        dataset = INaturalist(f'annotations/{split}2018.json', 'train_val2018', TAKE,
-                              data_root=str(world / 'inaturalist'))
+        dataset = INaturalist(
+            f'annotations/{split}2018.json', 'train_val2018', TAKE, data_root=str(world / 'inaturalist')
+        )
         found = {int(Path(name).stem, 16): dataset.classes[label] for name, label in names_and_labels(dataset)}
         assert found == names_of(split, 'texture', 'category') and len(found) == count > 10
         assert len(dataset.classes) == 24 and dataset[0]['image'].shape == (64, 64, 3)

@@ -1,4 +1,5 @@
 """A manifest knows when nothing has to be done, and only then."""
+
 import os
 
 import pytest

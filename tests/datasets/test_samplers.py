@@ -1,4 +1,5 @@
 """Order, aspect-ratio groups, and what each rank gets."""
+
 from collections import Counter
 
 import numpy as np
@@ -128,8 +129,10 @@ def test_images_of_rare_categories_are_repeated():
     assert set(times) == {3, 4} and np.mean(times) == pytest.approx(3.5, abs=0.2)
     # What is drawn for a repeat is its own; without one it is what it has always been.
     draws = {SampleKey(0, 0, 5, repeat).rng().random() for repeat in range(4)}
-    assert len(draws) == 4 and SampleKey(0, 0, 5).rng().random() == np.random.default_rng(
-        np.random.SeedSequence((0, 0, 5))).random()
+    assert (
+        len(draws) == 4
+        and SampleKey(0, 0, 5).rng().random() == np.random.default_rng(np.random.SeedSequence((0, 0, 5))).random()
+    )
 
 
 def test_repeated_images_share_batches_with_images_of_their_shape():

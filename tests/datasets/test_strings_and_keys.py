@@ -1,4 +1,5 @@
 """Strings in flat arrays, and the keys that random choices follow from."""
+
 import pickle
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Tokens and what is hidden of them."""
+
 import numpy as np
 import pytest
 
@@ -22,8 +23,11 @@ def rng(seed=0):
 def test_word_pieces_between_cls_and_sep(vocab):
     ids, mask = BertTokenizer(vocab, max_length=7)(['Redness, unknown', 'a', '', 'a b c d e f g'])
     assert [[WORDS[i] for i in row if i] for row in ids] == [
-        ['[CLS]', 'red', '##ness', '[UNK]', 'un', '##known', '[SEP]'], ['[CLS]', 'a', '[SEP]'], ['[CLS]', '[SEP]'],
-        ['[CLS]', 'a', 'b', 'c', 'd', 'e', '[SEP]']]
+        ['[CLS]', 'red', '##ness', '[UNK]', 'un', '##known', '[SEP]'],
+        ['[CLS]', 'a', '[SEP]'],
+        ['[CLS]', '[SEP]'],
+        ['[CLS]', 'a', 'b', 'c', 'd', 'e', '[SEP]'],
+    ]
     assert ids.shape == (4, 7) and ids.dtype == mask.dtype == np.int64
     assert mask.tolist() == (ids != 0).astype(int).tolist()
 
@@ -82,8 +86,9 @@ def test_special_tokens_are_never_chosen(vocab):
 
 def test_masking_follows_from_the_generator(vocab):
     transform = MaskTokens(dict(vocab=vocab), prob=0.5)
-    first, again, other = (transform.transform(dict(input_ids=np.full((4, 9), 7), rng=rng(seed)))['input_ids']
-                           for seed in (0, 0, 1))
+    first, again, other = (
+        transform.transform(dict(input_ids=np.full((4, 9), 7), rng=rng(seed)))['input_ids'] for seed in (0, 0, 1)
+    )
     assert (first == again).all() and (first != other).any()
 
 
@@ -95,8 +100,9 @@ def test_the_visual_mask_is_drawn_for_each_sentence():
 
 
 def test_only_what_is_named_is_packed(vocab):
-    results = Tokenize(dict(vocab=vocab, max_length=5)).transform(dict(
-        sentences=['a'], sentence_mask=np.array([True]), question_id=np.array([3]), rng=rng(), flipped=False))
+    results = Tokenize(dict(vocab=vocab, max_length=5)).transform(
+        dict(sentences=['a'], sentence_mask=np.array([True]), question_id=np.array([3]), rng=rng(), flipped=False)
+    )
     packed = PackSample(keys=['question_id']).transform(results)
     assert set(packed) == {'input_ids', 'attention_mask', 'sentence_mask', 'question_id'}
     with pytest.raises(KeyError, match='mlm_labels'):

@@ -1,4 +1,5 @@
 """SentencePiece: the vocabulary tool, captions to ids and back."""
+
 import json
 
 import pytest

@@ -1,4 +1,5 @@
 """The journal of a long job: what is skipped, what is done again, what is continued."""
+
 import json
 
 import pytest
@@ -24,8 +25,7 @@ def job(tmp_path):
             (tmp_path / 'b').write_text(str(results['first']['value']))
             return Outcome([tmp_path / 'b'])
 
-        return [Stage('first', 'First', write, settings=first),
-                Stage('second', 'Second', read, after=('first', ))]
+        return [Stage('first', 'First', write, settings=first), Stage('second', 'Second', read, after=('first',))]
 
     return tmp_path, stages, ran
 

@@ -1,4 +1,5 @@
 """What the demo prints and keeps of its figures."""
+
 from soho.demo.summary import format_table, most_frequent_answer, summarize
 
 
@@ -6,12 +7,25 @@ def results(**pretrain):
     return dict(
         world=dict(blind=dict(accuracy=33.46), images=dict(test2015=600), questions=dict(test2015=3461)),
         cnn=dict(figures={'lr': 1, 'val/accuracy_color': 99.5}, held_out=['val/accuracy_color']),
-        pretrain=dict(dict(figures={'lr': 1, 'loss_mlm': 2.0, 'val/loss_mlm': 1.5, 'val/acc_mlm': 70.0},
-                           held_out=['val/loss_mlm', 'val/acc_mlm'], seed=0, device='CPU'), **pretrain),
+        pretrain=dict(
+            dict(
+                figures={'lr': 1, 'loss_mlm': 2.0, 'val/loss_mlm': 1.5, 'val/acc_mlm': 70.0},
+                held_out=['val/loss_mlm', 'val/acc_mlm'],
+                seed=0,
+                device='CPU',
+            ),
+            **pretrain,
+        ),
         evaluation=dict(
-            figures=dict(vqa=dict(accuracy=81.25, accuracy_yes_no=90.0, accuracy_number=70.0),
-                         vqa_blind=dict(accuracy=40.0, accuracy_yes_no=55.0, accuracy_number=30.0)),
-            most_frequent_answer=dict(yes_no=54.0, number=24.0), versions=dict(torch='2'), git_commit=None))
+            figures=dict(
+                vqa=dict(accuracy=81.25, accuracy_yes_no=90.0, accuracy_number=70.0),
+                vqa_blind=dict(accuracy=40.0, accuracy_yes_no=55.0, accuracy_number=30.0),
+            ),
+            most_frequent_answer=dict(yes_no=54.0, number=24.0),
+            versions=dict(torch='2'),
+            git_commit=None,
+        ),
+    )
 
 
 def test_figures_of_held_out_pictures_come_first():
@@ -38,9 +52,16 @@ def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
 
 
 def test_baseline_of_an_answer_type_is_the_mean_over_its_questions():
-    blind = dict(kinds=dict(existence=dict(accuracy=60.0, share=10.0),
-                            negation=dict(accuracy=50.0, share=30.0), count=dict(accuracy=24.0, share=60.0)))
-    annotations = [dict(question_type='existence', answer_type='yes/no'),
-                   dict(question_type='negation', answer_type='yes/no'),
-                   dict(question_type='count', answer_type='number')]
+    blind = dict(
+        kinds=dict(
+            existence=dict(accuracy=60.0, share=10.0),
+            negation=dict(accuracy=50.0, share=30.0),
+            count=dict(accuracy=24.0, share=60.0),
+        )
+    )
+    annotations = [
+        dict(question_type='existence', answer_type='yes/no'),
+        dict(question_type='negation', answer_type='yes/no'),
+        dict(question_type='count', answer_type='number'),
+    ]
     assert most_frequent_answer(blind, annotations) == dict(yes_no=52.5, number=24.0)

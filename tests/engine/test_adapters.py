@@ -86,21 +86,11 @@ def test_pretraining_into_vqa_leaves_the_dictionary_and_says_so(official, make_m
     model = make_model('vqa')
     path = save(tmp_path, dict(state_dict=official))
     report = load(model, path)
-    assert {name.split('.')[1] for name in report.left} == {
-        'vq',
-        'gate_fc',
-        'pos_line',
-        'mask_emb',
-        'match_class',
-    }
+    assert {name.split('.')[1] for name in report.left} == {'vq', 'gate_fc', 'pos_line', 'mask_emb', 'match_class'}
     assert {name.rsplit('.', 2)[0] for name in report.missing} == {'heads.vqa.vqa'}
     assert model.state_dict()['neck.conv.conv.weight'].equal(official['neck.conv.conv.weight'])
     text = str(report)
-    assert (
-        'left in the file: ' in text
-        and 'neck.vq.* (4)' in text
-        and 'missing from the file: heads.vqa.*' in text
-    )
+    assert 'left in the file: ' in text and 'neck.vq.* (4)' in text and 'missing from the file: heads.vqa.*' in text
     with pytest.raises(CheckpointError, match='is incomplete'):
         load(model, path, strict=True)
 
@@ -112,9 +102,7 @@ def test_an_output_layer_that_is_not_tied_is_refused(official, make_model, tmp_p
 
 
 def bert(layers, **changes):
-    config = dict(
-        vocab_size=60, hidden_size=32, num_attention_heads=2, intermediate_size=64, num_hidden_layers=layers
-    )
+    config = dict(vocab_size=60, hidden_size=32, num_attention_heads=2, intermediate_size=64, num_hidden_layers=layers)
     return shaken(BertForPreTraining(BertConfig(**{**config, **changes}))).state_dict()
 
 
@@ -146,9 +134,7 @@ def test_wanted_parts_alone_are_taken(make_model):
     [
         dict,
         old_names,
-        lambda state: {
-            name.removeprefix('bert.'): value for name, value in state.items() if name.startswith('bert.')
-        },
+        lambda state: {name.removeprefix('bert.'): value for name, value in state.items() if name.startswith('bert.')},
         lambda state: {name: value for name, value in state.items() if 'pooler' not in name},
     ],
 )
@@ -164,8 +150,7 @@ def test_bert_fills_the_language_part_with_its_first_layers(spelling, make_model
 
 def test_bert_with_too_few_layers_is_refused(make_model, tmp_path):
     with pytest.raises(
-        CheckpointError,
-        match=r'is incomplete: language\.bert\.encoder\.layer\.1.* and 15 more entries are missing',
+        CheckpointError, match=r'is incomplete: language\.bert\.encoder\.layer\.1.* and 15 more entries are missing'
     ):
         load(make_model('pretrain'), save(tmp_path, bert(layers=1)))
 
@@ -188,11 +173,7 @@ def test_a_resnet_without_batch_counts_is_complete(make_model, tmp_path):
     'part, checkpoint, left',
     [
         (dict(type='ResNet', depth=18), lambda: resnet18().state_dict(), 'fc.weight'),
-        (
-            dict(type='ResNet', depth=18),
-            lambda: {f'backbone.{n}': v for n, v in resnet18().state_dict().items()},
-            None,
-        ),
+        (dict(type='ResNet', depth=18), lambda: {f'backbone.{n}': v for n, v in resnet18().state_dict().items()}, None),
     ],
 )
 def test_a_part_starts_from_a_file(part, checkpoint, left, tmp_path):
@@ -208,9 +189,7 @@ def test_a_part_starts_from_a_file(part, checkpoint, left, tmp_path):
 
 def test_a_part_refuses_a_file_of_another_depth(tmp_path):
     path = save(tmp_path, resnet18().state_dict())
-    backbone = MODELS.build(
-        dict(type='ResNet', depth=34, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
-    )
+    backbone = MODELS.build(dict(type='ResNet', depth=34, init_cfg=dict(type='Pretrained', checkpoint=str(path))))
     with pytest.raises(CheckpointError, match=r'is incomplete: layer1\.2\.conv1\.weight and'):
         backbone.init_weights()
 
@@ -255,9 +234,7 @@ def test_a_wrong_model_is_left_as_it_was(official, make_model, tmp_path):
     model = make_model('pretrain')
     before = {name: value.clone() for name, value in model.state_dict().items()}
     official['neck.conv.conv.weight'] = torch.zeros(3, 3)
-    with pytest.raises(
-        CheckpointError, match=r'neck\.conv\.conv\.weight has shape \(3, 3\), the model wants'
-    ):
+    with pytest.raises(CheckpointError, match=r'neck\.conv\.conv\.weight has shape \(3, 3\), the model wants'):
         load(model, save(tmp_path, official))
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
@@ -274,9 +251,7 @@ def test_a_truncated_file_is_refused(kept, legacy, official, tmp_path):
 
 def test_a_truncated_safetensors_file_is_refused(official, tmp_path):
     path = tmp_path / 'weights.safetensors'
-    save_file(
-        {name: value.clone(memory_format=torch.contiguous_format) for name, value in official.items()}, path
-    )
+    save_file({name: value.clone(memory_format=torch.contiguous_format) for name, value in official.items()}, path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match='is not a readable safetensors file'):
         read_checkpoint(str(path))
@@ -294,9 +269,7 @@ class Code:
 def test_code_in_a_file_is_refused_and_does_not_run(legacy, official, tmp_path):
     sign = tmp_path / 'it ran'
     path = tmp_path / 'weights.pth'
-    torch.save(
-        dict(state_dict=official, meta=Code(str(sign))), path, _use_new_zipfile_serialization=not legacy
-    )
+    torch.save(dict(state_dict=official, meta=Code(str(sign))), path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(CheckpointError, match='could run its code; it was refused'):
         read_checkpoint(str(path))
     assert not sign.exists()
@@ -318,16 +291,12 @@ def runner(make_model):
 
 def test_the_runner_takes_an_official_checkpoint(runner, official, tmp_path):
     runner.load_checkpoint(str(save(tmp_path, WRAPPINGS['optimizer and apex beside'](official))))
-    assert runner.model.state_dict()['heads.itm.match_class.weight'].equal(
-        official['head.match_class.weight']
-    )
+    assert runner.model.state_dict()['heads.itm.match_class.weight'].equal(official['head.match_class.weight'])
 
 
 def test_a_run_cannot_go_on_from_a_foreign_checkpoint(runner, official, tmp_path):
     path = save(tmp_path, dict(meta=dict(epoch=3, iter=9), state_dict=official, optimizer={}))
-    with pytest.raises(
-        CheckpointError, match='is an official SOHO checkpoint: a run of this project starts from'
-    ):
+    with pytest.raises(CheckpointError, match='is an official SOHO checkpoint: a run of this project starts from'):
         runner.resume(str(path))
 
 

@@ -1,4 +1,5 @@
 """The CNN of any checkpoint: what kind it is, and its weights."""
+
 import pytest
 import torch
 from torchvision.models import resnet18
@@ -15,7 +16,7 @@ KINDS = [(18, 4, 64), (34, 3, 64), (50, 4, 64), (50, 2, 128), (101, 3, 64), (152
 
 @pytest.mark.parametrize('depth, stages, width', KINDS)
 def test_a_resnet_is_recognised_by_its_weights(depth, stages, width):
-    config = dict(type='ResNet', depth=depth, num_stages=stages, out_indices=(stages - 1, ))
+    config = dict(type='ResNet', depth=depth, num_stages=stages, out_indices=(stages - 1,))
     if depth >= 50:
         config['width_per_group'] = width
     with torch.device('meta'):
@@ -40,11 +41,13 @@ def checkpoints(make_model, make_virtex, tmp_path):
     """Name of a kind of checkpoint -> its file and the weights of its CNN."""
     soho, virtex, torchvision = make_model('pretrain'), make_virtex(), resnet18().state_dict()
     whole = dict(
-        own_soho=(soho.state_dict(), soho.backbone), official_soho=(to_official(soho.state_dict()), soho.backbone),
+        own_soho=(soho.state_dict(), soho.backbone),
+        official_soho=(to_official(soho.state_dict()), soho.backbone),
         own_virtex=(virtex.state_dict(), virtex.backbone),
         official_virtex=(dict(model=to_official(virtex.state_dict()), iteration=3), virtex.backbone),
         parallel=({f'module.{name}': value for name, value in virtex.state_dict().items()}, virtex.backbone),
-        torchvision=(torchvision, None))
+        torchvision=(torchvision, None),
+    )
     files = {}
     for name, (content, cnn) in whole.items():
         torch.save(content, tmp_path / f'{name}.pth')
@@ -63,7 +66,7 @@ def test_the_cnn_comes_out_of_every_kind_of_checkpoint(checkpoints):
 def test_a_part_starts_from_every_kind_of_checkpoint(checkpoints):
     """As ``model.backbone.init_cfg.checkpoint=FILE``, without knowing what the CNN is called in the file."""
     for path, weights in checkpoints.values():
-        backbone = ResNet(18, num_stages=2, out_indices=(1, ), init_cfg=dict(type='Pretrained', checkpoint=path))
+        backbone = ResNet(18, num_stages=2, out_indices=(1,), init_cfg=dict(type='Pretrained', checkpoint=path))
         backbone.init_weights()
         assert all(value.equal(weights[name]) for name, value in backbone.state_dict().items())
 
@@ -80,12 +83,12 @@ def test_a_random_cnn_follows_from_its_seed():
 
 def test_options_go_over_what_the_weights_tell(tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / 'whole.pth')
-    backbone = load_backbone(str(tmp_path / 'whole.pth'), dict(num_stages=3, strides=(1, 2, 1, 1), out_indices=(2, )))
+    backbone = load_backbone(str(tmp_path / 'whole.pth'), dict(num_stages=3, strides=(1, 2, 1, 1), out_indices=(2,)))
     assert backbone(torch.zeros(1, 3, 64, 64))[0].shape == (1, 256, 8, 8)
 
 
 def test_a_timm_cnn_is_named_by_its_user(tmp_path):
-    options = dict(type='TimmBackbone', model_name='resnet18', out_indices=(2, ))
+    options = dict(type='TimmBackbone', model_name='resnet18', out_indices=(2,))
     net = MODELS.build(options)
     torch.save({f'backbone.{name}': value for name, value in net.state_dict().items()}, tmp_path / 'timm.pth')
     loaded = load_backbone(str(tmp_path / 'timm.pth'), options)
@@ -98,15 +101,23 @@ def test_a_timm_cnn_is_named_by_its_user(tmp_path):
 def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpoints, world):
     """In a run: classifier on a frozen CNN from a checkpoint, batch-norm statistics included."""
     path, weights = checkpoints['official_virtex']
-    source = dict(type='LabelledImages', ann_file='objects_train2014.json', images='objects_train2014',
-                  data_root=str(world), kinds=['category'],
-                  pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])])
+    source = dict(
+        type='LabelledImages',
+        ann_file='objects_train2014.json',
+        images='objects_train2014',
+        data_root=str(world),
+        kinds=['category'],
+        pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])],
+    )
     cfg = tiny_config(iters=3)
     cfg.model = dict(
-        type='VirTex', frozen_backbone=True,
-        backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, ),
-                      init_cfg=dict(type='Pretrained', checkpoint=path)),
-        heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6))))
+        type='VirTex',
+        frozen_backbone=True,
+        backbone=dict(
+            type='ResNet', depth=18, num_stages=2, out_indices=(1,), init_cfg=dict(type='Pretrained', checkpoint=path)
+        ),
+        heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6))),
+    )
     cfg.train_dataloader.dataset = source
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, weight_decay=0.1))
     for split in ('val', 'test'):

@@ -1,4 +1,5 @@
 """``compile`` of a config: the parts that compute, each by itself; the same weights, no graph after the first epoch."""
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -41,10 +42,14 @@ def test_parts_are_chosen(tiny_config):
     assert counters['stats']['unique_graphs'] == 1
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(parts=['spine']), "compile.parts of the config names 'spine'; parts that can be compiled are .*backbone"),
-    (dict(parts=['heads']), "compile.parts of the config names 'heads'; parts that can be compiled are .*backbone"),
-    (dict(part='backbone'), "compile of the config: .*'part'")])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(parts=['spine']), "compile.parts of the config names 'spine'; parts that can be compiled are .*backbone"),
+        (dict(parts=['heads']), "compile.parts of the config names 'heads'; parts that can be compiled are .*backbone"),
+        (dict(part='backbone'), "compile of the config: .*'part'"),
+    ],
+)
 def test_what_cannot_be_compiled_is_said(options, sentence, tiny_config):
     runner = Runner.from_cfg(tiny_config(iters=1, compile=options))
     with pytest.raises(ConfigError, match=sentence):

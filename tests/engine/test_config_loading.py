@@ -1,4 +1,5 @@
 """What is wrong with a config is said before anything is built."""
+
 import pytest
 
 from soho.engine import ConfigError, default_work_dir, load_config
@@ -10,6 +11,7 @@ def config(tmp_path):
         path = tmp_path / 'recipe.py'
         path.write_text(text)
         return str(path)
+
     return write
 
 
@@ -24,36 +26,63 @@ def test_calls_in_a_config_are_allowed(config):
     assert load_config(config('import math\nsize = math.ceil(2.5)')).size == 3
 
 
-@pytest.mark.parametrize('text, options, message', [
-    ('modle = dict()', {}, r"recipe\.py: unknown key 'modle'; did you mean 'model'\?"),
-    ('train_dataloder = dict()', {}, "unknown key 'train_dataloder'; did you mean 'train_dataloader'"),
-    ('optim_wraper = dict()', {}, "did you mean 'optim_wrapper'"),
-    ('model = dict()', {'modle.type': 'SOHO'},
-     r"--cfg-options modle\.type: .*has no key 'modle'; did you mean 'model'"),
-    ('model = dict()', {'xyzzy': 1}, r"--cfg-options xyzzy: .*recipe\.py has no key 'xyzzy'\Z"),
-])
+@pytest.mark.parametrize(
+    'text, options, message',
+    [
+        ('modle = dict()', {}, r"recipe\.py: unknown key 'modle'; did you mean 'model'\?"),
+        ('train_dataloder = dict()', {}, "unknown key 'train_dataloder'; did you mean 'train_dataloader'"),
+        ('optim_wraper = dict()', {}, "did you mean 'optim_wrapper'"),
+        (
+            'model = dict()',
+            {'modle.type': 'SOHO'},
+            r"--cfg-options modle\.type: .*has no key 'modle'; did you mean 'model'",
+        ),
+        ('model = dict()', {'xyzzy': 1}, r"--cfg-options xyzzy: .*recipe\.py has no key 'xyzzy'\Z"),
+    ],
+)
 def test_typing_errors_are_found(text, options, message, config):
     with pytest.raises(ConfigError, match=message):
         load_config(config(text), options)
 
 
-@pytest.mark.parametrize('options, message', [
-    ({'model.backbone.dept': 18}, r"model\.backbone is of the type ResNet, which takes no 'dept'; did you mean 'dep"),
-    ({'model.backbone.type': 'ResNot'}, r'model\.backbone is of the type ResNot, which nobody has registered; did you'),
-    ({'optim_wrapper.optimizer.lrr': 1}, r"optim_wrapper\.optimizer is of the type AdamWSGD, which takes no 'lrr'"),
-    ({'test_dataloader.dataset.pipeline.0.reduce': 1}, r'dataset\.pipeline\.0 is of the type LoadImage, which takes'),
-    ({'train_cfg.max_epoch': 3}, r"train_cfg is of the type EpochBasedTrainLoop, which .* did you mean 'max_epochs'"),
-    ({'train_dataloader.batchsize': 3}, r"train_dataloader has no key 'batchsize'; did you mean 'batch_size'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            {'model.backbone.dept': 18},
+            r"model\.backbone is of the type ResNet, which takes no 'dept'; did you mean 'dep",
+        ),
+        (
+            {'model.backbone.type': 'ResNot'},
+            r'model\.backbone is of the type ResNot, which nobody has registered; did you',
+        ),
+        ({'optim_wrapper.optimizer.lrr': 1}, r"optim_wrapper\.optimizer is of the type AdamWSGD, which takes no 'lrr'"),
+        (
+            {'test_dataloader.dataset.pipeline.0.reduce': 1},
+            r'dataset\.pipeline\.0 is of the type LoadImage, which takes',
+        ),
+        (
+            {'train_cfg.max_epoch': 3},
+            r"train_cfg is of the type EpochBasedTrainLoop, which .* did you mean 'max_epochs'",
+        ),
+        ({'train_dataloader.batchsize': 3}, r"train_dataloader has no key 'batchsize'; did you mean 'batch_size'"),
+    ],
+)
 def test_parts_and_their_arguments_are_checked(options, message):
     with pytest.raises(ConfigError, match=message):
         load_config('configs/VQA/soho_res18_vqa.py', options)
 
 
 def test_arguments_of_parents_and_of_mmengine_are_known():
-    cfg = load_config('configs/VQA/soho_res18_vqa.py', {
-        'optim_wrapper.optimizer.eps': 1e-8, 'default_hooks.checkpoint.priority': 'LOW',
-        'train_dataloader.num_batch_per_epoch': 5, 'test_dataloader.dataset.max_broken_images': 5})
+    cfg = load_config(
+        'configs/VQA/soho_res18_vqa.py',
+        {
+            'optim_wrapper.optimizer.eps': 1e-8,
+            'default_hooks.checkpoint.priority': 'LOW',
+            'train_dataloader.num_batch_per_epoch': 5,
+            'test_dataloader.dataset.max_broken_images': 5,
+        },
+    )
     assert cfg.test_dataloader.dataset.max_broken_images == 5
 
 
@@ -62,8 +91,13 @@ def test_a_missing_file_is_said():
         load_config('configs/none.py')
 
 
-@pytest.mark.parametrize('path, folder', [
-    ('configs/VQA/soho.py', 'work_dirs/VQA/soho'), ('/a/configs/b/configs/c/d.py', 'work_dirs/c/d'),
-    ('elsewhere/mine.py', 'work_dirs/mine')])
+@pytest.mark.parametrize(
+    'path, folder',
+    [
+        ('configs/VQA/soho.py', 'work_dirs/VQA/soho'),
+        ('/a/configs/b/configs/c/d.py', 'work_dirs/c/d'),
+        ('elsewhere/mine.py', 'work_dirs/mine'),
+    ],
+)
 def test_the_default_work_dir(path, folder):
     assert default_work_dir(path) == folder

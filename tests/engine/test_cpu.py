@@ -1,4 +1,5 @@
 """Products by oneDNN: as exact as float32 is, or not at all; where a config asks for it."""
+
 import pytest
 import torch
 
@@ -20,8 +21,11 @@ def test_products_stay_float32():
 
 
 def test_bfloat16_inside_of_products_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.Tensor, '__matmul__', lambda a, b: torch.mm(a.bfloat16().to(a), b.bfloat16().to(b)) if
-                        a.dtype == torch.float32 else torch.mm(a, b))
+    monkeypatch.setattr(
+        torch.Tensor,
+        '__matmul__',
+        lambda a, b: torch.mm(a.bfloat16().to(a), b.bfloat16().to(b)) if a.dtype == torch.float32 else torch.mm(a, b),
+    )
     assert not use_onednn_products()
     assert torch.get_float32_matmul_precision() == 'highest'
 

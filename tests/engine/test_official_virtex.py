@@ -52,8 +52,9 @@ def test_what_is_shared_is_one_tensor_there_and_one_entry_here(make_virtex):
     assert [name for name, value in own.items() if value.shape == words.shape] == ['language.embedding.words.weight']
 
 
-@pytest.mark.parametrize('name', [
-    'textual.output.weight', 'backward_textual.visual_projection.bias', 'backward_textual.output.weight'])
+@pytest.mark.parametrize(
+    'name', ['textual.output.weight', 'backward_textual.visual_projection.bias', 'backward_textual.output.weight']
+)
 def test_what_should_be_shared_and_is_not_is_refused(name, make_virtex):
     official = official_state(make_virtex)
     official[name] = official[name] + 1
@@ -68,8 +69,11 @@ def test_a_forward_checkpoint_does_not_fill_a_bidirectional_model(make_virtex):
 
 
 def test_the_cnn_finds_its_place_in_other_models(make_virtex):
-    wide = make_virtex('captioning', backbone=dict(type='ResNet', depth=18), language=dict(
-        type='CaptionTransformer', visual_size=512, vocab_size=60, hidden_size=64))
+    wide = make_virtex(
+        'captioning',
+        backbone=dict(type='ResNet', depth=18),
+        language=dict(type='CaptionTransformer', visual_size=512, vocab_size=60, hidden_size=64),
+    )
     official = to_official(shaken(wide).state_dict())
     expected = wide.backbone.state_dict()
     for model, prefix in ((resnet18(), ''), (resnet_fpn_backbone(backbone_name='resnet18', weights=None), 'body.')):
@@ -83,8 +87,10 @@ def test_the_cnn_finds_its_place_in_other_models(make_virtex):
 
 
 def test_files_of_other_libraries(make_virtex, tmp_path):
-    model = make_virtex(backbone=dict(type='ResNet', depth=50), language=dict(
-        type='CaptionTransformer', visual_size=2048, vocab_size=60, hidden_size=64, bidirectional=True))
+    model = make_virtex(
+        backbone=dict(type='ResNet', depth=50),
+        language=dict(type='CaptionTransformer', visual_size=2048, vocab_size=60, hidden_size=64, bidirectional=True),
+    )
     torch.save(dict(meta=dict(iter=90), state_dict=model.state_dict()), tmp_path / 'ours.pth')
 
     def converted(rename, wrap, source='ours.pth'):

@@ -1,4 +1,5 @@
 """Two rules in one optimizer against plain loops, groups by pattern, mixed precision on a CPU."""
+
 import math
 
 import pytest
@@ -15,8 +16,10 @@ STEPS, LR = 5, 0.1
 def gradients(missing):
     """(STEPS, 3) gradients of three tensors; with ``missing`` the first has none in odd steps."""
     generator = torch.Generator().manual_seed(1)
-    return [[None if missing and step % 2 and i == 0 else torch.randn(4, 3, generator=generator) for i in range(3)]
-            for step in range(STEPS)]
+    return [
+        [None if missing and step % 2 and i == 0 else torch.randn(4, 3, generator=generator) for i in range(3)]
+        for step in range(STEPS)
+    ]
 
 
 def tensors():
@@ -42,7 +45,7 @@ def adamw(grads, betas=(0.9, 0.999), eps=1e-6, decay=0.0, correct_bias=True):
             g, t = step[i].double(), t + 1
             m = betas[0] * m + (1 - betas[0]) * g
             v = betas[1] * v + (1 - betas[1]) * g * g
-            size = LR * math.sqrt(1 - betas[1]**t) / (1 - betas[0]**t) if correct_bias else LR
+            size = LR * math.sqrt(1 - betas[1] ** t) / (1 - betas[0] ** t) if correct_bias else LR
             p -= size * m / (v.sqrt() + eps)
             p -= LR * decay * p
     return values
@@ -63,8 +66,9 @@ def sgd(grads, momentum=0.0, dampening=0.0, decay=0.0, nesterov=False):
 
 
 @pytest.mark.parametrize('missing', [False, True])
-@pytest.mark.parametrize('options', [
-    {}, dict(decay=0.1), dict(betas=(0.8, 0.9), eps=1e-2), dict(correct_bias=False, decay=0.01)])
+@pytest.mark.parametrize(
+    'options', [{}, dict(decay=0.1), dict(betas=(0.8, 0.9), eps=1e-2), dict(correct_bias=False, decay=0.01)]
+)
 def test_adamw_of_the_transformer(options, missing):
     params, grads = tensors(), gradients(missing)
     renamed = {dict(decay='adamw_weight_decay').get(name, name): value for name, value in options.items()}
@@ -82,9 +86,16 @@ def test_the_fused_kernel_gets_its_counter_as_float32(correct_bias, monkeypatch)
 
 
 @pytest.mark.parametrize('missing', [False, True])
-@pytest.mark.parametrize('options', [
-    {}, dict(momentum=0.9), dict(momentum=0.9, decay=0.1), dict(momentum=0.9, dampening=0.3, decay=0.1),
-    dict(momentum=0.9, nesterov=True)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(momentum=0.9),
+        dict(momentum=0.9, decay=0.1),
+        dict(momentum=0.9, dampening=0.3, decay=0.1),
+        dict(momentum=0.9, nesterov=True),
+    ],
+)
 def test_sgd_of_the_cnn(options, missing):
     params, grads = tensors(), gradients(missing)
     renamed = {dict(decay='sgd_weight_decay').get(name, name): value for name, value in options.items()}
@@ -129,18 +140,23 @@ def test_lars_scales_each_tensor_by_its_norms():
     torch.testing.assert_close(plain, [p.float() for p in sgd(grads, decay=0.1)])
 
 
-@pytest.mark.parametrize('make, message', [
-    (lambda: AdamWSGD(tensors(), lr=-1.0), r'AdamWSGD: lr is -1\.0; it cannot be negative'),
-    (lambda: AdamWSGD(tensors(), sgd_weight_decay=-0.1), 'sgd_weight_decay is -0.1'),
-    (lambda: AdamWSGD([dict(params=tensors(), opt='lars')]), r"AdamWSGD has no rule 'lars'; a group's opt is one of"),
-])
+@pytest.mark.parametrize(
+    'make, message',
+    [
+        (lambda: AdamWSGD(tensors(), lr=-1.0), r'AdamWSGD: lr is -1\.0; it cannot be negative'),
+        (lambda: AdamWSGD(tensors(), sgd_weight_decay=-0.1), 'sgd_weight_decay is -0.1'),
+        (
+            lambda: AdamWSGD([dict(params=tensors(), opt='lars')]),
+            r"AdamWSGD has no rule 'lars'; a group's opt is one of",
+        ),
+    ],
+)
 def test_what_cannot_be_is_said(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
 class Net(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.backbone = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4))
@@ -152,16 +168,24 @@ class Net(nn.Module):
 
 
 def wrapper(patterns, **options):
-    return build_optim_wrapper(Net(), dict(
-        type='OptimWrapper', constructor='soho.PatternConstructor', paramwise_cfg=dict(patterns=patterns),
-        optimizer=dict(dict(type='soho.AdamWSGD', lr=1e-3, momentum=0.9), **options)))
+    return build_optim_wrapper(
+        Net(),
+        dict(
+            type='OptimWrapper',
+            constructor='soho.PatternConstructor',
+            paramwise_cfg=dict(patterns=patterns),
+            optimizer=dict(dict(type='soho.AdamWSGD', lr=1e-3, momentum=0.9), **options),
+        ),
+    )
 
 
 def test_patterns_choose_rule_and_rate():
-    groups = wrapper({r'\Abackbone\.': dict(opt='sgd', lr_mult=100), r'bias\Z': dict(adamw_weight_decay=0.0)},
-                     adamw_weight_decay=0.01).optimizer.param_groups
+    groups = wrapper(
+        {r'\Abackbone\.': dict(opt='sgd', lr_mult=100), r'bias\Z': dict(adamw_weight_decay=0.0)},
+        adamw_weight_decay=0.01,
+    ).optimizer.param_groups
     found = {tuple(sorted(tuple(p.shape) for p in g['params'])): g for g in groups}
-    backbone, bias, rest = found[(4, ), (4, 4)], found[((2, ), )], found[((2, 4), )]
+    backbone, bias, rest = found[(4,), (4, 4)], found[((2,),)], found[((2, 4),)]
     assert len(groups) == 3  # the frozen layer is in none
     assert (backbone['opt'], backbone['lr'], backbone['momentum']) == ('sgd', pytest.approx(0.1), 0.9)
     assert (bias['opt'], bias['lr'], bias['adamw_weight_decay']) == ('adamw', 1e-3, 0.0)
@@ -174,21 +198,27 @@ def test_a_pattern_that_matches_nothing_is_an_error():
     with pytest.raises(ValueError, match='eta_mult, but the optimizer config states no eta to multiply'):
         wrapper(dict(backbone=dict(eta_mult=2)))
     with pytest.raises(ValueError, match=r"paramwise_cfg has \['custom_keys'\]; PatternConstructor knows only"):
-        build_optim_wrapper(Net(), dict(
-            constructor='soho.PatternConstructor', optimizer=dict(type='soho.AdamWSGD', lr=1.0),
-            paramwise_cfg=dict(patterns={}, custom_keys={})))
+        build_optim_wrapper(
+            Net(),
+            dict(
+                constructor='soho.PatternConstructor',
+                optimizer=dict(type='soho.AdamWSGD', lr=1.0),
+                paramwise_cfg=dict(patterns={}, custom_keys={}),
+            ),
+        )
 
 
 class TestAmp:
-
     def make(self, **options):
         torch.manual_seed(0)
         net = Net()
         return net, AmpOptimWrapper(
-            optimizer=torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.05), **options)
+            optimizer=torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.05), **options
+        )
 
-    @pytest.mark.parametrize('dtype, cast', [(None, torch.bfloat16), ('bfloat16', torch.bfloat16),
-                                             ('float16', torch.float16)])
+    @pytest.mark.parametrize(
+        'dtype, cast', [(None, torch.bfloat16), ('bfloat16', torch.bfloat16), ('float16', torch.float16)]
+    )
     def test_trains_on_a_cpu(self, dtype, cast):
         net, optim = self.make(dtype=dtype)
         x, losses = torch.randn(16, 3), []

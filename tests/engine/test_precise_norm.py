@@ -1,4 +1,5 @@
 """Batch-norm statistics after training are those of the training data under the final weights."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,6 @@ from soho.engine.hooks import PreciseNormHook
 
 
 class Model(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.norm = nn.BatchNorm1d(3, momentum=0.25)
@@ -27,8 +27,9 @@ class Model(nn.Module):
 def test_statistics_become_the_mean_over_batches_at_the_last_iteration_only():
     batches = [torch.randn(8, 3) * 3 + 1 for _ in range(2)]
     model = Model()
-    runner = SimpleNamespace(model=model, iter=3, max_iters=5, train_dataloader=batches,
-                             logger=SimpleNamespace(info=lambda text: None))
+    runner = SimpleNamespace(
+        model=model, iter=3, max_iters=5, train_dataloader=batches, logger=SimpleNamespace(info=lambda text: None)
+    )
     hook = PreciseNormHook(batches=4)  # twice through the data
     hook.after_train_iter(runner, 3)
     assert model.norm.running_mean.eq(0).all()

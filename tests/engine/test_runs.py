@@ -1,4 +1,5 @@
 """Runs: checkpoints that anybody can read, going on where a run stopped, refusing what cannot be used."""
+
 import os
 import re
 from contextlib import contextmanager
@@ -52,16 +53,19 @@ def test_resuming_gives_the_weights_of_an_unbroken_run(task, amp, run_training, 
 
 
 def test_the_seed_decides(run_training, tmp_path):
-    runs = [run_training('pretrain', iters=2, work_dir=str(tmp_path / str(i)), **{'randomness.seed': seed}) for
-            i, seed in enumerate((0, 0, 1))]
+    runs = [
+        run_training('pretrain', iters=2, work_dir=str(tmp_path / str(i)), **{'randomness.seed': seed})
+        for i, seed in enumerate((0, 0, 1))
+    ]
     first, again, other = (run.model.state_dict() for run in runs)
     assert all(value.equal(again[name]) for name, value in first.items())
     assert not first['neck.conv.conv.weight'].equal(other['neck.conv.conv.weight'])
 
 
 def test_accumulation_and_clipping(run_training):
-    runner = run_training('vqa', iters=4, **{
-        'optim_wrapper.accumulative_counts': 2, 'optim_wrapper.clip_grad.max_norm': 0.5})
+    runner = run_training(
+        'vqa', iters=4, **{'optim_wrapper.accumulative_counts': 2, 'optim_wrapper.clip_grad.max_norm': 0.5}
+    )
     state = runner.optim_wrapper.optimizer.state_dict()['state']
     assert {s['step'] for s in state.values() if 'step' in s} == {2}
     assert runner.message_hub.get_scalar('train/grad_norm').current() > 0
@@ -129,7 +133,7 @@ class Trap:
         self.path = path
 
     def __reduce__(self):
-        return os.system, (f'touch {self.path}', )
+        return os.system, (f'touch {self.path}',)
 
 
 @pytest.mark.parametrize('protocol', ['zip', 'legacy'])
@@ -178,15 +182,18 @@ def lose_entry(path):
     torch.save(dict(state_dict=state), path)
 
 
-@pytest.mark.parametrize('damage, message', [
-    (cut, r'epoch_1\.pth is damaged, cut short or no checkpoint'),
-    (overwrite, r'epoch_1\.pth is no checkpoint: it begins neither as a zip nor as a pickle'),
-    (as_list, r'epoch_1\.pth holds a list; a checkpoint is a dict'),
-    (rename, r'epoch_1\.pth has no weight of this model; it begins with other\.backbone'),
-    (widen, r'does not fit: heads\.vqa\.vqa\.3\.bias has shape \(7,\), the model wants \(\d+,\)'),
-    (lose_entry, r'epoch_1\.pth is incomplete: .*heads\.vqa'),
-    (os.remove, r'there is no checkpoint .*epoch_1\.pth'),
-])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (cut, r'epoch_1\.pth is damaged, cut short or no checkpoint'),
+        (overwrite, r'epoch_1\.pth is no checkpoint: it begins neither as a zip nor as a pickle'),
+        (as_list, r'epoch_1\.pth holds a list; a checkpoint is a dict'),
+        (rename, r'epoch_1\.pth has no weight of this model; it begins with other\.backbone'),
+        (widen, r'does not fit: heads\.vqa\.vqa\.3\.bias has shape \(7,\), the model wants \(\d+,\)'),
+        (lose_entry, r'epoch_1\.pth is incomplete: .*heads\.vqa'),
+        (os.remove, r'there is no checkpoint .*epoch_1\.pth'),
+    ],
+)
 def test_what_cannot_be_tested_is_said(damage, message, trained, tiny_config):
     damage(trained)
     with pytest.raises((CheckpointError, FileNotFoundError), match=re.compile(message, re.DOTALL)):

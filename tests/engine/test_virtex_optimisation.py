@@ -1,4 +1,5 @@
 """Lookahead, and rates by iteration."""
+
 import numpy as np
 import pytest
 import torch
@@ -90,20 +91,34 @@ def test_lookahead_refuses_senseless_options(options):
 
 def test_groups_are_made_beside_the_inner_options():
     """Rates and decays of the textual side and of the CNN, as VirTex publishes them."""
-    model = nn.ModuleDict(dict(
-        backbone=nn.Linear(2, 2), language=nn.ModuleDict(dict(
-            embedding=nn.ModuleDict(dict(words=nn.Embedding(3, 2), layer_norm=nn.LayerNorm(2))),
-            visual_projection=nn.Linear(2, 2),
-            transformer=nn.ModuleDict(dict(norm1=nn.LayerNorm(2), linear1=nn.Linear(2, 2)))))))
+    model = nn.ModuleDict(
+        dict(
+            backbone=nn.Linear(2, 2),
+            language=nn.ModuleDict(
+                dict(
+                    embedding=nn.ModuleDict(dict(words=nn.Embedding(3, 2), layer_norm=nn.LayerNorm(2))),
+                    visual_projection=nn.Linear(2, 2),
+                    transformer=nn.ModuleDict(dict(norm1=nn.LayerNorm(2), linear1=nn.Linear(2, 2))),
+                )
+            ),
+        )
+    )
     config = recipe('_base_/schedules/virtex.py').optim_wrapper.to_dict()
     with DefaultScope.overwrite_default_scope('soho'):
-        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(
-            type=config['constructor'], paramwise_cfg=config['paramwise_cfg'],
-            optim_wrapper_cfg=dict(type='OptimWrapper', optimizer=config['optimizer'])))
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type=config['constructor'],
+                paramwise_cfg=config['paramwise_cfg'],
+                optim_wrapper_cfg=dict(type='OptimWrapper', optimizer=config['optimizer']),
+            )
+        )
         wrapper = constructor(model)
     assert isinstance(wrapper.optimizer, Lookahead)
-    options = {id(param): (group['lr'], group['weight_decay'], group['momentum'])
-               for group in wrapper.param_groups for param in group['params']}
+    options = {
+        id(param): (group['lr'], group['weight_decay'], group['momentum'])
+        for group in wrapper.param_groups
+        for param in group['params']
+    }
     for name, param in model.named_parameters():
         still = 'norm' in name or name.endswith('linear1.bias')
         rate = 0.2 if name.startswith('backbone') else 0.001
@@ -111,6 +126,7 @@ def test_groups_are_made_beside_the_inner_options():
 
 
 # --- rates ---
+
 
 def rates(count, **options):
     optimizer = torch.optim.SGD([dict(params=[param], lr=lr) for param, lr in zip(parameters(), (0.2, 0.001))], lr=1.0)
@@ -123,12 +139,15 @@ def rates(count, **options):
     return np.array(values)
 
 
-@pytest.mark.parametrize('options, expected', [  # of the official release
-    (dict(decay='cosine'), [0, 0.05, 0.1, 0.15, 0.2, 0.19659258262890683, 0.1866025403784439, 0.17071067811865476]),
-    (dict(decay='linear'), [0, 0.05, 0.1, 0.15, 0.2, 0.18333333333333335, 0.16666666666666669, 0.15]),
-    (dict(decay='none'), [0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2]),
-    (dict(decay='multistep', milestones=[5, 7]), [0, 0.05, 0.1, 0.15, 0.2, 0.02, 0.02, 0.002]),
-])
+@pytest.mark.parametrize(
+    'options, expected',
+    [  # of the official release
+        (dict(decay='cosine'), [0, 0.05, 0.1, 0.15, 0.2, 0.19659258262890683, 0.1866025403784439, 0.17071067811865476]),
+        (dict(decay='linear'), [0, 0.05, 0.1, 0.15, 0.2, 0.18333333333333335, 0.16666666666666669, 0.15]),
+        (dict(decay='none'), [0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2]),
+        (dict(decay='multistep', milestones=[5, 7]), [0, 0.05, 0.1, 0.15, 0.2, 0.02, 0.02, 0.002]),
+    ],
+)
 def test_rates_equal_official(options, expected):
     ours = rates(8, total=16, warmup=4, **options)
     assert np.allclose(ours[:, 0], expected, rtol=1e-12, atol=0)
@@ -140,13 +159,17 @@ def test_the_end_is_zero():
     assert rates(19, total=16, decay='linear')[16:].max() == 0
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(warmup=16), 'the warm-up of 16 iterations must end before the training of 16'),
-    (dict(decay='multistep'), 'needs milestones'), (dict(decay='step'), "decay is 'step'; it is one of none, linear"),
-    (dict(decay='multistep', warmup=4, milestones=[4]), r'\[4\] must rise between the end of the warm-up, 4'),
-    (dict(decay='multistep', milestones=[16]), r'\[16\] must rise between'),
-    (dict(decay='multistep', milestones=[5, 5]), r'\[5, 5\] must rise'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(warmup=16), 'the warm-up of 16 iterations must end before the training of 16'),
+        (dict(decay='multistep'), 'needs milestones'),
+        (dict(decay='step'), "decay is 'step'; it is one of none, linear"),
+        (dict(decay='multistep', warmup=4, milestones=[4]), r'\[4\] must rise between the end of the warm-up, 4'),
+        (dict(decay='multistep', milestones=[16]), r'\[16\] must rise between'),
+        (dict(decay='multistep', milestones=[5, 5]), r'\[5, 5\] must rise'),
+    ],
+)
 def test_senseless_schedules_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         WarmupDecayLR(torch.optim.SGD(parameters(), lr=0.1), total=16, **options)

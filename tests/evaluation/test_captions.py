@@ -1,4 +1,5 @@
 """Caption metrics: the official evaluation's tokens and scores."""
+
 import json
 from pathlib import Path
 
@@ -20,23 +21,34 @@ def golden(name):
 
 # --- tokens ---
 
+
 def test_tokens_equal_official():
     captions, tokens = zip(*golden('tokens.json'))
     assert tokenize(captions) == list(tokens)
 
 
-@pytest.mark.parametrize('caption, tokens', [
-    ("it's isn't can't won't I'm they'll", "it 's is n't ca n't wo n't i 'm they 'll"),
-    ("cats' dogs's", "cats dogs 's"), ("couldn't've", "could n't 've"), ('gonna cannot', 'gon na can not'),
-    ('"quoted" \'single\' `back` \u201cfancy\u201d \u2019 \u2014', 'quoted single back fancy'),
-    ('(parens) [brackets] {braces}', '-lrb- parens -rrb- -lsb- brackets -rsb- -lcb- braces -rcb-'),
-    ('10:30 p.m. 1,000 3.5 50% $5', '10:30 p.m. 1,000 3.5 50 % $ 5'),
-    ('a...b wait... what?!', 'a. b wait what ?!'), ('!!! ...', '!!!'),
-    ('No. 5 vs. no.', 'no. 5 vs. no'), ('a.b. end.', 'a.b. end'),
-    ('#hash @at & amp ; http://x.com/a?b=c', '#hash @at & amp http://x.com/a?b=c'),
-    ('22 3/4 and 1\u00bd', '22\u00a03/4 and 1\u00a01/2'), ("T.V.'s St. Mary's", "t.v. 's st. mary 's"),
-    ('', ''), (' \t ', ''), ('A newline\nin the middle', 'a newline in the middle'),
-])
+@pytest.mark.parametrize(
+    'caption, tokens',
+    [
+        ("it's isn't can't won't I'm they'll", "it 's is n't ca n't wo n't i 'm they 'll"),
+        ("cats' dogs's", "cats dogs 's"),
+        ("couldn't've", "could n't 've"),
+        ('gonna cannot', 'gon na can not'),
+        ('"quoted" \'single\' `back` \u201cfancy\u201d \u2019 \u2014', 'quoted single back fancy'),
+        ('(parens) [brackets] {braces}', '-lrb- parens -rrb- -lsb- brackets -rsb- -lcb- braces -rcb-'),
+        ('10:30 p.m. 1,000 3.5 50% $5', '10:30 p.m. 1,000 3.5 50 % $ 5'),
+        ('a...b wait... what?!', 'a. b wait what ?!'),
+        ('!!! ...', '!!!'),
+        ('No. 5 vs. no.', 'no. 5 vs. no'),
+        ('a.b. end.', 'a.b. end'),
+        ('#hash @at & amp ; http://x.com/a?b=c', '#hash @at & amp http://x.com/a?b=c'),
+        ('22 3/4 and 1\u00bd', '22\u00a03/4 and 1\u00a01/2'),
+        ("T.V.'s St. Mary's", "t.v. 's st. mary 's"),
+        ('', ''),
+        (' \t ', ''),
+        ('A newline\nin the middle', 'a newline in the middle'),
+    ],
+)
 def test_treebank_conventions(caption, tokens):
     assert tokenize([caption]) == [tokens]
 
@@ -49,12 +61,19 @@ def test_an_initial_at_the_end_depends_on_the_next_caption():
 
 # --- scores ---
 
+
 def test_scores_of_single_images_equal_official():
     images = golden('example.json')
-    scores = score_captions({i['image_id']: i['caption'] for i in images},
-                            {i['image_id']: i['references'] for i in images})
-    for ours, official in [('bleu_1', 'Bleu_1'), ('bleu_2', 'Bleu_2'), ('bleu_3', 'Bleu_3'), ('bleu_4', 'Bleu_4'),
-                           ('rouge_l', 'ROUGE_L')]:
+    scores = score_captions(
+        {i['image_id']: i['caption'] for i in images}, {i['image_id']: i['references'] for i in images}
+    )
+    for ours, official in [
+        ('bleu_1', 'Bleu_1'),
+        ('bleu_2', 'Bleu_2'),
+        ('bleu_3', 'Bleu_3'),
+        ('bleu_4', 'Bleu_4'),
+        ('rouge_l', 'ROUGE_L'),
+    ]:
         assert np.abs(scores[ours].per_image - [i[official] for i in images]).max() < 1e-9
 
 
@@ -62,8 +81,9 @@ def test_bleu_of_the_set_is_of_summed_counts():
     hypotheses, references = ['a b c d e', 'a'], [['a b c d e', 'a b'], ['b b b']]
     scores = [score.overall for score in bleu(hypotheses, references)]
     penalty = np.exp(1 - 8 / 6)  # lengths 5 and 1 against 5 and 3
-    assert scores == pytest.approx([penalty * 5 / 6, penalty * (5 / 6)**.5, penalty * (5 / 6)**(1 / 3),
-                                    penalty * (5 / 6)**.25], rel=1e-6)
+    assert scores == pytest.approx(
+        [penalty * 5 / 6, penalty * (5 / 6) ** 0.5, penalty * (5 / 6) ** (1 / 3), penalty * (5 / 6) ** 0.25], rel=1e-6
+    )
 
 
 def test_a_repeated_word_counts_as_often_as_a_reference_has_it():
@@ -82,7 +102,7 @@ def test_cider_of_a_reference_among_others():
     score = cider_d(['a b', 'c'], [['a b'], ['d e']])
     assert score.per_image == pytest.approx([10 * (1 + 1) / 4, 0])
     shorter = cider_d(['a', 'c'], [['a b'], ['d e']])
-    cosine = 1 / 2**.5
+    cosine = 1 / 2**0.5
     assert shorter.per_image[0] == pytest.approx(10 * cosine * np.exp(-1 / 72) / 4)
 
 
@@ -140,14 +160,19 @@ def test_the_metric_decodes_and_scores(evaluate, tmp_path):
     assert figures == {name: score.overall for name, score in expected.items()}
     assert set(figures) == {'bleu_1', 'bleu_2', 'bleu_3', 'bleu_4', 'rouge_l', 'cider'}
     assert json.loads((tmp_path / 'out.json').read_text()) == [
-        dict(image_id=1, caption='cats'), dict(image_id=3, caption='a red dog')]
+        dict(image_id=1, caption='cats'),
+        dict(image_id=3, caption='a red dog'),
+    ]
 
 
-@pytest.mark.parametrize('captions, message', [
-    ([(1, 'cats'), (1, 'cats'), (3, 'dog')], '1 images were captioned more than once'),
-    ([(1, 'cats')], 'has 1 images that were not captioned; the first is 3'),
-    ([(1, 'cats'), (3, 'dog'), (8, 'dog')], 'does not know 1 images that were captioned; the first is 8'),
-])
+@pytest.mark.parametrize(
+    'captions, message',
+    [
+        ([(1, 'cats'), (1, 'cats'), (3, 'dog')], '1 images were captioned more than once'),
+        ([(1, 'cats')], 'has 1 images that were not captioned; the first is 3'),
+        ([(1, 'cats'), (3, 'dog'), (8, 'dog')], 'does not know 1 images that were captioned; the first is 8'),
+    ],
+)
 def test_a_wrong_set_of_images_is_refused(evaluate, captions, message):
     with pytest.raises(ValueError, match=message):
         evaluate(captions)

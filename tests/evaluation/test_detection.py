@@ -1,4 +1,5 @@
 """Average precision of boxes and masks, equal to what the official programs give."""
+
 import json
 
 import numpy as np
@@ -15,10 +16,12 @@ from soho.evaluation.detection.lvis import lvis_figures
 from soho.evaluation.detection.records import Detections, mask_in_picture
 
 # Made with lvis-api (LVISEval) from lvis_world() below.
-LVIS_BOXES = dict(AP=26.0713, AP50=57.9211, AP75=19.5514, APs=10.0273, APm=32.875, APr=27.2647, APc=20.1523,
-                  APf=31.1948)
-LVIS_MASKS = dict(AP=26.4733, AP50=57.9211, AP75=18.9115, APs=10.1108, APm=33.0677, APr=28.1947, APc=20.0369,
-                  APf=31.7622)
+LVIS_BOXES = dict(
+    AP=26.0713, AP50=57.9211, AP75=19.5514, APs=10.0273, APm=32.875, APr=27.2647, APc=20.1523, APf=31.1948
+)
+LVIS_MASKS = dict(
+    AP=26.4733, AP50=57.9211, AP75=18.9115, APs=10.1108, APm=33.0677, APr=28.1947, APc=20.0369, APf=31.7622
+)
 # Made with detectron2's voc_eval(use_07_metric=True) from voc_world() below.
 VOC = dict(AP=33.388933, AP50=70.280984, AP75=24.007196)
 
@@ -26,29 +29,57 @@ VOC = dict(AP=33.388933, AP50=70.280984, AP75=24.007196)
 def lvis_world(seed=0, images=30, categories=8):
     """Random truth and detections in LVIS's form."""
     rng = np.random.default_rng(seed)
-    truth = dict(images=[], annotations=[], categories=[
-        dict(id=c, name=f'c{c}', frequency='rcf'[c % 3]) for c in range(1, categories + 1)])
+    truth = dict(
+        images=[],
+        annotations=[],
+        categories=[dict(id=c, name=f'c{c}', frequency='rcf'[c % 3]) for c in range(1, categories + 1)],
+    )
     results = []
     for image in range(1, images + 1):
         kinds = rng.permutation(np.arange(1, categories + 1))
         present, negative = kinds[:2].tolist(), kinds[2:4].tolist()
-        truth['images'].append(dict(
-            id=image, height=200, width=200, neg_category_ids=negative,
-            not_exhaustive_category_ids=present[:1] if image % 4 == 0 else []))
+        truth['images'].append(
+            dict(
+                id=image,
+                height=200,
+                width=200,
+                neg_category_ids=negative,
+                not_exhaustive_category_ids=present[:1] if image % 4 == 0 else [],
+            )
+        )
         for category in rng.choice(present, 3).tolist():
             x, y = rng.uniform(0, 120, 2)
             w, h = rng.uniform(10, 80, 2)
             box = [x, y, w, h]
-            truth['annotations'].append(dict(
-                id=len(truth['annotations']) + 1, image_id=image, category_id=category, bbox=box, area=w * h,
-                segmentation=[[x, y, x + w, y, x + w, y + h, x, y + h]]))
+            truth['annotations'].append(
+                dict(
+                    id=len(truth['annotations']) + 1,
+                    image_id=image,
+                    category_id=category,
+                    bbox=box,
+                    area=w * h,
+                    segmentation=[[x, y, x + w, y, x + w, y + h, x, y + h]],
+                )
+            )
             for _ in range(2):
                 shift = rng.normal(0, 4, 4)
-                results.append(dict(image_id=image, category_id=category if rng.random() < 0.8 else int(kinds[3]),
-                                    bbox=(np.array(box) + shift).tolist(), score=float(rng.random())))
+                results.append(
+                    dict(
+                        image_id=image,
+                        category_id=category if rng.random() < 0.8 else int(kinds[3]),
+                        bbox=(np.array(box) + shift).tolist(),
+                        score=float(rng.random()),
+                    )
+                )
         for _ in range(4):  # anywhere, of anything
-            results.append(dict(image_id=image, category_id=int(rng.choice(kinds)),
-                                bbox=[*rng.uniform(0, 120, 2), *rng.uniform(10, 80, 2)], score=float(rng.random())))
+            results.append(
+                dict(
+                    image_id=image,
+                    category_id=int(rng.choice(kinds)),
+                    bbox=[*rng.uniform(0, 120, 2), *rng.uniform(10, 80, 2)],
+                    score=float(rng.random()),
+                )
+            )
     return truth, results
 
 
@@ -67,9 +98,11 @@ def voc_world(root, seed=0, images=12):
         for _ in range(4):
             label, difficult = int(rng.integers(1, 3)), int(rng.random() < 0.3)
             x, y, w, h = (int(v) for v in rng.integers(10, 60, 4))
-            objects.append(f'<object><name>{("cat", "dog")[label - 1]}</name><pose>Left</pose><truncated>0</truncated>'
-                           f'<difficult>{difficult}</difficult><bndbox><xmin>{x + 1}</xmin><ymin>{y + 1}</ymin>'
-                           f'<xmax>{x + w}</xmax><ymax>{y + h}</ymax></bndbox></object>')
+            objects.append(
+                f'<object><name>{("cat", "dog")[label - 1]}</name><pose>Left</pose><truncated>0</truncated>'
+                f'<difficult>{difficult}</difficult><bndbox><xmin>{x + 1}</xmin><ymin>{y + 1}</ymin>'
+                f'<xmax>{x + w}</xmax><ymax>{y + h}</ymax></bndbox></object>'
+            )
             for _ in range(2):
                 found.append((np.array([x, y, x + w, y + h]) + rng.normal(0, 3, 4), rng.random(), label))
         found.append((np.array([5.0, 5, 50, 50]), rng.random(), 1))
@@ -108,19 +141,29 @@ def lvis_file(tmp_path):
 def test_lvis_figures_are_those_of_its_own_program(lvis_file):
     metric = LVISAP(lvis_file[0])
     figures = metric.compute_metrics(records_of(lvis_file[1], metric.category_ids))
-    expected = {f'{kind}_{name}': value for kind, values in (('bbox', LVIS_BOXES), ('segm', LVIS_MASKS))
-                for name, value in values.items()}
+    expected = {
+        f'{kind}_{name}': value
+        for kind, values in (('bbox', LVIS_BOXES), ('segm', LVIS_MASKS))
+        for name, value in values.items()
+    }
     assert figures == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_image_says_nothing_of_categories_that_were_not_looked_for():
-    images = [dict(id=1, neg_category_ids=[2], not_exhaustive_category_ids=[]),
-              dict(id=2, neg_category_ids=[], not_exhaustive_category_ids=[1])]
+    images = [
+        dict(id=1, neg_category_ids=[2], not_exhaustive_category_ids=[]),
+        dict(id=2, neg_category_ids=[], not_exhaustive_category_ids=[1]),
+    ]
     box = [0, 0, 50, 50]
     annotations = [dict(id=i, image_id=i, category_id=1, bbox=box, area=2500, iscrowd=0) for i in (1, 2)]
     annotations.append(dict(annotations[0], id=3, image_id=2, category_id=2))
-    truth = index(dict(images=images, annotations=annotations, categories=[
-        dict(id=1, frequency='f'), dict(id=2, frequency='r'), dict(id=3, frequency='c')]))
+    truth = index(
+        dict(
+            images=images,
+            annotations=annotations,
+            categories=[dict(id=1, frequency='f'), dict(id=2, frequency='r'), dict(id=3, frequency='c')],
+        )
+    )
     right = [dict(image_id=i, category_id=1, bbox=box, score=0.5) for i in (1, 2)]
     right.append(dict(image_id=2, category_id=2, bbox=box, score=0.5))
     assert lvis_figures(truth, right, 'bbox')['AP'] == pytest.approx(100)
@@ -169,12 +212,13 @@ def test_no_detection_at_all_is_zero_and_a_missing_image_an_error(lvis_file):
     metric = CocoAP(lvis_file[0])
     metric.truth.dataset['annotations'] = [dict(item, iscrowd=0) for item in metric.truth.dataset['annotations']]
     metric.truth = index(metric.truth.dataset)
-    none = [Detections(i, (200, 200), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), None)
-            for i in range(1, 31)]
+    none = [Detections(i, (200, 200), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), None) for i in range(1, 31)]
     assert metric.compute_metrics(none)['bbox_AP'] == 0
-    for records, message in ((none[1:], 'has 1 images that were not looked at; the first is 1'),
-                             ([*none, none[0]], 'has 1 images that were looked at more than once'),
-                             ([*none, none[0]._replace(image_id=99)], 'does not know 1 of the images')):
+    for records, message in (
+        (none[1:], 'has 1 images that were not looked at; the first is 1'),
+        ([*none, none[0]], 'has 1 images that were looked at more than once'),
+        ([*none, none[0]._replace(image_id=99)], 'does not know 1 of the images'),
+    ):
         with pytest.raises(ValueError, match=message):
             metric.check_images(records)
 
@@ -200,11 +244,17 @@ def test_a_mask_lies_over_its_box_as_bilinear_sampling_lays_it():
 def test_a_prediction_becomes_one_record_an_image():
     metric = VOCAP.__new__(VOCAP)
     metric.results = []
-    metric.process({}, dict(
-        image_id=torch.tensor([3, 4]), full_size=torch.tensor([[20, 30], [30, 20]]),
-        boxes=torch.tensor([[[1.0, 2, 11, 12], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]]),
-        scores=torch.tensor([[0.5, 0], [0, 0]]), labels=torch.tensor([[2, 0], [0, 0]]),
-        masks=torch.ones(2, 2, 4, 4)))
+    metric.process(
+        {},
+        dict(
+            image_id=torch.tensor([3, 4]),
+            full_size=torch.tensor([[20, 30], [30, 20]]),
+            boxes=torch.tensor([[[1.0, 2, 11, 12], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]]),
+            scores=torch.tensor([[0.5, 0], [0, 0]]),
+            labels=torch.tensor([[2, 0], [0, 0]]),
+            masks=torch.ones(2, 2, 4, 4),
+        ),
+    )
     first, second = metric.results
     assert first.labels.tolist() == [2] and first.size == (20, 30) and len(second.labels) == 0
     mask = coco_mask.decode(dict(size=first.size, counts=first.masks[0]))

@@ -1,4 +1,5 @@
 """Features of a frozen CNN, and classification by the nearest of them."""
+
 import pytest
 import torch
 from torch.utils.data import Subset
@@ -10,8 +11,16 @@ from soho.evaluation.knn import accuracy, neighbours, vote
 
 @pytest.fixture(scope='module')
 def dataset(world):
-    return build_dataset(dict(type='LabelledImages', data_root=str(world), ann_file='objects_val2014.json',
-                              images='objects_val2014', kinds=['category', 'color']), center_crop_pipeline(48, 40))
+    return build_dataset(
+        dict(
+            type='LabelledImages',
+            data_root=str(world),
+            ann_file='objects_val2014.json',
+            images='objects_val2014',
+            kinds=['category', 'color'],
+        ),
+        center_crop_pipeline(48, 40),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +37,9 @@ def test_features_depend_neither_on_the_batch_nor_on_the_order(dataset, backbone
     assert torch.allclose(mixed, features[order], atol=1e-5) and shuffled.equal(labels[order])
     with torch.no_grad():
         image = torch.from_numpy(dataset[3]['image']).permute(2, 0, 1).float()
-        mean, std = (torch.tensor(values)[:, None, None] for values in ((123.675, 116.28, 103.53),
-                                                                        (58.395, 57.12, 57.375)))
+        mean, std = (
+            torch.tensor(values)[:, None, None] for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+        )
         by_hand = backbone(((image - mean) / std)[None])[-1].mean((2, 3))
     assert torch.allclose(features[3], torch.nn.functional.normalize(by_hand)[0], atol=1e-5)
 
@@ -43,15 +53,25 @@ def test_half_precision_stays_near(dataset, backbone):
 
 
 def test_images_of_several_sizes_are_refused(world, backbone):
-    uncut = build_dataset(dict(type='CaptioningDataset', data_root=str(world), images='val2014',
-                               ann_file='annotations/captions_val2014.json'),
-                          [dict(type='LoadImage', reduce_to=(64, 48)), dict(type='ResizeKeepRatio', scale=(64, 48)),
-                           dict(type='PackSample', keys=[])])
+    uncut = build_dataset(
+        dict(
+            type='CaptioningDataset',
+            data_root=str(world),
+            images='val2014',
+            ann_file='annotations/captions_val2014.json',
+        ),
+        [
+            dict(type='LoadImage', reduce_to=(64, 48)),
+            dict(type='ResizeKeepRatio', scale=(64, 48)),
+            dict(type='PackSample', keys=[]),
+        ],
+    )
     with pytest.raises(ValueError, match='images of one size.*has to end in a crop'):
         extract(backbone, uncut, workers=0)
 
 
 # --- nearest neighbours ---
+
 
 @pytest.mark.parametrize('query_chunk, bank_chunk', [(1000, 1000), (3, 7), (1, 1), (5, 4)])
 def test_chunks_change_nothing(query_chunk, bank_chunk):
@@ -70,8 +90,9 @@ def test_votes_by_hand():
     labels = torch.tensor([[2, 0, 0, -1]])
     weights = torch.tensor([0.9, 0.83, 0.76]).div(0.07).exp()
     votes = vote(similarities, labels, 3)
-    assert torch.allclose(votes / votes.sum(), torch.tensor(
-        [[weights[1] + weights[2], 0.0, weights[0]]]) / weights.sum(), atol=1e-6)
+    assert torch.allclose(
+        votes / votes.sum(), torch.tensor([[weights[1] + weights[2], 0.0, weights[0]]]) / weights.sum(), atol=1e-6
+    )
     assert votes.argmax() == 2  # the nearest outweighs the two next, which have the majority
     assert vote(similarities, labels, 3, None).tolist() == [[2.0, 0.0, 1.0]]
     assert vote(1000 * similarities, labels, 3).isfinite().all()

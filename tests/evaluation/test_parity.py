@@ -84,9 +84,7 @@ def test_the_tool_exits_1_on_failure_only(load_tool, tmp_path, capsys):
 
 
 def test_filled_weights_never_change():
-    assert fill('neck.conv.bn.running_var', (2,), 0).tolist() == pytest.approx(
-        [1.3097093, 1.1068851], rel=1e-6
-    )
+    assert fill('neck.conv.bn.running_var', (2,), 0).tolist() == pytest.approx([1.3097093, 1.1068851], rel=1e-6)
     assert fill('neck.conv.conv.weight', (1, 2, 1, 1), 3).ravel().tolist() == pytest.approx(
         [0.2612421, 0.3572327], rel=1e-6
     )

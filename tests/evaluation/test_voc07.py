@@ -1,4 +1,5 @@
 """The VOC07 protocol, and top-k accuracy."""
+
 import numpy as np
 import pytest
 import torch
@@ -64,11 +65,14 @@ def test_labels_of_the_download(voc):
     assert found.labels.tolist() == [[-1, 0], [0, 1]]
 
 
-@pytest.mark.parametrize('content, error, message', [
-    ('000005 2\n', ValueError, r"bird_test\.txt, line 1 is '000005 2'; it should be a name and -1, 0 or 1"),
-    ('000005 1\n', ValueError, r'bird_test\.txt does not list the images of .*aeroplane_test\.txt'),
-    (None, FileNotFoundError, r'has no file CLASS_val\.txt'),
-])
+@pytest.mark.parametrize(
+    'content, error, message',
+    [
+        ('000005 2\n', ValueError, r"bird_test\.txt, line 1 is '000005 2'; it should be a name and -1, 0 or 1"),
+        ('000005 1\n', ValueError, r'bird_test\.txt does not list the images of .*aeroplane_test\.txt'),
+        (None, FileNotFoundError, r'has no file CLASS_val\.txt'),
+    ],
+)
 def test_broken_labels(voc, content, error, message):
     if content:
         (voc / 'ImageSets' / 'Main' / 'bird_test.txt').write_text(content)

@@ -1,4 +1,5 @@
 """The VQA metric gives the official evaluator's numbers and says what is wrong with a result."""
+
 import gzip
 import json
 from pathlib import Path
@@ -25,6 +26,7 @@ def mean(values):
 
 # --- the official numbers ---
 
+
 def test_normalization_equals_official():
     rows = golden('normalization.json.gz')['rows']
     assert len(rows) == 400
@@ -40,8 +42,7 @@ def test_at_most_32_periods_go():
 
 def test_accuracy_equals_official():
     rows = golden('accuracy.json.gz')['composed']
-    truth = {number: Truth(tuple(row[2]), answer_type=row[1], question_type=row[0])
-             for number, row in enumerate(rows)}
+    truth = {number: Truth(tuple(row[2]), answer_type=row[1], question_type=row[0]) for number, row in enumerate(rows)}
     scores = score_answers({number: row[3] for number, row in enumerate(rows)}, truth)
     for number, row in enumerate(rows):
         assert round(scores.per_question[number], 4) == row[4]
@@ -91,8 +92,7 @@ def batch(question_ids, answers=None, mask=None):
 
 
 def prediction(question_ids, labels):
-    return dict(question_id=torch.tensor(question_ids), label=torch.tensor(labels),
-                confidence=torch.ones(len(labels)))
+    return dict(question_id=torch.tensor(question_ids), label=torch.tensor(labels), confidence=torch.ones(len(labels)))
 
 
 def evaluate(metric, question_ids, labels):
@@ -103,11 +103,21 @@ def evaluate(metric, question_ids, labels):
 
 @pytest.fixture
 def annotation_file(tmp_path):
-    rows = [(30, ['red'] * 3 + ['blue'] * 7, 'other', 'what color'), (10, ['yes'] * 10, 'yes/no', 'is the'),
-            (20, ['two'] * 5 + ['3'] * 5, 'number', 'how many'), (40, ['blue'] * 10, 'other', 'what color')]
-    annotations = [dict(question_id=number, answer_type=answer_type, question_type=question_type,
-                        answers=[dict(answer=answer, answer_id=i) for i, answer in enumerate(answers)])
-                   for number, answers, answer_type, question_type in rows]
+    rows = [
+        (30, ['red'] * 3 + ['blue'] * 7, 'other', 'what color'),
+        (10, ['yes'] * 10, 'yes/no', 'is the'),
+        (20, ['two'] * 5 + ['3'] * 5, 'number', 'how many'),
+        (40, ['blue'] * 10, 'other', 'what color'),
+    ]
+    annotations = [
+        dict(
+            question_id=number,
+            answer_type=answer_type,
+            question_type=question_type,
+            answers=[dict(answer=answer, answer_id=i) for i, answer in enumerate(answers)],
+        )
+        for number, answers, answer_type, question_type in rows
+    ]
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(dict(info={}, annotations=annotations)))
     return str(path)
@@ -115,24 +125,42 @@ def annotation_file(tmp_path):
 
 def test_figures_and_submission(annotation_file, tmp_path):
     out = tmp_path / 'answers.json'
-    metric = METRICS.build(dict(type='VQAAccuracy', annotation_file=annotation_file, question_types=True,
-                                out_file=str(out)))
+    metric = METRICS.build(
+        dict(type='VQAAccuracy', annotation_file=annotation_file, question_types=True, out_file=str(out))
+    )
     figures = evaluate(metric, [40, 10, 30, 20], [1, 2, 0, 3])
-    assert figures == pytest.approx({
-        'accuracy': 97.5, 'accuracy_yes_no': 100, 'accuracy_number': 100, 'accuracy_other': 95,
-        'question_type/what color': 95, 'question_type/is the': 100, 'question_type/how many': 100})
+    assert figures == pytest.approx(
+        {
+            'accuracy': 97.5,
+            'accuracy_yes_no': 100,
+            'accuracy_number': 100,
+            'accuracy_other': 95,
+            'question_type/what color': 95,
+            'question_type/is the': 100,
+            'question_type/how many': 100,
+        }
+    )
     assert json.loads(out.read_text()) == [
-        {'question_id': 10, 'answer': 'yes'}, {'question_id': 20, 'answer': '2'},
-        {'question_id': 30, 'answer': 'red'}, {'question_id': 40, 'answer': 'blue'}]
+        {'question_id': 10, 'answer': 'yes'},
+        {'question_id': 20, 'answer': '2'},
+        {'question_id': 30, 'answer': 'red'},
+        {'question_id': 40, 'answer': 'blue'},
+    ]
 
 
-@pytest.mark.parametrize('question_ids, labels, message', [
-    ([10], [0], r'annotations\.json has 3 questions \(the first is 20\) without a prediction\.'),
-    ([10, 20, 30, 40, 50], [0] * 5, r'does not know 1 question \(the first is 50\)'),
-    ([10, 20, 30, 40, 20], [0] * 5, r'More than one prediction was made for 1 question \(the first is 20\)'),
-    ([10, 20, 30, 40], [0, 4, 0, 0],
-     r'Label 4, predicted for question 20, is outside of the answer list of 4 answers\.'),
-])
+@pytest.mark.parametrize(
+    'question_ids, labels, message',
+    [
+        ([10], [0], r'annotations\.json has 3 questions \(the first is 20\) without a prediction\.'),
+        ([10, 20, 30, 40, 50], [0] * 5, r'does not know 1 question \(the first is 50\)'),
+        ([10, 20, 30, 40, 20], [0] * 5, r'More than one prediction was made for 1 question \(the first is 20\)'),
+        (
+            [10, 20, 30, 40],
+            [0, 4, 0, 0],
+            r'Label 4, predicted for question 20, is outside of the answer list of 4 answers\.',
+        ),
+    ],
+)
 def test_wrong_results_are_refused(annotation_file, question_ids, labels, message):
     with pytest.raises(ValueError, match=message):
         evaluate(VQAAccuracy(annotation_file), question_ids, labels)
@@ -148,8 +176,9 @@ def test_soft_score_of_the_batch():
     metric = VQAAccuracy()
     # Two images with two rows each, one of which is padding; row (1, 0) has no answer in the list.
     answers = [[[0, 1], [2, -1]], [[-1, -1], [0, -1]]]
-    metric.process(batch([[5, 6], [7, 0]], answers, mask=[[True, True], [True, False]]),
-                   prediction([5, 6, 7], [1, 0, 0]))
+    metric.process(
+        batch([[5, 6], [7, 0]], answers, mask=[[True, True], [True, False]]), prediction([5, 6, 7], [1, 0, 0])
+    )
     assert metric.evaluate(3) == pytest.approx({'accuracy': 100 * (0.6 + 0 + 0) / 3})
 
 
@@ -171,14 +200,17 @@ def test_answer_list_is_needed(annotation_file):
         metric.evaluate(1)
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"annotations": [', r'truth\.json ends too early at line 1'),
-    ('{"annotations": [{"question_id": 1}]}', r"Item 0 of 'annotations' in .* has no key 'answers'"),
-    ('{"annotations": [{"question_id": 1, "answers": []}]}', 'Question 1 of .* has an empty list of answers'),
-    ('{"annotations": [{"question_id": 1, "answers": ["red"]}]}', 'answers that are not objects with a'),
-    ('{"questions": []}', r"truth\.json has neither a list 'annotations'"),
-    ('["red"]', r"truth\.json has neither a list 'annotations'"),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"annotations": [', r'truth\.json ends too early at line 1'),
+        ('{"annotations": [{"question_id": 1}]}', r"Item 0 of 'annotations' in .* has no key 'answers'"),
+        ('{"annotations": [{"question_id": 1, "answers": []}]}', 'Question 1 of .* has an empty list of answers'),
+        ('{"annotations": [{"question_id": 1, "answers": ["red"]}]}', 'answers that are not objects with a'),
+        ('{"questions": []}', r"truth\.json has neither a list 'annotations'"),
+        ('["red"]', r"truth\.json has neither a list 'annotations'"),
+    ],
+)
 def test_a_wrong_annotation_file_is_refused_when_built(tmp_path, text, message):
     path = tmp_path / 'truth.json'
     path.write_text(text)

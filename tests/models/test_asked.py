@@ -1,4 +1,5 @@
 """What nobody looks at is not computed, and nobody waits for the device: same losses, same gradients, no question."""
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,7 +30,8 @@ def learn(model, batch):
 @pytest.mark.parametrize('hidden', [0.0, 0.5, 1.0])
 @pytest.mark.parametrize('task', ['pretrain', 'vqa'])
 def test_the_last_layer_where_heads_look_learns_what_the_whole_layer_does(
-        task, hidden, make_model, make_batch, preprocess, monkeypatch):
+    task, hidden, make_model, make_batch, preprocess, monkeypatch
+):
     batch = make_batch()
     batch['mask_rows'] = torch.rand(batch['mask_rows'].shape) < hidden
     batch['mlm_labels'][torch.rand(batch['mlm_labels'].shape) >= hidden] = -100
@@ -55,7 +57,8 @@ def test_what_the_preprocessor_notes_is_what_the_heads_would_find(make_batch, ma
 
 @pytest.mark.parametrize('task', ['pretrain', 'vqa', 'bicaptioning', 'masked_lm', 'classification'])
 def test_a_training_step_asks_the_device_nothing(
-        task, make_model, make_virtex, make_batch, make_caption_batch, preprocess):
+    task, make_model, make_virtex, make_batch, make_caption_batch, preprocess
+):
     if task in ('pretrain', 'vqa'):
         model, batch = make_model(task).train(), make_batch()
     else:

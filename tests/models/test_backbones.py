@@ -1,4 +1,5 @@
 """Backbones: torchvision's numbers, frozen stages, activation checkpointing, any timm model."""
+
 import pytest
 import torch
 import torchvision
@@ -23,25 +24,31 @@ def test_torchvisions_features(depth):
         for stage, output, channels in zip(range(1, 5), net(image), net.out_channels, strict=True):
             x = getattr(reference, f'layer{stage}')(x)
             torch.testing.assert_close(output, x)
-            assert output.shape[1] == channels and output.shape[2] == 64 // 2**(stage + 1)
+            assert output.shape[1] == channels and output.shape[2] == 64 // 2 ** (stage + 1)
 
 
-@pytest.mark.parametrize('config, shape', [
-    (dict(num_stages=3, out_indices=(2, )), (256, 4, 6)),
-    (dict(strides=(1, 2, 2, 1)), (512, 4, 6)),
-    (dict(stem_pool=False), (512, 4, 6)),
-    (dict(depth=50, strides=(2, 2, 2, 1)), (2048, 2, 3)),
-])
+@pytest.mark.parametrize(
+    'config, shape',
+    [
+        (dict(num_stages=3, out_indices=(2,)), (256, 4, 6)),
+        (dict(strides=(1, 2, 2, 1)), (512, 4, 6)),
+        (dict(stem_pool=False), (512, 4, 6)),
+        (dict(depth=50, strides=(2, 2, 2, 1)), (2048, 2, 3)),
+    ],
+)
 def test_fewer_stages_and_other_strides(config, shape):
     assert build(**dict(dict(depth=18), **config)).eval()(torch.zeros(1, 3, 64, 96))[0].shape[1:] == shape
 
 
-@pytest.mark.parametrize('config, message', [
-    (dict(depth=20), r'no depth 20; choose one of \[18, 34, 50, 101, 152\]'),
-    (dict(depth=18, num_stages=2), r'out_indices \(3,\) need num_stages > 3'),
-    (dict(depth=18, num_stages=1, out_indices=(0, ), frozen_stages=2), 'frozen_stages 2 exceeds num_stages 1'),
-    (dict(depth=18, strides=(2, 2, 2, 2)), 'its stride must be 1'),
-])
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        (dict(depth=20), r'no depth 20; choose one of \[18, 34, 50, 101, 152\]'),
+        (dict(depth=18, num_stages=2), r'out_indices \(3,\) need num_stages > 3'),
+        (dict(depth=18, num_stages=1, out_indices=(0,), frozen_stages=2), 'frozen_stages 2 exceeds num_stages 1'),
+        (dict(depth=18, strides=(2, 2, 2, 2)), 'its stride must be 1'),
+    ],
+)
 def test_what_does_not_exist_is_said(config, message):
     with pytest.raises(ValueError, match=message):
         build(**config)
@@ -53,9 +60,9 @@ def norms(net):
 
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 2])
 def test_frozen_stages_stay_as_they_are(frozen_stages):
-    net = build(depth=18, num_stages=3, out_indices=(2, ), frozen_stages=frozen_stages)
+    net = build(depth=18, num_stages=3, out_indices=(2,), frozen_stages=frozen_stages)
     net.eval().train()
-    frozen = [('conv1', 'bn1'), ('layer1', ), ('layer2', )][:frozen_stages + 1]
+    frozen = [('conv1', 'bn1'), ('layer1',), ('layer2',)][: frozen_stages + 1]
     frozen = tuple(f'{name}.' for names in frozen for name in names)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
@@ -79,7 +86,7 @@ def test_checkpointing_changes_no_gradient_and_counts_statistics_once_unless_ask
     nets = []
     for options in (dict(with_cp=False), dict(with_cp=checkpointed, cp_updates_bn_twice=twice)):
         torch.manual_seed(0)
-        nets.append(build(depth=18, num_stages=3, out_indices=(2, ), **options).train())
+        nets.append(build(depth=18, num_stages=3, out_indices=(2,), **options).train())
         nets[-1](image)[0].square().mean().backward()
     plain, other = nets
     for (name, p), q in zip(plain.named_parameters(), other.parameters(), strict=True):
@@ -96,13 +103,19 @@ def test_checkpointing_changes_no_gradient_and_counts_statistics_once_unless_ask
             torch.testing.assert_close(norm.running_mean, once.running_mean)
 
 
-@pytest.mark.parametrize('name, options', [
-    ('resnet10t', {}), ('mobilenetv3_small_050', {}), ('convnext_atto', {}), ('test_vit', {}),
-    ('swin_tiny_patch4_window7_224', dict(img_size=64, embed_dim=24, depths=(1, 1, 1, 1), window_size=4)),
-])
+@pytest.mark.parametrize(
+    'name, options',
+    [
+        ('resnet10t', {}),
+        ('mobilenetv3_small_050', {}),
+        ('convnext_atto', {}),
+        ('test_vit', {}),
+        ('swin_tiny_patch4_window7_224', dict(img_size=64, embed_dim=24, depths=(1, 1, 1, 1), window_size=4)),
+    ],
+)
 def test_timm_models_are_backbones(name, options):
     net = MODELS.build(dict(type='TimmBackbone', model_name=name, **options)).train()
-    output, = net(torch.randn(2, 3, 64, 64))
+    (output,) = net(torch.randn(2, 3, 64, 64))
     assert output.dim() == 4 and [output.shape[1]] == net.out_channels
     output.square().mean().backward()
     assert any(p.grad is not None and p.grad.any() for p in net.parameters())
@@ -114,8 +127,9 @@ def test_timm_feature_levels_are_those_asked_for():
     assert [m.shape[1:] for m in maps] == [(c, 64 // s, 96 // s) for c, s in zip(net.out_channels, (8, 32))]
 
 
-@pytest.mark.parametrize('config', [
-    dict(type='ResNet', depth=18), dict(type='TimmBackbone', model_name='mobilenetv3_small_050')])
+@pytest.mark.parametrize(
+    'config', [dict(type='ResNet', depth=18), dict(type='TimmBackbone', model_name='mobilenetv3_small_050')]
+)
 def test_conversion_to_synchronised_norms_changes_nothing_in_one_process(config):
     """timm's norms hold an activation, which must survive."""
     torch.manual_seed(0)

@@ -1,4 +1,5 @@
 """Detection: outlines and regions against library values; what padding and batching must not change; start weights."""
+
 import numpy as np
 import pytest
 import torch
@@ -21,22 +22,60 @@ BACKBONE = dict(type='ResNet', depth=18, out_indices=(1, 2), num_stages=3)
 
 
 def fpn_config(**parts):
-    return dict(dict(
-        type='Detector', backbone=BACKBONE, neck=dict(type='FPN', in_channels=(128, 256), out_channels=16),
-        rpn=dict(type='RPN', in_channels=16, sizes=((16, ), (32, ), (64, )), strides=(8, 16, 32), candidates=(50, 50),
-                 proposals=(20, 20), samples=16),
-        regions=dict(type='RegionHeads', num_classes=3, strides=(8, 16), samples=16, score_threshold=0.0,
-                     max_detections=5, box_head=dict(type='FCBoxHead', in_channels=16, channels=32),
-                     mask_head=dict(type='MaskHead', in_channels=16, channels=8, convs=1, size=7))), **parts)
+    return dict(
+        dict(
+            type='Detector',
+            backbone=BACKBONE,
+            neck=dict(type='FPN', in_channels=(128, 256), out_channels=16),
+            rpn=dict(
+                type='RPN',
+                in_channels=16,
+                sizes=((16,), (32,), (64,)),
+                strides=(8, 16, 32),
+                candidates=(50, 50),
+                proposals=(20, 20),
+                samples=16,
+            ),
+            regions=dict(
+                type='RegionHeads',
+                num_classes=3,
+                strides=(8, 16),
+                samples=16,
+                score_threshold=0.0,
+                max_detections=5,
+                box_head=dict(type='FCBoxHead', in_channels=16, channels=32),
+                mask_head=dict(type='MaskHead', in_channels=16, channels=8, convs=1, size=7),
+            ),
+        ),
+        **parts,
+    )
 
 
 def c4_config():
     return dict(
-        type='Detector', backbone=dict(type='ResNet', depth=18, out_indices=(2, )), region_stage='layer4',
-        rpn=dict(type='RPN', in_channels=256, sizes=((16, 32), ), strides=(16, ), candidates=(50, 50),
-                 proposals=(20, 20), samples=16),
-        regions=dict(type='RegionHeads', num_classes=3, strides=(16, ), size=6, samples=16, score_threshold=0.0,
-                     max_detections=5, box_head=dict(type='NormBoxHead', in_channels=512)))
+        type='Detector',
+        backbone=dict(type='ResNet', depth=18, out_indices=(2,)),
+        region_stage='layer4',
+        rpn=dict(
+            type='RPN',
+            in_channels=256,
+            sizes=((16, 32),),
+            strides=(16,),
+            candidates=(50, 50),
+            proposals=(20, 20),
+            samples=16,
+        ),
+        regions=dict(
+            type='RegionHeads',
+            num_classes=3,
+            strides=(16,),
+            size=6,
+            samples=16,
+            score_threshold=0.0,
+            max_detections=5,
+            box_head=dict(type='NormBoxHead', in_channels=512),
+        ),
+    )
 
 
 def build(config):
@@ -58,10 +97,16 @@ def batch():
     samples = []
     for i, (size, own) in enumerate(zip(((64, 96), (96, 64), (40, 50)), boxes)):
         edges = [square(box[0], box[1], box[2] - box[0]) for box in own]
-        samples.append(dict(
-            image=rng.integers(0, 256, (*size, 3), dtype=np.uint8), image_id=np.int64(i),
-            full_size=np.array(size) * 2, boxes=np.array(own, np.float32).reshape(-1, 4),
-            box_labels=np.arange(1, len(own) + 1), mask_edges=np.array(edges, np.float32).reshape(-1, 4, 4)))
+        samples.append(
+            dict(
+                image=rng.integers(0, 256, (*size, 3), dtype=np.uint8),
+                image_id=np.int64(i),
+                full_size=np.array(size) * 2,
+                boxes=np.array(own, np.float32).reshape(-1, 4),
+                box_labels=np.arange(1, len(own) + 1),
+                mask_edges=np.array(edges, np.float32).reshape(-1, 4, 4),
+            )
+        )
     return collate(samples)
 
 
@@ -95,11 +140,11 @@ def test_a_part_of_an_outline_is_seen_at_any_scale():
     boxes = torch.tensor([[20.0, 20, 40, 40]])  # the object covers its upper left quarter
     for size in (4, 28):
         mask = rasterize(edges, boxes, size)[0]
-        assert mask[:size // 2, :size // 2].all() and mask.sum() == size**2 / 4
+        assert mask[: size // 2, : size // 2].all() and mask.sum() == size**2 / 4
 
 
 def test_anchors_are_those_of_detectron2_and_stay_where_they_are_on_a_larger_canvas():
-    anchors = Anchors(((32, ), (64, )), (0.5, 1.0, 2.0), (4, 8))
+    anchors = Anchors(((32,), (64,)), (0.5, 1.0, 2.0), (4, 8))
 
     def boxes(height, width):
         maps = [torch.zeros(1, 1, height // 4, width // 4), torch.zeros(1, 1, -(-height // 8), -(-width // 8))]
@@ -123,7 +168,7 @@ def test_regions_are_pooled_from_the_level_of_their_size():
     both = [boxes[[4, 0, 2]], boxes[[1, 5]]]
     pooled = pool(maps, both)
     for row, (image, box, level) in enumerate(((0, 4, 2), (0, 0, 0), (0, 2, 1), (1, 1, 0), (1, 5, 3))):
-        alone = roi_align(maps[level][image:image + 1], [boxes[box:box + 1]], 3, 1 / pool.strides[level], 0, True)
+        alone = roi_align(maps[level][image : image + 1], [boxes[box : box + 1]], 3, 1 / pool.strides[level], 0, True)
         torch.testing.assert_close(pooled[row], alone[0])
     mapper = MultiScaleRoIAlign(['0', '1', '2', '3'], 3, 2)
     mapper(dict(zip('0123', maps)), both, [(512, 512)] * 2)
@@ -145,12 +190,13 @@ def test_a_mask_of_one_class_is_that_of_all_classes_at_its_place():
 def test_every_part_learns_and_every_image_is_answered(config, batch, preprocess):
     model = build(config).train()
     losses = model(**preprocess(model, batch), mode='loss')
-    assert set(losses) == {'loss_objectness', 'loss_proposals', 'loss_class', 'loss_box'} | \
-        ({'loss_mask'} if 'neck' in config else set())
+    assert set(losses) == {'loss_objectness', 'loss_proposals', 'loss_class', 'loss_box'} | (
+        {'loss_mask'} if 'neck' in config else set()
+    )
     sum(losses.values()).backward()
     assert not [name for name, value in model.named_parameters() if value.grad is None]
     model.eval()
-    prediction, = model(**preprocess(model, batch), mode='predict')
+    (prediction,) = model(**preprocess(model, batch), mode='predict')
     assert prediction['image_id'].tolist() == [0, 1, 2]
     assert prediction['boxes'].shape[:2] == prediction['labels'].shape == prediction['scores'].shape
     for boxes, scores, labels, size in zip(*(prediction[name] for name in ('boxes', 'scores', 'labels', 'full_size'))):
@@ -160,9 +206,9 @@ def test_every_part_learns_and_every_image_is_answered(config, batch, preprocess
 
 def test_a_batch_answers_as_its_images_alone(batch, preprocess):
     model = build(fpn_config()).eval()
-    together, = model(**preprocess(model, batch), mode='predict')
+    (together,) = model(**preprocess(model, batch), mode='predict')
     for i in range(3):
-        alone, = model(**preprocess(model, {name: value[i:i + 1] for name, value in batch.items()}), mode='predict')
+        (alone,) = model(**preprocess(model, {name: value[i : i + 1] for name, value in batch.items()}), mode='predict')
         count = alone['labels'].size(1)
         for name in ('boxes', 'scores', 'labels', 'masks'):
             torch.testing.assert_close(together[name][i, :count], alone[name][0], atol=1e-4, rtol=1e-4)
@@ -172,8 +218,12 @@ def test_a_batch_answers_as_its_images_alone(batch, preprocess):
 def test_padding_is_not_learnt_from(batch, preprocess):
     model = build(fpn_config())
     boxes, labels = batch['boxes'], batch['box_labels']
-    wider = dict(batch, boxes=F.pad(boxes, (0, 0, 0, 3)), box_labels=F.pad(labels, (0, 3)),
-                 mask_edges=F.pad(batch['mask_edges'], (0, 0, 0, 9, 0, 3)))
+    wider = dict(
+        batch,
+        boxes=F.pad(boxes, (0, 0, 0, 3)),
+        box_labels=F.pad(labels, (0, 3)),
+        mask_edges=F.pad(batch['mask_edges'], (0, 0, 0, 9, 0, 3)),
+    )
     losses = []
     for one in (batch, wider):
         torch.manual_seed(0)

@@ -1,4 +1,5 @@
 """Folded norms change no result, and nothing else."""
+
 import pytest
 import torch
 
@@ -35,8 +36,8 @@ def test_features_are_the_same(make_model):
 def test_a_whole_answer_is_the_same(make_model, make_batch, preprocess):
     model = unsettle(make_model('vqa'))
     batch = preprocess(model, make_batch())
-    before, = model(mode='predict', **batch)
-    after, = fold_norms(model)(mode='predict', **batch)
+    (before,) = model(mode='predict', **batch)
+    (after,) = fold_norms(model)(mode='predict', **batch)
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 
 
@@ -56,8 +57,13 @@ def test_a_model_in_training_is_refused(make_model):
 @pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook')]])
 def test_the_hook_folds_for_a_test(hooks, tiny_config, monkeypatch):
     tested = []
-    monkeypatch.setattr(SOHO, 'test_step', lambda self, data: tested.append(norms(self)) or self._run_forward(
-        self.data_preprocessor(data), mode='predict'))
+    monkeypatch.setattr(
+        SOHO,
+        'test_step',
+        lambda self, data: (
+            tested.append(norms(self)) or self._run_forward(self.data_preprocessor(data), mode='predict')
+        ),
+    )
     fold = Runner.from_cfg(tiny_config(custom_hooks=[*hooks, dict(type='FoldNormsHook')]))
     unsettle(fold.model)
     plain = Runner.from_cfg(tiny_config(custom_hooks=hooks))

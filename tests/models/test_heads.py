@@ -1,4 +1,5 @@
 """The objectives against their plain forms."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,7 +52,7 @@ def test_nothing_asked_is_a_loss_of_zero_with_a_gradient(name):
     inputs = fused()._replace(dictionary=torch.randn(7, 8), visual_labels=torch.full((6, 4), -100))
     inputs = inputs._replace(text=inputs.text.requires_grad_(), visual=inputs.visual.requires_grad_())
     losses = MODELS.build(dict(type=name)).loss(inputs, dict(mlm_labels=torch.full((3, 2, 5), -100)))
-    loss, = (value for key, value in losses.items() if 'loss' in key)
+    (loss,) = (value for key, value in losses.items() if 'loss' in key)
     loss.backward()
     assert loss == 0 and not (inputs.text if name == 'MLMHead' else inputs.visual).grad.any()
 
@@ -68,17 +69,20 @@ def test_itm_is_a_two_way_classifier_on_the_first_token():
 
 def vqa_batch():
     return dict(
-        sentence_mask=torch.ones(3, 2, dtype=torch.bool), question_id=torch.arange(6).view(3, 2),
+        sentence_mask=torch.ones(3, 2, dtype=torch.bool),
+        question_id=torch.arange(6).view(3, 2),
         answer_labels=torch.tensor([[[0, 4], [0, -1]], [[-1, -1], [2, 9]], [[5, 6], [7, -1]]]),
-        answer_scores=torch.tensor([[[1, 0.3], [0.6, 0]], [[0, 0], [0.9, 1]], [[0.3, 0.3], [1, 0]]]))
+        answer_scores=torch.tensor([[[1, 0.3], [0.6, 0]], [[0, 0], [0.9, 1]], [[0.3, 0.3], [1, 0]]]),
+    )
 
 
 def test_vqa_is_the_dense_cross_entropy_summed_over_answers():
     head = MODELS.build(dict(type='VQAHead', hidden_size=8, num_answers=10)).eval()
     inputs, batch = fused(), vqa_batch()
     dense = torch.zeros(6, 10)
-    for row, (labels, scores) in enumerate(zip(batch['answer_labels'].flatten(0, 1),
-                                               batch['answer_scores'].flatten(0, 1))):
+    for row, (labels, scores) in enumerate(
+        zip(batch['answer_labels'].flatten(0, 1), batch['answer_scores'].flatten(0, 1))
+    ):
         for label, score in zip(labels.tolist(), scores.tolist()):
             if label >= 0:
                 dense[row, label] = score
@@ -98,7 +102,7 @@ def test_vqa_without_any_counted_row():
     assert all(len(value) == 0 for value in head.predict(fused(), batch).values())
 
 
-@pytest.mark.parametrize('task, names', [('pretrain', ('mlm', 'mvm', 'itm')), ('vqa', ('vqa', ))])
+@pytest.mark.parametrize('task, names', [('pretrain', ('mlm', 'mvm', 'itm')), ('vqa', ('vqa',))])
 def test_losses_are_float32_under_autocast(task, names, make_model, make_batch, preprocess):
     model = make_model(task).train()
     batch = preprocess(model, make_batch())

@@ -1,4 +1,5 @@
 """Images with labels: one loss a kind of label, the dataset, the metric."""
+
 import json
 
 import pytest
@@ -32,9 +33,17 @@ def test_head_refuses_labels_of_another_kind():
 
 def annotations(tmp_path, labels):
     path = tmp_path / 'labels.json'
-    path.write_text(json.dumps(dict(
-        data=[dict(file_name=f'{i}.jpg', image_id=i, width=64, height=64, labels=row) for i, row in enumerate(labels)],
-        labels=dict(shape=['ring', 'star'], color=['red', 'blue', 'green']))))
+    path.write_text(
+        json.dumps(
+            dict(
+                data=[
+                    dict(file_name=f'{i}.jpg', image_id=i, width=64, height=64, labels=row)
+                    for i, row in enumerate(labels)
+                ],
+                labels=dict(shape=['ring', 'star'], color=['red', 'blue', 'green']),
+            )
+        )
+    )
     return str(path)
 
 
@@ -59,8 +68,10 @@ def test_accuracy_counts_known_labels_over_all_batches():
     def scores(*best):
         return torch.eye(4)[torch.tensor(best)] - 0.1 * torch.arange(4)  # then the lower the label, the better
 
-    metric.process(dict(labels=torch.tensor([[0, 1], [1, -1]])),
-                   dict(shape_scores=scores(0, 0), color_scores=scores(1, 1)))
+    metric.process(
+        dict(labels=torch.tensor([[0, 1], [1, -1]])), dict(shape_scores=scores(0, 0), color_scores=scores(1, 1))
+    )
     metric.process(dict(labels=torch.tensor([[1, 2]])), dict(shape_scores=scores(1), color_scores=scores(0)))
     assert metric.evaluate(3) == dict(
-        accuracy_shape=pytest.approx(200 / 3), top2_shape=100.0, accuracy_color=50.0, top2_color=50.0)
+        accuracy_shape=pytest.approx(200 / 3), top2_shape=100.0, accuracy_color=50.0, top2_color=50.0
+    )

@@ -1,4 +1,5 @@
 """The textual side of VirTex: torch's numbers, cached decoding, the backward copy; beam search and sampling."""
+
 import itertools
 
 import pytest
@@ -16,8 +17,14 @@ EOS = 2
 
 def build(**changes):
     config = dict(
-        type='CaptionTransformer', visual_size=6, vocab_size=VOCABULARY, hidden_size=WIDTH, num_layers=2,
-        max_length=12, initializer_range=0.2)
+        type='CaptionTransformer',
+        visual_size=6,
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        num_layers=2,
+        max_length=12,
+        initializer_range=0.2,
+    )
     language = MODELS.build(dict(config, **changes))
     language.init_weights()
     return language.eval()
@@ -31,10 +38,8 @@ def memory():
 @pytest.mark.parametrize('norm_first', [False, True])
 @pytest.mark.parametrize('causal', [False, True])
 def test_torchs_decoder_under_the_same_names(norm_first, causal, memory):
-    ours = TransformerDecoder(
-        2, WIDTH, num_heads=2, feedforward_size=64, dropout=0.0, norm_first=norm_first).double()
-    layer = nn.TransformerDecoderLayer(
-        WIDTH, 2, 64, 0.0, 'gelu', batch_first=True, norm_first=norm_first)
+    ours = TransformerDecoder(2, WIDTH, num_heads=2, feedforward_size=64, dropout=0.0, norm_first=norm_first).double()
+    layer = nn.TransformerDecoderLayer(WIDTH, 2, 64, 0.0, 'gelu', batch_first=True, norm_first=norm_first)
     theirs = nn.TransformerDecoder(layer, 2, nn.LayerNorm(WIDTH) if norm_first else None).double()
     theirs.load_state_dict(ours.state_dict())
     hidden, memory = torch.randn(2, 7, WIDTH, dtype=torch.float64), memory.double()
@@ -115,7 +120,7 @@ def without_memory(language, memory):
 
     def step(tokens, state):
         prefix = tokens[:, None] if state is None else torch.cat([state[0], tokens[:, None]], dim=1)
-        features = language(memory, prefix, torch.full((len(prefix), ), prefix.size(1)))
+        features = language(memory, prefix, torch.full((len(prefix),), prefix.size(1)))
         return language.logits(features[:, -1]), [prefix]
 
     return step
@@ -125,8 +130,7 @@ def without_memory(language, memory):
 @pytest.mark.parametrize('beam_size', [1, 4])
 def test_cached_beam_search_finds_the_same_beams(official, beam_size, memory):
     language = build()
-    search = BeamSearch(
-        beam_size, 9, per_node=2 if official else 0, drop_start=official, forbid_repeats=official)
+    search = BeamSearch(beam_size, 9, per_node=2 if official else 0, drop_start=official, forbid_repeats=official)
     start = torch.ones(2, dtype=torch.int64)
     tokens, scores = search.search(language.writer(memory), start)
     again, expected = search.search(without_memory(language, memory), start)
@@ -151,7 +155,9 @@ def test_a_beam_as_wide_as_the_vocabulary_misses_nothing_in_two_steps(seed):
     logprobs = ending_chain(seed, words).log_softmax(1)
     texts = {
         (first, second): logprobs[1, first] + (0 if first == EOS else logprobs[first, second])
-        for first, second in itertools.product(range(words), repeat=2) if first != EOS or second == EOS}
+        for first, second in itertools.product(range(words), repeat=2)
+        if first != EOS or second == EOS
+    }
     best = max(texts, key=texts.get)
     tokens, scores = BeamSearch(words, 2).search(chain(logprobs), torch.tensor([1]))
     assert tuple(tokens[0, 0].tolist()) == best
@@ -173,16 +179,16 @@ def test_stopping_at_the_best_beam_changes_no_text(seed):
     early = len(calls)
     beams, scores = search.search(counted, start)
     assert early <= len(calls) - early
-    assert scores[:, 0].equal(score) and beams[:, 0, :best.size(1)].equal(best)
-    assert (beams[:, 0, best.size(1):] == EOS).all()
+    assert scores[:, 0].equal(score) and beams[:, 0, : best.size(1)].equal(best)
+    assert (beams[:, 0, best.size(1) :] == EOS).all()
 
 
 def test_images_of_a_batch_are_searched_apart():
     step, start = chain(ending_chain(3)), torch.tensor([1, 3, 4])
     tokens, scores = BeamSearch(3, 8).search(step, start)
     for image in range(3):
-        alone, score = BeamSearch(3, 8).search(step, start[image:image + 1])
-        assert alone[0].equal(tokens[image, :, :alone.size(2)]) and score[0].equal(scores[image])
+        alone, score = BeamSearch(3, 8).search(step, start[image : image + 1])
+        assert alone[0].equal(tokens[image, :, : alone.size(2)]) and score[0].equal(scores[image])
 
 
 def test_forbidding_repeats():
@@ -224,7 +230,7 @@ def test_sampled_texts_end_and_carry_their_own_probability():
     for text, first, value in zip(tokens.tolist(), start.tolist(), score.tolist()):
         end = text.index(EOS) + 1
         assert set(text[end:]) <= {EOS}
-        pairs = zip([first, *text[:end - 1]], text[:end])
+        pairs = zip([first, *text[: end - 1]], text[:end])
         assert value == pytest.approx(sum(logprobs[pair].item() for pair in pairs), rel=1e-4)
     assert NucleusSampling(1.0, max_steps=50, seed=3)(chain(logits), start, ids)[0].equal(tokens)
 

@@ -1,4 +1,5 @@
 """SOHO as a whole: what must not change its outputs, and what must be learnt."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,7 @@ from soho.datasets.collate import collate
 from soho.models.structures import Fused
 from soho.registry import MODELS
 
-HEADS = dict(pretrain=('loss_mlm', 'loss_mvm', 'loss_itm'), vqa=('loss_vqa', ))
+HEADS = dict(pretrain=('loss_mlm', 'loss_mvm', 'loss_itm'), vqa=('loss_vqa',))
 
 
 @MODELS.register_module(force=True)
@@ -20,7 +21,7 @@ class PatchBackbone(BaseModule):
         self.conv = torch.nn.Conv2d(3, 128, 8, 8)
 
     def forward(self, image):
-        return (self.conv(image), )
+        return (self.conv(image),)
 
 
 @pytest.fixture(params=['pretrain', 'vqa'])
@@ -53,8 +54,13 @@ def test_a_larger_canvas_changes_nothing(task, pool, make_model, make_batch, pre
 def test_text_padding_changes_nothing(task, make_model, make_batch, preprocess):
     model = make_model(task)
     batch = preprocess(model, make_batch())
-    padded = dict(batch, **{name: F.pad(batch[name], (0, 5), value=value) for name, value in dict(
-        input_ids=0, attention_mask=0, mlm_labels=-100).items()})
+    padded = dict(
+        batch,
+        **{
+            name: F.pad(batch[name], (0, 5), value=value)
+            for name, value in dict(input_ids=0, attention_mask=0, mlm_labels=-100).items()
+        },
+    )
     before, after = model(mode='tensor', **batch), model(mode='tensor', **padded)
     words = batch['attention_mask'].flatten(0, 1).bool()
     torch.testing.assert_close(after.text[:, :-5][words], before.text[words], rtol=1e-4, atol=1e-5)
@@ -86,22 +92,36 @@ def test_other_images_of_the_batch_change_nothing(task, make_model, make_batch, 
     batch = preprocess(model, make_batch())
     alone = {name: value[1:2] for name, value in batch.items()}
     torch.testing.assert_close(
-        model(mode='tensor', **alone).text, model(mode='tensor', **batch).text[2:4], rtol=1e-4, atol=1e-5)
+        model(mode='tensor', **alone).text, model(mode='tensor', **batch).text[2:4], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_sentences_of_one_image_are_as_on_an_image_each(make_model, make_batch, preprocess):
     """What is computed once an image equals what is computed once a sentence, masking included."""
     model = make_model('pretrain')
     batch = preprocess(model, make_batch(sentences=3))
-    apart = {name: value.flatten(0, 1)[:, None] if name in (
-        'input_ids', 'attention_mask', 'sentence_mask', 'mlm_labels', 'itm_labels', 'mask_rows', 'question_id',
-        'answer_labels', 'answer_scores') else value.repeat_interleave(3, 0) for name, value in batch.items()}
+    apart = {
+        name: value.flatten(0, 1)[:, None]
+        if name
+        in (
+            'input_ids',
+            'attention_mask',
+            'sentence_mask',
+            'mlm_labels',
+            'itm_labels',
+            'mask_rows',
+            'question_id',
+            'answer_labels',
+            'answer_scores',
+        )
+        else value.repeat_interleave(3, 0)
+        for name, value in batch.items()
+    }
     together, single = model(mode='tensor', **batch), model(mode='tensor', **apart)
     assert together.text.shape == single.text.shape == (9, 9, 32)
     torch.testing.assert_close(together.text, single.text, rtol=1e-4, atol=1e-5)
     assert together.visual_labels.equal(single.visual_labels)
-    torch.testing.assert_close(
-        model(mode='loss', **apart), model(mode='loss', **batch), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(mode='loss', **apart), model(mode='loss', **batch), rtol=1e-4, atol=1e-5)
 
 
 def test_the_image_is_seen_and_the_sentence_read(task, make_model, make_batch, preprocess):
@@ -175,8 +195,9 @@ def test_the_preprocessor_normalises_and_leaves_padding_at_zero(make_model, make
     image = make_model('vqa').data_preprocessor(dict(batch))['image']
     assert image.dtype == torch.float32
     for picture, source, (height, width) in zip(image, batch['image'], batch['image_size'].tolist()):
-        expected = (source[:, :height, :width] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / \
-            torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+        expected = (source[:, :height, :width] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / torch.tensor(
+            [58.395, 57.12, 57.375]
+        ).view(3, 1, 1)
         torch.testing.assert_close(picture[:, :height, :width], expected)
         assert not picture[:, height:].any() and not picture[:, :, width:].any()
 
@@ -196,8 +217,15 @@ def test_ragged_groups_do_not_count(make_model, make_batch, preprocess):
     ragged['input_ids'] = torch.where(ragged['sentence_mask'][..., None], ragged['input_ids'], 3)
     torch.testing.assert_close(model(mode='loss', **ragged), before)
 
-    rest = [{name: value[i:i + 1, :n] if name not in ('image', 'image_size', 'pad_size', 'mask_cell') else
-             value[i:i + 1] for name, value in ragged.items()} for i, n in enumerate((2, 1, 1))]
+    rest = [
+        {
+            name: value[i : i + 1, :n]
+            if name not in ('image', 'image_size', 'pad_size', 'mask_cell')
+            else value[i : i + 1]
+            for name, value in ragged.items()
+        }
+        for i, n in enumerate((2, 1, 1))
+    ]
     parts = [model(mode='loss', **part)['loss_vqa'] * n for part, n in zip(rest, (2, 1, 1))]
     torch.testing.assert_close(sum(parts) / 4, before['loss_vqa'], rtol=1e-4, atol=1e-5)
 
@@ -207,7 +235,6 @@ def test_a_head_of_ones_own(make_model, make_batch, preprocess):
 
     @MODELS.register_module(force=True)
     class NormHead(MODELS.get('ITMHead')):
-
         def loss(self, fused: Fused, batch):
             return dict(loss_norm=fused.text.norm())
 

@@ -1,4 +1,5 @@
 """VirTex as a whole: what must not change its outputs, what must be learnt, and each objective's plain form."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,8 +7,11 @@ import torch.nn.functional as F
 from soho.registry import MODELS
 
 LOSSES = dict(
-    bicaptioning={'loss_captioning_forward', 'loss_captioning_backward'}, captioning={'loss_captioning_forward'},
-    masked_lm={'loss_mlm'}, classification={'loss_classification'})
+    bicaptioning={'loss_captioning_forward', 'loss_captioning_backward'},
+    captioning={'loss_captioning_forward'},
+    masked_lm={'loss_mlm'},
+    classification={'loss_classification'},
+)
 
 
 @pytest.fixture(params=LOSSES)
@@ -47,8 +51,8 @@ def test_masked_captions_are_guessed_at_the_mask(make_virtex, batch):
     logits = model.language.logits(model.language(seen.memory, batch['caption_tokens'], batch['caption_lengths']))
     expected = F.cross_entropy(logits.flatten(0, 1), batch['masked_labels'].flatten(), ignore_index=0)
     close(losses['loss_mlm'], expected)
-    predicted, = model(mode='predict', **batch)
-    assert predicted['mlm_losses'].shape == (4, )
+    (predicted,) = model(mode='predict', **batch)
+    assert predicted['mlm_losses'].shape == (4,)
     close(losses['acc_mlm'], predicted['mlm_hits'].float().mean() * 100)
 
 
@@ -61,7 +65,7 @@ def test_a_set_of_labels_shares_the_probability(make_virtex, batch):
         wanted = sorted(set(labels) - {0, 1, 2})
         each.append(-row[wanted].mean())
     close(model(mode='loss', **batch)['loss_classification'], torch.stack(each).mean())
-    predicted, = model(mode='predict', **batch)
+    (predicted,) = model(mode='predict', **batch)
     assert predicted['labels'].equal(logprobs.topk(10).indices)
     close(predicted['probabilities'], logprobs.topk(10).values.exp())
 
@@ -80,8 +84,12 @@ def test_an_image_without_labels_does_not_count(make_virtex, batch):
 
 def test_padding_of_captions_changes_nothing(task, make_virtex, batch):
     model = make_virtex(task)
-    padded = dict(batch, **{name: F.pad(batch[name], (0, 3)) for name in (
-        'caption_tokens', 'noitpac_tokens', 'masked_labels', 'labels')})
+    padded = dict(
+        batch,
+        **{
+            name: F.pad(batch[name], (0, 3)) for name in ('caption_tokens', 'noitpac_tokens', 'masked_labels', 'labels')
+        },
+    )
     close(model(mode='loss', **padded), model(mode='loss', **batch))
 
 
@@ -90,7 +98,7 @@ def test_a_permuted_batch_has_the_same_losses_and_permuted_predictions(task, mak
     order = torch.tensor([2, 0, 3, 1])
     permuted = {name: value[order] for name, value in batch.items()}
     close(model(mode='loss', **permuted), model(mode='loss', **batch))
-    (before, ), (after, ) = (model(mode='predict', **b) for b in (batch, permuted))
+    (before,), (after,) = (model(mode='predict', **b) for b in (batch, permuted))
     for name, value in before.items():
         close(after[name], value[order])
 
@@ -99,7 +107,8 @@ def test_the_image_is_seen(task, make_virtex, make_caption_batch, batch):
     model = make_virtex(task)
     other = model.data_preprocessor(make_caption_batch(seed=1))['image']
     assert not total(model(mode='loss', **batch), task).allclose(
-        total(model(mode='loss', **dict(batch, image=other)), task), rtol=1e-4)
+        total(model(mode='loss', **dict(batch, image=other)), task), rtol=1e-4
+    )
 
 
 def test_every_parameter_learns(task, make_virtex, batch):
@@ -144,32 +153,36 @@ def test_captions_learnt_by_heart_are_written(make_virtex, batch):
         optimizer.zero_grad()
         model(mode='loss', **batch)['loss_captioning_forward'].backward()
         optimizer.step()
-    predicted, = model(mode='predict', **batch)
+    (predicted,) = model(mode='predict', **batch)
     assert predicted['image_id'].tolist() == [100, 101, 102, 103]
     expected = F.pad(batch['caption_tokens'][:, 1:], (0, 1)).masked_fill(
-        F.pad(batch['caption_tokens'][:, 1:], (0, 1)) == 0, 2)
+        F.pad(batch['caption_tokens'][:, 1:], (0, 1)) == 0, 2
+    )
     assert predicted['tokens'].equal(expected)
     assert (predicted['logprobs'] > -1).all() and not predicted['logprobs'].requires_grad
 
 
 @pytest.mark.parametrize('decoder', ['BeamSearch', 'NucleusSampling'])
 def test_captions_have_one_length_whatever_the_batch(decoder, make_virtex, batch):
-    model = make_virtex('captioning', heads=dict(
-        captioning=dict(type='CaptioningHead', decoder=dict(type=decoder, max_steps=7))))
+    model = make_virtex(
+        'captioning', heads=dict(captioning=dict(type='CaptioningHead', decoder=dict(type=decoder, max_steps=7)))
+    )
     with torch.no_grad():
         model.language.output_bias[2] = 50  # [EOS] at once
-    predicted, = model(mode='predict', **batch)
-    assert predicted['tokens'].equal(torch.full((4, 7), 2)) and predicted['logprobs'].shape == (4, )
+    (predicted,) = model(mode='predict', **batch)
+    assert predicted['tokens'].equal(torch.full((4, 7), 2)) and predicted['logprobs'].shape == (4,)
 
 
 def test_sampled_captions_do_not_depend_on_their_batch(make_virtex, batch):
-    model = make_virtex('captioning', heads=dict(
-        captioning=dict(type='CaptioningHead', decoder=dict(type='NucleusSampling', max_steps=7))))
+    model = make_virtex(
+        'captioning',
+        heads=dict(captioning=dict(type='CaptioningHead', decoder=dict(type='NucleusSampling', max_steps=7))),
+    )
     alike = dict(image=batch['image'][:1].expand_as(batch['image']), image_id=batch['image_id'])
     tokens = model(mode='predict', **alike)[0]['tokens']
     assert tokens.unique(dim=0).size(0) == 4
-    turned, = model(mode='predict', **{name: value.flip(0) for name, value in alike.items()})
-    alone, = model(mode='predict', **{name: value[2:3] for name, value in alike.items()})
+    (turned,) = model(mode='predict', **{name: value.flip(0) for name, value in alike.items()})
+    (alone,) = model(mode='predict', **{name: value[2:3] for name, value in alike.items()})
     assert turned['tokens'].flip(0).equal(tokens) and alone['tokens'].equal(tokens[2:3])
 
 
@@ -177,7 +190,7 @@ def test_losses_are_float32_under_autocast(task, make_virtex, batch):
     model = make_virtex(task).train()
     with torch.autocast('cpu', torch.bfloat16):
         loss = total(model(mode='loss', **batch), task)
-        predicted, = model.eval()(mode='predict', **batch)
+        (predicted,) = model.eval()(mode='predict', **batch)
     assert loss.dtype == torch.float32 and loss.isfinite()
     assert all(value.dtype in (torch.float32, torch.int64, torch.bool) for value in predicted.values())
 
@@ -187,7 +200,7 @@ def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
     head = model.heads['classification']
     labels = batch['labels'].clone()
     labels[2] = 1  # an ignored one: this image has no label
-    predicted, = model(mode='predict', **dict(batch, labels=labels))
+    (predicted,) = model(mode='predict', **dict(batch, labels=labels))
     best = predicted['labels'][:, 0]
     hits = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
     assert predicted['classification_hits'].tolist() == hits
@@ -199,8 +212,11 @@ def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
 
 def test_any_timm_cnn_is_a_backbone(make_virtex, batch):
     pytest.importorskip('timm')
-    model = make_virtex('captioning', backbone=dict(type='TimmBackbone', model_name='resnet10t'), language=dict(
-        type='CaptionTransformer', visual_size=512, vocab_size=60, hidden_size=64))
+    model = make_virtex(
+        'captioning',
+        backbone=dict(type='TimmBackbone', model_name='resnet10t'),
+        language=dict(type='CaptionTransformer', visual_size=512, vocab_size=60, hidden_size=64),
+    )
     assert model(mode='loss', **batch)['loss_captioning_forward'].isfinite()
 
 

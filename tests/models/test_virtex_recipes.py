@@ -1,4 +1,5 @@
 """The recipes in configs/VirTex are the published models whose names they bear."""
+
 import re
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def test_a_recipe_is_the_model_of_its_name(path):
     config = config_of(task, f'torchvision::{BACKBONES[backbone]}', textual, vocabulary)
     with torch.device('meta'):
         ours, official = build(load_config(str(path)).model), build(config)
-    entries, expected = ([(name, value.shape) for name, value in to_official(model.state_dict()).items()]
-                         for model in (ours, official))
+    entries, expected = (
+        [(name, value.shape) for name, value in to_official(model.state_dict()).items()] for model in (ours, official)
+    )
     assert entries == expected
     for option in ('causal', 'bidirectional'):
         assert getattr(ours.language, option, None) == getattr(official.language, option, None)

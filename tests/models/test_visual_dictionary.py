@@ -1,4 +1,5 @@
 """The visual dictionary against plain loops, and the neck around it."""
+
 import pytest
 import torch
 
@@ -132,8 +133,11 @@ def test_unknown_way_with_unused_words():
 
 
 def neck(**options):
-    return MODELS.build(dict(
-        dict(type='DictionaryNeck', in_channels=6, out_channels=8, pool=1, dictionary=dict(num_words=5)), **options))
+    return MODELS.build(
+        dict(
+            dict(type='DictionaryNeck', in_channels=6, out_channels=8, pool=1, dictionary=dict(num_words=5)), **options
+        )
+    )
 
 
 CANVAS, SIZES = (32, 48), torch.tensor([[32, 20], [17, 48]])  # 4 x 6 cells of 8 pixels
@@ -162,7 +166,7 @@ def test_the_drawn_cells_word_is_hidden_in_all_valid_cells_of_the_asked_sentence
     net = neck().eval()
     feature = torch.randn(2, 6, 4, 6)
     rows = torch.tensor([[True, False, True], [False, True, False]])
-    seen = net(feature, SIZES, CANVAS, mask_cell=torch.full((2, ), share), mask_rows=rows)
+    seen = net(feature, SIZES, CANVAS, mask_cell=torch.full((2,), share), mask_rows=rows)
     plain = net(feature, SIZES, CANVAS)
     masked_token = net.ln(net.mask_emb.weight + net.locate(SIZES, CANVAS, (4, 6))[1])
     for image in range(2):

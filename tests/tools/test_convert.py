@@ -39,9 +39,7 @@ def test_a_round_trip_changes_no_bit(checkpoint, suffix, tmp_path):
 
 
 def test_the_official_file_has_the_official_form(make_model, tmp_path):
-    torch.save(
-        dict(meta=dict(epoch=3, iter=90), state_dict=make_model('pretrain').state_dict()), tmp_path / 'a.pth'
-    )
+    torch.save(dict(meta=dict(epoch=3, iter=90), state_dict=make_model('pretrain').state_dict()), tmp_path / 'a.pth')
     convert_file(to_official, str(tmp_path / 'a.pth'), str(tmp_path / 'b.pth'))
     contents = torch.load(tmp_path / 'b.pth')
     assert contents['meta'] == dict(epoch=3, iter=90)

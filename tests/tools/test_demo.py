@@ -1,4 +1,5 @@
 """tools/demo.py on a tiny world: all is made, an interrupted one goes on, a repeated one is quick."""
+
 import importlib.util
 import json
 import re
@@ -45,8 +46,16 @@ def job(demo, configs, tmp_path_factory):
     import mmengine.runner
 
     root = tmp_path_factory.mktemp('job')
-    argv = ['--size', 'tiny', '--world', str(root / 'world'), '--configs', str(configs),
-            '--work-dir', str(root / 'out')]
+    argv = [
+        '--size',
+        'tiny',
+        '--world',
+        str(root / 'world'),
+        '--configs',
+        str(configs),
+        '--work-dir',
+        str(root / 'out'),
+    ]
     places = demo.Places(configs, ROOT / 'tools', root / 'world', 'tiny', root / 'out')
     demo.Journal(root / 'out' / 'state.json').run(demo.demo_stages(places)[:2])
     number = len(json.loads((root / 'world' / 'train_data_vqa.json').read_text())['label2ans'])
@@ -70,17 +79,33 @@ def job(demo, configs, tmp_path_factory):
             demo.main(argv)
         state = json.loads((root / 'out' / 'state.json').read_text())
         summary = demo.main(argv)
-    yield dict(argv=argv, places=places, out=root / 'out', world=root / 'world', trained=trained,
-               stopped=stopped.value.code, state=state, summary=summary)
+    yield dict(
+        argv=argv,
+        places=places,
+        out=root / 'out',
+        world=root / 'world',
+        trained=trained,
+        stopped=stopped.value.code,
+        state=state,
+        summary=summary,
+    )
     shutil.rmtree(root)  # the checkpoints of six epochs are not worth keeping
 
 
 def test_interrupted_training_goes_on_from_its_last_checkpoint(job):
     assert job['stopped'] == 130
     assert job['state']['stages']['vqa']['status'] == 'running'
-    assert job['trained'] == [('cnn', 0), ('cnn', 1), ('pretrain', 0), ('pretrain', 1),
-                              ('vqa', 0), ('vqa', 1),  # interrupted
-                              ('vqa', 1), ('vqa_blind', 0), ('vqa_blind', 1)]
+    assert job['trained'] == [
+        ('cnn', 0),
+        ('cnn', 1),
+        ('pretrain', 0),
+        ('pretrain', 1),
+        ('vqa', 0),
+        ('vqa', 1),  # interrupted
+        ('vqa', 1),
+        ('vqa_blind', 0),
+        ('vqa_blind', 1),
+    ]
 
 
 def test_summary_holds_the_figures(job):
@@ -88,8 +113,15 @@ def test_summary_holds_the_figures(job):
     assert summary == job['summary']
     assert 0 <= summary['vqa_accuracy'] <= 100
     assert 0 <= summary['vqa_accuracy_without_image'] <= 100
-    assert set(summary['pretrain']) == {'loss_mlm', 'loss_mvm', 'loss_itm', 'acc_mlm', 'acc_mvm', 'acc_itm',
-                                        'measured_on'}
+    assert set(summary['pretrain']) == {
+        'loss_mlm',
+        'loss_mvm',
+        'loss_itm',
+        'acc_mlm',
+        'acc_mvm',
+        'acc_itm',
+        'measured_on',
+    }
     assert set(summary['vqa_accuracy_per_answer_type']['with_image']) == {'yes_no', 'number', 'other'}
     stages = [value for name, value in summary['seconds'].items() if name != 'total']
     assert set(summary['cnn']) == {'accuracy_category', 'accuracy_color', 'accuracy_texture'}
@@ -117,10 +149,11 @@ def test_report_shows_the_figures_and_loads_nothing(job):
 
 
 def test_repetition_prints_the_table_without_importing_torch(job):
-    code = (f'import runpy, sys; sys.argv = {["demo.py", *job["argv"]]!r}; '
-            f'runpy.run_path({str(TOOL)!r}, run_name="__main__"); assert "torch" not in sys.modules')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60,
-                          cwd=ROOT)
+    code = (
+        f'import runpy, sys; sys.argv = {["demo.py", *job["argv"]]!r}; '
+        f'runpy.run_path({str(TOOL)!r}, run_name="__main__"); assert "torch" not in sys.modules'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert f'{job["summary"]["vqa_accuracy"]:.2f}' in done.stdout
     assert 'begins' not in done.stdout and 'goes on' not in done.stdout

@@ -1,4 +1,5 @@
 """tools/prepare/captions.py: pretraining captions as COCO's json."""
+
 import json
 
 import pytest
@@ -29,14 +30,18 @@ def test_the_captioning_dataset_reads_what_it_writes(tool, tmp_path, capsys):
     dataset = CaptioningDataset(str(out), None, [], test_mode=True)
     assert [dataset.describe(i, None) for i in range(2)] == [
         dict(sentences=['a bear'], sentence_rows=[0], image_id=285),
-        dict(sentences=['a cat'], sentence_rows=[2], image_id=9)]
+        dict(sentences=['a cat'], sentence_rows=[2], image_id=9),
+    ]
     assert [item['id'] for item in json.loads(out.read_text())['annotations']] == [1, 2, 3]
 
 
-@pytest.mark.parametrize('images, message', [
-    (('a', 'b'), "the image_id 'a' of a.jpg is no number"),
-    ((3, '03'), 'the image_id 3 stands twice, at 3.jpg and 03.jpg'),
-])
+@pytest.mark.parametrize(
+    'images, message',
+    [
+        (('a', 'b'), "the image_id 'a' of a.jpg is no number"),
+        ((3, '03'), 'the image_id 3 stands twice, at 3.jpg and 03.jpg'),
+    ],
+)
 def test_an_id_that_coco_does_not_take_is_said(images, message, tool, tmp_path):
     source = write(tmp_path, *(record(image, 'a cat') for image in images))
     with pytest.raises(SystemExit, match=message):

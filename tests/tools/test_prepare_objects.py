@@ -1,4 +1,5 @@
 """tools/prepare/objects.py: cut-outs and labels from instances in the COCO format."""
+
 import json
 import zipfile
 
@@ -22,22 +23,41 @@ def root(tmp_path):
     picture[60:110, 100:150] = (255, 0, 0)
     cv2.imwrite(str(root / 'train2014' / 'a.png'), picture)
     boxes = {7: [20, 10, 30, 30], 8: [100, 60, 50, 50], 9: [0, 0, 100, 100], 10: [3, 3, 4, 4]}
-    (root / 'instances_train2014.json').write_text(json.dumps(dict(
-        categories=[dict(id=3, name='box'), dict(id=5, name='tile')],
-        attributes=[dict(id=1, name='red', supercategory='color'), dict(id=2, name='blue', supercategory='color'),
-                    dict(id=3, name='plain', supercategory='texture')],
-        images=[dict(id=1, file_name='a.png', height=120, width=160),
-                dict(id=2, file_name='no object.png', height=9, width=9)],
-        annotations=[dict(id=number, image_id=1, category_id=category, attribute_ids=attributes,
-                          bbox=boxes[number], iscrowd=int(number == 9))
-                     for number, category, attributes in ((7, 5, [1, 3]), (8, 3, [2]), (9, 3, []), (10, 3, [1]))])))
+    (root / 'instances_train2014.json').write_text(
+        json.dumps(
+            dict(
+                categories=[dict(id=3, name='box'), dict(id=5, name='tile')],
+                attributes=[
+                    dict(id=1, name='red', supercategory='color'),
+                    dict(id=2, name='blue', supercategory='color'),
+                    dict(id=3, name='plain', supercategory='texture'),
+                ],
+                images=[
+                    dict(id=1, file_name='a.png', height=120, width=160),
+                    dict(id=2, file_name='no object.png', height=9, width=9),
+                ],
+                annotations=[
+                    dict(
+                        id=number,
+                        image_id=1,
+                        category_id=category,
+                        attribute_ids=attributes,
+                        bbox=boxes[number],
+                        iscrowd=int(number == 9),
+                    )
+                    for number, category, attributes in ((7, 5, [1, 3]), (8, 3, [2]), (9, 3, []), (10, 3, [1]))
+                ],
+            )
+        )
+    )
     return root
 
 
 def read(root, size):
     with zipfile.ZipFile(root / 'objects_train2014.zip') as file:
-        found = {name: cv2.imdecode(np.frombuffer(file.read(name), np.uint8), cv2.IMREAD_COLOR)
-                 for name in file.namelist()}
+        found = {
+            name: cv2.imdecode(np.frombuffer(file.read(name), np.uint8), cv2.IMREAD_COLOR) for name in file.namelist()
+        }
     assert all(picture.shape == (size, size, 3) for picture in found.values())
     return json.loads((root / 'objects_train2014.json').read_text()), found
 

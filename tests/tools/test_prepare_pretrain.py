@@ -1,4 +1,5 @@
 """tools/prepare/pretrain.py: the official layout, and which images may be seen in pretraining."""
+
 import json
 
 import pytest
@@ -15,16 +16,31 @@ def write(path, value):
 
 
 def write_captions(root, subset, captions):
-    write(root / 'annotations' / f'captions_{subset}.json', dict(
-        info={}, images=[dict(id=image, file_name=f'COCO_{subset}_{image:012d}.jpg', height=48, width=64)
-                         for image in captions],
-        annotations=[dict(id=number, image_id=image, caption=caption)
-                     for image, texts in captions.items() for number, caption in enumerate(texts)]))
+    write(
+        root / 'annotations' / f'captions_{subset}.json',
+        dict(
+            info={},
+            images=[
+                dict(id=image, file_name=f'COCO_{subset}_{image:012d}.jpg', height=48, width=64) for image in captions
+            ],
+            annotations=[
+                dict(id=number, image_id=image, caption=caption)
+                for image, texts in captions.items()
+                for number, caption in enumerate(texts)
+            ],
+        ),
+    )
 
 
 # Visual Genome image id -> (COCO id, regions)
-GENOME = {1: (None, ['a dog', 'A dog ', '', 'the grass']), 2: (11, ['red hat', 'a man\nin a hat']),
-          3: (21, ['a boat']), 4: (91, ['a test']), 5: (77, ['who knows']), 6: (None, [' '])}
+GENOME = {
+    1: (None, ['a dog', 'A dog ', '', 'the grass']),
+    2: (11, ['red hat', 'a man\nin a hat']),
+    3: (21, ['a boat']),
+    4: (91, ['a test']),
+    5: (77, ['who knows']),
+    6: (None, [' ']),
+}
 
 
 @pytest.fixture
@@ -32,12 +48,25 @@ def root(tmp_path):
     root = tmp_path / 'vg_coco_pre'
     write_captions(root, 'train2014', {11: ['A man in a hat', ' A  cat\n'], 12: [], 13: ['a', '', 'b', 'A']})
     write_captions(root, 'val2014', {21: ['A boat.']})
-    write(root / 'image_data.json', [
-        dict(image_id=image, width=80, height=60, url=f'https://example.org/{image}.jpg', coco_id=coco_id)
-        for image, (coco_id, _) in GENOME.items()])
-    write(root / 'region_descriptions.json', [
-        dict(id=image, regions=[dict(region_id=1, image_id=image, phrase=phrase, x=0, y=0, width=9, height=9)
-                                for phrase in phrases]) for image, (_, phrases) in GENOME.items()])
+    write(
+        root / 'image_data.json',
+        [
+            dict(image_id=image, width=80, height=60, url=f'https://example.org/{image}.jpg', coco_id=coco_id)
+            for image, (coco_id, _) in GENOME.items()
+        ],
+    )
+    write(
+        root / 'region_descriptions.json',
+        [
+            dict(
+                id=image,
+                regions=[
+                    dict(region_id=1, image_id=image, phrase=phrase, x=0, y=0, width=9, height=9) for phrase in phrases
+                ],
+            )
+            for image, (_, phrases) in GENOME.items()
+        ],
+    )
     write(root / 'annotations' / 'image_info_test2015.json', dict(images=[dict(id=91), dict(id=92)]))
     return root
 
@@ -53,17 +82,24 @@ def captions(root, name):
 def test_official_layout_and_summary(tool, root, capsys):
     tool.main(['--root', str(root)])
     assert read(root, 'coco_cap_train')[0] == dict(
-        file_name='COCO_train2014_000000000011.jpg', image_id=11, height=48, width=64, labels=[],
-        captions=['A man in a hat', 'A cat'])
-    assert read(root, 'vg_cap')[0] == dict(file_name='1.jpg', image_id=1, height=60, width=80, labels=[],
-                                           captions=['a dog', 'the grass'])
+        file_name='COCO_train2014_000000000011.jpg',
+        image_id=11,
+        height=48,
+        width=64,
+        labels=[],
+        captions=['A man in a hat', 'A cat'],
+    )
+    assert read(root, 'vg_cap')[0] == dict(
+        file_name='1.jpg', image_id=1, height=60, width=80, labels=[], captions=['a dog', 'the grass']
+    )
     assert capsys.readouterr().out.splitlines() == [
         'coco_cap_train_pre.json: 2 images, 4 captions, 1 empty captions dropped, '
         '1 repeated captions dropped, 1 images without captions left out',
         'coco_cap_val_pre.json: 1 images, 1 captions',
         'vg_cap_pre.json: 3 images, 5 captions, 2 empty captions dropped, 1 repeated captions dropped, '
         '1 images without captions left out, 1 test images left out, '
-        '1 images of unknown COCO split left out, 2 images shared with COCO kept']
+        '1 images of unknown COCO split left out, 2 images shared with COCO kept',
+    ]
 
 
 def test_empty_and_repeated_captions_go(tool, root):
@@ -71,10 +107,14 @@ def test_empty_and_repeated_captions_go(tool, root):
     assert captions(root, 'coco_cap_train') == {11: ['A man in a hat', 'A cat'], 13: ['a', 'b']}
 
 
-@pytest.mark.parametrize('shared, genome, train, val', [
-    ('keep', {1, 2, 3}, ['A man in a hat', 'A cat'], ['A boat.']),
-    ('drop', {1}, ['A man in a hat', 'A cat'], ['A boat.']),
-    ('merge', {1}, ['A man in a hat', 'A cat', 'red hat'], ['A boat.', 'a boat'])])
+@pytest.mark.parametrize(
+    'shared, genome, train, val',
+    [
+        ('keep', {1, 2, 3}, ['A man in a hat', 'A cat'], ['A boat.']),
+        ('drop', {1}, ['A man in a hat', 'A cat'], ['A boat.']),
+        ('merge', {1}, ['A man in a hat', 'A cat', 'red hat'], ['A boat.', 'a boat']),
+    ],
+)
 def test_shared_images(tool, root, shared, genome, train, val):
     """No rule lets image 4 (COCO test) and 5 (in no captions file) through; 6 has no caption."""
     tool.main(['--root', str(root), '--shared', shared])
@@ -84,11 +124,15 @@ def test_shared_images(tool, root, shared, genome, train, val):
     assert captions(root, 'coco_cap_val')[21] == val
 
 
-@pytest.mark.parametrize('name, content', [
-    ('ids.json', '{"info": {}, "images": [{"id": 11}]}'),
-    ('questions.json', '{"info": {}, "questions": [{"question_id": 1, "image_id": 11}]}'),
-    ('karpathy.txt', 'train2014/COCO_train2014_000000000011.jpg 11\n\n'),
-    ('names.txt', 'COCO_train2014_000000000011.jpg\n')])
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('ids.json', '{"info": {}, "images": [{"id": 11}]}'),
+        ('questions.json', '{"info": {}, "questions": [{"question_id": 1, "image_id": 11}]}'),
+        ('karpathy.txt', 'train2014/COCO_train2014_000000000011.jpg 11\n\n'),
+        ('names.txt', 'COCO_train2014_000000000011.jpg\n'),
+    ],
+)
 def test_named_images_are_left_out_everywhere(tool, root, name, content):
     (root / name).write_text(content)
     tool.main(['--root', str(root), '--test-images', str(root / name)])
@@ -112,7 +156,10 @@ def test_coco_alone(tool, root):
     (root / 'region_descriptions.json').unlink()
     tool.main(['--root', str(root), '--out', str(root / 'out')])
     assert {path.name for path in (root / 'out').iterdir()} == {
-        'coco_cap_train_pre.json', 'coco_cap_val_pre.json', 'prepare_pretrain.json'}
+        'coco_cap_train_pre.json',
+        'coco_cap_val_pre.json',
+        'prepare_pretrain.json',
+    }
 
 
 def broken(root):
@@ -137,8 +184,7 @@ def no_caption(root):
 
 
 def caption_of_no_image(root):
-    write(root / 'annotations' / 'captions_val2014.json', dict(
-        images=[], annotations=[dict(image_id=1, caption='a')]))
+    write(root / 'annotations' / 'captions_val2014.json', dict(images=[], annotations=[dict(image_id=1, caption='a')]))
 
 
 def caption_that_is_none(root):
@@ -149,19 +195,20 @@ def no_id(root):
     write(root / 'annotations' / 'image_info_test2015.json', dict(images=[dict(file_name='a.jpg')]))
 
 
-@pytest.mark.parametrize('damage, message', [
-    (broken, 'region_descriptions.json ends too early at line 1, character'),
-    (unknown_image, 'Item 0 of {root}/region_descriptions.json is of image 8, '
-     'which {root}/image_data.json lacks.'),
-    (repeated_image, 'Item 1 of {root}/region_descriptions.json is of image 1, as is an earlier item.'),
-    (no_phrase, "Item 0 of {root}/region_descriptions.json has a region without the key 'phrase'."),
-    (no_caption, "Item 0 of 'annotations' in {root}/annotations/captions_val2014.json has no key 'caption'"),
-    (caption_of_no_image, "captions_val2014.json has a caption of image 1, which its list 'images' lacks."),
-    (caption_that_is_none, 'Image COCO_val2014_000000000021.jpg has the caption None, which is not a text.'),
-    (no_id, "Item 0 of 'images' in {root}/annotations/image_info_test2015.json has no key 'id'"),
-    (lambda root: (root / 'image_data.json').unlink(),
-     'region_descriptions.json needs image_data.json beside it'),
-])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (broken, 'region_descriptions.json ends too early at line 1, character'),
+        (unknown_image, 'Item 0 of {root}/region_descriptions.json is of image 8, which {root}/image_data.json lacks.'),
+        (repeated_image, 'Item 1 of {root}/region_descriptions.json is of image 1, as is an earlier item.'),
+        (no_phrase, "Item 0 of {root}/region_descriptions.json has a region without the key 'phrase'."),
+        (no_caption, "Item 0 of 'annotations' in {root}/annotations/captions_val2014.json has no key 'caption'"),
+        (caption_of_no_image, "captions_val2014.json has a caption of image 1, which its list 'images' lacks."),
+        (caption_that_is_none, 'Image COCO_val2014_000000000021.jpg has the caption None, which is not a text.'),
+        (no_id, "Item 0 of 'images' in {root}/annotations/image_info_test2015.json has no key 'id'"),
+        (lambda root: (root / 'image_data.json').unlink(), 'region_descriptions.json needs image_data.json beside it'),
+    ],
+)
 def test_errors_are_one_sentence(tool, root, damage, message):
     damage(root)
     with pytest.raises(SystemExit) as error:

@@ -1,4 +1,5 @@
 """tools/prepare/shards.py: folder, zip and shards give the same samples, in this project and in WebDataset's order."""
+
 import errno
 import json
 import tarfile
@@ -28,9 +29,12 @@ def test_samples_are_those_of_the_zip(tool, world, tmp_path, annotations):
     shards = make(tool, tmp_path / 's', world / images, '--annotations', world / annotations, '--shuffle', 3)
     assert len(list(shards.glob('*.tar'))) > 1
     kind = 'PretrainDataset' if 'cap' in annotations else 'VQADataset'
-    zipped, sharded = (DATASETS.build(dict(
-        type=kind, ann_file=str(world / annotations), images=str(store), pipeline=[dict(type='LoadImage')]))
-        for store in (world / images, shards))
+    zipped, sharded = (
+        DATASETS.build(
+            dict(type=kind, ann_file=str(world / annotations), images=str(store), pipeline=[dict(type='LoadImage')])
+        )
+        for store in (world / images, shards)
+    )
     assert sharded.store.sharded and len(set(sharded.shard)) > 1
     for i in range(0, len(zipped), 7):
         one, other = (dataset[SampleKey(0, 0, i)] for dataset in (zipped, sharded))
@@ -67,9 +71,15 @@ def test_an_image_that_may_be_missing_stops_no_sampler(tool, world, tmp_path):
     records = json.loads((world / 'coco_cap_train_pre.json').read_text())
     records[3]['file_name'] = 'gone.jpg'
     (tmp_path / 'a.json').write_text(json.dumps(records))
-    dataset = DATASETS.build(dict(
-        type='PretrainDataset', ann_file=str(tmp_path / 'a.json'), images=str(shards), max_broken_images=1,
-        pipeline=[dict(type='LoadImage')]))
+    dataset = DATASETS.build(
+        dict(
+            type='PretrainDataset',
+            ann_file=str(tmp_path / 'a.json'),
+            images=str(shards),
+            max_broken_images=1,
+            pipeline=[dict(type='LoadImage')],
+        )
+    )
     served = [dataset[key] for key in ShardSampler(dataset, window=1, seed=0)]
     assert len(served) == len(dataset) and dataset.broken_images == 1
 
@@ -92,12 +102,18 @@ def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('records, message', [
-    ([dict(file_name='a.b.jpg'), dict(file_name='a.c.jpg')], r'a\.b\.jpg and a\.c\.jpg are the same up to the first'),
-    ([dict(file_name='x.jpg')], r'has no image x\.jpg; near it are a\.b\.jpg'),
-    ([], 'names no image'),
-    ([dict(name='a.jpg')], r"Item 0 of the list in .* has no key 'file_name'"),
-])
+@pytest.mark.parametrize(
+    'records, message',
+    [
+        (
+            [dict(file_name='a.b.jpg'), dict(file_name='a.c.jpg')],
+            r'a\.b\.jpg and a\.c\.jpg are the same up to the first',
+        ),
+        ([dict(file_name='x.jpg')], r'has no image x\.jpg; near it are a\.b\.jpg'),
+        ([], 'names no image'),
+        ([dict(name='a.jpg')], r"Item 0 of the list in .* has no key 'file_name'"),
+    ],
+)
 def test_what_is_wrong_is_said(tool, tmp_path, records, message):
     (tmp_path / 'i').mkdir()
     for name in ('a.b.jpg', 'a.c.jpg'):

@@ -1,4 +1,5 @@
 """tools/prepare/shrink.py: names stay, no image is larger than asked for, small ones are the same bytes."""
+
 import errno
 import os
 import zipfile
@@ -10,8 +11,13 @@ import pytest
 from soho.datasets.decoding import decode_image
 from soho.datasets.images import ImageStore
 
-SIZES = {'large.jpg': (90, 120), 'tall.png': (130, 50), 'wide/strip.jpg': (20, 200), 'fits.jpg': (30, 40),
-         'fits.png': (40, 25)}
+SIZES = {
+    'large.jpg': (90, 120),
+    'tall.png': (130, 50),
+    'wide/strip.jpg': (20, 200),
+    'fits.jpg': (30, 40),
+    'fits.png': (40, 25),
+}
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +44,13 @@ def test_no_image_is_larger_than_asked_for(tool, images, tmp_path, capsys):
     before, after = ImageStore(images), ImageStore(out)
     assert after.names == before.names == sorted([*SIZES, 'broken.jpg'])
     sizes = {name: decode_image(after.read(name)).shape[:2] for name in SIZES}
-    assert sizes == {'large.jpg': (30, 40), 'tall.png': (40, 15), 'wide/strip.jpg': (4, 40), 'fits.jpg': (30, 40),
-                     'fits.png': (40, 25)}
+    assert sizes == {
+        'large.jpg': (30, 40),
+        'tall.png': (40, 15),
+        'wide/strip.jpg': (4, 40),
+        'fits.jpg': (30, 40),
+        'fits.png': (40, 25),
+    }
     for name in ('fits.jpg', 'fits.png', 'broken.jpg'):
         assert after.read(name) == before.read(name)
     averaged = cv2.resize(decode_image(before.read('large.jpg')), (40, 30), interpolation=cv2.INTER_AREA)
@@ -56,11 +67,21 @@ def test_no_image_is_larger_than_asked_for(tool, images, tmp_path, capsys):
 
 def test_annotations_of_the_original_sizes_stay_valid(tool, world, tmp_path):
     from soho.registry import DATASETS
+
     tool.main(['--images', str(world / 'train2014'), '--out', str(tmp_path / 'train2014.zip'), '--scale', '96', '72'])
     pipeline = [dict(type='LoadImage'), dict(type='ResizeKeepRatio', scale=(96, 72))]
-    large, small = (DATASETS.build(dict(
-        type='PretrainDataset', data_root=str(world), ann_file='coco_cap_train_pre.json', images=str(images),
-        pipeline=pipeline)) for images in (world / 'train2014', tmp_path / 'train2014'))
+    large, small = (
+        DATASETS.build(
+            dict(
+                type='PretrainDataset',
+                data_root=str(world),
+                ann_file='coco_cap_train_pre.json',
+                images=str(images),
+                pipeline=pipeline,
+            )
+        )
+        for images in (world / 'train2014', tmp_path / 'train2014')
+    )
     for i in range(0, len(large), 9):
         one, other = large[i], small[i]
         assert one['image'].shape == other['image'].shape and one['sentences'] == other['sentences']
@@ -81,10 +102,13 @@ def test_as_many_workers_as_the_container_has_cores(tool, monkeypatch):
     assert tool.parse_args(['--images', 'i', '--out', 'o.zip', '--scale', '4', '3']).workers == 3
 
 
-@pytest.mark.parametrize('out, message', [
-    ('images.tar', r'--out is the zip to write, but .*images\.tar does not end in \.zip'),
-    ('train2014.zip', r'train2014\.zip is the zip that is read; the copies need a name of their own'),
-])
+@pytest.mark.parametrize(
+    'out, message',
+    [
+        ('images.tar', r'--out is the zip to write, but .*images\.tar does not end in \.zip'),
+        ('train2014.zip', r'train2014\.zip is the zip that is read; the copies need a name of their own'),
+    ],
+)
 def test_what_is_wrong_is_said(tool, world, tmp_path, out, message):
     out = world / out if out == 'train2014.zip' else tmp_path / out
     with pytest.raises(SystemExit, match=message):

@@ -1,4 +1,5 @@
 """tools/train.py and tools/test.py as a user calls them."""
+
 import json
 import os
 import re
@@ -72,14 +73,25 @@ def test_mixed_precision(train, load_tool, recipe, tmp_path):
     train('--amp')
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
     assert 'AmpOptimWrapper' in log
-    assert load(tmp_path / 'run' / 'epoch_1.pth')['state_dict']['language.bert.encoder.layer.0.output.dense.weight'] \
-        .dtype == torch.float32
+    assert (
+        load(tmp_path / 'run' / 'epoch_1.pth')['state_dict']['language.bert.encoder.layer.0.output.dense.weight'].dtype
+        == torch.float32
+    )
 
     logits = []
     for options in ([], ['--amp']):
         out = tmp_path / f'logits{len(options)}.npz'
-        load_tool('test').main([recipe, str(tmp_path / 'run' / 'epoch_1.pth'), '--dump', str(out),
-                                '--work-dir', str(tmp_path / 'run'), *options])
+        load_tool('test').main(
+            [
+                recipe,
+                str(tmp_path / 'run' / 'epoch_1.pth'),
+                '--dump',
+                str(out),
+                '--work-dir',
+                str(tmp_path / 'run'),
+                *options,
+            ]
+        )
         logits.append(np.load(out)['logits'])
     error = np.abs(logits[1] - logits[0]).max()
     assert 0 < error < 0.05 * np.abs(logits[0]).max()
@@ -87,8 +99,13 @@ def test_mixed_precision(train, load_tool, recipe, tmp_path):
 
 def test_what_is_wrong_stands_last_on_the_screen(recipe, tmp_path):
     process = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'train.py'), recipe, '--cfg-options', 'modle.type=SOHO'], cwd=tmp_path,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=300)
+        [sys.executable, str(ROOT / 'tools' / 'train.py'), recipe, '--cfg-options', 'modle.type=SOHO'],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert process.returncode != 0 and not (tmp_path / 'work_dirs').exists()
     assert re.search(r"^error: .* has no key 'modle'; did you mean 'model'\?", process.stderr.strip().splitlines()[-1])
     assert 'Traceback' not in process.stderr

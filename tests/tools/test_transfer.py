@@ -1,4 +1,5 @@
 """tools/transfer on the tiny world: frozen CNNs, linear SVMs and nearest neighbours."""
+
 import json
 from pathlib import Path
 
@@ -76,8 +77,9 @@ def test_neighbours(knn, tmp_path, capsys):
     assert f'category: top1 {figures["accuracy"]["category"]["top1"]:.2f} %' in capsys.readouterr().out
     assert knn(str(tmp_path / 'cnn.pth'), '--chunk', '9')['accuracy'] == figures['accuracy']
     # With the training images as questions, the nearest neighbour of each is itself.
-    data = [f'val_dataloader.dataset.{key}=objects_train2014{end}' for key, end in (('ann_file', '.json'),
-                                                                                    ('images', ''))]
+    data = [
+        f'val_dataloader.dataset.{key}=objects_train2014{end}' for key, end in (('ann_file', '.json'), ('images', ''))
+    ]
     own = knn(str(tmp_path / 'cnn.pth'), '-k', '1', '--cfg-options', *data)
     assert {values['top1'] for values in own['accuracy'].values()} == {100.0}
 

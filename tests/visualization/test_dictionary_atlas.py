@@ -1,4 +1,5 @@
 """The atlas shows cells that belong to their word, on the picture, and moves nothing."""
+
 import functools
 
 import numpy as np
@@ -19,12 +20,20 @@ to_batch = functools.partial(collate, size_divisor=16)
 def model():
     torch.manual_seed(0)
     model = SOHO(
-        backbone=dict(type='ResNet', depth=18, num_stages=3, out_indices=(2, )),
-        neck=dict(type='DictionaryNeck', in_channels=256, out_channels=16, pool=1,
-                  dictionary=dict(num_words=NUM_WORDS)),
-        language=dict(type='CrossModalBert', vocab_size=30, hidden_size=16, num_hidden_layers=1,
-                      num_attention_heads=2, intermediate_size=32),
-        heads=dict(mlm=dict(type='MLMHead')))
+        backbone=dict(type='ResNet', depth=18, num_stages=3, out_indices=(2,)),
+        neck=dict(
+            type='DictionaryNeck', in_channels=256, out_channels=16, pool=1, dictionary=dict(num_words=NUM_WORDS)
+        ),
+        language=dict(
+            type='CrossModalBert',
+            vocab_size=30,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+        ),
+        heads=dict(mlm=dict(type='MLMHead')),
+    )
     # Words near the features, so that several are used.
     model.neck.vq.embed.mul_(0.5)
     return model
@@ -33,8 +42,9 @@ def model():
 @pytest.fixture(scope='module')
 def samples():
     rng = np.random.default_rng(0)
-    return [dict(image=rng.integers(0, 256, (h // 16, w // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1))
-            for h, w in SIZES]
+    return [
+        dict(image=rng.integers(0, 256, (h // 16, w // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1)) for h, w in SIZES
+    ]
 
 
 @pytest.fixture(scope='module')
@@ -89,11 +99,18 @@ def test_words_are_picked_by_rank_of_usage_alone():
 
 def test_model_without_dictionary_is_said(model, samples):
     plain = SOHO(
-        backbone=dict(type='ResNet', depth=18, num_stages=3, out_indices=(2, )),
+        backbone=dict(type='ResNet', depth=18, num_stages=3, out_indices=(2,)),
         neck=dict(type='PlainNeck', in_channels=256, out_channels=16, pool=1),
-        language=dict(type='CrossModalBert', vocab_size=30, hidden_size=16, num_hidden_layers=1,
-                      num_attention_heads=2, intermediate_size=32),
-        heads=dict(mlm=dict(type='MLMHead')))
+        language=dict(
+            type='CrossModalBert',
+            vocab_size=30,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+        ),
+        heads=dict(mlm=dict(type='MLMHead')),
+    )
     with pytest.raises(ValueError, match='PlainNeck has no visual dictionary'):
         read_cells(plain, samples, [0], to_batch)
 

@@ -1,4 +1,5 @@
 """The page is well formed, shows what it is given and loads nothing."""
+
 import re
 from html.parser import HTMLParser
 
@@ -45,17 +46,22 @@ class Reader(HTMLParser):
 
 
 def example(score, blind_score=0.0):
-    return Example(PIXEL, 'Is <it> red & round?', 'yes', 0.871, 'no', 0.5, [('yes', 9), ('no', 1)], score,
-                   blind_score)
+    return Example(PIXEL, 'Is <it> red & round?', 'yes', 0.871, 'no', 0.5, [('yes', 9), ('no', 1)], score, blind_score)
 
 
 def page():
     chart = Chart('Loss', line_chart([Series('a', [(1, 2.0)])], 't', 'x', 'y'))
-    return render_page('A <title>', ['What it is.'], [Tile('Accuracy', '81.3 %', 'on 10 & more')], [
-        Section('Table', ['Text.'], render_table(['', 'overall'], [['With the image', '81.25']])),
-        Section('Curves', [], render_charts([chart])),
-        Section('Examples', [], render_examples([example(1.0), example(0.3, 1.0), example(0.0)])),
-        Section('Words', [], render_words([Word(17, 0.125, [WordPatch(PIXEL, (0.25, 0.5, 0.3, 0.3))])]))])
+    return render_page(
+        'A <title>',
+        ['What it is.'],
+        [Tile('Accuracy', '81.3 %', 'on 10 & more')],
+        [
+            Section('Table', ['Text.'], render_table(['', 'overall'], [['With the image', '81.25']])),
+            Section('Curves', [], render_charts([chart])),
+            Section('Examples', [], render_examples([example(1.0), example(0.3, 1.0), example(0.0)])),
+            Section('Words', [], render_words([Word(17, 0.125, [WordPatch(PIXEL, (0.25, 0.5, 0.3, 0.3))])])),
+        ],
+    )
 
 
 def test_page_is_well_formed_and_self_contained():
@@ -72,8 +78,17 @@ def test_page_shows_the_figures():
     reader = Reader()
     reader.feed(page())
     text = ' '.join(reader.text)
-    for shown in ('A <title>', '81.3 %', 'on 10 & more', '81.25', 'Is <it> red & round?', 'yes ×9, no ×1',
-                  '(87\u00a0%)', 'Word 17', '12.5 % of the cells'):
+    for shown in (
+        'A <title>',
+        '81.3 %',
+        'on 10 & more',
+        '81.25',
+        'Is <it> red & round?',
+        'yes ×9, no ×1',
+        '(87\u00a0%)',
+        'Word 17',
+        '12.5 % of the cells',
+    ):
         assert shown in text
 
 

@@ -1,4 +1,5 @@
 """Curves from the logs of a run, also of one that was interrupted and resumed."""
+
 import json
 
 import pytest
@@ -17,10 +18,16 @@ def train(step, epoch, loss):
 
 
 def test_resumed_attempt_replaces_what_it_did_again(tmp_path):
-    write(tmp_path, '20260101_000000', [
-        train(10, 1, 4.0), dict(accuracy=20.0, time=1.0, data_time=0.1, step=1), train(20, 2, 3.0)])
-    write(tmp_path, '20260101_000100', [
-        train(20, 2, 2.5), dict(accuracy=40.0, time=1.0, data_time=0.1, step=2), train(30, 3, 2.0)])
+    write(
+        tmp_path,
+        '20260101_000000',
+        [train(10, 1, 4.0), dict(accuracy=20.0, time=1.0, data_time=0.1, step=1), train(20, 2, 3.0)],
+    )
+    write(
+        tmp_path,
+        '20260101_000100',
+        [train(20, 2, 2.5), dict(accuracy=40.0, time=1.0, data_time=0.1, step=2), train(30, 3, 2.0)],
+    )
     curves = read_curves(tmp_path)
     assert curves.training == dict(loss=[(10, 4.0), (20, 2.5), (30, 2.0)])
     assert curves.held_out == dict(accuracy=[(1, 20.0), (2, 40.0)])
@@ -29,8 +36,7 @@ def test_resumed_attempt_replaces_what_it_did_again(tmp_path):
 
 
 def test_held_out_figure_counts_before_the_training_one(tmp_path):
-    write(tmp_path, '20260101_000000', [
-        dict(lr=1e-3, loss_mlm=1.0, step=10, iter=10), dict(loss_mlm=1.5, step=10), ])
+    write(tmp_path, '20260101_000000', [dict(lr=1e-3, loss_mlm=1.0, step=10, iter=10), dict(loss_mlm=1.5, step=10)])
     curves = read_curves(tmp_path)
     assert curves.last() == dict(loss_mlm=1.5)
     assert curves.held_out_unit == 'iteration'

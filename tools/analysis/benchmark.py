@@ -26,6 +26,7 @@ Medians over ``--repeat`` measurements after two that do not count; weights are 
 part runs in a process of its own, so that the peak memory of one is not that of another:
 GPU memory, or without a GPU what the process held beyond its libraries.
 """
+
 import argparse
 import json
 import os
@@ -54,21 +55,36 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)} (default: {", ".join(USUAL)})')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if cuda else 'cpu')
-    parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'),
-                        default='bfloat16' if cuda else 'float32')
+    parser.add_argument(
+        '--dtype', choices=('float32', 'bfloat16', 'float16'), default='bfloat16' if cuda else 'float32'
+    )
     parser.add_argument('--images', type=int, default=16 if cuda else 2, help='a step')
     parser.add_argument('--sentences', type=int, default=4, help='an image')
-    parser.add_argument('--size', type=lambda text: tuple(map(int, text.split('x'))), default=(608, 1024),
-                        metavar='HxW', help='of the canvas, default 608x1024')
-    parser.add_argument('--batches', type=int, nargs='+', default=[8, 32, 128] if cuda else [4],
-                        help='sizes of inference beside 1')
+    parser.add_argument(
+        '--size',
+        type=lambda text: tuple(map(int, text.split('x'))),
+        default=(608, 1024),
+        metavar='HxW',
+        help='of the canvas, default 608x1024',
+    )
+    parser.add_argument(
+        '--batches', type=int, nargs='+', default=[8, 32, 128] if cuda else [4], help='sizes of inference beside 1'
+    )
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
     parser.add_argument('--compile', action='store_true', help='the parts of our models that a run compiles')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change keys of our recipes, as in model.backbone.with_cp=True')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change keys of our recipes, as in model.backbone.with_cp=True',
+    )
     parser.add_argument('--root', help='the generated world; default: $SOHO_WORLD or data/world/demo')
-    parser.add_argument('--photos', metavar='PATH',
-                        help='zip or folder of pictures, with their captions in PATH.json (default: of the world)')
+    parser.add_argument(
+        '--photos',
+        metavar='PATH',
+        help='zip or folder of pictures, with their captions in PATH.json (default: of the world)',
+    )
     parser.add_argument('--captions', type=int, default=100_000, help='of the start-up')
     parser.add_argument('--official-soho', metavar='DIR', help='a checkout of researchmm/soho')
     parser.add_argument('--official-virtex', metavar='DIR', help='a checkout of kdexd/virtex')
@@ -90,9 +106,15 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
     """Under which circumstances the figures came to be."""
     packages = ('torch', 'torchvision', 'transformers', 'timm', 'mmengine', 'numpy')
     return dict(
-        date=time.strftime('%Y-%m-%d'), device=device_name(args.device), dtype=args.dtype,
-        threads=torch.get_num_threads(), commit=commit(), python=platform.python_version(),
-        **{name: version(name) for name in packages}, command=shlex.join(sys.argv))
+        date=time.strftime('%Y-%m-%d'),
+        device=device_name(args.device),
+        dtype=args.dtype,
+        threads=torch.get_num_threads(),
+        commit=commit(),
+        python=platform.python_version(),
+        **{name: version(name) for name in packages},
+        command=shlex.join(sys.argv),
+    )
 
 
 def device_name(device: str) -> str:

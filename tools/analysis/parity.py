@@ -35,9 +35,8 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def line(row: Row) -> str:
     limit = f'{row.limit:9.1e}' + (' rel' if row.each else '    ')
-    return (
-        f'{"ok  " if row.passed else "FAIL"} {row.absolute:9.1e} {row.relative:9.1e} {limit}  {row.name}'
-        + (f'  ({row.note})' if row.note else '')
+    return f'{"ok  " if row.passed else "FAIL"} {row.absolute:9.1e} {row.relative:9.1e} {limit}  {row.name}' + (
+        f'  ({row.note})' if row.note else ''
     )
 
 

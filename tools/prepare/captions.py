@@ -1,7 +1,10 @@
 """From captions an image, as SOHO reads them, to COCO's captions json, as VirTex and the caption metrics read it.
 
+Usage::
+
     python tools/prepare/captions.py data/coco_photos/permissive.json --out data/coco_photos/captions.json
 """
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,11 +35,15 @@ def convert(source: Path, out: Path) -> tuple[int, int]:
             raise UserError(f'{source}: the image_id {name!r} of {record["file_name"]} is no number, as COCO has it')
         image = int(name)
         if image in images:
-            raise UserError(f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
-                            f'{record["file_name"]}')
+            raise UserError(
+                f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
+                f'{record["file_name"]}'
+            )
         images[image] = dict(id=image, **{key: record[key] for key in ('file_name', 'width', 'height')})
-        annotations += [dict(id=number, image_id=image, caption=caption)
-                        for number, caption in enumerate(record['captions'], start=len(annotations) + 1)]
+        annotations += [
+            dict(id=number, image_id=image, caption=caption)
+            for number, caption in enumerate(record['captions'], start=len(annotations) + 1)
+        ]
     write_json(out, dict(images=list(images.values()), annotations=annotations))
     return len(images), len(annotations)
 

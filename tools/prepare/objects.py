@@ -15,6 +15,7 @@ attributes in the form of Fashionpedia (``attributes`` with ``supercategory``,
 ``attribute_ids`` of an annotation), one a supercategory; -1 where it has none.
 Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
+
 import argparse
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -31,8 +32,9 @@ from soho.errors import said_in_one_sentence
 SPLITS = ('train2014', 'val2014')
 
 
-def write(out: Path, split: str, labels: Labels, found: dict[int, list[int]], size: int,
-          cuts: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
+def write(
+    out: Path, split: str, labels: Labels, found: dict[int, list[int]], size: int, cuts: Iterable[tuple[int, bytes]]
+) -> dict[str, Any]:
     """The zip and the annotation file of a split."""
     pictures, records = out / f'objects_{split}.zip', []
     unfinished = pictures.with_suffix('.part')
@@ -50,8 +52,9 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     """Make the files; returns the number of objects of each split."""
     sources = {split: path for split in SPLITS if (path := find_input(args.root, f'instances_{split}.json'))}
     if not sources:
-        raise FileNotFoundError(f'Neither {args.root} nor {args.root / "annotations"} holds a file such as '
-                                'instances_train2014.json.')
+        raise FileNotFoundError(
+            f'Neither {args.root} nor {args.root / "annotations"} holds a file such as instances_train2014.json.'
+        )
     arguments = dict(size=args.size, smallest=args.smallest, seed=args.seed)
     manifest = Manifest(args.out, 'objects', arguments, sources.values())
     if counts := manifest.counts_if_current():
@@ -74,8 +77,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--root', type=Path, default=Path('data/coco'), help='folder of the downloads')
     parser.add_argument('--out', type=Path, help='folder of the results (default: the root)')
     parser.add_argument('--size', type=int, default=SIZE, help='side of a cut-out in pixels')
-    parser.add_argument('--smallest', type=int, default=SMALLEST, metavar='PIXELS',
-                        help='longer side of the smallest object')
+    parser.add_argument(
+        '--smallest', type=int, default=SMALLEST, metavar='PIXELS', help='longer side of the smallest object'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of margins and shifts')
     parser.add_argument('--workers', type=int, default=available_cores())
     args = parser.parse_args(argv)

@@ -37,6 +37,7 @@ downstream task is tested may be seen in pretraining:
 
 The region descriptions (5.4 million, 700 MB) are read and written as a stream.
 """
+
 import argparse
 import re
 from collections import Counter
@@ -49,21 +50,31 @@ from soho.datasets.json_files import MissingKeyError, stream_array, write_json_a
 from soho.datasets.manifest import Manifest, find_input
 from soho.errors import UserError, said_in_one_sentence
 
-TEST_IMAGES = ('image_info_test2014.json', 'image_info_test2015.json',
-               'v2_OpenEnded_mscoco_test2015_questions.json',
-               'v2_OpenEnded_mscoco_test-dev2015_questions.json')
+TEST_IMAGES = (
+    'image_info_test2014.json',
+    'image_info_test2015.json',
+    'v2_OpenEnded_mscoco_test2015_questions.json',
+    'v2_OpenEnded_mscoco_test-dev2015_questions.json',
+)
 OUTPUTS = {'train': 'coco_cap_train_pre.json', 'val': 'coco_cap_val_pre.json', 'vg': 'vg_cap_pre.json'}
 # What is counted, and how the summary words it.
 COUNTED = {
-    'images': 'images', 'captions': 'captions', 'empty': 'empty captions dropped',
-    'repeated': 'repeated captions dropped', 'no_captions': 'images without captions left out',
-    'test': 'test images left out', 'not_in_coco_trainval': 'images of unknown COCO split left out',
-    'shared_keep': 'images shared with COCO kept', 'shared_merge': 'images shared with COCO merged',
-    'shared_drop': 'images shared with COCO dropped'}
+    'images': 'images',
+    'captions': 'captions',
+    'empty': 'empty captions dropped',
+    'repeated': 'repeated captions dropped',
+    'no_captions': 'images without captions left out',
+    'test': 'test images left out',
+    'not_in_coco_trainval': 'images of unknown COCO split left out',
+    'shared_keep': 'images shared with COCO kept',
+    'shared_merge': 'images shared with COCO merged',
+    'shared_drop': 'images shared with COCO dropped',
+}
 
 
 class Photo(NamedTuple):
     """A Visual Genome image; ``coco_id`` is None where it is not a COCO image."""
+
     height: int
     width: int
     coco_id: int | None
@@ -114,8 +125,9 @@ def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, in
     return list(kept.values())
 
 
-def make_item(file_name: str, image_id: int, height: int, width: int, captions: Iterable[str],
-              counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+def make_item(
+    file_name: str, image_id: int, height: int, width: int, captions: Iterable[str], counts: dict[str, int]
+) -> Iterator[dict[str, Any]]:
     """The item of an image, or none if no caption is left."""
     captions = clean_captions(captions, file_name, counts)
     if not captions:
@@ -123,8 +135,7 @@ def make_item(file_name: str, image_id: int, height: int, width: int, captions: 
         return
     counts['images'] += 1
     counts['captions'] += len(captions)
-    yield dict(file_name=file_name, image_id=image_id, height=height, width=width, labels=[],
-               captions=captions)
+    yield dict(file_name=file_name, image_id=image_id, height=height, width=width, labels=[], captions=captions)
 
 
 def read_coco(captions_file: Path) -> dict[int, list[str]]:
@@ -133,35 +144,52 @@ def read_coco(captions_file: Path) -> dict[int, list[str]]:
     Raises:
         FileNotFoundError, ValueError: One sentence with file and place.
     """
-    captions: dict[int, list[str]] = {image['id']: [] for image in
-                                      stream_array(captions_file, 'images', required=('id',))}
+    captions: dict[int, list[str]] = {
+        image['id']: [] for image in stream_array(captions_file, 'images', required=('id',))
+    }
     for item in stream_array(captions_file, 'annotations', required=('image_id', 'caption')):
         if item['image_id'] not in captions:
-            raise UserError(f"{captions_file} has a caption of image {item['image_id']}, which its list "
-                            "'images' lacks.")
+            raise UserError(
+                f"{captions_file} has a caption of image {item['image_id']}, which its list 'images' lacks."
+            )
         captions[item['image_id']].append(item['caption'])
     return captions
 
 
-def coco_items(captions_file: Path, captions: dict[int, list[str]], merged: dict[int, list[str]],
-               test_ids: set[int], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+def coco_items(
+    captions_file: Path,
+    captions: dict[int, list[str]],
+    merged: dict[int, list[str]],
+    test_ids: set[int],
+    counts: dict[str, int],
+) -> Iterator[dict[str, Any]]:
     """The items of a COCO split; ``merged`` are further captions by image id."""
     for image_id, size in coco_sizes([captions_file]).items():
         if image_id in test_ids:
             counts['test'] += 1
         else:
-            yield from make_item(size.file_name, image_id, size.height, size.width,
-                                 captions[image_id] + merged.get(image_id, []), counts)
+            yield from make_item(
+                size.file_name, image_id, size.height, size.width, captions[image_id] + merged.get(image_id, []), counts
+            )
 
 
 def read_photos(image_data: Path) -> dict[int, Photo]:
     """Visual Genome's image metadata by image id."""
-    return {image['image_id']: Photo(image['height'], image['width'], image.get('coco_id'))
-            for image in stream_array(image_data, required=('image_id', 'height', 'width'))}
+    return {
+        image['image_id']: Photo(image['height'], image['width'], image.get('coco_id'))
+        for image in stream_array(image_data, required=('image_id', 'height', 'width'))
+    }
 
 
-def vg_items(region_file: Path, image_data: Path, coco_ids: set[int], test_ids: set[int], shared: str,
-             merged: dict[int, list[str]], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+def vg_items(
+    region_file: Path,
+    image_data: Path,
+    coco_ids: set[int],
+    test_ids: set[int],
+    shared: str,
+    merged: dict[int, list[str]],
+    counts: dict[str, int],
+) -> Iterator[dict[str, Any]]:
     """The items of Visual Genome, by the rules of this file's docstring.
 
     Args:
@@ -208,21 +236,26 @@ def vg_items(region_file: Path, image_data: Path, coco_ids: set[int], test_ids: 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
     """Make the files; returns the counts."""
-    coco_files = {split: path for split in ('train', 'val') if (
-        path := getattr(args, f'{split}_captions') or find_input(args.root, f'captions_{split}2014.json'))}
+    coco_files = {
+        split: path
+        for split in ('train', 'val')
+        if (path := getattr(args, f'{split}_captions') or find_input(args.root, f'captions_{split}2014.json'))
+    }
     region_file = args.regions or find_input(args.root, 'region_descriptions.json')
     image_data = args.image_data or find_input(args.root, 'image_data.json')
-    test_files = args.test_images or [
-        path for name in TEST_IMAGES if (path := find_input(args.root, name))]
+    test_files = args.test_images or [path for name in TEST_IMAGES if (path := find_input(args.root, name))]
     if region_file and not image_data:
         raise FileNotFoundError(f'{region_file} needs image_data.json beside it (or --image-data FILE).')
     if region_file and not coco_files:
         raise FileNotFoundError(
             f'{region_file} needs captions_train2014.json and captions_val2014.json (--train-captions, '
-            '--val-captions), which tell the COCO images that may be used from the test images.')
+            '--val-captions), which tell the COCO images that may be used from the test images.'
+        )
     if not coco_files:
-        raise FileNotFoundError(f'Neither {args.root} nor {args.root / "annotations"} holds a file such as '
-                                'captions_train2014.json; --train-captions and the like name other files.')
+        raise FileNotFoundError(
+            f'Neither {args.root} nor {args.root / "annotations"} holds a file such as '
+            'captions_train2014.json; --train-captions and the like name other files.'
+        )
     inputs = [*coco_files.values(), *test_files, *([region_file, image_data] if region_file else [])]
     manifest = Manifest(args.out, 'pretrain', dict(shared=args.shared), inputs)
     if counts := manifest.counts_if_current():
@@ -249,24 +282,34 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
 def summary(counts: dict[str, dict[str, int]]) -> str:
     """The counts as lines of text."""
     return '\n'.join(
-        f'{OUTPUTS[name]}: ' + ', '.join(f'{counts[name][key]} {words}' for key, words in COUNTED.items()
-                                         if counts[name].get(key))
-        for name in OUTPUTS if name in counts)
+        f'{OUTPUTS[name]}: '
+        + ', '.join(f'{counts[name][key]} {words}' for key, words in COUNTED.items() if counts[name].get(key))
+        for name in OUTPUTS
+        if name in counts
+    )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--root', type=Path, default=Path('data/vg_coco_pre'), help='folder of the raw files')
     parser.add_argument('--out', type=Path, help='folder of the results (default: the root)')
     parser.add_argument('--train-captions', type=Path, metavar='FILE')
     parser.add_argument('--val-captions', type=Path, metavar='FILE')
     parser.add_argument('--regions', type=Path, metavar='FILE', help='region_descriptions.json')
     parser.add_argument('--image-data', type=Path, metavar='FILE', help='image_data.json')
-    parser.add_argument('--test-images', type=Path, nargs='+', metavar='FILE',
-                        help='files that name the images to leave out (default: those found in the root)')
-    parser.add_argument('--shared', choices=('keep', 'merge', 'drop'), default='keep',
-                        help='Visual Genome images that are in COCO train or val (default: keep)')
+    parser.add_argument(
+        '--test-images',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        help='files that name the images to leave out (default: those found in the root)',
+    )
+    parser.add_argument(
+        '--shared',
+        choices=('keep', 'merge', 'drop'),
+        default='keep',
+        help='Visual Genome images that are in COCO train or val (default: keep)',
+    )
     args = parser.parse_args(argv)
     args.out = args.out or args.root
     return args

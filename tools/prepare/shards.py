@@ -13,6 +13,7 @@ pretraining or VQA stays valid: name the folder as ``images`` of the dataset.
 from what the shards were made, so that a second call has nothing to do. They appear
 only when all are complete.
 """
+
 import argparse
 import io
 import json
@@ -58,12 +59,13 @@ def check_names(records: Sequence[dict[str, Any]]) -> None:
         folder, _, base = name.rpartition('/')
         other = seen.setdefault(f'{folder}/{base.partition(".")[0]}', name)
         if other != name:
-            raise UserError(f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
-                            'in WebDataset: one of them has to be called otherwise')
+            raise UserError(
+                f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
+                'in WebDataset: one of them has to be called otherwise'
+            )
 
 
-def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: bool,
-            ) -> Iterator[list[tuple[str, bytes]]]:
+def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: bool) -> Iterator[list[tuple[str, bytes]]]:
     """The files of each sample: the image, and all its items of the annotation file."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
@@ -72,7 +74,7 @@ def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: boo
         files = [(name, store.read(name))]
         if annotated:
             base = name.rpartition('/')[2]
-            stem = name[:len(name) - len(base)] + base.partition('.')[0]
+            stem = name[: len(name) - len(base)] + base.partition('.')[0]
             item = items[0] if len(items) == 1 else items
             files.append((f'{stem}.json', json.dumps(item, ensure_ascii=False).encode()))
         yield files
@@ -117,8 +119,10 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     if args.out.resolve() == Path(store.path).resolve():
         raise UserError(f'{args.out} is the folder that is read; the shards need one of their own.')
     if args.out.is_dir() and holds_images(str(args.out)):
-        raise UserError(f'{args.out} holds images or folders, before which shards would not be seen; '
-                        'they need a folder of their own.')
+        raise UserError(
+            f'{args.out} holds images or folders, before which shards would not be seen; '
+            'they need a folder of their own.'
+        )
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
     if counts := manifest.counts_if_current():
@@ -154,8 +158,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--annotations', type=Path, help='annotation file; default: all images, without annotations')
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
     parser.add_argument('--size', type=float, default=1024, metavar='MIB', help='of a shard (default: 1024)')
-    parser.add_argument('--shuffle', type=int, metavar='SEED',
-                        help='write the images in random order, as ShardSampler and WebDataset want them')
+    parser.add_argument(
+        '--shuffle',
+        type=int,
+        metavar='SEED',
+        help='write the images in random order, as ShardSampler and WebDataset want them',
+    )
     return parser.parse_args(argv)
 
 

@@ -16,6 +16,7 @@ those of a shrunk and compressed copy: see docs/data.md for how far they differ.
 ``prepare_shrink_NAME.json`` beside the zip says from what it was made; with it a second
 call has nothing to do. The zip appears only when it is complete.
 """
+
 import argparse
 import functools
 import zipfile
@@ -37,6 +38,7 @@ BLOCK = 2048  # images at work at a time
 
 class Copy(NamedTuple):
     """An image of the new zip; ``outcome`` is ``shrunk``, ``copied`` or ``broken``."""
+
     name: str
     data: bytes
     outcome: str
@@ -68,7 +70,7 @@ def shrink_all(store: ImageStore, args: argparse.Namespace) -> Iterator[Copy]:
     # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
     with ThreadPoolExecutor(args.workers) as pool:
         for start in range(0, len(names), BLOCK):
-            yield from pool.map(job, names[start:start + BLOCK])
+            yield from pool.map(job, names[start : start + BLOCK])
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
@@ -106,8 +108,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--images', required=True, help='folder, zip or shards of the images')
     parser.add_argument('--out', type=Path, required=True, metavar='ZIP')
-    parser.add_argument('--scale', type=int, nargs=2, required=True, metavar=('LONG', 'SHORT'),
-                        help='the largest scale that a recipe asks for')
+    parser.add_argument(
+        '--scale',
+        type=int,
+        nargs=2,
+        required=True,
+        metavar=('LONG', 'SHORT'),
+        help='the largest scale that a recipe asks for',
+    )
     parser.add_argument('--quality', type=int, default=95, help='of the JPEGs that are written (default: 95)')
     parser.add_argument('--workers', type=int, default=available_cores())
     return parser.parse_args(argv)

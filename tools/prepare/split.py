@@ -7,6 +7,7 @@ file. All questions or captions of an image stay together, so that nothing of
 the validation part is seen in training. Works on this project's VQA files
 (``data``, ``ans2label``, ``label2ans``) and pretraining files (a list).
 """
+
 import argparse
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
     annotations = load_json(path)
     records = annotations['data'] if isinstance(annotations, dict) else annotations
     images = sorted({str(record['image_id']) for record in records})
-    chosen = np.random.default_rng(seed).permutation(len(images))[:round(share * len(images))]
+    chosen = np.random.default_rng(seed).permutation(len(images))[: round(share * len(images))]
     held_out = {images[i] for i in chosen}
     if not 0 < len(held_out) < len(images):
         raise UserError(f'--val {share} of the {len(images)} images of {path} leaves one part empty')
@@ -41,7 +42,8 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
             path.with_suffix(f'.{part}.json'),
             (record for record in records if (str(record['image_id']) in held_out) == wanted),
             key=None if rest is None else 'data',
-            rest=rest)
+            rest=rest,
+        )
         counts[part] = len(held_out) if wanted else len(images) - len(held_out)
     return counts
 

@@ -7,6 +7,7 @@ writes ``FILE.KIND.DIGEST.tokens`` beside each annotation file that its dataload
 (where that folder cannot be written, in ``~/.cache/soho``). Datasets use it as long
 as the annotation file and the tokenizer are the same.
 """
+
 import argparse
 from collections.abc import Sequence
 

@@ -8,6 +8,7 @@ trainer's parameters; a vocabulary of 10,000 from 590,000 captions takes a
 minute. Captions are lower-cased and lose their accents, here and when they
 are read for training.
 """
+
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
     with said_in_one_sentence():
-        count = train_vocabulary(
-            captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
+        count = train_vocabulary(captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
     print(f'{args.out}: {args.size} entries from {count} captions')
 
 

@@ -26,6 +26,7 @@ checkpoint needs ``--answer-list trainval_label2ans.json``.
 Image sizes come from COCO json files (captions, instances, image info), and for
 images that these lack from the image headers in ``train2014.zip`` or ``train2014/``.
 """
+
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,6 +49,7 @@ Questions = dict[int, list[tuple[int, str]]]  # image id to its (question id, qu
 
 class Answers(NamedTuple):
     """A question's answers after normalisation: the most frequent, and how many gave each."""
+
     best: str
     votes: tuple[tuple[str, int], ...]
 
@@ -88,11 +90,14 @@ def read_answer_list(path: Path) -> list[str]:
         by_label = {label: answer for answer, label in answers.items()}
         for label in by_label:
             if label not in range(len(answers)):
-                raise UserError(f'Label {label!r} of {by_label[label]!r} in {path} is outside of '
-                                f'the answer list, whose labels go from 0 to {len(answers) - 1}.')
+                raise UserError(
+                    f'Label {label!r} of {by_label[label]!r} in {path} is outside of '
+                    f'the answer list, whose labels go from 0 to {len(answers) - 1}.'
+                )
         if len(by_label) < len(answers):
-            raise UserError(f'{path} gives the same label to several answers: {len(answers)} answers, '
-                            f'{len(by_label)} labels.')
+            raise UserError(
+                f'{path} gives the same label to several answers: {len(answers)} answers, {len(by_label)} labels.'
+            )
         answers = [by_label[label] for label in range(len(answers))]
     if not isinstance(answers, list) or not answers or not all(isinstance(answer, str) for answer in answers):
         raise UserError(f'{path} is not an answer list: expected a list of strings or an object of labels.')
@@ -116,8 +121,7 @@ def soft_target(votes: Iterable[tuple[str, int]], lookup: dict[str, int]) -> tup
     return [label for label, _ in known], [score for _, score in known]
 
 
-def read_questions(path: Path, answers: dict[int, Answers] | None = None,
-                   annotations: Path | None = None) -> Questions:
+def read_questions(path: Path, answers: dict[int, Answers] | None = None, annotations: Path | None = None) -> Questions:
     """Read a VQA questions file, keeping its order.
 
     Raises:
@@ -131,16 +135,22 @@ def read_questions(path: Path, answers: dict[int, Answers] | None = None,
         seen.add(item['question_id'])
         by_image.setdefault(item['image_id'], []).append((item['question_id'], item['question'].strip()))
     if answers is not None:
-        for missing, here, there in ((seen - answers.keys(), path, annotations),
-                                     (answers.keys() - seen, annotations, path)):
+        for missing, here, there in (
+            (seen - answers.keys(), path, annotations),
+            (answers.keys() - seen, annotations, path),
+        ):
             if missing:
-                raise UserError(f'{len(missing)} questions of {here} are not in {there}, '
-                                f'the first is {min(missing)}.')
+                raise UserError(f'{len(missing)} questions of {here} are not in {there}, the first is {min(missing)}.')
     return by_image
 
 
-def items_with_answers(questions: Questions, answers: dict[int, Answers], sizes: dict[int, Size],
-                       lookup: dict[str, int], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+def items_with_answers(
+    questions: Questions,
+    answers: dict[int, Answers],
+    sizes: dict[int, Size],
+    lookup: dict[str, int],
+    counts: dict[str, int],
+) -> Iterator[dict[str, Any]]:
     """The items of a training or validation file, one an image; counts go to ``counts``."""
     for image_id, asked in questions.items():
         vqa = []
@@ -148,8 +158,13 @@ def items_with_answers(questions: Questions, answers: dict[int, Answers], sizes:
             labels, scores = soft_target(answers[question_id].votes, lookup)
             counts['without_label'] += not labels
             vqa.append(dict(question=question, question_id=question_id, labels=labels, scores=scores))
-        yield dict(file_name=sizes[image_id].file_name, image_id=image_id, height=sizes[image_id].height,
-                   width=sizes[image_id].width, vqa=vqa)
+        yield dict(
+            file_name=sizes[image_id].file_name,
+            image_id=image_id,
+            height=sizes[image_id].height,
+            width=sizes[image_id].width,
+            vqa=vqa,
+        )
 
 
 def items_without_answers(questions: Questions, sizes: dict[int, Size]) -> Iterator[dict[str, Any]]:
@@ -157,12 +172,19 @@ def items_without_answers(questions: Questions, sizes: dict[int, Size]) -> Itera
     for image_id, asked in questions.items():
         size = sizes[image_id]
         for question_id, question in asked:
-            yield dict(file_name=size.file_name, image_id=image_id, height=size.height, width=size.width,
-                       question=question, question_id=question_id)
+            yield dict(
+                file_name=size.file_name,
+                image_id=image_id,
+                height=size.height,
+                width=size.width,
+                question=question,
+                question_id=question_id,
+            )
 
 
 class Sources(NamedTuple):
     """The files of one split."""
+
     questions: Path
     annotations: Path | None
     image_info: list[Path]
@@ -178,22 +200,29 @@ def find_sources(args: argparse.Namespace) -> dict[str, Sources]:
     sources = {}
     for split, subset in SUBSETS.items():
         questions = getattr(args, f'{split}_questions') or find_input(
-            args.root, f'v2_OpenEnded_mscoco_{subset}_questions.json')
-        annotations = None if split == 'test' else getattr(args, f'{split}_annotations') or find_input(
-            args.root, f'v2_mscoco_{subset}_annotations.json')
+            args.root, f'v2_OpenEnded_mscoco_{subset}_questions.json'
+        )
+        annotations = (
+            None
+            if split == 'test'
+            else getattr(args, f'{split}_annotations') or find_input(args.root, f'v2_mscoco_{subset}_annotations.json')
+        )
         if questions is None and annotations is None:
             continue
         if questions is None or (annotations is None and split != 'test'):
             lacking, there = ('questions', annotations) if questions is None else ('annotations', questions)
-            raise FileNotFoundError(f'{there} needs the {lacking} of the same split beside it '
-                                    f'(or --{split}-{lacking} FILE).')
+            raise FileNotFoundError(
+                f'{there} needs the {lacking} of the same split beside it (or --{split}-{lacking} FILE).'
+            )
         coco_file = find_input(args.root, *(name.format(subset) for name in COCO_FILES))
         image_info = args.image_info or ([coco_file] if coco_file else [])
         sources[split] = Sources(questions, annotations, image_info, (args.images or args.root) / subset)
     if not sources:
-        raise FileNotFoundError(f'Neither {args.root} nor {args.root / "annotations"} holds a file such as '
-                                'v2_OpenEnded_mscoco_train2014_questions.json; --train-questions and the '
-                                'like name other files.')
+        raise FileNotFoundError(
+            f'Neither {args.root} nor {args.root / "annotations"} holds a file such as '
+            'v2_OpenEnded_mscoco_train2014_questions.json; --train-questions and the '
+            'like name other files.'
+        )
     return sources
 
 
@@ -201,8 +230,9 @@ def find_sizes(source: Sources, image_ids: Iterable[int]) -> tuple[dict[int, Siz
     """Image id to size, and how many of them had to be read from image headers."""
     known = coco_sizes(source.image_info)
     sizes = {image_id: known[image_id] for image_id in image_ids if image_id in known}
-    unsized = {image_id: f'COCO_{source.images.name}_{image_id:012d}.jpg'
-               for image_id in image_ids if image_id not in known}
+    unsized = {
+        image_id: f'COCO_{source.images.name}_{image_id:012d}.jpg' for image_id in image_ids if image_id not in known
+    }
     if unsized:
         try:
             store = ImageStore(source.images)
@@ -223,29 +253,29 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         archives = (source.images, source.images.with_suffix('.zip'))
         inputs += [source.questions, *source.image_info, *(path for path in archives if path.exists())]
         inputs += [source.annotations] if source.annotations else []
-    manifest = Manifest(args.out, 'vqa', dict(num_answers=args.num_answers, min_count=args.min_count,
-                                              splits=list(sources)), inputs)
+    manifest = Manifest(
+        args.out, 'vqa', dict(num_answers=args.num_answers, min_count=args.min_count, splits=list(sources)), inputs
+    )
     if counts := manifest.counts_if_current():
         print(f'{manifest.path} is up to date, nothing to do.')
         return counts
 
-    answers = {split: read_answers(source.annotations)
-               for split, source in sources.items() if source.annotations}
+    answers = {split: read_answers(source.annotations) for split, source in sources.items() if source.annotations}
     if args.answer_list:
         label2ans = read_answer_list(args.answer_list)
     elif answers:
         label2ans = choose_answers(count_answers(answers.values()), args.num_answers, args.min_count)
     else:
-        raise UserError('Without annotations of train or val there is no answer list; '
-                        'name one with --answer-list.')
+        raise UserError('Without annotations of train or val there is no answer list; name one with --answer-list.')
     lookup = label_lookup(label2ans)
     rest = dict(ans2label={answer: label for label, answer in enumerate(label2ans)}, label2ans=label2ans)
     counts, outputs = dict(answers=len(label2ans)), {}
     for split, source in sources.items():
         questions = read_questions(source.questions, answers.get(split), source.annotations)
         sizes, from_headers = find_sizes(source, questions)
-        counts[split] = dict(images=len(questions), questions=sum(map(len, questions.values())),
-                             sizes_from_headers=from_headers)
+        counts[split] = dict(
+            images=len(questions), questions=sum(map(len, questions.values())), sizes_from_headers=from_headers
+        )
         if split in answers:
             counts[split]['without_label'] = 0
             items = items_with_answers(questions, answers[split], sizes, lookup, counts[split])
@@ -272,19 +302,26 @@ def summary(counts: dict[str, Any]) -> str:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--root', type=Path, default=Path('data/coco'), help='folder of the raw files')
     parser.add_argument('--out', type=Path, help='folder of the results (default: the root)')
     for split in SUBSETS:
         parser.add_argument(f'--{split}-questions', type=Path, metavar='FILE')
         if split != 'test':
             parser.add_argument(f'--{split}-annotations', type=Path, metavar='FILE')
-    parser.add_argument('--image-info', type=Path, nargs='+', metavar='FILE',
-                        help="COCO json files with a list 'images' (default: those found in the root)")
+    parser.add_argument(
+        '--image-info',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        help="COCO json files with a list 'images' (default: those found in the root)",
+    )
     parser.add_argument('--images', type=Path, help='folder of the image zips or folders (default: the root)')
-    parser.add_argument('--num-answers', type=int, help='most answers in the list (default: 3129, '
-                        'or no limit where --min-count is given)')
+    parser.add_argument(
+        '--num-answers',
+        type=int,
+        help='most answers in the list (default: 3129, or no limit where --min-count is given)',
+    )
     parser.add_argument('--min-count', type=int, help='least number of questions with an answer')
     parser.add_argument('--answer-list', type=Path, metavar='FILE', help='use this list instead')
     args = parser.parse_args(argv)

@@ -7,6 +7,7 @@ Sizes: tiny (46 images, for tests), demo (9,200 images, about a minute), large
 (116,000 images, for a GPU). Same size and seed give the same bytes. ``--also``
 writes it in the formats of further downloads, too.
 """
+
 import argparse
 import time
 from pathlib import Path
@@ -17,14 +18,19 @@ from soho.errors import said_in_one_sentence
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', choices=SIZES, default='demo')
     parser.add_argument('--out', type=Path, help='folder to write; default: data/world/SIZE')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, help='processes; default: one a CPU')
-    parser.add_argument('--also', nargs='+', choices=EXPORTS, default=[], metavar='FORMAT',
-                        help=f'further formats: {", ".join(EXPORTS)}')
+    parser.add_argument(
+        '--also',
+        nargs='+',
+        choices=EXPORTS,
+        default=[],
+        metavar='FORMAT',
+        help=f'further formats: {", ".join(EXPORTS)}',
+    )
     return parser.parse_args()
 
 
@@ -38,8 +44,10 @@ def main() -> None:
     images = ', '.join(f'{number} {split}' for split, number in manifest['images'].items())
     blind = manifest['blind']
     seconds = time.monotonic() - started
-    print(f'{out}: images {images}; {sum(manifest["questions"].values())} questions; vocabulary of '
-          f'{manifest["vocabulary"]}; {manifest["bytes"] / 2**20:.1f} MiB; {seconds:.1f} s')
+    print(
+        f'{out}: images {images}; {sum(manifest["questions"].values())} questions; vocabulary of '
+        f'{manifest["vocabulary"]}; {manifest["bytes"] / 2**20:.1f} MiB; {seconds:.1f} s'
+    )
     print(f'answers without the picture: {blind["accuracy"]:.1f} %')
     for kind, figures in blind['kinds'].items():
         print(f'  {kind:15s} {figures["accuracy"]:5.1f} %  of {figures["share"]:4.1f} % of the questions')

@@ -7,6 +7,7 @@ through the pipeline of the latter. Any config will do whose datasets give ``lab
 labelled objects, images of VOC2007 that show one class (configs/_base_/datasets/voc07_single.py). Cosine similarity,
 20 neighbours that vote with weight exp(similarity / 0.07); ``random`` in place of a checkpoint is the baseline.
 """
+
 import argparse
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +27,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument('--config', default='configs/Transfer/imagenet_linear.py', help='what is looked at')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change keys of the config, as in val_dataloader.dataset.data_root=DIR')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change keys of the config, as in val_dataloader.dataset.data_root=DIR',
+    )
     parser.add_argument('-k', type=int, default=NEIGHBOURS, help='neighbours')
     parser.add_argument('--temperature', type=float, default=TEMPERATURE, help='0 counts all neighbours alike')
     parser.add_argument('--chunk', type=int, default=65536, help='rows of the training features on the device at once')
@@ -63,8 +69,14 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     for i, (kind, classes) in enumerate(names.items()):
         votes = vote(similarities, known[rows, i], len(classes), args.temperature or None)
         figures[kind] = accuracy(votes, truth[:, i])
-    return dict(checkpoint=args.checkpoint, config=args.config, k=args.k, temperature=args.temperature,
-                images=dict(neighbours=len(bank), questions=len(queries)), accuracy=figures)
+    return dict(
+        checkpoint=args.checkpoint,
+        config=args.config,
+        k=args.k,
+        temperature=args.temperature,
+        images=dict(neighbours=len(bank), questions=len(queries)),
+        accuracy=figures,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """COCO 2017 captions for VirTex: images of 224 pixels for validation, of 256 cut to 224 for the test, both scored."""
+
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})
 pack = dict(type='PackSample', keys=['image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths'])
@@ -9,13 +10,16 @@ train_dataloader = dict(
         source,
         ann_file='annotations/captions_train2017.json',
         images='train2017',
-        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize, pack]))
+        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize, pack],
+    )
+)
 val_dataloader = dict(
-    dataset=dict(val_source, pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, pack]))
-val_evaluator = dict(
-    type='CaptionMetrics', annotation_file={{_base_.val_captions}}, tokenizer={{_base_.tokenizer}})
+    dataset=dict(val_source, pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, pack])
+)
+val_evaluator = dict(type='CaptionMetrics', annotation_file={{_base_.val_captions}}, tokenizer={{_base_.tokenizer}})
 test_dataloader = dict(
     dataset=dict(
-        val_source,
-        pipeline=[{{_base_.load}}, dict(type='ResizeShortest', size=256), {{_base_.center}}, tokenize, pack]))
+        val_source, pipeline=[{{_base_.load}}, dict(type='ResizeShortest', size=256), {{_base_.center}}, tokenize, pack]
+    )
+)
 test_evaluator = val_evaluator

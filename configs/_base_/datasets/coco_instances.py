@@ -1,4 +1,5 @@
 """COCO 2017 with boxes and masks: 16 images over eight GPUs, short edge 640 to 800, flips; tested at 800."""
+
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'
 train_pipeline = [
     dict(type='LoadImage'),
@@ -9,11 +10,10 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(type='ResizeShortEdge', short_edges=(800, ), long_edge=1333),
+    dict(type='ResizeShortEdge', short_edges=(800,), long_edge=1333),
     dict(type='PackSample', keys=['image_id', 'full_size']),
 ]
-loader = dict(
-    num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate', size_divisor=32))
+loader = dict(num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate', size_divisor=32))
 train_dataloader = dict(
     **loader,
     batch_size=2,
@@ -24,7 +24,9 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_train2017.json',
         images='train2017',
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 test_dataloader = dict(
     **loader,
     batch_size=1,
@@ -35,6 +37,8 @@ test_dataloader = dict(
         ann_file='annotations/instances_val2017.json',
         images='val2017',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_evaluator = dict(type='CocoAP', annotation_file=data_root + '/annotations/instances_val2017.json')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,5 @@
 """COCO 2017 captions with masked tokens for VirTex."""
+
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})
 mask = dict(type='MaskCaption', tokenizer={{_base_.tokenizer}}, share=0.15, mask_prob=0.85, replace_prob=0.1)
@@ -9,14 +10,18 @@ train_dataloader = dict(
         source,
         ann_file='annotations/captions_train2017.json',
         images='train2017',
-        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize, mask, pack]))
+        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize, mask, pack],
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         source,
         ann_file='annotations/captions_val2017.json',
         images='val2017',
         test_mode=True,
-        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, mask, pack]))
-val_evaluator = dict(type='PretrainFigures', objectives=('mlm', ))
+        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, mask, pack],
+    )
+)
+val_evaluator = dict(type='PretrainFigures', objectives=('mlm',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -1,4 +1,5 @@
 """COCO 2017 objects for VirTex: the categories of an image's objects are its labels."""
+
 _base_ = './coco_virtex.py'
 pack = dict(type='PackSample', keys=['image_id', 'labels'])
 source = dict(type='ObjectLabelsDataset', data_root={{_base_.data_root}})
@@ -7,14 +8,18 @@ train_dataloader = dict(
         source,
         ann_file='annotations/instances_train2017.json',
         images='train2017',
-        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, pack]))
+        pipeline=[{{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, pack],
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         source,
         ann_file='annotations/instances_val2017.json',
         images='val2017',
         test_mode=True,
-        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, pack]))
-val_evaluator = dict(type='PretrainFigures', objectives=('classification', ))
+        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, pack],
+    )
+)
+val_evaluator = dict(type='PretrainFigures', objectives=('classification',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -1,4 +1,5 @@
 """COCO 2017 captions for VirTex, whose tokens are the labels of the image."""
+
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})
 pack = dict(type='PackSample', keys=['image_id', 'labels'])
@@ -9,17 +10,25 @@ train_dataloader = dict(
         ann_file='annotations/captions_train2017.json',
         images='train2017',
         pipeline=[
-            {{_base_.load}}, {{_base_.crop}}, {{_base_.flip}}, {{_base_.jitter}}, tokenize,
-            dict(type='LabelTokens'), pack
-        ]))
+            {{_base_.load}},
+            {{_base_.crop}},
+            {{_base_.flip}},
+            {{_base_.jitter}},
+            tokenize,
+            dict(type='LabelTokens'),
+            pack,
+        ],
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         source,
         ann_file='annotations/captions_val2017.json',
         images='val2017',
         test_mode=True,
-        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize,
-                  dict(type='LabelTokens'), pack]))
-val_evaluator = dict(type='PretrainFigures', objectives=('classification', ))
+        pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, dict(type='LabelTokens'), pack],
+    )
+)
+val_evaluator = dict(type='PretrainFigures', objectives=('classification',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

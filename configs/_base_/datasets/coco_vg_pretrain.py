@@ -4,6 +4,7 @@ Made from the public downloads by ``tools/prepare/pretrain.py``. Text is read
 as the official code reads it (``clean_text``, ``guess_unknown``,
 ``replace_by_first``; the parts say what each does).
 """
+
 data_root = '{{$IN_OUT_PATH:.}}/data/vg_coco_pre'
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16, clean_text=False)
 train_pipeline = [
@@ -15,7 +16,8 @@ train_pipeline = [
     dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
 ]
 source = dict(
-    type='PretrainDataset', data_root=data_root, sentence_group=4, replace_by_first=True, pipeline=train_pipeline)
+    type='PretrainDataset', data_root=data_root, sentence_group=4, replace_by_first=True, pipeline=train_pipeline
+)
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,
@@ -30,4 +32,6 @@ train_dataloader = dict(
             dict(ann_file='coco_cap_train_pre.json', images='train2014', **source),
             dict(ann_file='coco_cap_val_pre.json', images='val2014', **source),
             dict(ann_file='vg_cap_pre.json', images='images', **source),
-        ]))
+        ],
+    ),
+)

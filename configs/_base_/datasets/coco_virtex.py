@@ -5,6 +5,7 @@ vocabulary is made by
 
     python tools/prepare/vocabulary.py data/coco/annotations/captions_train2017.json --out data/coco/vocab_10k.model
 """
+
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'
 tokenizer = dict(vocab=data_root + '/vocab_10k.model', max_length=30)
 val_captions = data_root + '/annotations/captions_val2017.json'

@@ -5,6 +5,7 @@ recipe trains on train and val together; ``test_dataloader`` reads the test
 questions, whose answers only the challenge's server knows. Text is read as the
 official code reads it (``clean_text``).
 """
+
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=16, clean_text=False)
 keys = ['question_id', 'answer_labels', 'answer_scores']
@@ -32,7 +33,9 @@ train_dataloader = dict(
         datasets=[
             dict(ann_file='train_data_vqa.json', images='train2014', **source),
             dict(ann_file='val_data_vqa.json', images='val2014', **source),
-        ]))
+        ],
+    ),
+)
 test_dataloader = dict(
     **loader,
     batch_size=32,
@@ -44,6 +47,8 @@ test_dataloader = dict(
         ann_file='test_data_vqa.json',
         images='test2015',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_evaluator = dict(type='VQAAccuracy')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,5 @@
 """PASCAL VOC: trained on 2007 and 2012 trainval, short edge 480 to 800, flips; tested on 2007 test at 800."""
+
 data_root = '{{$IN_OUT_PATH:.}}/data/VOCdevkit'
 train_pipeline = [
     dict(type='LoadImage'),
@@ -9,11 +10,10 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(type='ResizeShortEdge', short_edges=(800, ), long_edge=1333),
+    dict(type='ResizeShortEdge', short_edges=(800,), long_edge=1333),
     dict(type='PackSample', keys=['image_id', 'full_size']),
 ]
-loader = dict(
-    num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate', size_divisor=32))
+loader = dict(num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate', size_divisor=32))
 source = dict(type='VOCDetection', data_root=data_root)
 train_dataloader = dict(
     **loader,
@@ -23,11 +23,21 @@ train_dataloader = dict(
     dataset=dict(
         type='ConcatDataset',
         datasets=[
-            dict(source, ann_file='VOC2007/ImageSets/Main/trainval.txt', images='VOC2007/JPEGImages',
-                 pipeline=train_pipeline),
-            dict(source, ann_file='VOC2012/ImageSets/Main/trainval.txt', images='VOC2012/JPEGImages',
-                 pipeline=train_pipeline),
-        ]))
+            dict(
+                source,
+                ann_file='VOC2007/ImageSets/Main/trainval.txt',
+                images='VOC2007/JPEGImages',
+                pipeline=train_pipeline,
+            ),
+            dict(
+                source,
+                ann_file='VOC2012/ImageSets/Main/trainval.txt',
+                images='VOC2012/JPEGImages',
+                pipeline=train_pipeline,
+            ),
+        ],
+    ),
+)
 test_dataloader = dict(
     **loader,
     batch_size=1,
@@ -37,6 +47,8 @@ test_dataloader = dict(
         ann_file='VOC2007/ImageSets/Main/test.txt',
         images='VOC2007/JPEGImages',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_evaluator = dict(type='VOCAP', image_set=data_root + '/VOC2007/ImageSets/Main/test.txt')
 test_cfg = dict(type='TestLoop')

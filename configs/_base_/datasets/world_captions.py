@@ -1,4 +1,5 @@
 """Captions and region descriptions of the generated world, for pretraining."""
+
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=32)
@@ -17,7 +18,9 @@ train_dataloader = dict(
         datasets=[
             dict(ann_file='coco_cap_train_pre.json', images='train2014', **source),
             dict(ann_file='vg_cap_pre.json', images='images', **source),
-        ]))
+        ],
+    )
+)
 val_dataloader = dict(dataset=dict(ann_file='coco_cap_val_pre.json', images='val2014', **source))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='PretrainFigures')

@@ -6,6 +6,7 @@ Whole pictures, since a crop would make captions untrue that say how many object
     python tools/prepare/vocabulary.py data/world/demo/annotations/captions_train2014.json \
         --size 400 --out data/world/demo/captions.model
 """
+
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 val_captions = data_root + '/annotations/captions_val2014.json'
@@ -23,14 +24,18 @@ train_dataloader = dict(
         sentence_group=5,
         ann_file='annotations/captions_train2014.json',
         images='train2014',
-        pipeline=[load, resize, flip, tokenize, pack]))
+        pipeline=[load, resize, flip, tokenize, pack],
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
         source,
         ann_file='annotations/captions_val2014.json',
         images='val2014',
         test_mode=True,
-        pipeline=[load, resize, tokenize, pack]))
+        pipeline=[load, resize, tokenize, pack],
+    )
+)
 val_evaluator = dict(type='CaptionMetrics', annotation_file=val_captions, tokenizer=tokenizer, java=False)
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -2,6 +2,7 @@
 
 Made by ``tools/prepare/objects.py``.
 """
+
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 pipeline = [
     dict(type='LoadImage'),
@@ -17,13 +18,16 @@ train_dataloader = dict(
     batch_size=64,
     drop_last=True,
     sampler=dict(type='EpochSampler', shuffle=True),
-    dataset=dict(source, ann_file='objects_train2014.json', images='objects_train2014', pipeline=pipeline))
+    dataset=dict(source, ann_file='objects_train2014.json', images='objects_train2014', pipeline=pipeline),
+)
 val_dataloader = dict(
     **loader,
     batch_size=128,
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
     dataset=dict(
-        source, ann_file='objects_val2014.json', images='objects_val2014', test_mode=True, pipeline=test_pipeline))
+        source, ann_file='objects_val2014.json', images='objects_val2014', test_mode=True, pipeline=test_pipeline
+    ),
+)
 val_evaluator = dict(type='LabelAccuracy')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')

@@ -1,4 +1,5 @@
 """The kinds of objects in the pictures of the generated world, as labels; pictures as for captions."""
+
 _base_ = './world_captions_virtex.py'
 pack = dict(type='PackSample', keys=['image_id', 'labels'])
 source = dict(type='ObjectLabelsDataset', data_root={{_base_.data_root}})
@@ -8,7 +9,9 @@ train_dataloader = dict(
         ann_file='annotations/instances_train2014.json',
         images='train2014',
         pipeline=[{{_base_.load}}, {{_base_.resize}}, {{_base_.flip}}, pack],
-        **source))
+        **source,
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -16,7 +19,9 @@ val_dataloader = dict(
         images='val2014',
         test_mode=True,
         pipeline=[{{_base_.load}}, {{_base_.resize}}, pack],
-        **source))
-val_evaluator = dict(_delete_=True, type='PretrainFigures', objectives=('classification', ))
+        **source,
+    )
+)
+val_evaluator = dict(_delete_=True, type='PretrainFigures', objectives=('classification',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

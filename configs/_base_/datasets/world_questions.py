@@ -1,4 +1,5 @@
 """Questions about the generated world; train, val and test see different pictures."""
+
 _base_ = './world.py'
 data_root = '{{$SOHO_WORLD:data/world/demo}}'
 tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=16)

@@ -3,6 +3,7 @@
 ``model.backbone.init_cfg.checkpoint`` names the CNN: a checkpoint of this project, of the official VirTex or SOHO,
 or of torchvision, whole or the CNN alone.
 """
+
 model = dict(
     type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
     data_preprocessor=dict(type='ImageTextPreprocessor'),
@@ -11,10 +12,15 @@ model = dict(
         depth=50,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_50_L1_H2048/iter_500000.pth')),
+            checkpoint='{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_50_L1_H2048/iter_500000.pth',
+        ),
+    ),
     heads=dict(
         labels=dict(
             type='LabelHead',
             in_channels=2048,
             kinds=dict(category=1000),
-            init_cfg=dict(type='Normal', layer='Linear', std=0.01))))
+            init_cfg=dict(type='Normal', layer='Linear', std=0.01),
+        )
+    ),
+)

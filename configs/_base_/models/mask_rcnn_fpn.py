@@ -2,6 +2,7 @@
 
 Source: kdexd/virtex, configs/detectron2/_base_mask_rcnn_R_50_FPN.yaml.
 """
+
 model = dict(
     type='Detector',
     data_preprocessor=dict(type='ImageTextPreprocessor'),
@@ -12,4 +13,6 @@ model = dict(
         type='RegionHeads',
         num_classes=80,
         box_head=dict(type='FCBoxHead', in_channels=256),
-        mask_head=dict(type='MaskHead', in_channels=256)))
+        mask_head=dict(type='MaskHead', in_channels=256),
+    ),
+)

@@ -4,6 +4,7 @@ Official checkpoints were trained so. Each switch says at its part what it
 does and why the default differs; ``configs/Pretrain/soho_res18_pre_corrected.py``
 turns them all off for training of one's own.
 """
+
 _base_ = './soho_pretrain.py'
 model = dict(
     backbone=dict(cp_updates_bn_twice=True),
@@ -12,4 +13,6 @@ model = dict(
         shared_cell=True,
         count_padding=True,
         count_sentences=True,
-        dictionary=dict(unused_words='zero')))
+        dictionary=dict(unused_words='zero'),
+    ),
+)

@@ -3,16 +3,18 @@
 1.5 million parameters, from scratch. BERT's own weights of normal(0, 0.02) let next to nothing pass between tokens
 of width 128.
 """
+
 model = dict(
     type='SOHO',
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1, ), zero_init_residual=True),
+    backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),
     neck=dict(
         type='DictionaryNeck',
         in_channels=128,
         out_channels=128,
         pool=2,
-        dictionary=dict(num_words=256, decay=0.9, unused_words='restart')),
+        dictionary=dict(num_words=256, decay=0.9, unused_words='restart'),
+    ),
     language=dict(
         type='CrossModalBert',
         vocab_size=512,
@@ -22,5 +24,7 @@ model = dict(
         intermediate_size=512,
         initializer_range=0.08,
         hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0),
-    heads=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=128)))
+        attention_probs_dropout_prob=0.0,
+    ),
+    heads=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=128)),
+)

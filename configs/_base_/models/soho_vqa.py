@@ -1,5 +1,7 @@
 """SOHO for visual question answering: the plain neck and a classifier over 3,129 answers, as published."""
+
 _base_ = './soho_pretrain.py'
 model = dict(
     neck=dict(_delete_=True, type='PlainNeck', in_channels=512, out_channels=768),
-    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=768, num_answers=3129)))
+    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=768, num_answers=3129)),
+)

@@ -1,4 +1,5 @@
 """VirTex as published: ResNet-50 from scratch, captions in both directions, one layer of width 1024."""
+
 model = dict(
     type='VirTex',
     data_preprocessor=dict(type='ImageTextPreprocessor'),
@@ -9,5 +10,7 @@ model = dict(
         vocab_size=10000,
         hidden_size=1024,
         num_layers=1,
-        bidirectional=True),
-    heads=dict(captioning=dict(type='CaptioningHead')))
+        bidirectional=True,
+    ),
+    heads=dict(captioning=dict(type='CaptioningHead')),
+)

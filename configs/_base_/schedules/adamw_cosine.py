@@ -2,9 +2,11 @@
 
 Twice the rate keeps the small transformer from ever looking at the image.
 """
+
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.01, fused=True),
-    clip_grad=dict(max_norm=5.0))
+    clip_grad=dict(max_norm=5.0),
+)
 warmup = dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100)

@@ -6,34 +6,22 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     runtime_info=dict(type='RuntimeInfoHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    timer=dict(type='IterTimerHook'))
+    timer=dict(type='IterTimerHook'),
+)
 default_scope = 'soho'
 env_cfg = dict(
-    cudnn_benchmark=True,
-    dist_cfg=dict(backend='nccl'),
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
-keys = [
-    'question_id',
-    'answer_labels',
-    'answer_scores',
-]
+    cudnn_benchmark=True, dist_cfg=dict(backend='nccl'), mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0)
+)
+keys = ['question_id', 'answer_labels', 'answer_scores']
 launcher = 'none'
 load_from = None
-loader = dict(
-    collate_fn=dict(type='collate'), num_workers=1, persistent_workers=True)
+loader = dict(collate_fn=dict(type='collate'), num_workers=1, persistent_workers=True)
 log_level = 'INFO'
 log_processor = dict(window_size=50)
 model = dict(
-    backbone=dict(
-        depth=18,
-        num_stages=3,
-        out_indices=(2, ),
-        type='ResNet',
-        zero_init_residual=True),
+    backbone=dict(depth=18, num_stages=3, out_indices=(2,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(
-        vqa=dict(dropout=0.1, hidden_size=128, num_answers=13,
-                 type='VQAHead')),
+    heads=dict(vqa=dict(dropout=0.1, hidden_size=128, num_answers=13, type='VQAHead')),
     language=dict(
         attention='eager',
         attention_probs_dropout_prob=0.0,
@@ -44,26 +32,24 @@ model = dict(
         num_attention_heads=4,
         num_hidden_layers=3,
         type='CrossModalBert',
-        vocab_size=30522),
+        vocab_size=30522,
+    ),
     neck=dict(in_channels=256, out_channels=128, pool=1, type='PlainNeck'),
-    type='SOHO')
+    type='SOHO',
+)
 optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0),
     dtype='bfloat16',
     optimizer=dict(lr=0.0005, type='AdamW', weight_decay=0.01),
-    type='AmpOptimWrapper')
+    type='AmpOptimWrapper',
+)
 param_scheduler = [
     dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR'),
-    dict(
-        T_max=16,
-        convert_to_iter_based=True,
-        eta_min=1e-05,
-        type='CosineAnnealingLR'),
+    dict(T_max=16, convert_to_iter_based=True, eta_min=1e-05, type='CosineAnnealingLR'),
 ]
 randomness = dict(seed=0)
 resume = False
-source = dict(
-    data_root='data/easy_vqa', sentence_group=10, type='VQADataset')
+source = dict(data_root='data/easy_vqa', sentence_group=10, type='VQADataset')
 sync_bn = True
 test_cfg = dict(type='TestLoop')
 test_dataloader = dict(
@@ -75,40 +61,22 @@ test_dataloader = dict(
         images='test',
         pipeline=[
             dict(type='LoadImage'),
-            dict(
-                tokenizer=dict(
-                    max_length=14,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(
-                keys=[
-                    'question_id',
-                    'answer_labels',
-                    'answer_scores',
-                ],
-                type='PackSample'),
+            dict(tokenizer=dict(max_length=14, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels', 'answer_scores'], type='PackSample'),
         ],
         sentence_group=10,
         test_mode=True,
-        type='VQADataset'),
+        type='VQADataset',
+    ),
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'))
-test_evaluator = dict(
-    annotation_file='data/easy_vqa/test_answers.json', type='VQAAccuracy')
+    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
+)
+test_evaluator = dict(annotation_file='data/easy_vqa/test_answers.json', type='VQAAccuracy')
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(
-        tokenizer=dict(
-            max_length=14, vocab='bert-base-uncased'),
-        type='Tokenize'),
-    dict(
-        keys=[
-            'question_id',
-            'answer_labels',
-            'answer_scores',
-        ],
-        type='PackSample'),
+    dict(tokenizer=dict(max_length=14, vocab='bert-base-uncased'), type='Tokenize'),
+    dict(keys=['question_id', 'answer_labels', 'answer_scores'], type='PackSample'),
 ]
 tokenizer = dict(max_length=14, vocab='bert-base-uncased')
 train_cfg = dict(max_epochs=16, type='EpochBasedTrainLoop', val_interval=2)
@@ -122,38 +90,21 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImage'),
             dict(prob=0.5, type='RandomFlip'),
-            dict(
-                tokenizer=dict(
-                    max_length=14,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(
-                keys=[
-                    'question_id',
-                    'answer_labels',
-                    'answer_scores',
-                ],
-                type='PackSample'),
+            dict(tokenizer=dict(max_length=14, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels', 'answer_scores'], type='PackSample'),
         ],
         sentence_group=10,
-        type='VQADataset'),
+        type='VQADataset',
+    ),
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(shuffle=True, type='EpochSampler'))
+    sampler=dict(shuffle=True, type='EpochSampler'),
+)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(prob=0.5, type='RandomFlip'),
-    dict(
-        tokenizer=dict(
-            max_length=14, vocab='bert-base-uncased'),
-        type='Tokenize'),
-    dict(
-        keys=[
-            'question_id',
-            'answer_labels',
-            'answer_scores',
-        ],
-        type='PackSample'),
+    dict(tokenizer=dict(max_length=14, vocab='bert-base-uncased'), type='Tokenize'),
+    dict(keys=['question_id', 'answer_labels', 'answer_scores'], type='PackSample'),
 ]
 val_cfg = dict(type='ValLoop')
 val_dataloader = dict(
@@ -165,32 +116,18 @@ val_dataloader = dict(
         images='train',
         pipeline=[
             dict(type='LoadImage'),
-            dict(
-                tokenizer=dict(
-                    max_length=14,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(
-                keys=[
-                    'question_id',
-                    'answer_labels',
-                    'answer_scores',
-                ],
-                type='PackSample'),
+            dict(tokenizer=dict(max_length=14, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels', 'answer_scores'], type='PackSample'),
         ],
         sentence_group=10,
         test_mode=True,
-        type='VQADataset'),
+        type='VQADataset',
+    ),
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'))
+    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
+)
 val_evaluator = dict(type='VQAAccuracy')
-visualizer = dict(
-    type='Visualizer',
-    vis_backends=[
-        dict(type='LocalVisBackend'),
-        dict(type='TensorboardVisBackend'),
-    ])
-warmup = dict(
-    begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+warmup = dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
 work_dir = 'work_dirs/VQA/soho_easyvqa'

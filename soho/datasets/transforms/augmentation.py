@@ -3,6 +3,7 @@
 Interpolation is OpenCV's bilinear without antialiasing, and rounding that of
 albumentations 1.1, with which the official release ran.
 """
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -36,8 +37,9 @@ class RandomResizedCrop(BaseTransform):
         ratio: Range of its width over its height, drawn evenly on a log scale.
     """
 
-    def __init__(self, size: int = 224, scale: Sequence[float] = (0.2, 1.0),
-                 ratio: Sequence[float] = (0.75, 1.333)) -> None:
+    def __init__(
+        self, size: int = 224, scale: Sequence[float] = (0.2, 1.0), ratio: Sequence[float] = (0.75, 1.333)
+    ) -> None:
         self.size = size
         self.scale = scale
         self.ratio = ratio
@@ -67,7 +69,7 @@ def crop_and_resize(results: Results, part: tuple[int, int, int, int], size: int
     """``part`` (top, left, height, width) of ``results['image']`` as a square of side ``size``."""
     results.pop('reduced_from', None)
     top, left, height, width = part
-    return _resized(results, results['image'][top:top + height, left:left + width], size, size)
+    return _resized(results, results['image'][top : top + height, left : left + width], size, size)
 
 
 @TRANSFORMS.register_module()
@@ -101,10 +103,12 @@ class CenterCrop(BaseTransform):
     def transform(self, results: Results) -> Results:
         height, width = results['image'].shape[:2]
         if min(height, width) < self.size:
-            raise UserError(f'CenterCrop takes {self.size} x {self.size} pixels, but the image has {width} x '
-                            f'{height}; ResizeShortest before it makes any image large enough')
+            raise UserError(
+                f'CenterCrop takes {self.size} x {self.size} pixels, but the image has {width} x '
+                f'{height}; ResizeShortest before it makes any image large enough'
+            )
         top, left = (height - self.size) // 2, (width - self.size) // 2
-        image = results['image'][top:top + self.size, left:left + self.size]
+        image = results['image'][top : top + self.size, left : left + self.size]
         results.update(image=np.ascontiguousarray(image), image_size=(self.size, self.size))
         return results
 
@@ -150,8 +154,14 @@ class ColorJitter(BaseTransform):
         prob: Probability that anything changes.
     """
 
-    def __init__(self, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1,
-                 prob: float = 0.8) -> None:
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.4,
+        hue: float = 0.1,
+        prob: float = 0.8,
+    ) -> None:
         self.reach = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.prob = prob
 

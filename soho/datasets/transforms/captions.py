@@ -1,4 +1,5 @@
 """Captions to tokens of VirTex, and what is hidden of them."""
+
 import math
 from typing import Any
 
@@ -28,16 +29,19 @@ class TokenizeCaption(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         sentences, rows, known = results['sentences'], results.get('sentence_rows'), results.get('tokens')
-        captions = [self.tokenizer(sentence) for sentence in sentences] if known is None or rows is None else \
-            [known[row] for row in rows]
+        captions = (
+            [self.tokenizer(sentence) for sentence in sentences]
+            if known is None or rows is None
+            else [known[row] for row in rows]
+        )
         if len(captions) == 1:
-            tokens, = captions
+            (tokens,) = captions
             results.update(caption_tokens=tokens, noitpac_tokens=tokens[::-1].copy(), caption_lengths=len(tokens))
             return results
         lengths = np.array([len(tokens) for tokens in captions])
         forwards, backwards = np.zeros((2, len(captions), lengths.max()), np.int64)
         for tokens, forward, backward in zip(captions, forwards, backwards):
-            forward[:len(tokens)], backward[:len(tokens)] = tokens, tokens[::-1]
+            forward[: len(tokens)], backward[: len(tokens)] = tokens, tokens[::-1]
         results.update(caption_tokens=forwards, noitpac_tokens=backwards, caption_lengths=lengths)
         return results
 
@@ -70,8 +74,9 @@ class MaskCaption(BaseTransform):
         ValueError: In ``transform``, for a sample of several captions.
     """
 
-    def __init__(self, tokenizer: dict[str, Any], share: float = 0.15, mask_prob: float = 0.85,
-                 replace_prob: float = 0.1) -> None:
+    def __init__(
+        self, tokenizer: dict[str, Any], share: float = 0.15, mask_prob: float = 0.85, replace_prob: float = 0.1
+    ) -> None:
         self.tokenizer = SentencePieceTokenizer(**tokenizer)
         self.share = share
         self.mask_prob = mask_prob
@@ -80,8 +85,10 @@ class MaskCaption(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng, tokens = results['rng'], results['caption_tokens'].copy()
         if tokens.ndim > 1:
-            raise UserError(f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
-                            'needs sentence_group=1')
+            raise UserError(
+                f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
+                'needs sentence_group=1'
+            )
         labels = np.zeros_like(tokens)
         inner = np.arange(1, len(tokens) - 1)
         chosen = rng.choice(inner, math.ceil(len(inner) * self.share), replace=False)

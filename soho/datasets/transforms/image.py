@@ -2,6 +2,7 @@
 
 Normalisation happens on the device and padding when samples meet in a batch.
 """
+
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -128,8 +129,7 @@ class RandomResizeKeepRatio(BaseTransform):
 
     def __init__(self, scales: Sequence[Size] = ((1333, 400), (1333, 800))) -> None:
         if len(scales) != 2:
-            raise UserError('RandomResizeKeepRatio needs two scales, the ends of a range, '
-                            f'not {len(scales)}')
+            raise UserError(f'RandomResizeKeepRatio needs two scales, the ends of a range, not {len(scales)}')
         self.long_edges = sorted(max(scale) for scale in scales)
         self.short_edges = sorted(min(scale) for scale in scales)
 

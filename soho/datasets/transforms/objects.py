@@ -1,4 +1,5 @@
 """What is done to a picture's objects: they follow it."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ class ResizeShortEdge(BaseTransform):
         long_edge: In pixels.
     """
 
-    def __init__(self, short_edges: Sequence[int] = (800, ), long_edge: int = 1333) -> None:
+    def __init__(self, short_edges: Sequence[int] = (800,), long_edge: int = 1333) -> None:
         self.short_edges = tuple(short_edges)
         self.long_edge = long_edge
 
@@ -43,9 +44,11 @@ class PlaceObjects(BaseTransform):
     def transform(self, results: Results) -> Results:
         if tuple(results['full_size']) != tuple(results['ori_size']):
             (height, width), (real_height, real_width) = results['full_size'], results['ori_size']
-            raise ImageError(f'the image {results["file_name"]} of {results["image_store"].path} has {real_width} x '
-                             f'{real_height} pixels, but its annotation says {width} x {height}: its boxes would be '
-                             'in the wrong place')
+            raise ImageError(
+                f'the image {results["file_name"]} of {results["image_store"].path} has {real_width} x '
+                f'{real_height} pixels, but its annotation says {width} x {height}: its boxes would be '
+                'in the wrong place'
+            )
         height, width = results['image_size']
         scale = np.tile(np.divide((width, height), results['full_size'][::-1]), 2).astype(np.float32)
 
@@ -61,5 +64,5 @@ class PlaceObjects(BaseTransform):
             outlines = [place(edges) for edges in results.pop('outlines')]
             results['mask_edges'] = np.zeros((len(outlines), max(map(len, outlines), default=0), 4), np.float32)
             for row, edges in zip(results['mask_edges'], outlines):
-                row[:len(edges)] = edges
+                row[: len(edges)] = edges
         return results

@@ -1,4 +1,5 @@
 """Sentences to tokens, and what is hidden of them."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,8 @@ class MaskTokens(BaseTransform):
         words = rng.integers(len(self.tokenizer), size=ids.shape)
         results['mlm_labels'] = np.where(chosen, ids, -100)
         results['input_ids'] = np.where(
-            chosen & (fate < 0.8), self.tokenizer.mask_id, np.where(chosen & (fate >= 0.9), words, ids))
+            chosen & (fate < 0.8), self.tokenizer.mask_id, np.where(chosen & (fate >= 0.9), words, ids)
+        )
         return results
 
 

@@ -3,6 +3,7 @@
 It is written in the files and formats of the public downloads (COCO, VQA v2,
 Visual Genome), so that everything that reads those reads this.
 """
+
 from .generate import SIZES, generate_world
 
 __all__ = ['SIZES', 'generate_world']

@@ -1,4 +1,5 @@
 """Ten people answer each question; now and then one of them sees it differently."""
+
 import numpy as np
 
 from .questions import Question
@@ -10,20 +11,41 @@ ANNOTATORS = 10
 SURE = 5
 
 _CONFUSED = {
-    'red': ('orange', 'purple', 'pink'), 'orange': ('red', 'yellow', 'brown'), 'yellow': ('orange', 'gold'),
-    'green': ('blue', 'dark green'), 'blue': ('purple', 'dark blue'), 'purple': ('blue', 'pink', 'violet'),
-    'black': ('gray', 'dark gray'), 'white': ('gray', 'silver'),
-    'circle': ('disc', 'ring', 'round'), 'square': ('box', 'rectangle'), 'triangle': ('arrow', 'cone'),
-    'star': ('asterisk',), 'heart': ('love',),
+    'red': ('orange', 'purple', 'pink'),
+    'orange': ('red', 'yellow', 'brown'),
+    'yellow': ('orange', 'gold'),
+    'green': ('blue', 'dark green'),
+    'blue': ('purple', 'dark blue'),
+    'purple': ('blue', 'pink', 'violet'),
+    'black': ('gray', 'dark gray'),
+    'white': ('gray', 'silver'),
+    'circle': ('disc', 'ring', 'round'),
+    'square': ('box', 'rectangle'),
+    'triangle': ('arrow', 'cone'),
+    'star': ('asterisk',),
+    'heart': ('love',),
     'ring': ('circle', 'donut', 'hoop'),
-    'plain': ('solid', 'no pattern'), 'striped': ('stripes', 'lines'), 'dotted': ('dots', 'polka dots'),
-    'checkered': ('checks', 'squares'), 'large': ('big', 'small'), 'small': ('little', 'large'),
-    'left': ('middle', 'left side'), 'right': ('middle', 'right side'), 'top': ('middle', 'up'),
-    'bottom': ('middle', 'down'), 'middle': ('center',),
-    'grass': ('lawn', 'field'), 'sand': ('beach', 'desert'), 'water': ('sea', 'ocean'),
-    'sky': ('clouds', 'water'), 'brick': ('wall', 'bricks'), 'wood': ('floor', 'table'),
-    'tiles': ('floor', 'stone'), 'snow': ('ice', 'sky'),
-    'yes': ('no',), 'no': ('yes',),
+    'plain': ('solid', 'no pattern'),
+    'striped': ('stripes', 'lines'),
+    'dotted': ('dots', 'polka dots'),
+    'checkered': ('checks', 'squares'),
+    'large': ('big', 'small'),
+    'small': ('little', 'large'),
+    'left': ('middle', 'left side'),
+    'right': ('middle', 'right side'),
+    'top': ('middle', 'up'),
+    'bottom': ('middle', 'down'),
+    'middle': ('center',),
+    'grass': ('lawn', 'field'),
+    'sand': ('beach', 'desert'),
+    'water': ('sea', 'ocean'),
+    'sky': ('clouds', 'water'),
+    'brick': ('wall', 'bricks'),
+    'wood': ('floor', 'table'),
+    'tiles': ('floor', 'stone'),
+    'snow': ('ice', 'sky'),
+    'yes': ('no',),
+    'no': ('yes',),
 }
 
 

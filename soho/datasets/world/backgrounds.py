@@ -3,6 +3,7 @@
 Making a tile costs tens of milliseconds, so that each process keeps a few and
 a picture takes a random piece, scaled, flipped, tinted, lit and with grain.
 """
+
 import functools
 
 import cv2
@@ -58,8 +59,9 @@ def _sky(rng: np.random.Generator) -> np.ndarray:
     return tile * (1 - clouds) + np.float32((238, 241, 245)) * clouds
 
 
-def _masonry(rng: np.random.Generator, rows: int, columns: int, shift: bool, joint: int, faces: np.ndarray,
-             joint_color: tuple) -> np.ndarray:
+def _masonry(
+    rng: np.random.Generator, rows: int, columns: int, shift: bool, joint: int, faces: np.ndarray, joint_color: tuple
+) -> np.ndarray:
     """Bricks or tiles: faces of slightly different colour, joints between them, a lit upper edge."""
     tile = np.empty((TILE, TILE, 3), np.float32)
     tile[:] = joint_color
@@ -74,8 +76,8 @@ def _masonry(rng: np.random.Generator, rows: int, columns: int, shift: bool, joi
                 continue
             face = faces[int(rng.integers(len(faces)))] + rng.normal(0, 5)
             tile[top:bottom, left:right] = face
-            tile[top:top + 2, left:right] = face + 16
-            tile[bottom - 2:bottom, left:right] = face - 18
+            tile[top : top + 2, left:right] = face + 16
+            tile[bottom - 2 : bottom, left:right] = face - 18
     return tile + 6 * _noise(rng, 20, 20, 3)[..., None]
 
 
@@ -83,7 +85,8 @@ def _brick(rng: np.random.Generator) -> np.ndarray:
     faces = np.float32([(152, 84, 66), (138, 74, 60), (164, 98, 78), (126, 72, 62)])
     rows = int(rng.integers(16, 23))
     return _masonry(rng, rows, rows // 2, True, 4, faces, (186, 178, 168)) + 6 * rng.standard_normal(
-        (TILE, TILE, 1)).astype(np.float32)
+        (TILE, TILE, 1)
+    ).astype(np.float32)
 
 
 def _tiles(rng: np.random.Generator) -> np.ndarray:
@@ -99,14 +102,14 @@ def _wood(rng: np.random.Generator) -> np.ndarray:
     tile = np.empty((TILE, TILE, 3), np.float32)
     edges = np.linspace(0, TILE, planks + 1).astype(int)
     for top, bottom in zip(edges[:-1], edges[1:]):
-        grain = _noise(rng, 70, 3, 2)[:bottom - top]
-        rings = np.sin(6 * _noise(rng, 8, 1, 1)[:bottom - top])
+        grain = _noise(rng, 70, 3, 2)[: bottom - top]
+        rings = np.sin(6 * _noise(rng, 8, 1, 1)[: bottom - top])
         weight = 0.5 + 0.18 * grain + 0.1 * rings + rng.normal(0, 0.14)
         weight = np.clip(weight, 0, 1)[..., None].astype(np.float32)
         tile[top:bottom] = np.float32((116, 80, 50)) * (1 - weight) + np.float32((182, 138, 92)) * weight
-        tile[top:top + 3] *= 0.55
+        tile[top : top + 3] *= 0.55
         joint = int(rng.integers(0, TILE - 3))
-        tile[top:bottom, joint:joint + 3] *= 0.6
+        tile[top:bottom, joint : joint + 3] *= 0.6
     return tile
 
 
@@ -116,8 +119,7 @@ def _snow(rng: np.random.Generator) -> np.ndarray:
     return tile + 4 * rng.standard_normal((TILE, TILE, 1)).astype(np.float32) + 18 * sparkle
 
 
-_MAKERS = dict(grass=_grass, sand=_sand, water=_water, sky=_sky, brick=_brick, wood=_wood, tiles=_tiles,
-               snow=_snow)
+_MAKERS = dict(grass=_grass, sand=_sand, water=_water, sky=_sky, brick=_brick, wood=_wood, tiles=_tiles, snow=_snow)
 
 
 @functools.cache
@@ -140,7 +142,7 @@ def draw_background(rng: np.random.Generator, kind: str, width: int, height: int
     scale = float(rng.uniform(0.75, 1.2))
     crop_w, crop_h = min(TILE, int(width * scale)), min(TILE, int(height * scale))
     left, top = int(rng.integers(TILE - crop_w + 1)), int(rng.integers(TILE - crop_h + 1))
-    piece = cv2.resize(tile[top:top + crop_h, left:left + crop_w], (width, height))
+    piece = cv2.resize(tile[top : top + crop_h, left : left + crop_w], (width, height))
     if rng.random() < 0.5:
         piece = cv2.flip(piece, 1)
     tint = rng.uniform(0.94, 1.06, 3) * rng.uniform(0.85, 1.08)
@@ -156,5 +158,10 @@ def light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     grain = _grain()
     top, left = int(rng.integers(GRAIN - height)), int(rng.integers(GRAIN - width))
     return cv2.addWeighted(
-        cv2.multiply(image, brightness, dtype=cv2.CV_32F), 1,
-        grain[top:top + height, left:left + width], float(rng.uniform(0.4, 1.3)), 0, dtype=cv2.CV_8U)
+        cv2.multiply(image, brightness, dtype=cv2.CV_32F),
+        1,
+        grain[top : top + height, left : left + width],
+        float(rng.uniform(0.4, 1.3)),
+        0,
+        dtype=cv2.CV_8U,
+    )

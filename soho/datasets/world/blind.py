@@ -1,4 +1,5 @@
 """What a reader scores who never looks at the picture: a check that answers are not given away."""
+
 from collections import Counter, defaultdict
 
 from .questions import Question
@@ -33,6 +34,8 @@ class BlindBaseline:
         asked = sum(self._asked.values())
         return dict(
             accuracy=round(100 * sum(self._right.values()) / asked, 2),
-            kinds={kind: dict(accuracy=round(100 * self._right[kind] / number, 2),
-                              share=round(100 * number / asked, 2))
-                   for kind, number in sorted(self._asked.items())})
+            kinds={
+                kind: dict(accuracy=round(100 * self._right[kind] / number, 2), share=round(100 * number / asked, 2))
+                for kind, number in sorted(self._asked.items())
+            },
+        )

@@ -1,4 +1,5 @@
 """A scene as a picture: ground, then each object with its shadow, texture, shading and outline."""
+
 import colorsys
 
 import cv2
@@ -58,8 +59,7 @@ def _texture(rng: np.random.Generator, thing: Thing, u: np.ndarray, v: np.ndarra
     return np.clip(wave * sharpness / 6 + 0.5, 0, 1)
 
 
-def _draw_thing(rng: np.random.Generator, image: np.ndarray, thing: Thing, light_direction: np.ndarray,
-                ) -> None:
+def _draw_thing(rng: np.random.Generator, image: np.ndarray, thing: Thing, light_direction: np.ndarray) -> None:
     """Draws one object onto (H, W, 3) uint8 in place."""
     height, width = image.shape[:2]
     polygon = thing.polygon

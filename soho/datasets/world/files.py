@@ -3,22 +3,35 @@
 Field names and nesting are those of COCO 2014 (captions, instances), VQA v2
 (questions, annotations) and Visual Genome 1.2 (region descriptions, image data).
 """
+
 import json
 import zipfile
 from pathlib import Path
 
 from .scene import ATTRIBUTES, SHAPES
 
-INFO = dict(description='soho generated world', url='', version='1.0', year=2026, contributor='soho',
-            date_created='2026-01-01 00:00:00')
+INFO = dict(
+    description='soho generated world',
+    url='',
+    version='1.0',
+    year=2026,
+    contributor='soho',
+    date_created='2026-01-01 00:00:00',
+)
 LICENSE = dict(id=1, name='Apache License 2.0', url='http://www.apache.org/licenses/LICENSE-2.0')
 QUESTION_LICENSE = dict(name=LICENSE['name'], url=LICENSE['url'])
 SUPERCATEGORIES = {'circle': 'round', 'ring': 'round', 'heart': 'round'}
-CATEGORIES = [dict(id=number, name=shape, supercategory=SUPERCATEGORIES.get(shape, 'angular'))
-              for number, shape in enumerate(SHAPES, start=1)]
+CATEGORIES = [
+    dict(id=number, name=shape, supercategory=SUPERCATEGORIES.get(shape, 'angular'))
+    for number, shape in enumerate(SHAPES, start=1)
+]
 # As Fashionpedia, which adds attributes to the COCO format.
-OBJECT_ATTRIBUTES = [dict(id=number, name=value, supercategory=kind) for number, (kind, value) in enumerate(
-    ((kind, value) for kind in ('color', 'texture', 'size') for value in ATTRIBUTES[kind]), start=1)]
+OBJECT_ATTRIBUTES = [
+    dict(id=number, name=value, supercategory=kind)
+    for number, (kind, value) in enumerate(
+        ((kind, value) for kind in ('color', 'texture', 'size') for value in ATTRIBUTES[kind]), start=1
+    )
+]
 
 
 class JsonListFile:
@@ -85,20 +98,28 @@ class CocoSplitFiles:
         vqa_head = dict(info=INFO, data_type='mscoco', data_subtype=split, license=QUESTION_LICENSE)
         self._pictures = PictureZip(root / f'{split}.zip')
         self._files = {
-            'questions': JsonListFile(root / f'v2_OpenEnded_mscoco_{split}_questions.json',
-                                      dict(vqa_head, task_type='Open-Ended'), 'questions'),
+            'questions': JsonListFile(
+                root / f'v2_OpenEnded_mscoco_{split}_questions.json',
+                dict(vqa_head, task_type='Open-Ended'),
+                'questions',
+            ),
             'answers': JsonListFile(root / f'v2_mscoco_{split}_annotations.json', vqa_head, 'annotations'),
             'scenes': JsonListFile(root / f'scenes_{split}.json', None),
         }
         if split == 'test2015':
             self._files['image_info'] = JsonListFile(
-                annotations / f'image_info_{split}.json', dict(coco_head, categories=CATEGORIES), 'images')
+                annotations / f'image_info_{split}.json', dict(coco_head, categories=CATEGORIES), 'images'
+            )
         else:
             self._files['captions'] = JsonListFile(
-                annotations / f'captions_{split}.json', coco_head, 'annotations', 'images')
+                annotations / f'captions_{split}.json', coco_head, 'annotations', 'images'
+            )
             self._files['instances'] = JsonListFile(
                 annotations / f'instances_{split}.json',
-                dict(coco_head, categories=CATEGORIES, attributes=OBJECT_ATTRIBUTES), 'annotations', 'images')
+                dict(coco_head, categories=CATEGORIES, attributes=OBJECT_ATTRIBUTES),
+                'annotations',
+                'images',
+            )
 
     def add(self, member: str, picture: bytes, image: str, items: dict[str, list[str]]) -> None:
         """Writes what belongs to one image; ``items`` holds JSON texts by the name of their file."""

@@ -1,4 +1,5 @@
 """Generates a world: sizes, workers, vocabulary, manifest."""
+
 import functools
 import json
 import multiprocessing
@@ -26,6 +27,7 @@ MANIFEST = 'world.json'
 @dataclass(frozen=True)
 class WorldSize:
     """How many images each split has."""
+
     train2014: int
     val2014: int
     test2015: int
@@ -42,8 +44,9 @@ _WORTH_A_WORKER = 100
 _BLOCK = 2048
 
 
-def generate_world(out_dir: str | Path, size: str = 'tiny', seed: int = 0, workers: int | None = None,
-                   progress: bool = False) -> dict:
+def generate_world(
+    out_dir: str | Path, size: str = 'tiny', seed: int = 0, workers: int | None = None, progress: bool = False
+) -> dict:
     """Writes a world, or finds it already there.
 
     The bytes written follow from ``size`` and ``seed`` alone. The manifest
@@ -85,7 +88,8 @@ def find_world(out_dir: str | Path, size: str, seed: int) -> dict | None:
         raise UserError(
             f'{path.parent} holds a world of size {found["size"]}, seed {found["seed"]}, version '
             f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
-            'another folder')
+            'another folder'
+        )
     return manifest
 
 
@@ -116,8 +120,17 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
     pieces = train_vocabulary(words)
     (root / 'vocab.txt').write_text('\n'.join(pieces) + '\n', encoding='utf-8')
     written = sum(path.stat().st_size for path in root.rglob('*') if path.is_file())
-    manifest = dict(version=VERSION, size=size, seed=seed, images=vars(counts), questions=dict(questions),
-                    words=len(words), vocabulary=len(pieces), bytes=written, blind=blind.summary())
+    manifest = dict(
+        version=VERSION,
+        size=size,
+        seed=seed,
+        images=vars(counts),
+        questions=dict(questions),
+        words=len(words),
+        vocabulary=len(pieces),
+        bytes=written,
+        blind=blind.summary(),
+    )
     unfinished = root / f'{MANIFEST}.part'
     unfinished.write_text(json.dumps(manifest, indent=1) + '\n')
     unfinished.replace(root / MANIFEST)
@@ -136,7 +149,7 @@ def _records(seed: int, tasks: list[tuple[str, int]], workers: int) -> Iterator[
     with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
         # Block by block: a slow disk must not let finished pictures pile up in memory.
         for start in range(0, len(tasks), _BLOCK):
-            yield from pool.imap(make, tasks[start:start + _BLOCK], chunksize=8)
+            yield from pool.imap(make, tasks[start : start + _BLOCK], chunksize=8)
 
 
 def _make(seed: int, task: tuple[str, int]) -> ImageRecord:

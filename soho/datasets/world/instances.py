@@ -1,4 +1,5 @@
 """COCO instances of a scene: what is visible of each object, as a mask, a box and an area."""
+
 import numpy as np
 
 from .scene import Scene

@@ -1,4 +1,5 @@
 """Captions of a whole picture and phrases about its regions."""
+
 import math
 
 import numpy as np
@@ -26,7 +27,7 @@ def _ground(rng: np.random.Generator, scene: Scene) -> str:
 def _objects(rng: np.random.Generator, scene: Scene, most: int) -> tuple[str, int]:
     """Up to ``most`` objects in a row."""
     things = [scene.things[i] for i in rng.permutation(len(scene.things))]
-    things = things[:pick(rng, range(1, most + 1))]
+    things = things[: pick(rng, range(1, most + 1))]
     return words.join([_noun(rng, thing, (0.3, 0.9, 0.3)) for thing in things]), len(things)
 
 
@@ -38,8 +39,9 @@ def _listing(rng: np.random.Generator, scene: Scene) -> str:
 
 def _photo(rng: np.random.Generator, scene: Scene) -> str:
     objects = _objects(rng, scene, 3)[0] if rng.random() < 0.7 else _everything(rng, scene)
-    form = pick(rng, ('{} {}', 'a photo of {} {}', 'a picture of {} {}', 'an image of {} {}',
-                      'the picture shows {} {}'))
+    form = pick(
+        rng, ('{} {}', 'a photo of {} {}', 'a picture of {} {}', 'an image of {} {}', 'the picture shows {} {}')
+    )
     return form.format(objects, _ground(rng, scene))
 
 
@@ -110,8 +112,7 @@ def _between(rng: np.random.Generator, scene: Scene) -> str | None:
             for k in order:
                 things = scene.things[i], scene.things[j], scene.things[k]
                 if len({i, j, k}) == 3 and relations.between(*things):
-                    return '{} is between {} and {}'.format(
-                        *(_noun(rng, thing, (0.2, 0.9, 0.2)) for thing in things))
+                    return '{} is between {} and {}'.format(*(_noun(rng, thing, (0.2, 0.9, 0.2)) for thing in things))
     return None
 
 
@@ -127,8 +128,9 @@ def _group(rng: np.random.Generator, scene: Scene, names: tuple[str, ...]) -> tu
 def _count(rng: np.random.Generator, scene: Scene) -> str:
     if rng.random() < 0.35:
         are = _is_or_are(len(scene.things))
-        return pick(rng, ('there {2} {0} {1}', '{0} can be seen {1}', 'you can see {0} {1}', 'there {2} {0}')
-                    ).format(_total(rng, scene), _ground(rng, scene), are)
+        return pick(rng, ('there {2} {0} {1}', '{0} can be seen {1}', 'you can see {0} {1}', 'there {2} {0}')).format(
+            _total(rng, scene), _ground(rng, scene), are
+        )
     names = pick(rng, (('shape',), ('color',), ('shape',), ('color', 'shape'), ('size',), ('texture',)))
     first, count, members = _group(rng, scene, names)
     rest = [thing for thing in scene.things if thing not in members]
@@ -145,8 +147,10 @@ def _nothing(rng: np.random.Generator, scene: Scene) -> str | None:
         thing, direction = pick(rng, scene.things), pick(rng, tuple(relations.DIRECTIONS))
         the_thing = words.reference(rng, scene, thing)
         if the_thing and relations.none_at_all(scene, direction, thing):
-            return f'{pick(rng, ("nothing is", "there is nothing"))} ' \
-                   f'{words.name(rng, words.DIRECTION_PHRASES[direction])} {the_thing}'
+            return (
+                f'{pick(rng, ("nothing is", "there is nothing"))} '
+                f'{words.name(rng, words.DIRECTION_PHRASES[direction])} {the_thing}'
+            )
         return None
     names = pick(rng, (('shape',), ('color',), ('color', 'shape'), ('texture',)))
     description = {name: pick(rng, ATTRIBUTES[name]) for name in names}
@@ -155,8 +159,8 @@ def _nothing(rng: np.random.Generator, scene: Scene) -> str | None:
     if names == ('texture',) or (names == ('color',) and rng.random() < 0.5):
         value = description[names[0]]
         return pick(rng, ('none of the {1} is {0}', 'no {2} is {0}', 'nothing is {0}')).format(
-            words.predicate(rng, value), words.plural(pick(rng, words.NOUNS_FOR_ANY)),
-            pick(rng, words.NOUNS_FOR_ANY))
+            words.predicate(rng, value), words.plural(pick(rng, words.NOUNS_FOR_ANY)), pick(rng, words.NOUNS_FOR_ANY)
+        )
     if rng.random() < 0.5:
         return f'there is no {words.noun_phrase(rng, description)}'
     return f'there are no {words.noun_phrase(rng, description, many=True)}'
@@ -190,11 +194,13 @@ def _all(rng: np.random.Generator, scene: Scene) -> str | None:
             if not rest:
                 everything = words.plural(pick(rng, words.NOUNS_FOR_ANY))
                 return pick(rng, ('all the {} are {}', 'all {} are {}', 'all of the {} are {}')).format(
-                    everything, said)
+                    everything, said
+                )
             the_other = words.reference(rng, scene, rest[0], without=attribute)
             if the_other:
                 return pick(rng, ('all {2} except {0} are {1}', 'all {2} but {0} are {1}')).format(
-                    the_other, said, words.plural(pick(rng, words.NOUNS_FOR_ANY)))
+                    the_other, said, words.plural(pick(rng, words.NOUNS_FOR_ANY))
+                )
     return None
 
 
@@ -206,10 +212,8 @@ def _outermost(rng: np.random.Generator, scene: Scene) -> str | None:
 
 
 # How often each clause is drawn. The first of a caption may be a bare phrase, those after it are sentences.
-_FIRST = (_photo, _photo, _photo, _listing, _listing, _where, _related, _relation, _relation, _count, _count,
-          _all)
-_FURTHER = (_listing, _where, _relation, _relation, _between, _count, _nothing, _nothing, _comparison, _all,
-            _outermost)
+_FIRST = (_photo, _photo, _photo, _listing, _listing, _where, _related, _relation, _relation, _count, _count, _all)
+_FURTHER = (_listing, _where, _relation, _relation, _between, _count, _nothing, _nothing, _comparison, _all, _outermost)
 _CLAUSE_COUNTS = (1, 1, 1, 2, 2, 3)
 
 
@@ -261,7 +265,8 @@ def _region(rng: np.random.Generator, scene: Scene) -> tuple[str, tuple[float, f
         phrase, count, members = _group(rng, scene, pick(rng, (('shape',), ('color',), ('color', 'shape'))))
         return (phrase, _union(members)) if count > 1 else None
     return pick(rng, ('the {} in the background', '{} in the background', 'a background of {}')).format(
-        scene.background), (0., 0., float(scene.width), float(scene.height))
+        scene.background
+    ), (0.0, 0.0, float(scene.width), float(scene.height))
 
 
 def regions(seed: int, scene: Scene) -> list[dict]:
@@ -278,8 +283,13 @@ def regions(seed: int, scene: Scene) -> list[dict]:
             continue
         phrase, (left, top, right, bottom) = made
         x, y = max(0, math.floor(left)), max(0, math.floor(top))
-        found[phrase] = dict(phrase=phrase, x=x, y=y, width=min(scene.width, math.ceil(right)) - x,
-                             height=min(scene.height, math.ceil(bottom)) - y)
+        found[phrase] = dict(
+            phrase=phrase,
+            x=x,
+            y=y,
+            width=min(scene.width, math.ceil(right)) - x,
+            height=min(scene.height, math.ceil(bottom)) - y,
+        )
         if len(found) == REGIONS_PER_IMAGE:
             break
     return list(found.values())

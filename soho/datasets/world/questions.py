@@ -5,6 +5,7 @@ image that has it. All values of an attribute are equally likely in a scene,
 and every maker treats them alike, so that what remains for a reader without
 the picture is about one in as many answers as there are.
 """
+
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Question:
         kind: A key of ``MAKERS``; written as ``question_type``.
         answer: The true answer; the official VQA normalisation leaves it as it is.
     """
+
     text: str
     kind: str
     answer: str
@@ -52,12 +54,25 @@ def _coin(rng: np.random.Generator) -> bool:
 
 
 def _attribute_sets(rng: np.random.Generator) -> tuple[str, ...]:
-    return pick(rng, (('color', 'shape'), ('color', 'shape'), ('color', 'shape'), ('color',), ('shape',),
-                      ('texture', 'shape'), ('size', 'shape'), ('size', 'color'), ('texture', 'color')))
+    return pick(
+        rng,
+        (
+            ('color', 'shape'),
+            ('color', 'shape'),
+            ('color', 'shape'),
+            ('color',),
+            ('shape',),
+            ('texture', 'shape'),
+            ('size', 'shape'),
+            ('size', 'color'),
+            ('texture', 'color'),
+        ),
+    )
 
 
-def _description_with(rng: np.random.Generator, scene: Scene, names: tuple[str, ...], present: bool,
-                      ) -> dict[str, str] | None:
+def _description_with(
+    rng: np.random.Generator, scene: Scene, names: tuple[str, ...], present: bool
+) -> dict[str, str] | None:
     """A description over the given attributes that some object fits, or that none does.
 
     An absent one is built from values that the picture has, where it can, so
@@ -99,8 +114,9 @@ def _negation(rng: np.random.Generator, scene: Scene) -> Made:
         thing, direction = pick(rng, scene.things), pick(rng, DIRECTIONS)
         if absent != relations.none_at_all(scene, direction, thing):
             return None
-        if not absent and not any(relations.lies(scene, other, direction, thing) for other in scene.things
-                                  if other is not thing):
+        if not absent and not any(
+            relations.lies(scene, other, direction, thing) for other in scene.things if other is not thing
+        ):
             return None
         the_thing = words.reference(rng, scene, thing)
         if the_thing is None:
@@ -115,10 +131,12 @@ def _negation(rng: np.random.Generator, scene: Scene) -> Made:
         text = pick(rng, ('is nothing {}', 'are none of the objects {}')).format(description['color'])
     elif rng.random() < 0.5:
         text = pick(rng, ('is there no {}', 'is it true that there is no {}')).format(
-            words.noun_phrase(rng, description))
+            words.noun_phrase(rng, description)
+        )
     else:
         text = pick(rng, ('are there no {}', 'is the picture without {}')).format(
-            words.noun_phrase(rng, description, many=True))
+            words.noun_phrase(rng, description, many=True)
+        )
     return text, _yes_no(absent)
 
 
@@ -183,8 +201,21 @@ _WANTED_COUNTS = (0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
 
 
 def _count(rng: np.random.Generator, scene: Scene) -> Made:
-    names = pick(rng, ((), ('color',), ('shape',), ('color',), ('shape',), ('texture',), ('size',),
-                       ('color', 'shape'), ('size', 'shape'), ('size', 'color')))
+    names = pick(
+        rng,
+        (
+            (),
+            ('color',),
+            ('shape',),
+            ('color',),
+            ('shape',),
+            ('texture',),
+            ('size',),
+            ('color', 'shape'),
+            ('size', 'shape'),
+            ('size', 'color'),
+        ),
+    )
     wanted = pick(rng, (2, 3, 4, 5, 6, 7) if not names else _WANTED_COUNTS)
     if not names:
         if len(scene.things) != wanted:
@@ -195,15 +226,20 @@ def _count(rng: np.random.Generator, scene: Scene) -> Made:
             found = _description_with(rng, scene, names, present=False)
             descriptions = [found] if found else []
         else:
-            present = {tuple((attribute, getattr(thing, attribute)) for attribute in names)
-                       for thing in scene.things}
-            descriptions = [dict(values) for values in sorted(present)
-                            if len(scene.find(**dict(values))) == wanted]
+            present = {tuple((attribute, getattr(thing, attribute)) for attribute in names) for thing in scene.things}
+            descriptions = [dict(values) for values in sorted(present) if len(scene.find(**dict(values))) == wanted]
         if not descriptions:
             return None
         phrase = words.noun_phrase(rng, pick(rng, descriptions), many=True)
-    return pick(rng, ('how many {} are there', 'how many {} are in the picture', 'how many {} can you see',
-                      'what is the number of {}')).format(phrase), str(wanted)
+    return pick(
+        rng,
+        (
+            'how many {} are there',
+            'how many {} are in the picture',
+            'how many {} can you see',
+            'what is the number of {}',
+        ),
+    ).format(phrase), str(wanted)
 
 
 _ATTRIBUTE_TEXTS = {
@@ -217,18 +253,28 @@ _ATTRIBUTE_TEXTS = {
 def _attribute(attribute: str) -> Callable:
     def maker(rng: np.random.Generator, scene: Scene) -> Made:
         wanted = pick(rng, ATTRIBUTES[attribute])
-        things = [thing for thing in scene.find(**{attribute: wanted})
-                  if attribute != 'texture' or thing.size == 'large']
+        things = [
+            thing for thing in scene.find(**{attribute: wanted}) if attribute != 'texture' or thing.size == 'large'
+        ]
         if not things:
             return None
         the_thing = words.reference(rng, scene, pick(rng, things), without=attribute)
         return the_thing and (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_thing), wanted)
+
     return maker
 
 
 def _background(rng: np.random.Generator, scene: Scene) -> Made:
-    text = pick(rng, ('what is in the background', 'what is the background', 'what is behind the objects',
-                      'what is the background made of', 'what do you see behind the objects'))
+    text = pick(
+        rng,
+        (
+            'what is in the background',
+            'what is the background',
+            'what is behind the objects',
+            'what is the background made of',
+            'what do you see behind the objects',
+        ),
+    )
     return text, scene.background
 
 

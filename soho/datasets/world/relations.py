@@ -3,6 +3,7 @@
 A relation is true, false, or neither (``None``): near the border between the
 two nothing is claimed and nothing is asked.
 """
+
 import numpy as np
 
 from .scene import Scene, Thing
@@ -50,8 +51,9 @@ def only_one(scene: Scene, direction: str, reference: Thing) -> Thing | None:
 
 def none_at_all(scene: Scene, direction: str, reference: Thing) -> bool:
     """Whether there are other objects, all clearly on the other side of ``reference``."""
-    return len(scene.things) > 1 and all(lies(scene, thing, direction, reference) is False
-               for thing in scene.things if thing is not reference)
+    return len(scene.things) > 1 and all(
+        lies(scene, thing, direction, reference) is False for thing in scene.things if thing is not reference
+    )
 
 
 def outermost(scene: Scene, direction: str) -> Thing | None:

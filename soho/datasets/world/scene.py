@@ -4,6 +4,7 @@ Everything about an image follows from (seed, split, index). Scenes of
 different splits never share their background and objects: a hash of the
 scene's attributes says which split may own it.
 """
+
 import zlib
 from dataclasses import dataclass, field
 
@@ -21,8 +22,7 @@ ATTRIBUTES = {'size': SIZES, 'color': COLORS, 'texture': TEXTURES, 'shape': SHAP
 # Diameter as a share of the picture's short side.
 DIAMETERS = {'large': (0.30, 0.42), 'small': (0.16, 0.22)}
 # Width by height; each is used in both orientations.
-PICTURE_SIZES = (
-    (640, 480), (640, 427), (640, 360), (500, 375), (480, 480), (512, 384), (600, 400), (560, 420))
+PICTURE_SIZES = ((640, 480), (640, 427), (640, 360), (500, 375), (480, 480), (512, 384), (600, 400), (560, 420))
 # Pictures of a single object are where words are learnt, as in any picture book.
 OBJECT_COUNTS = (1, 1, 1, 2, 2, 3, 3, 4, 5, 6)
 # Larger turns would make a square a diamond, and a heart hard to tell.
@@ -44,6 +44,7 @@ class Thing:
         diameter: In pixels.
         rotation: Clockwise, in degrees.
     """
+
     shape: str
     color: str
     size: str
@@ -76,6 +77,7 @@ class Scene:
         background: One of ``BACKGROUNDS``.
         things: The objects from back to front.
     """
+
     split: str
     index: int
     width: int
@@ -103,8 +105,7 @@ def scene_key(background: str, attributes: list[tuple[str, ...]]) -> str:
 
 def stream(seed: int, split: str, index: int, purpose: str) -> np.random.Generator:
     """The random numbers of one purpose ('scene', 'picture', ...) of one image."""
-    return np.random.default_rng(np.random.SeedSequence(
-        [seed, SPLITS[split], index, zlib.crc32(purpose.encode())]))
+    return np.random.default_rng(np.random.SeedSequence([seed, SPLITS[split], index, zlib.crc32(purpose.encode())]))
 
 
 def pick(rng: np.random.Generator, choices):
@@ -142,8 +143,9 @@ def _sample_attributes(rng: np.random.Generator) -> list[tuple[str, ...]]:
     return things
 
 
-def _place(rng: np.random.Generator, attributes: list[tuple[str, ...]], width: int, height: int,
-           ) -> tuple[Thing, ...] | None:
+def _place(
+    rng: np.random.Generator, attributes: list[tuple[str, ...]], width: int, height: int
+) -> tuple[Thing, ...] | None:
     """Puts objects where each stays visible; None where the picture is too full for them."""
     scale = 0.25
     mask_size = (int(height * scale), int(width * scale))
@@ -156,8 +158,10 @@ def _place(rng: np.random.Generator, attributes: list[tuple[str, ...]], width: i
         margin = 0.62 * diameter + 4
         for _ in range(25):
             centre = (float(rng.uniform(margin, width - margin)), float(rng.uniform(margin, height - margin)))
-            if any(np.hypot(centre[0] - other.centre[0], centre[1] - other.centre[1])
-                   < 0.42 * (diameter + other.diameter) for other in placed):
+            if any(
+                np.hypot(centre[0] - other.centre[0], centre[1] - other.centre[1]) < 0.42 * (diameter + other.diameter)
+                for other in placed
+            ):
                 continue
             thing = Thing(shape, color, size, texture, centre, diameter, rotation)
             mask = shapes.fill(thing.polygon * scale, *mask_size) > 0

@@ -4,6 +4,7 @@ A unit polygon is centred on the origin and about 1 wide, y pointing down. Each
 shape is one closed polygon; the ring is joined to its hole by a slit of no
 width, so that fills, masks and COCO polygons need no second contour.
 """
+
 import cv2
 import numpy as np
 
@@ -24,7 +25,7 @@ def _star() -> np.ndarray:
 
 def _heart() -> np.ndarray:
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    x = 16 * np.sin(t)**3
+    x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
     return np.stack([x, y - 2.5], axis=1) / 32
 

@@ -1,4 +1,5 @@
 """A WordPiece vocabulary in which every word of the training text is one piece."""
+
 import string
 from collections.abc import Iterable
 
@@ -25,8 +26,11 @@ def train_vocabulary(words: Iterable[str]) -> list[str]:
     # Given as special tokens, the characters have fixed ids. Otherwise their order, and with it the choice
     # among equally frequent pairs, differs from run to run.
     trainer = trainers.WordPieceTrainer(
-        vocab_size=LARGEST, min_frequency=1, show_progress=False,
-        special_tokens=[*SPECIAL_TOKENS, *letters, *(f'##{letter}' for letter in letters)])
+        vocab_size=LARGEST,
+        min_frequency=1,
+        show_progress=False,
+        special_tokens=[*SPECIAL_TOKENS, *letters, *(f'##{letter}' for letter in letters)],
+    )
     tokenizer.train_from_iterator(sorted(words), trainer)
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)

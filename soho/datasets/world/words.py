@@ -1,4 +1,5 @@
 """Words and noun phrases: how attributes, objects, numbers and places are called."""
+
 import itertools
 
 import numpy as np
@@ -109,19 +110,22 @@ def predicate(rng: np.random.Generator, value: str) -> str:
     if value in SHAPE_NOUNS:
         return with_article(name(rng, SHAPE_NOUNS[value]))
     # A star may be a little star, but is not said to be little.
-    return name(rng, {'large': ('large', 'big'), 'small': ('small', 'tiny')}.get(value)
-                or ADJECTIVES.get(value, (value,)))
+    return name(
+        rng, {'large': ('large', 'big'), 'small': ('small', 'tiny')}.get(value) or ADJECTIVES.get(value, (value,))
+    )
 
 
-def describe(rng: np.random.Generator, thing: Thing, chances: tuple[float, float, float] = (0.4, 0.85, 0.45),
-             ) -> dict[str, str]:
+def describe(
+    rng: np.random.Generator, thing: Thing, chances: tuple[float, float, float] = (0.4, 0.85, 0.45)
+) -> dict[str, str]:
     """A true description of an object with its shape and, by chance, size, colour and texture."""
     keep = [attribute for attribute, chance in zip(_ORDER, (*chances, 1.0)) if rng.random() < chance]
     return {attribute: getattr(thing, attribute) for attribute in keep}
 
 
-def unique_description(rng: np.random.Generator, scene: Scene, thing: Thing, without: str | None = None,
-                       ) -> dict[str, str] | None:
+def unique_description(
+    rng: np.random.Generator, scene: Scene, thing: Thing, without: str | None = None
+) -> dict[str, str] | None:
     """A short description that fits this object and no other of the scene.
 
     Args:

@@ -45,9 +45,7 @@ def adapt(state: dict[str, Tensor], model_names: Collection[str]) -> Adapted:
     for layout, names in ADAPTERS.items():
         renamed = names(state, model_names)
         if renamed is not None:
-            taken = {
-                renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names
-            }
+            taken = {renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names}
             return Adapted(layout, taken, [name for name in state if renamed.get(name) not in model_names])
     taken = {name: value for name, value in state.items() if name in model_names}
     return Adapted(OWN_LAYOUT, taken, [name for name in state if name not in model_names])

@@ -15,8 +15,9 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for release in (official_soho, official_virtex):
         if release.is_official(state):
             return release.from_official(state)
-    raise UserError('not an official checkpoint of SOHO or VirTex; it begins with '
-                    f'{", ".join(list(state)[:3]) or "nothing"}')
+    raise UserError(
+        f'not an official checkpoint of SOHO or VirTex; it begins with {", ".join(list(state)[:3]) or "nothing"}'
+    )
 
 
 def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
         if name != owner and not torch.equal(state[name], state[owner]):
             raise UserError(f'{name} differs from {owner}, with which every official checkpoint shares it')
     prefixes = CAPTIONS if TEXT + WORDS in state else LABELS
-    cnn = next((name[:-len(BLOCK)] for name in model_names if name.endswith(BLOCK)), prefixes[CNN])
+    cnn = next((name[: -len(BLOCK)] for name in model_names if name.endswith(BLOCK)), prefixes[CNN])
     return {name: _rename(owner, dict(prefixes, **{CNN: cnn})) for name, owner in owners.items()}
 
 
@@ -74,8 +74,10 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     official = {_rename(name, prefixes): value for name, value in state.items()}
     foreign = [name for name in official if not name.startswith((CNN, TEXT, BACKWARD))]
     if foreign or CNN + 'conv1.weight' not in official or TEXT + 'output.bias' not in official:
-        raise UserError('the official VirTex release has models of a ResNet and one textual head only; it has '
-                        f'nothing like {", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}')
+        raise UserError(
+            'the official VirTex release has models of a ResNet and one textual head only; it has '
+            f'nothing like {", ".join((foreign or list(official) or ["an empty checkpoint"])[:3])}'
+        )
     if TEXT + WORDS in official:
         official[TEXT + OUTPUT] = official[TEXT + WORDS]
     ordered = {name: value for name, value in official.items() if name.startswith(CNN)}
@@ -98,5 +100,5 @@ def _owner(name: str, state: Collection[str]) -> str:
 def _rename(name: str, prefixes: dict[str, str]) -> str:
     for old, new in prefixes.items():
         if name.startswith(old):
-            return new + name[len(old):]
+            return new + name[len(old) :]
     return name

@@ -6,5 +6,10 @@ from soho.engine.hooks.release_memory import ReleaseMemoryHook
 from soho.engine.hooks.runtime_info import RuntimeInfoHook
 
 __all__ = [
-    'FiniteLossHook', 'FoldNormsHook', 'PreciseNormHook', 'RankZeroBuffersHook', 'ReleaseMemoryHook', 'RuntimeInfoHook'
+    'FiniteLossHook',
+    'FoldNormsHook',
+    'PreciseNormHook',
+    'RankZeroBuffersHook',
+    'ReleaseMemoryHook',
+    'RuntimeInfoHook',
 ]

@@ -21,12 +21,15 @@ class FiniteLossHook(Hook):
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         if not self.every_n_train_iters(runner, self.interval):
             return
         for name, value in (outputs or {}).items():
             value = torch.as_tensor(value).detach()
             if 'loss' in name and not value.isfinite().all():
-                raise UserError(f'{name} is {value.tolist()} at iteration {runner.iter + 1}: training stopped; '
-                                   'lower the learning rate, or resume from the last checkpoint with --resume')
+                raise UserError(
+                    f'{name} is {value.tolist()} at iteration {runner.iter + 1}: training stopped; '
+                    'lower the learning rate, or resume from the last checkpoint with --resume'
+                )

@@ -1,4 +1,5 @@
 """Fold batch-norms into convolutions for a test."""
+
 from copy import deepcopy
 
 from mmengine.hooks import Hook

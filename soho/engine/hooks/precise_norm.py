@@ -31,13 +31,17 @@ class PreciseNormHook(Hook):
 
     def before_train(self, runner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise UserError('PreciseNormHook needs an IterBasedTrainLoop: within an epoch it would use up the '
-                            'batches that are still to come')
+            raise UserError(
+                'PreciseNormHook needs an IterBasedTrainLoop: within an epoch it would use up the '
+                'batches that are still to come'
+            )
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
-        norms = [m for m in runner.model.modules()
-                 if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        norms = [
+            m for m in runner.model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
+        ]
         if not self.is_last_train_iter(runner) or not norms:
             return
         runner.logger.info(f'batch-norm statistics are computed anew over {self.batches} batches')

@@ -1,4 +1,5 @@
 """One set of batch-norm statistics for all ranks where they are not synchronised."""
+
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 

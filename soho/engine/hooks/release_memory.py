@@ -1,4 +1,5 @@
 """Memory that fell into pieces goes back to the system."""
+
 import torch
 from mmengine.hooks import Hook
 
@@ -22,8 +23,9 @@ class ReleaseMemoryHook(Hook):
     def __init__(self, interval: int = 200) -> None:
         self.interval = interval
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         if self.every_n_train_iters(runner, self.interval):
             self._release()
 

@@ -1,4 +1,5 @@
 """What happens in a run, told to the message hub without waiting for the device in every step."""
+
 import torch
 from mmengine.hooks import LoggerHook
 from mmengine.hooks import RuntimeInfoHook as MMEngineRuntimeInfoHook
@@ -30,14 +31,18 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
         if self.interval is None:
             self.interval = min((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), default=1)
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         values = dict(outputs or {})
         # Of soho.engine.optim_wrapper; others tell it themselves.
         values.update(getattr(runner.optim_wrapper, 'take_grad_norm', dict)())
         self._waiting += [(name, torch.as_tensor(value).detach().reshape(())) for name, value in values.items()]
-        if (self.every_n_inner_iters(batch_idx, self.interval) or self.is_last_train_iter(runner)
-                or self.end_of_epoch(runner.train_dataloader, batch_idx)):
+        if (
+            self.every_n_inner_iters(batch_idx, self.interval)
+            or self.is_last_train_iter(runner)
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+        ):
             self._tell(runner)
 
     def before_val(self, runner) -> None:

@@ -1,4 +1,5 @@
 """AdamW for the transformer with LARS for the CNN. Official file: SOHO/optimizers/AdamwLARS.py."""
+
 from collections.abc import Iterable
 
 import torch

@@ -3,6 +3,7 @@
 Official file: SOHO/optimizers/AdamwSGD.py. All tensors of a group are updated
 together by torch's fused kernels, which pass over memory once.
 """
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -38,26 +39,41 @@ class AdamWSGD(Optimizer):
 
     rules = ('adamw', 'sgd')
 
-    def __init__(self,
-                 params: Iterable,
-                 lr: float = 1e-3,
-                 betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-6,
-                 adamw_weight_decay: float = 0.0,
-                 correct_bias: bool = True,
-                 momentum: float = 0.0,
-                 dampening: float = 0.0,
-                 sgd_weight_decay: float = 0.0,
-                 nesterov: bool = False,
-                 **kwargs) -> None:
-        for name, value in dict(lr=lr, eps=eps, adamw_weight_decay=adamw_weight_decay, momentum=momentum,
-                                sgd_weight_decay=sgd_weight_decay).items():
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        adamw_weight_decay: float = 0.0,
+        correct_bias: bool = True,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        sgd_weight_decay: float = 0.0,
+        nesterov: bool = False,
+        **kwargs,
+    ) -> None:
+        for name, value in dict(
+            lr=lr, eps=eps, adamw_weight_decay=adamw_weight_decay, momentum=momentum, sgd_weight_decay=sgd_weight_decay
+        ).items():
             if value < 0:
                 raise UserError(f'{type(self).__name__}: {name} is {value}; it cannot be negative')
-        super().__init__(params, dict(
-            lr=lr, betas=betas, eps=eps, adamw_weight_decay=adamw_weight_decay, correct_bias=correct_bias,
-            momentum=momentum, dampening=dampening, sgd_weight_decay=sgd_weight_decay, nesterov=nesterov,
-            opt='adamw', **kwargs))
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                adamw_weight_decay=adamw_weight_decay,
+                correct_bias=correct_bias,
+                momentum=momentum,
+                dampening=dampening,
+                sgd_weight_decay=sgd_weight_decay,
+                nesterov=nesterov,
+                opt='adamw',
+                **kwargs,
+            ),
+        )
 
     def add_param_group(self, param_group: dict) -> None:
         super().add_param_group(param_group)
@@ -89,14 +105,25 @@ class AdamWSGD(Optimizer):
             alike[state['step'], p.dtype, p.device].append((p, grad, state))
         for (step, _, device), members in alike.items():
             # torch adds eps to the corrected root: sqrt(v) / c + eps / c is (sqrt(v) + eps) / c.
-            correction = (1 - beta2**step)**0.5 if group['correct_bias'] else 1.0
+            correction = (1 - beta2**step) ** 0.5 if group['correct_bias'] else 1.0
             # The kernel for GPUs takes the counter for a float32 without looking.
             steps = torch.full((), float(step) if group['correct_bias'] else torch.inf, device=device)
             some, their_grads, states = map(list, zip(*members))
             torch._fused_adamw_(
-                some, their_grads, [s['exp_avg'] for s in states], [s['exp_avg_sq'] for s in states], [],
-                [steps] * len(some), lr=group['lr'], beta1=beta1, beta2=beta2, weight_decay=0.0,
-                eps=group['eps'] / correction, amsgrad=False, maximize=False)
+                some,
+                their_grads,
+                [s['exp_avg'] for s in states],
+                [s['exp_avg_sq'] for s in states],
+                [],
+                [steps] * len(some),
+                lr=group['lr'],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=0.0,
+                eps=group['eps'] / correction,
+                amsgrad=False,
+                maximize=False,
+            )
         if group['adamw_weight_decay']:
             # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
             torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
@@ -112,6 +139,14 @@ class AdamWSGD(Optimizer):
                     self.state[p]['momentum_buffer'] = torch.zeros_like(p)
             buffers = [self.state[p]['momentum_buffer'] for p in some] if group['momentum'] else []
             torch._fused_sgd_(
-                some, their_grads, buffers, weight_decay=group['sgd_weight_decay'], momentum=group['momentum'],
-                lr=group['lr'], dampening=group['dampening'], nesterov=group['nesterov'], maximize=False,
-                is_first_step=first)
+                some,
+                their_grads,
+                buffers,
+                weight_decay=group['sgd_weight_decay'],
+                momentum=group['momentum'],
+                lr=group['lr'],
+                dampening=group['dampening'],
+                nesterov=group['nesterov'],
+                maximize=False,
+                is_first_step=first,
+            )

@@ -1,4 +1,5 @@
 """Parameter groups by name pattern, as the official recipes write them."""
+
 import re
 from collections import defaultdict
 
@@ -46,7 +47,7 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
             if not name.endswith('_mult'):
                 group[name] = value
                 continue
-            base = name[:-len('_mult')]
+            base = name[: -len('_mult')]
             if base not in self.optimizer_cfg:
                 raise UserError(f'paramwise_cfg has {name}, but the optimizer config states no {base} to multiply')
             group[base] = self.optimizer_cfg[base] * value

@@ -1,4 +1,5 @@
 """Lookahead around any optimizer: k steps forward, one step back. Paper: arXiv:1907.08610."""
+
 from collections.abc import Callable, Iterable
 from typing import Any
 

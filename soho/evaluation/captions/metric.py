@@ -1,4 +1,5 @@
 """Captions of images against those that people wrote."""
+
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,8 +32,9 @@ def load_references(annotation_file: PathLike) -> dict[int, list[str]]:
     return references
 
 
-def score_captions(captions: Mapping[int, str], references: Mapping[int, Sequence[str]],
-                   java: bool = False) -> dict[str, Score]:
+def score_captions(
+    captions: Mapping[int, str], references: Mapping[int, Sequence[str]], java: bool = False
+) -> dict[str, Score]:
     """BLEU-1 to -4, ROUGE-L and CIDEr-D of one caption an image, as fractions (CIDEr-D up to 10).
 
     Args:
@@ -63,7 +65,8 @@ def _java_score(name: str, hypotheses: list[str], references: list[list[str]]) -
     if shutil.which('java') is None:
         raise RuntimeError('Java is not installed')
     overall, per_image = _java_scorer(name)().compute_score(
-        dict(enumerate(references)), {i: [caption] for i, caption in enumerate(hypotheses)})
+        dict(enumerate(references)), {i: [caption] for i, caption in enumerate(hypotheses)}
+    )
     values = [value['All']['f'] if isinstance(value, dict) else value for value in per_image]
     return Score(float(overall), np.array(values, np.float64))
 
@@ -71,8 +74,10 @@ def _java_score(name: str, hypotheses: list[str], references: list[list[str]]) -
 def _java_scorer(name: str) -> Callable[[], Any]:
     if name == 'meteor':
         from pycocoevalcap.meteor.meteor import Meteor
+
         return Meteor
     from pycocoevalcap.spice.spice import Spice
+
     return Spice
 
 
@@ -103,8 +108,14 @@ class CaptionMetrics(Metric):
         FileNotFoundError, ValueError: As :func:`load_references`, when built.
     """
 
-    def __init__(self, annotation_file: str, tokenizer: dict[str, Any], java: bool = True,
-                 out_file: str | None = None, prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        annotation_file: str,
+        tokenizer: dict[str, Any],
+        java: bool = True,
+        out_file: str | None = None,
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(out_file=out_file, prefix=prefix)
         self.annotation_file = annotation_file
         self.tokenizer = SentencePieceTokenizer(**tokenizer)
@@ -132,8 +143,10 @@ class CaptionMetrics(Metric):
         if len(captions) < len(results):
             raise UserError(f'{len(results) - len(captions)} images were captioned more than once.')
         unknown, missing = captions.keys() - self.references.keys(), self.references.keys() - captions.keys()
-        for images, what in ((unknown, 'does not know {} images that were captioned'),
-                             (missing, 'has {} images that were not captioned')):
+        for images, what in (
+            (unknown, 'does not know {} images that were captioned'),
+            (missing, 'has {} images that were not captioned'),
+        ):
             if images:
                 raise UserError(f'{self.annotation_file} {what.format(len(images))}; the first is {min(images)}.')
         scores = score_captions(captions, self.references, self.java)

@@ -6,6 +6,7 @@ same images in the same order, and gives the score of the whole set and of each
 image. Tokens are joined by blanks, as :func:`soho.evaluation.captions.tokenize`
 leaves them.
 """
+
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -128,8 +129,9 @@ def _similarity(ours: _Weighted, other: _Weighted, sigma: float) -> float:
     total = 0.0
     for n in range(ORDER):
         theirs = other.weights[n]
-        dot = sum(min(weight, theirs[ngram]) * theirs[ngram]
-                  for ngram, weight in ours.weights[n].items() if ngram in theirs)
+        dot = sum(
+            min(weight, theirs[ngram]) * theirs[ngram] for ngram, weight in ours.weights[n].items() if ngram in theirs
+        )
         norms = ours.norms[n] * other.norms[n]
         total += dot / norms if norms else dot
-    return total / ORDER * float(np.exp(-(ours.bigrams - other.bigrams)**2 / (2 * sigma**2)))
+    return total / ORDER * float(np.exp(-((ours.bigrams - other.bigrams) ** 2) / (2 * sigma**2)))

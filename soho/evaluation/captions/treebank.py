@@ -6,16 +6,27 @@ rules below were written from the conventions and from pairs of captions and
 their tokens; equal to the official tokens on all 25,014 captions of val2017
 and on the 6,005 of the official example.
 """
+
 import re
 from collections.abc import Sequence
 
 # What the evaluator drops, by its list. Brackets stay: it knows them in upper case, after case is lowered.
 PUNCTUATION = frozenset(["''", "'", '``', '`', '.', '?', '!', ',', ':', '-', '--', '...', ';'])
 _BRACKETS = {'(': '-lrb-', ')': '-rrb-', '[': '-lsb-', ']': '-rsb-', '{': '-lcb-', '}': '-rcb-'}
-_PLAIN = str.maketrans({
-    **dict.fromkeys('\u2018\u2019\u201b', "'"), **dict.fromkeys('\u201c\u201d\u201e\u00ab\u00bb', '"'),
-    **dict.fromkeys('\u2013\u2014\u2015', '--'), '\u2026': '...', '\u00bc': ' 1/4', '\u00bd': ' 1/2', '\u00be': ' 3/4',
-    '\u00a3': '#', '\u20ac': '$', '\u00a0': ' '})
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys('\u2018\u2019\u201b', "'"),
+        **dict.fromkeys('\u201c\u201d\u201e\u00ab\u00bb', '"'),
+        **dict.fromkeys('\u2013\u2014\u2015', '--'),
+        '\u2026': '...',
+        '\u00bc': ' 1/4',
+        '\u00bd': ' 1/2',
+        '\u00be': ' 3/4',
+        '\u00a3': '#',
+        '\u20ac': '$',
+        '\u00a0': ' ',
+    }
+)
 
 # A period belongs to these, whatever the case of their letters.
 _ABBREVIATIONS = """
@@ -55,11 +66,15 @@ _TOKEN = re.compile(
     | [A-Z]+(?:&[A-Z]+)+{_ENDS} | &amp;
     | {_PIECE}(?:(?:[-_/.]|(?<={_LETTER})'(?={_LETTER})){_PIECE})*                     # words and their compounds
     | --+ | \.\.+ | [?!]{{2,}} | [^\s\w] | _+
-    """, re.VERBOSE)
+    """,
+    re.VERBOSE,
+)
 _NEGATION = re.compile(rf"(.*{_LETTER})(n't)", re.IGNORECASE | re.DOTALL)
 _POSSESSIVE = re.compile(rf'(.+)({_CLITIC})', re.IGNORECASE | re.DOTALL)
-_MERGED = {word.replace(' ', ''): word.split() for word in (
-    'can not', 'gon na', 'got ta', 'wan na', 'lem me', 'gim me', "d' ye", "more 'n", "'t is", "'t was")}
+_MERGED = {
+    word.replace(' ', ''): word.split()
+    for word in ('can not', 'gon na', 'got ta', 'wan na', 'lem me', 'gim me', "d' ye", "more 'n", "'t is", "'t was")
+}
 _LINE_BREAKS = re.compile(r'\r\n|[\n\r\v\f\x85\u2028\u2029]')
 
 
@@ -87,7 +102,7 @@ def tokenize(captions: Sequence[str]) -> list[str]:
         end = match.end()
         lines[-1] += [token for token in _parts(match.group()) if token not in PUNCTUATION]
     lines += [[] for _ in range(text.count('\n', end))]
-    return [' '.join(line) for line in lines[:len(captions)]]
+    return [' '.join(line) for line in lines[: len(captions)]]
 
 
 def _parts(token: str) -> list[str]:

@@ -1,4 +1,5 @@
 """Average precision of boxes and masks by COCO's own rules (pycocotools)."""
+
 import contextlib
 import io
 from collections.abc import Sequence
@@ -83,9 +84,11 @@ class CocoAP(DetectionMetric):
         images = np.array([record.image_id for record in results], np.int64)
         seen, times = np.unique(images, return_counts=True)
         known = np.array(sorted(self.truth.imgs), np.int64)
-        for wrong, what in ((np.setdiff1d(seen, known), 'does not know {} of the images that were looked at'),
-                            (seen[times > 1], 'has {} images that were looked at more than once'),
-                            (np.setdiff1d(known, seen), 'has {} images that were not looked at')):
+        for wrong, what in (
+            (np.setdiff1d(seen, known), 'does not know {} of the images that were looked at'),
+            (seen[times > 1], 'has {} images that were looked at more than once'),
+            (np.setdiff1d(known, seen), 'has {} images that were not looked at'),
+        ):
             if len(wrong):
                 raise UserError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
 

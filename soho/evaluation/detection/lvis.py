@@ -2,6 +2,7 @@
 
 Source: lvis-dataset/lvis-api, lvis/eval.py. Paper: LVIS, arXiv:1908.03195.
 """
+
 import contextlib
 import io
 from collections import defaultdict
@@ -29,8 +30,9 @@ class CategoryEvaluation(COCOeval):
             not counted as wrong.
     """
 
-    def __init__(self, truth: COCO, found: COCO, kind: str, category: int, images: Sequence[int],
-                 not_exhaustive: set[int]) -> None:
+    def __init__(
+        self, truth: COCO, found: COCO, kind: str, category: int, images: Sequence[int], not_exhaustive: set[int]
+    ) -> None:
         super().__init__(truth, found, kind)
         self.params.catIds, self.params.imgIds = [category], list(images)
         self.params.maxDets = [MAX_DETECTIONS]
@@ -81,8 +83,11 @@ def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[
     for category in truth.dataset['categories']:
         images = sorted(checked[category['id']])
         if images:
-            precision.append(CategoryEvaluation(
-                truth, found, kind, category['id'], images, not_exhaustive[category['id']]).precision())
+            precision.append(
+                CategoryEvaluation(
+                    truth, found, kind, category['id'], images, not_exhaustive[category['id']]
+                ).precision()
+            )
             groups.append(category['frequency'])
     values = np.stack(precision)  # (categories, thresholds, recalls, areas)
     groups = np.array(groups)
@@ -114,8 +119,9 @@ class LVISAP(CocoAP):
         categories = np.asarray(self.category_ids)[record.labels[best] - 1]
         kept = best[np.isin(categories, list(self.checked[record.image_id]))]
         masks = record.masks and [record.masks[i] for i in kept]
-        return record._replace(boxes=record.boxes[kept], scores=record.scores[kept], labels=record.labels[kept],
-                               masks=masks)
+        return record._replace(
+            boxes=record.boxes[kept], scores=record.scores[kept], labels=record.labels[kept], masks=masks
+        )
 
     def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
         return lvis_figures(self.truth, items, kind)

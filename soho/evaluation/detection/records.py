@@ -1,4 +1,5 @@
 """Detections of an image as a small record: what ranks exchange and result files hold."""
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -71,26 +72,35 @@ class DetectionMetric(Metric):
             data_batch: Not looked at.
             prediction: See :meth:`soho.models.detector.Detector.predict`.
         """
-        arrays = {name: value.float().cpu().numpy() if value.is_floating_point() else value.cpu().numpy()
-                  for name, value in prediction.items()}
+        arrays = {
+            name: value.float().cpu().numpy() if value.is_floating_point() else value.cpu().numpy()
+            for name, value in prediction.items()
+        }
         for i, image_id in enumerate(arrays['image_id'].tolist()):
             found = arrays['labels'][i] > 0
             size = tuple(arrays['full_size'][i].tolist())
             boxes = arrays['boxes'][i][found]
             masks = None
             if 'masks' in arrays:
-                masks = [coco_mask.encode(mask_in_picture(mask, box, size))['counts']
-                         for mask, box in zip(arrays['masks'][i][found], boxes.tolist())]
-            self.results.append(Detections(
-                image_id, size, boxes, arrays['scores'][i][found], arrays['labels'][i][found], masks))
+                masks = [
+                    coco_mask.encode(mask_in_picture(mask, box, size))['counts']
+                    for mask, box in zip(arrays['masks'][i][found], boxes.tolist())
+                ]
+            self.results.append(
+                Detections(image_id, size, boxes, arrays['scores'][i][found], arrays['labels'][i][found], masks)
+            )
 
     def coco_results(self, results: list[Detections]) -> list[CocoResult]:
         """One dict a detection, as COCO's result files have them; image by image."""
         items = []
         for image in sorted(results, key=lambda record: record.image_id):
             for i, (box, score, label) in enumerate(zip(image.boxes.tolist(), image.scores.tolist(), image.labels)):
-                item = dict(image_id=image.image_id, category_id=int(self.category_ids[label - 1]),
-                            bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]], score=score)
+                item = dict(
+                    image_id=image.image_id,
+                    category_id=int(self.category_ids[label - 1]),
+                    bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                    score=score,
+                )
                 if image.masks is not None:
                     item['segmentation'] = dict(size=list(image.size), counts=image.masks[i].decode())
                 items.append(item)

@@ -2,6 +2,7 @@
 
 Source: detectron2, evaluation/pascal_voc_evaluation.py.
 """
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,8 +21,9 @@ THRESHOLDS = np.arange(50, 100, 5)  # overlaps in percent
 Truth = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
-def class_precision(truth: Truth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
-                    thresholds: Sequence[float]) -> np.ndarray:
+def class_precision(
+    truth: Truth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray, thresholds: Sequence[float]
+) -> np.ndarray:
     """Average precision of one class, by the 11-point rule, at each threshold.
 
     The best detection of an object is right, further ones are wrong; one that
@@ -43,7 +45,7 @@ def class_precision(truth: Truth, images: np.ndarray, boxes: np.ndarray, scores:
     taken = {image: np.zeros((len(thresholds), len(found)), bool) for image, (found, _) in truth.items()}
     for place, i in enumerate(np.argsort(-scores, kind='stable')):
         objects, difficult = truth.get(int(images[i]), (np.zeros((0, 4)), np.zeros(0, bool)))
-        overlaps = box_iou(torch.from_numpy(boxes[i:i + 1]).double(), torch.from_numpy(objects).double())[0].numpy()
+        overlaps = box_iou(torch.from_numpy(boxes[i : i + 1]).double(), torch.from_numpy(objects).double())[0].numpy()
         best = int(overlaps.argmax()) if len(overlaps) else -1
         fits = overlaps[best] > thresholds if len(overlaps) else np.zeros(len(thresholds), bool)
         wrong[:, place] = ~fits
@@ -53,8 +55,12 @@ def class_precision(truth: Truth, images: np.ndarray, boxes: np.ndarray, scores:
             wrong[:, place] += fits & ~first
             taken[int(images[i])][first, best] = True
     right, wrong = right.cumsum(1), wrong.cumsum(1)
-    return np.array([eleven_points(r / np.maximum(r + w, np.finfo(np.float64).eps), r / max(total, 1))
-                     for r, w in zip(right, wrong)])
+    return np.array(
+        [
+            eleven_points(r / np.maximum(r + w, np.finfo(np.float64).eps), r / max(total, 1))
+            for r, w in zip(right, wrong)
+        ]
+    )
 
 
 @METRICS.register_module()
@@ -82,14 +88,17 @@ class VOCAP(DetectionMetric):
             for kind in {thing.name for thing in objects} & truth.keys():
                 own = [thing for thing in objects if thing.name == kind]
                 truth[kind][image_number(name)] = (
-                    np.array([thing.box for thing in own]), np.array([thing.difficult for thing in own]))
+                    np.array([thing.box for thing in own]),
+                    np.array([thing.difficult for thing in own]),
+                )
         return truth
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
         results = sorted(results, key=lambda record: record.image_id)
         images = np.repeat([r.image_id for r in results], [len(r.labels) for r in results])
-        boxes, scores, labels = (np.concatenate([getattr(r, name) for r in results])
-                                 for name in ('boxes', 'scores', 'labels'))
+        boxes, scores, labels = (
+            np.concatenate([getattr(r, name) for r in results]) for name in ('boxes', 'scores', 'labels')
+        )
         table = []
         for label, name in enumerate(self.names, start=1):
             own = labels == label

@@ -48,11 +48,7 @@ KINDS: list[Kind] = [
     Kind('SOHO training steps', _has('/in_img_q', '/in_positions_'), soho_training.check_training),
     Kind('SOHO pretraining model', _has('/in_img_q', '/in_mask_selection'), soho_forward.check_pretraining),
     Kind('SOHO VQA model', _has('/in_img_q', '/in_label_rows'), soho_forward.check_vqa),
-    Kind(
-        'SOHO visual dictionary',
-        _has('/num_tokens', '/token_dim', '/inputs'),
-        soho_dictionary.check_dictionary,
-    ),
+    Kind('SOHO visual dictionary', _has('/num_tokens', '/token_dim', '/inputs'), soho_dictionary.check_dictionary),
     Kind('SOHO optimizers', _has('/init/', '/grads/', '/defaults'), soho_optimizer.check_optimizer),
     Kind('SOHO learning rates', _has('/iters_per_epoch', '/base_lr'), soho_optimizer.check_schedule),
     Kind('SOHO images', _has('/jpeg', '/decoded_bgr'), soho_data.check_images),
@@ -61,9 +57,7 @@ KINDS: list[Kind] = [
     Kind('SOHO caption groups', _has('/python_random_seed', '/annotation'), soho_data.check_grouping),
     Kind('SOHO checkpoint entries', _has('/keys/', '/parameters', '/tied'), soho_keys.check_keys),
     Kind('VirTex checkpoint entries', _has('/models/', '/detectron2/rename/'), virtex_keys.check_keys),
-    Kind(
-        'VirTex captioning model and decoding', _has('/logit_columns', '/images_u8'), virtex_forward.check_captioning
-    ),
+    Kind('VirTex captioning model and decoding', _has('/logit_columns', '/images_u8'), virtex_forward.check_captioning),
     Kind('VirTex losses and gradients', _has('/eval_loss', '/grad_norm'), virtex_training.check_training),
     Kind('VirTex decoding', _has('/beam/', '/nucleus_sampling/'), virtex_decoding.check_decoding),
     Kind('VirTex vocabulary', _has('/corpus_file', '/encode/ids'), virtex_text.check_vocabulary),

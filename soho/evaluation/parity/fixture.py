@@ -131,9 +131,7 @@ class Fixture:
         relative = absolute / scale if scale else absolute
         self.rows.append(Row(name, absolute, relative, max(atol, rtol * scale), difference or note))
 
-    def check_each(
-        self, name: str, ours: Value, rtol: float, scale: np.ndarray | None = None, note: str = ''
-    ) -> None:
+    def check_each(self, name: str, ours: Value, rtol: float, scale: np.ndarray | None = None, note: str = '') -> None:
         """Compare values of different magnitudes: every entry to ``rtol`` of its own scale.
 
         Args:
@@ -156,9 +154,7 @@ class Fixture:
                 relative = float(np.max(np.abs(values - recorded)[off] / scale[off], initial=0.0))
         self.rows.append(Row(name, absolute, relative, rtol, difference or note, each=True))
 
-    def check_all(
-        self, ours: Mapping[str, Value], atol: float = 0.0, rtol: float = 0.0, prefix: str = ''
-    ) -> None:
+    def check_all(self, ours: Mapping[str, Value], atol: float = 0.0, rtol: float = 0.0, prefix: str = '') -> None:
         for name, value in ours.items():
             self.check(prefix + name, value, atol, rtol)
 

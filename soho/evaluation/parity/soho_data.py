@@ -14,12 +14,7 @@ from soho.datasets.decoding import decode_image
 from soho.datasets.pretrain import PretrainDataset
 from soho.datasets.samplers import EpochSampler, OfficialBatchSampler
 from soho.datasets.tokenizer import BertTokenizer
-from soho.datasets.transforms.image import (
-    LoadImage,
-    RandomResizeKeepRatio,
-    ResizeKeepRatio,
-    resize_keep_ratio,
-)
+from soho.datasets.transforms.image import LoadImage, RandomResizeKeepRatio, ResizeKeepRatio, resize_keep_ratio
 from soho.evaluation.parity.fixture import Fixture, folders_above
 from soho.evaluation.parity.soho_model import PRETRAIN, VQA, recipe
 from soho.models.preprocessor import ImageTextPreprocessor
@@ -43,16 +38,10 @@ def check_images(fixture: Fixture) -> None:
     normalise = ImageTextPreprocessor(**{k: v for k, v in preprocessor.items() if k != 'type'})
     fixture.check('norm/mean', normalise.mean.flatten(), NORMALISED, 1e-6)
     fixture.check('norm/std', normalise.std.flatten(), NORMALISED, 1e-6)
-    photos = [
-        name.removesuffix('/jpeg')
-        for name in fixture.values
-        if name.endswith('/jpeg') and name.count('/') == 1
-    ]
+    photos = [name.removesuffix('/jpeg') for name in fixture.values if name.endswith('/jpeg') and name.count('/') == 1]
     images = {photo: _check_photo(fixture, photo, size, normalise) for photo in photos}
     for batch in [name.removesuffix('/names') for name in fixture.values if name.endswith('/names')]:
-        _check_batch(
-            fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalise
-        )
+        _check_batch(fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalise)
     _check_random_resize(fixture, photos, normalise)
     for case in [name.removesuffix('jpeg') for name in fixture.names('decode/') if name.endswith('/jpeg')]:
         image = decode_image(fixture[case + 'jpeg'].tobytes(), name=case)
@@ -77,9 +66,7 @@ def _with_channels(size: Sequence[int]) -> list[int]:
     return [*map(int, size), 3]
 
 
-def _check_photo(
-    fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalise: ImageTextPreprocessor
-) -> np.ndarray:
+def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalise: ImageTextPreprocessor) -> np.ndarray:
     results, name = _load(fixture, photo), photo + '/'
     decoded = results['image'][..., ::-1]
     fixture.check(name + 'decoded_bgr_grid8', decoded[::8, ::8])
@@ -106,9 +93,7 @@ def _factor(shape: Sequence[int], scale: Sequence[int]) -> float:
     return min(max(scale) / max(shape[:2]), min(scale) / min(shape[:2]))
 
 
-def _check_batch(
-    fixture: Fixture, name: str, images: list[np.ndarray], normalise: ImageTextPreprocessor
-) -> None:
+def _check_batch(fixture: Fixture, name: str, images: list[np.ndarray], normalise: ImageTextPreprocessor) -> None:
     batch = _prepared(images, normalise)
     fixture.check(name + 'shape', tuple(batch['image'].shape))
     fixture.check(name + 'grid16', batch['image'][:, :, ::16, ::16], NORMALISED)
@@ -121,9 +106,7 @@ def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTe
     if 'vqa_train/table' not in fixture:
         return
     pipeline = recipe(VQA).train_dataloader.dataset.datasets[0].pipeline
-    random = next(
-        RandomResizeKeepRatio(step['scales']) for step in pipeline if step['type'] == 'RandomResizeKeepRatio'
-    )
+    random = next(RandomResizeKeepRatio(step['scales']) for step in pipeline if step['type'] == 'RandomResizeKeepRatio')
     columns = fixture['vqa_train/table_columns'].tolist()
     ours = []
     for i, row in enumerate(fixture['vqa_train/table']):
@@ -140,9 +123,7 @@ def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTe
             [
                 {
                     **recorded,
-                    **dict(
-                        long_edge=scale[0], short_edge=scale[1], img_h=h, img_w=w, pad_h=pad_h, pad_w=pad_w
-                    ),
+                    **dict(long_edge=scale[0], short_edge=scale[1], img_h=h, img_w=w, pad_h=pad_h, pad_w=pad_w),
                 }[column]
                 for column in columns
             ]
@@ -173,9 +154,7 @@ def _check_sizes(fixture: Fixture, resize: ResizeKeepRatio) -> None:
             [
                 {
                     **recorded,
-                    **dict(
-                        new_width=image.shape[1], new_height=image.shape[0], padded_width=w, padded_height=h
-                    ),
+                    **dict(new_width=image.shape[1], new_height=image.shape[0], padded_width=w, padded_height=h),
                 }[column]
                 for column in columns
             ]
@@ -282,9 +261,7 @@ def check_sampler(fixture: Fixture) -> None:
 
 def check_grouping(fixture: Fixture) -> None:
     """``grouping``: the items of a pretraining annotation."""
-    for case in [
-        name.removesuffix('python_random_seed') for name in fixture.values if name.endswith('random_seed')
-    ]:
+    for case in [name.removesuffix('python_random_seed') for name in fixture.values if name.endswith('random_seed')]:
         columns = {n.rsplit('/', 1)[1]: fixture[n] for n in fixture.names(case + 'annotation/')}
         records = [dict(zip(columns, values)) for values in zip(*columns.values())]
         with tempfile.TemporaryDirectory() as folder:
@@ -303,9 +280,7 @@ def check_grouping(fixture: Fixture) -> None:
         by_name = {record['file_name']: record for record in records}
         rng = np.random.default_rng(0)  # nothing is left to draw
         fixture.check(case + 'items/filename', names)
-        fixture.check(
-            case + 'items/caption', [dataset.describe(i, rng)['sentences'] for i in range(len(dataset))]
-        )
+        fixture.check(case + 'items/caption', [dataset.describe(i, rng)['sentences'] for i in range(len(dataset))])
         fixture.check(case + 'items/height', dataset.images.sizes[dataset.item_image, 0])
         fixture.check(case + 'items/width', dataset.images.sizes[dataset.item_image, 1])
         for key in ('image_id', 'labels'):

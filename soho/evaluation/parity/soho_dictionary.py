@@ -32,9 +32,7 @@ def _build(fixture: Fixture, case: str) -> VisualDictionary:
     """The case's dictionary with the official treatment of unused words, in train mode."""
     num_words, dim = int(fixture[case + 'num_tokens']), int(fixture[case + 'token_dim'])
     options = dict(eps=float(fixture[case + 'eps'])) if case + 'eps' in fixture else {}
-    vq = VisualDictionary(
-        num_words, dim, decay=float(fixture[case + 'decay']), unused_words='zero', **options
-    )
+    vq = VisualDictionary(num_words, dim, decay=float(fixture[case + 'decay']), unused_words='zero', **options)
     fixture.check(case + 'curr_decay', vq.decay)
     fixture.remark(case + 'max_decay')  # the official code never calls what would use it
     seed, cold = int(fixture[case + 'fill_seed']), bool(fixture.get(case + 'cold_start', 0))
@@ -101,8 +99,6 @@ def _rank(rank: int, world_size: int, folder: str, vq: VisualDictionary, inputs:
     steps: list[dict[str, Tensor]] = []
     for features in inputs[rank]:
         quantized, indices = vq(features)
-        steps.append(
-            dict(indices=indices, quantized=quantized, **{n: b.clone() for n, b in vq.named_buffers()})
-        )
+        steps.append(dict(indices=indices, quantized=quantized, **{n: b.clone() for n, b in vq.named_buffers()}))
     torch.save(steps, os.path.join(folder, f'{rank}.pt'))
     dist.destroy_process_group()

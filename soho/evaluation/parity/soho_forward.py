@@ -45,11 +45,7 @@ def traced(model: nn.Module) -> Iterator[Trace]:
     """Record what the model's parts receive and return."""
     trace = Trace()
     # A stage runs its blocks one by one; its output is the last block's.
-    parts = {
-        name: module
-        for name, module in model.named_modules()
-        if name.startswith(('neck', 'heads', 'language'))
-    }
+    parts = {name: module for name, module in model.named_modules() if name.startswith(('neck', 'heads', 'language'))}
     parts.update({f'backbone.{name}': getattr(model.backbone, name)[-1] for name in model.backbone.stages})
     hooks = []
     for name, module in parts.items():
@@ -67,9 +63,7 @@ def traced(model: nn.Module) -> Iterator[Trace]:
 
 def official_scalars(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, float]:
     """Our losses under the names that the official training step logs."""
-    scalars = {
-        theirs: float(outputs[ours].detach()) for theirs, ours in LOSS_NAMES.items() if ours in outputs
-    }
+    scalars = {theirs: float(outputs[ours].detach()) for theirs, ours in LOSS_NAMES.items() if ours in outputs}
     scalars['loss'] = sum(value for name, value in scalars.items() if 'loss' in name)
     if 'mlm_labels' in batch:
         scalars['select'] = float((batch['mlm_labels'] >= 0).float().mean())
@@ -197,9 +191,7 @@ def _check_dictionary(fixture: Fixture, model: nn.Module, trace: Trace) -> None:
     fixture.check('ref_vq_margin', (distance[:, 1] - distance[:, 0]).view(images, cells), 1e-2, 1e-5)
     fixture.check('ref_quantized', quantized.view(images, cells, -1), TOKENS, SHARE)
     if 'neck.align_output' in trace:
-        fixture.check(
-            'ref_pos_line', trace.output('neck.align_output').view(images, cells, -1), TOKENS, SHARE
-        )
+        fixture.check('ref_pos_line', trace.output('neck.align_output').view(images, cells, -1), TOKENS, SHARE)
     if 'neck.gate' in trace:
         grid = tuple(trace.output('neck.conv.bn').shape[-2:])
         logits = trace.output('neck.gate.bn').unflatten(2, grid).squeeze(4)  # (B, 2, h, w)

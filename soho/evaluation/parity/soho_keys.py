@@ -44,13 +44,9 @@ def check_keys(fixture: Fixture) -> None:
     load_weights(model, given, fixture.path, strict=True)
     returned = to_official(model.state_dict())
     unchanged = [key for key in given if torch.equal(given[key], returned[key])]
-    fixture.check(
-        'round trip', unchanged, recorded=list(shapes), note='in through the model, out again, bit for bit'
-    )
+    fixture.check('round trip', unchanged, recorded=list(shapes), note='in through the model, out again, bit for bit')
     returned = to_official(from_official(given))
-    unchanged = [
-        key for key in returned if returned[key] is given.get(key) or torch.equal(returned[key], given[key])
-    ]
+    unchanged = [key for key in returned if returned[key] is given.get(key) or torch.equal(returned[key], given[key])]
     fixture.check('round trip of the file', unchanged, recorded=list(shapes), note='bit for bit')
 
 
@@ -65,9 +61,7 @@ def official_config(shapes: dict[str, Sequence[int]]) -> dict:
     blocks = {m.group() for m in (re.match(r'backbone\.layer\d+\.\d+\.', name) for name in shapes) if m}
     bottleneck = 'backbone.layer1.0.conv3.weight' in shapes
     vocabulary, hidden = shapes[EMBEDDING]
-    layers = {
-        m.group() for m in (re.match(r'language\.bert\.encoder\.layer\.\d+\.', name) for name in shapes) if m
-    }
+    layers = {m.group() for m in (re.match(r'language\.bert\.encoder\.layer\.\d+\.', name) for name in shapes) if m}
     out, channels = shapes['neck.conv.conv.weight'][:2]
     head = dict(hidden_size=hidden)
     if 'head.vqa.3.weight' in shapes:

@@ -83,10 +83,7 @@ def _apply_official(config: dict, official: dict) -> None:
     unused = ('type', 'frozen_stages', 'return_all')
     config['language'].update({k: v for k, v in official.get('language', {}).items() if k not in unused})
     for ours in config['heads'].values():
-        for key, theirs in (
-            ('hidden_size', 'hidden_size'),
-            ('num_answers', 'num_answes'),
-        ):  # spelled so there
+        for key, theirs in (('hidden_size', 'hidden_size'), ('num_answers', 'num_answes')):  # spelled so there
             if key in ours:
                 ours[key] = head.get(theirs, ours[key])
 
@@ -101,9 +98,7 @@ def fill_model(model: nn.Module, seed: int) -> None:
 def ties(official: dict[str, Tensor]) -> dict[str, str]:
     """Entries of an official state dict that share another's memory: alias -> owner."""
     owners: dict[int, str] = {}
-    pairs = {
-        name: owners.setdefault(value.data_ptr(), name) for name, value in official.items() if value.numel()
-    }
+    pairs = {name: owners.setdefault(value.data_ptr(), name) for name, value in official.items() if value.numel()}
     return {name: owner for name, owner in pairs.items() if owner != name}
 
 

@@ -47,9 +47,7 @@ def _check_case(fixture: Fixture, case: str, names: list[str]) -> None:
         recorded = f'{case}/params/{name}'
         if recorded in fixture:
             change = float(np.abs(fixture.values[recorded] - start).max())
-            fixture.check(
-                recorded, ours, min(ABSOLUTE, OF_CHANGE * change), note='limit includes 0.1 % of the change'
-            )
+            fixture.check(recorded, ours, min(ABSOLUTE, OF_CHANGE * change), note='limit includes 0.1 % of the change')
         for key, value in optimizer.state[param].items():
             fixture.check(f'{case}/state/{name}/{key}', value, ABSOLUTE if key != 'step' else 0)
 
@@ -64,12 +62,8 @@ def _group(name: str, param: nn.Parameter, lr: float, lars: bool) -> dict:
 
 def check_schedule(fixture: Fixture) -> None:
     """``schedule``: the rate of both groups at some iterations of a whole training."""
-    for case in [
-        name.removesuffix('iters_per_epoch') for name in fixture.values if name.endswith('/iters_per_epoch')
-    ]:
-        config = {
-            name.removeprefix(case + 'config/'): fixture[name] for name in fixture.names(case + 'config/')
-        }
+    for case in [name.removesuffix('iters_per_epoch') for name in fixture.values if name.endswith('/iters_per_epoch')]:
+        config = {name.removeprefix(case + 'config/'): fixture[name] for name in fixture.names(case + 'config/')}
         if config.get('policy', 'step') != 'step' or config.get('warmup') not in (None, 'linear'):
             fixture.fail(fixture.names(case), 'no recipe has this policy or warm-up')
             continue
@@ -102,13 +96,7 @@ def _rates(config: dict, base: dict[str, float], per_epoch: int, epochs: int, wa
         )
         if isinstance(step, (list, tuple))
         else build(
-            dict(
-                type='StepLR',
-                step_size=step,
-                gamma=config.get('gamma', 0.1),
-                by_epoch=by_epoch,
-                optimizer=wrapper,
-            )
+            dict(type='StepLR', step_size=step, gamma=config.get('gamma', 0.1), by_epoch=by_epoch, optimizer=wrapper)
         )
     )
     warmup = None

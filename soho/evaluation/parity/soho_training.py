@@ -12,21 +12,8 @@ from torch import Tensor, nn
 from soho.engine.adapters.official_soho import to_official
 from soho.engine.checkpoint import load_weights
 from soho.evaluation.parity.fixture import Fixture
-from soho.evaluation.parity.soho_forward import (
-    LOSS_NAMES,
-    check_scalars,
-    official_scalars,
-    squared_distances,
-    traced,
-)
-from soho.evaluation.parity.soho_model import (
-    PRETRAIN,
-    build_model,
-    draws,
-    official_parameters,
-    read_batch,
-    recipe,
-)
+from soho.evaluation.parity.soho_forward import LOSS_NAMES, check_scalars, official_scalars, squared_distances, traced
+from soho.evaluation.parity.soho_model import PRETRAIN, build_model, draws, official_parameters, read_batch, recipe
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 GRADIENT = 1e-4  # of each tensor's largest gradient
@@ -77,9 +64,7 @@ def _norms(tensors: list[Tensor]) -> np.ndarray:
     return np.array([np.nan if t is None else float(t.detach().double().norm()) for t in tensors])
 
 
-def _check_step(
-    fixture: Fixture, model: nn.Module, start: dict[str, Tensor], batch: dict[str, Tensor]
-) -> None:
+def _check_step(fixture: Fixture, model: nn.Module, start: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
     _reset(model, start, twice=True)
     losses = model(mode='loss', **batch)
     sum(value for name, value in losses.items() if 'loss' in name).backward()
@@ -89,9 +74,7 @@ def _check_step(
     names = fixture['meta_param_names'].tolist()
     fixture.check('meta_param_names', list(params))
     gradients = [params[name].grad for name in names]
-    largest = np.array(
-        [np.nan if g is None else max(float(g.abs().max()), ROUNDING / GRADIENT) for g in gradients]
-    )
+    largest = np.array([np.nan if g is None else max(float(g.abs().max()), ROUNDING / GRADIENT) for g in gradients])
     for suffix in ('', '_f64'):
         fixture.check_each(
             'grad_norm_each' + suffix, _norms(gradients), GRADIENT, np.maximum(_norms(gradients), largest)
@@ -178,9 +161,7 @@ def _check_trajectory(
     log = np.array([[scalars.get(column, np.nan) for column in columns] for scalars in record['log']])
     states = [[state[n] for n in names] for state in record['state']]
     deltas = [[state[n].double() - start[n].double() for n in names] for state in record['state']]
-    fixture.check(
-        name + '_log_names', columns if set(columns) <= set(LOSS_NAMES) | {'loss', 'select'} else []
-    )
+    fixture.check(name + '_log_names', columns if set(columns) <= set(LOSS_NAMES) | {'loss', 'select'} else [])
     limit = np.array([[DICTIONARY if '.vq.' in n else STATE] for n in names])  # (n, 1)
     for suffix in ('', '_f64'):
         fixture.check_each(f'{name}_log{suffix}', log, LOG)
@@ -217,9 +198,7 @@ def _run(
             losses = model(mode='loss', **batch)
         record['log'].append(official_scalars(losses, batch))
         record['words'].append(trace.output('neck').words)
-        nearest = (
-            squared_distances(trace.input('neck.vq').detach(), words_before).topk(2, largest=False).values
-        )
+        nearest = squared_distances(trace.input('neck.vq').detach(), words_before).topk(2, largest=False).values
         record['margin'].append(float((nearest[:, 1] - nearest[:, 0]).min()))
         wrapper.update_params(sum(value for key, value in losses.items() if 'loss' in key))
         stepped = step % interval == 0

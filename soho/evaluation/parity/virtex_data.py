@@ -51,8 +51,11 @@ def _listed(images: Sequence[dict]) -> list[dict]:
 
 
 def _captions(fixture: Fixture, folder: str) -> CaptioningDataset:
-    path = _write(folder, images=_listed(_rows(fixture, 'annotations/images/')),
-                  annotations=_rows(fixture, 'annotations/annotations/'))
+    path = _write(
+        folder,
+        images=_listed(_rows(fixture, 'annotations/images/')),
+        annotations=_rows(fixture, 'annotations/annotations/'),
+    )
     return CaptioningDataset(path, None, [])
 
 
@@ -63,21 +66,36 @@ def _all_captions(dataset: CaptioningDataset, index: int) -> list[str]:
 
 def _check_items(fixture: Fixture, dataset: CaptioningDataset, tokenizer: dict) -> None:
     captions = [_all_captions(dataset, i) for i in range(len(dataset))]
-    fixture.check('instances', [[dataset.image_id(i), dataset.images.file_names[i],
-                                 [normalize_caption(caption) for caption in captions[i]]]
-                                for i in range(len(dataset))])
+    fixture.check(
+        'instances',
+        [
+            [dataset.image_id(i), dataset.images.file_names[i], [normalize_caption(caption) for caption in captions[i]]]
+            for i in range(len(dataset))
+        ],
+    )
     fixture.remark('instances_note')
     tokenize = TokenizeCaption(tokenizer)
-    samples = [tokenize(dict(sentences=[caption], image_id=dataset.image_id(i)))
-               for i, texts in enumerate(captions) for caption in texts]
+    samples = [
+        tokenize(dict(sentences=[caption], image_id=dataset.image_id(i)))
+        for i, texts in enumerate(captions)
+        for caption in texts
+    ]
     fixture.check('captioning_items/caption', [normalize_caption(sample['sentences'][0]) for sample in samples])
     fixture.check('captioning_items/caption_length', [sample['caption_lengths'] for sample in samples])
     fixture.check('captioning_items/image_id', [sample['image_id'] for sample in samples])
     for key in ('caption_tokens', 'noitpac_tokens'):
         fixture.check('captioning_items/' + key, [sample[key].tolist() for sample in samples])
     height, width = fixture['batch_image_shape'][2:]
-    batch = collate([dict({key: value for key, value in sample.items() if key != 'sentences'},
-                          image=np.zeros((height, width, 3), np.uint8)) for sample in samples[:4]], size_divisor=1)
+    batch = collate(
+        [
+            dict(
+                {key: value for key, value in sample.items() if key != 'sentences'},
+                image=np.zeros((height, width, 3), np.uint8),
+            )
+            for sample in samples[:4]
+        ],
+        size_divisor=1,
+    )
     fixture.check('batch_image_shape', batch['image'].shape)
     for key in ('image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths'):
         fixture.check('captioning_batch_of_first_4/' + key, batch[key])
@@ -117,8 +135,11 @@ def _check_masking(fixture: Fixture, dataset: CaptioningDataset, tokenizer: dict
     for key in ('caption_tokens', 'masked_labels'):
         fixture.check(name + key, [sample[key].tolist() for _, sample in samples])
     pack = next(step for step in pipeline if step['type'] == 'PackSample')
-    fixture.check('batch keys of masked captions', sorted(['image', *pack['keys']]),
-                  recorded=sorted(fixture['masked_lm_batch_keys']))
+    fixture.check(
+        'batch keys of masked captions',
+        sorted(['image', *pack['keys']]),
+        recorded=sorted(fixture['masked_lm_batch_keys']),
+    )
 
     name = 'masked_lm_statistics/'
     length, draws = int(fixture[name + 'caption_length']), int(fixture[name + 'draws'])
@@ -129,10 +150,12 @@ def _check_masking(fixture: Fixture, dataset: CaptioningDataset, tokenizer: dict
     changed = np.array([sample['caption_tokens'] for sample in drawn]) != tokens
     settings.update(mask_prob=1.0)
     every = MaskCaption(tokenizer, **settings)(dict(caption_tokens=tokens, rng=rng))  # all that are chosen
-    counts = dict(masked_with_label_per_caption=(labels > 0).sum(1),
-                  replaced_without_label_per_caption=(changed & (labels == 0)).sum(1))
+    counts = dict(
+        masked_with_label_per_caption=(labels > 0).sum(1),
+        replaced_without_label_per_caption=(changed & (labels == 0)).sum(1),
+    )
     for key, count in counts.items():
-        fixture.check(name + key, count.mean(), OF_MEAN * count.std() * (2 / draws)**0.5)
+        fixture.check(name + key, count.mean(), OF_MEAN * count.std() * (2 / draws) ** 0.5)
     fixture.check(name + 'chosen_per_caption', int((every['masked_labels'] > 0).sum()))
     fixture.check(name + 'first_and_last_never', not changed[:, [0, -1]].any())
     fixture.check(name + 'config_default_mask_probability', mask.mask_prob)
@@ -145,7 +168,8 @@ def _check_objects(fixture: Fixture, folder: str) -> None:
         folder,
         images=_listed([dict(id=i, file_name=f'{i:012d}.jpg') for i in fixture[name + 'images_in_folder']]),
         annotations=[dict(image_id=i, category_id=category) for i, category in fixture[name + 'annotations']],
-        categories=[dict(id=category) for category in fixture[name + 'category_ids_in_file']])
+        categories=[dict(id=category) for category in fixture[name + 'category_ids_in_file']],
+    )
     dataset = ObjectLabelsDataset(path, None, [])
     ours = {str(dataset.image_id(i)): dataset.describe(i, None)['labels'].tolist() for i in range(len(dataset))}
     recorded = {part.rpartition('/')[2] for part in fixture.names(name + 'labels_by_image/')}
@@ -163,8 +187,7 @@ def _check_voc07(fixture: Fixture, folder: str) -> None:
     os.makedirs(main)
     for column, kind in enumerate(classes):
         with open(os.path.join(main, f'{kind}_trainval.txt'), 'w', encoding='utf-8') as file:
-            file.writelines(f'{name.removesuffix(".jpg")} {written[labels[column]]:2d}\n'
-                            for name, labels in instances)
+            file.writelines(f'{name.removesuffix(".jpg")} {written[labels[column]]:2d}\n' for name, labels in instances)
     found = read_voc07(folder, 'trainval')
     fixture.check('voc07/class_names', found.class_names)
     fixture.check('voc07/instances', [list(row) for row in zip(found.file_names, found.labels.tolist())])

@@ -108,8 +108,11 @@ def _check_nucleus(fixture: Fixture, case: str) -> None:
     fixture.remark(case + 'note')
     tables = Tables(fixture, fixture[case + 'table'])
     sampler = OfficialDraws(
-        fixture[case + 'nucleus_size'], fixture[case + 'max_steps'], forbid_repeats=True,
-        seed=fixture[case + 'torch_seed'])
+        fixture[case + 'nucleus_size'],
+        fixture[case + 'max_steps'],
+        forbid_repeats=True,
+        seed=fixture[case + 'torch_seed'],
+    )
     start = tables.start(1)
     tokens, _ = sampler(tables, start, torch.arange(len(start)))
     fixture.check(case + 'predictions', tokens)

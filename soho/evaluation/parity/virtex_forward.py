@@ -47,8 +47,9 @@ def check_captioning(fixture: Fixture) -> None:
     losses['loss'] = sum(losses.values())
     fixture.check_all(losses, LOGITS, SHARE)
     for variant in re.findall(r'decode_(\w+)_scale_words', '\n'.join(fixture.names('decode_'))):
-        with _changed(model, float(fixture[f'decode_{variant}_scale_words']),
-                      float(fixture[f'decode_{variant}_add_eos_bias'])):
+        with _changed(
+            model, float(fixture[f'decode_{variant}_scale_words']), float(fixture[f'decode_{variant}_add_eos_bias'])
+        ):
             _check_decoding(fixture, seen, variant)
     model, batch = doubled(model, batch)
     fixture.check('loss_float64', sum(model(mode='loss', **batch).values()), 0, DOUBLE)
@@ -97,7 +98,7 @@ def _check_decoding(fixture: Fixture, seen: Seen, variant: str) -> None:
     prefix = f'decode_{variant}_'
     limit = int(fixture.get(prefix + 'max_steps', STEPS))
     write = seen.language.writer(seen.memory)
-    start = torch.full((len(seen.memory), ), SOS)
+    start = torch.full((len(seen.memory),), SOS)
     for name in fixture.names(prefix):
         match = re.fullmatch(prefix + r'((?:beam(\d+)|greedy)(_keep_sos)?)_beams', name)
         if match is None:

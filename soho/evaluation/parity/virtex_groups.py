@@ -28,8 +28,9 @@ def check_groups(fixture: Fixture) -> None:
 
 def _groups(wrapper: OptimWrapper, params: dict[str, nn.Parameter]) -> list[list[Any]]:
     """[name, rate, decay] of every parameter."""
-    options = {id(param): (group['lr'], group['weight_decay']) for group in wrapper.param_groups
-               for param in group['params']}
+    options = {
+        id(param): (group['lr'], group['weight_decay']) for group in wrapper.param_groups for param in group['params']
+    }
     return [[name, *options[id(param)]] for name, param in params.items()]
 
 
@@ -78,6 +79,6 @@ def _check_transfer(fixture: Fixture, place: str) -> None:
     fixture.check(place + 'distinct_lr_wd', sorted({(rate, decay) for _, rate, decay in groups}))
     fixture.check(place + 'first', groups[0])
     fixture.check(place + 'last', groups[-1])
-    fixture.check(place + 'trainable', trainable[:len(fixture.values[place + 'trainable'])])
+    fixture.check(place + 'trainable', trainable[: len(fixture.values[place + 'trainable'])])
     fixture.check(place + 'is_lookahead', isinstance(wrapper.optimizer, Lookahead))
     fixture.check(place + 'nesterov', wrapper.optimizer.defaults['nesterov'])

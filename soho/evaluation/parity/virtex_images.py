@@ -6,13 +6,7 @@ import re
 import numpy as np
 
 from soho.datasets.collate import collate
-from soho.datasets.transforms.augmentation import (
-    CenterCrop,
-    RandomResizedCrop,
-    ResizeShortest,
-    crop_and_resize,
-    jitter,
-)
+from soho.datasets.transforms.augmentation import CenterCrop, RandomResizedCrop, ResizeShortest, crop_and_resize, jitter
 from soho.datasets.transforms.image import LoadImage, RandomFlip
 from soho.evaluation.parity.fixture import Fixture
 from soho.evaluation.parity.soho_model import recipe
@@ -49,8 +43,7 @@ def _evaluated(image: np.ndarray, setting: str) -> tuple[np.ndarray, np.ndarray,
 def check_arrays(fixture: Fixture) -> None:
     """``preprocess.npz``, whose crops and colours the json beside it describes."""
     settings = fixture.sibling('pinned_crop/', 'jitter_single/')
-    images = {name.removeprefix('jpeg/'): _load(fixture, name.removeprefix('jpeg/'))
-              for name in fixture.names('jpeg/')}
+    images = {name.removeprefix('jpeg/'): _load(fixture, name.removeprefix('jpeg/')) for name in fixture.names('jpeg/')}
     for name, image in images.items():
         fixture.check('decoded_slice/' + name, image[::20, ::20])
         for setting in ('eval_256_224', 'pretrain_val_224_224'):
@@ -106,8 +99,14 @@ def check_record(fixture: Fixture) -> None:
     _check_settings(fixture)
     _check_crop_statistics(fixture)
     _check_flips(fixture)
-    fixture.remark(*fixture.names('library/'), *fixture.names('orders/'), 'exif_note', 'jitter_rules',
-                   'caption_flip_note', 'random_source')
+    fixture.remark(
+        *fixture.names('library/'),
+        *fixture.names('orders/'),
+        'exif_note',
+        'jitter_rules',
+        'caption_flip_note',
+        'random_source',
+    )
 
 
 def _check_image(fixture: Fixture, place: str, jpeg: np.ndarray, image: np.ndarray) -> None:
@@ -117,8 +116,12 @@ def _check_image(fixture: Fixture, place: str, jpeg: np.ndarray, image: np.ndarr
     fixture.remark(place + 'pillow_decoded_shape', place + 'pillow_decoded_max_abs_diff')
     for setting in dict.fromkeys(name.split('/')[2] for name in fixture.names(place) if name.count('/') == 3):
         resized, cropped, normalised = _evaluated(image, setting)
-        ours = dict(resized_shape=resized.shape, resized_sha256=_sha256(resized), cropped_sha256=_sha256(cropped),
-                    normalized_dtype=str(normalised.dtype))
+        ours = dict(
+            resized_shape=resized.shape,
+            resized_sha256=_sha256(resized),
+            cropped_sha256=_sha256(cropped),
+            normalized_dtype=str(normalised.dtype),
+        )
         fixture.check_all(ours, prefix=f'{place}{setting}/')
         values = normalised.reshape(-1, 3).astype(np.float64)
         fixture.check_all(dict(mean=values.mean(0), std=values.std(0)), NORMALISED, prefix=f'{place}{setting}/')
@@ -128,15 +131,20 @@ def _check_sizes(fixture: Fixture) -> None:
     name = 'smallest_resize_shapes'
     resize = ResizeShortest(recipe(CAPTIONS).test_dataloader.dataset.pipeline[1]['size'])
     sizes = [size for size, _ in fixture.values[name]]
-    fixture.check(name, [[size, list(resize(dict(image=np.zeros((*size, 3), np.uint8)))['image_size'])]
-                         for size in sizes])
+    fixture.check(
+        name, [[size, list(resize(dict(image=np.zeros((*size, 3), np.uint8)))['image_size'])] for size in sizes]
+    )
     name = 'center_crop_origin'
     ours = []
     for (height, width), _ in fixture.values[name]:
         rows, columns = np.divmod(np.arange(height), 256), np.divmod(np.arange(width), 256)
         image = np.zeros((height, width, 4), np.uint8)  # where each pixel was
         image[..., 0], image[..., 1], image[..., 2], image[..., 3] = (
-            rows[0][:, None], rows[1][:, None], columns[0], columns[1])
+            rows[0][:, None],
+            rows[1][:, None],
+            columns[0],
+            columns[1],
+        )
         corner = CenterCrop(recipe(CAPTIONS).center['size'])(dict(image=image))['image'][0, 0].astype(int)
         ours.append([[height, width], [int(256 * corner[0] + corner[1]), int(256 * corner[2] + corner[3])]])
     fixture.check(name, ours)
@@ -155,8 +163,13 @@ def _check_settings(fixture: Fixture) -> None:
     )
     for name, values in ours.items():
         fixture.check_all(values, 1e-6, prefix=f'transforms/{name}/')
-    fixture.remark(*(name for name in fixture.names('transforms/')
-                     if name.rpartition('/')[2] in ('p', 'always_apply', 'interpolation', 'max_pixel_value')))
+    fixture.remark(
+        *(
+            name
+            for name in fixture.names('transforms/')
+            if name.rpartition('/')[2] in ('p', 'always_apply', 'interpolation', 'max_pixel_value')
+        )
+    )
     # Crops of other recipes, and what none uses.
     fixture.remark(*fixture.names('transforms/random_resized_crop::'), *fixture.names('transforms/global_resize/'))
 
@@ -173,7 +186,7 @@ def _check_crop_statistics(fixture: Fixture) -> None:
         ratio = np.log(parts[:, 3] / parts[:, 2])
         place = f'{prefix}/{case}/'
         for name, values in (('area', area), ('log_ratio', ratio)):
-            spread = SIGMAS * values.std() * (2 / draws)**0.5
+            spread = SIGMAS * values.std() * (2 / draws) ** 0.5
             fixture.check(f'{place}{name}_mean', values.mean(), spread)
             fixture.check(f'{place}{name}_std', values.std(), spread)
         fixture.check(place + 'area_quantiles_05_50_95', np.quantile(area, (0.05, 0.5, 0.95)), QUANTILE)

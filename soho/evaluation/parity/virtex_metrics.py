@@ -76,8 +76,9 @@ def _check_coco(fixture: Fixture) -> None:
     ours = score_captions(captions, references)['cider'].overall
     fixture.check(name + 'coco_example_1000_images/CIDEr_times_100', 100 * ours, 0, SCORE)
     people = _references(sorted(read_gzip(path)['annotations'], key=lambda item: item['id']))
-    ours = score_captions({image: texts[0] for image, texts in people.items()},
-                          {image: texts[1:] for image, texts in people.items()})['cider'].overall
+    ours = score_captions(
+        {image: texts[0] for image, texts in people.items()}, {image: texts[1:] for image, texts in people.items()}
+    )['cider'].overall
     fixture.check(name + 'coco_val2017_human_leave_one_out/CIDEr_times_100', 100 * ours, 0, SCORE)
 
 
@@ -103,14 +104,16 @@ def _check_top_k(fixture: Fixture) -> None:
     batch, row = fixture[name + 'unbatched_example/row']
     metric = TopKAccuracy([1])
     fixture.check(name + 'empty', metric.compute_metrics([])['top1'])
-    metric.process(dict(label=labels[batch][row:row + 1]), dict(scores=batches[batch][row:row + 1]))
+    metric.process(dict(label=labels[batch][row : row + 1]), dict(scores=batches[batch][row : row + 1]))
     fixture.check(name + 'unbatched_example/value', metric.compute_metrics(metric.results)['top1'])
 
 
 def _arrays(fixture: Fixture) -> tuple[list[np.ndarray], list[np.ndarray]]:
     splits = ('train', 'test')
-    return ([fixture['voc_features_' + split] for split in splits],
-            [fixture['voc_labels_' + split] for split in splits])
+    return (
+        [fixture['voc_features_' + split] for split in splits],
+        [fixture['voc_labels_' + split] for split in splits],
+    )
 
 
 def _check_voc07(fixture: Fixture) -> None:
@@ -146,6 +149,8 @@ def check_features(fixture: Fixture) -> None:
     mean, classes = mean_average_precision(*_arrays(fixture))
     record = fixture.sibling('voc07_svm/mAP')
     fixture.check('mAP', mean, PRECISION, recorded=record['voc07_svm/mAP'])
-    best = [average_precision(result.scores[labels >= 0], labels[labels >= 0] == 1)
-            for result, labels in zip(classes, fixture['voc_labels_test'].T)]
+    best = [
+        average_precision(result.scores[labels >= 0], labels[labels >= 0] == 1)
+        for result, labels in zip(classes, fixture['voc_labels_test'].T)
+    ]
     fixture.check('test_ap', best, PRECISION, recorded=record['voc07_svm/per_class/test_ap'])

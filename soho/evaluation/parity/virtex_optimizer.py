@@ -30,8 +30,9 @@ def check_steps(fixture: Fixture) -> None:
 
 
 def _optimizer(params: list[nn.Parameter], toy: dict[str, Any]) -> Optimizer:
-    groups = [dict(params=[p], lr=lr, weight_decay=decay) for p, lr, decay in zip(params, toy['lr'],
-                                                                                 toy['weight_decay'])]
+    groups = [
+        dict(params=[p], lr=lr, weight_decay=decay) for p, lr, decay in zip(params, toy['lr'], toy['weight_decay'])
+    ]
     name = INNER[toy['optimizer']]
     options = dict(lr=0.1, momentum=toy['momentum']) if name == 'SGD' else dict(lr=0.1)
     if not toy['k']:

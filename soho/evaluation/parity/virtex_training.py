@@ -9,13 +9,7 @@ from torch import Tensor, nn
 
 from soho.engine.adapters.official_virtex import BACKWARD, TEXT
 from soho.evaluation.parity.fixture import Fixture
-from soho.evaluation.parity.virtex_model import (
-    config_of,
-    doubled,
-    filled,
-    official_parameters,
-    read_batch,
-)
+from soho.evaluation.parity.virtex_model import config_of, doubled, filled, official_parameters, read_batch
 from soho.models.structures import Seen
 
 CLASSES_STEP = 10  # logits of captions are recorded every tenth

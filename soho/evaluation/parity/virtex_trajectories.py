@@ -49,23 +49,31 @@ def build_wrapper(config: Config, model: nn.Module) -> OptimWrapper:
     options = config.optim_wrapper.to_dict()
     optimizer = dict(type='OptimWrapper', optimizer=options['optimizer'], clip_grad=options.get('clip_grad'))
     with DefaultScope.overwrite_default_scope('soho'):
-        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(
-            type=options.get('constructor', 'DefaultOptimWrapperConstructor'), optim_wrapper_cfg=optimizer,
-            paramwise_cfg=options.get('paramwise_cfg')))
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type=options.get('constructor', 'DefaultOptimWrapperConstructor'),
+                optim_wrapper_cfg=optimizer,
+                paramwise_cfg=options.get('paramwise_cfg'),
+            )
+        )
         return constructor(model)
 
 
 def check_trainings(fixture: Fixture, settings: Fixture) -> None:
     """``train/`` of ``optim.npz``; the first batch is that of the file with the gradients."""
-    cases = [case for case in dict.fromkeys(name.split('/')[1] for name in fixture.names('train/'))
-             if not SECOND.endswith(f'/{case}/')]
+    cases = [
+        case
+        for case in dict.fromkeys(name.split('/')[1] for name in fixture.names('train/'))
+        if not SECOND.endswith(f'/{case}/')
+    ]
     if not cases:
         return
     inputs = fixture.sibling('/eval_loss', '/grad_norm')
     for case in cases:
         place = f'train/{case}/'
-        _check_training(fixture, inputs, place, {
-            name.removeprefix(place): settings[name] for name in settings.names(place)})
+        _check_training(
+            fixture, inputs, place, {name.removeprefix(place): settings[name] for name in settings.names(place)}
+        )
 
 
 def _schedule(textual: bool, override: list[str]) -> Config:
@@ -133,8 +141,17 @@ def _train(model: nn.Module, config: Config, batches: list[dict[str, Tensor]], c
         schedule: WarmupDecayLR = PARAM_SCHEDULERS.build(dict(config.param_scheduler, optimizer=wrapper))
     params = official_parameters(model)  # the CNN's first, then the rest
     first, *_, last = params.values()
-    record: dict[str, list] = {name: [] for name in ('loss', 'loss_first_component', 'loss_last_component',
-                                                     'grad_total_norm', 'lr_cnn_and_rest', 'param_norms_after')}
+    record: dict[str, list] = {
+        name: []
+        for name in (
+            'loss',
+            'loss_first_component',
+            'loss_last_component',
+            'grad_total_norm',
+            'lr_cnn_and_rest',
+            'param_norms_after',
+        )
+    }
     model.train()
     for step in range(count):
         rates = {id(param): group['lr'] for group in wrapper.param_groups for param in group['params']}
@@ -143,8 +160,10 @@ def _train(model: nn.Module, config: Config, batches: list[dict[str, Tensor]], c
         schedule.step()
         norm = float(wrapper.take_grad_norm()['grad_norm'])
         norms = [param.detach().double().norm().item() for param in params.values()]
-        for values, value in zip(record.values(), (sum(losses).item(), losses[0].item(), losses[-1].item(), norm,
-                                                   [rates[id(first)], rates[id(last)]], norms)):
+        for values, value in zip(
+            record.values(),
+            (sum(losses).item(), losses[0].item(), losses[-1].item(), norm, [rates[id(first)], rates[id(last)]], norms),
+        ):
             values.append(value)
     return {name: np.array(values) for name, values in record.items()}
 
@@ -155,6 +174,8 @@ def _end(model: nn.Module, batches: list[dict[str, Tensor]]) -> dict[str, Tensor
     params = official_parameters(model.eval())
     words = params.get('textual.embedding.words.weight', params.get('textual.output.weight'))
     return dict(
-        final_words_0_8=words[:8], final_conv1_0_2=params['visual.cnn.conv1.weight'][:2],
+        final_words_0_8=words[:8],
+        final_conv1_0_2=params['visual.cnn.conv1.weight'][:2],
         final_bn1_running_mean=model.backbone.bn1.running_mean,
-        final_eval_loss=torch.stack([sum(official_losses(model, batch).values()) for batch in batches]))
+        final_eval_loss=torch.stack([sum(official_losses(model, batch).values()) for batch in batches]),
+    )

@@ -2,6 +2,7 @@
 
 Paper: Deep Residual Learning for Image Recognition, arXiv:1512.03385.
 """
+
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -59,25 +60,29 @@ class ResNet(BaseModule):
         ValueError: For a depth or stage that does not exist.
     """
 
-    def __init__(self,
-                 depth: int,
-                 num_stages: int = 4,
-                 out_indices: Sequence[int] = (3, ),
-                 strides: Sequence[int] = (1, 2, 2, 2),
-                 stem_pool: bool = True,
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 cp_updates_bn_twice: bool = False,
-                 width_per_group: int = 64,
-                 zero_init_residual: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        depth: int,
+        num_stages: int = 4,
+        out_indices: Sequence[int] = (3,),
+        strides: Sequence[int] = (1, 2, 2, 2),
+        stem_pool: bool = True,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        cp_updates_bn_twice: bool = False,
+        width_per_group: int = 64,
+        zero_init_residual: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         if depth not in BLOCKS:
             raise UserError(f'ResNet has no depth {depth}; choose one of {sorted(BLOCKS)}')
         if not 1 <= num_stages <= 4 or max(out_indices) >= num_stages:
-            raise UserError(f'out_indices {tuple(out_indices)} need num_stages > {max(out_indices)} '
-                            f'and at most 4, but num_stages is {num_stages}')
+            raise UserError(
+                f'out_indices {tuple(out_indices)} need num_stages > {max(out_indices)} '
+                f'and at most 4, but num_stages is {num_stages}'
+            )
         if frozen_stages > num_stages:
             raise UserError(f'frozen_stages {frozen_stages} exceeds num_stages {num_stages}')
         self.out_indices = tuple(out_indices)
@@ -88,7 +93,8 @@ class ResNet(BaseModule):
 
         block, blocks = BLOCKS[depth]
         net = TorchvisionResNet(
-            block, list(blocks), width_per_group=width_per_group, zero_init_residual=zero_init_residual)
+            block, list(blocks), width_per_group=width_per_group, zero_init_residual=zero_init_residual
+        )
         self.conv1, self.bn1, self.relu = net.conv1, net.bn1, net.relu
         self.maxpool = net.maxpool if stem_pool else nn.Identity()
         self.stages = [f'layer{i + 1}' for i in range(num_stages)]
@@ -103,7 +109,7 @@ class ResNet(BaseModule):
     def _frozen_modules(self) -> Iterator[nn.Module]:
         if self.frozen_stages >= 0:
             yield from (self.conv1, self.bn1)
-        for name in self.stages[:max(self.frozen_stages, 0)]:
+        for name in self.stages[: max(self.frozen_stages, 0)]:
             yield getattr(self, name)
 
     def _freeze(self) -> None:
@@ -131,7 +137,7 @@ class ResNet(BaseModule):
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
         outputs = []
-        for i, name in enumerate(self.stages[:max(self.out_indices) + 1]):
+        for i, name in enumerate(self.stages[: max(self.out_indices) + 1]):
             for block in getattr(self, name):
                 # Without a gradient at its input there is nothing to save.
                 if self.with_cp and self.training and x.requires_grad:
@@ -169,7 +175,7 @@ def _statistics_moving(block: nn.Module, times: int) -> Iterator[None]:
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
-        norm.momentum = 1 - (1 - norm.momentum)**times
+        norm.momentum = 1 - (1 - norm.momentum) ** times
     try:
         yield
     finally:

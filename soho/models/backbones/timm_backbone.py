@@ -1,4 +1,5 @@
 """Any timm model as a backbone."""
+
 from collections.abc import Sequence
 
 import torch
@@ -24,13 +25,15 @@ class TimmBackbone(BaseModule):
         ImportError: timm is not installed.
     """
 
-    def __init__(self,
-                 model_name: str,
-                 out_indices: Sequence[int] = (-1, ),
-                 pretrained: bool = False,
-                 checkpoint_path: str = '',
-                 init_cfg: dict | None = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        out_indices: Sequence[int] = (-1,),
+        pretrained: bool = False,
+        checkpoint_path: str = '',
+        init_cfg: dict | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(init_cfg)
         try:
             import timm
@@ -42,7 +45,8 @@ class TimmBackbone(BaseModule):
             out_indices=tuple(out_indices),
             pretrained=pretrained,
             checkpoint_path=checkpoint_path,
-            **kwargs)
+            **kwargs,
+        )
         self.out_channels = self.model.feature_info.channels()
         self.channels_first = getattr(self.model, 'output_fmt', 'NCHW') == 'NCHW'
         self.to(memory_format=torch.channels_last)

@@ -1,4 +1,5 @@
 """Anchors: the boxes from which proposals are reckoned."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,4 +1,5 @@
 """What is computed for each region: a vector for its class and box, and a mask."""
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,8 +67,9 @@ class MaskHead(nn.Module):
         size: Cells a side of the region's features; the mask has twice as many.
     """
 
-    def __init__(self, num_classes: int, in_channels: int = 256, channels: int = 256, convs: int = 4,
-                 size: int = 14) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int = 256, channels: int = 256, convs: int = 4, size: int = 14
+    ) -> None:
         super().__init__()
         self.in_size, self.size = size, 2 * size
         widths = [in_channels] + [channels] * convs

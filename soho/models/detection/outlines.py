@@ -3,6 +3,7 @@
 Bitmaps of 90 objects on 800 x 1333 pixels would be 96 MB to hand from the worker
 to the device; their outlines of 100 edges are 144 kB, and exact at any scale.
 """
+
 import torch
 from torch import Tensor
 

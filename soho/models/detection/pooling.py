@@ -1,4 +1,5 @@
 """Features of regions: RoIAlign (arXiv:1703.06870) from the level of a pyramid that fits each region."""
+
 import math
 from collections.abc import Sequence
 

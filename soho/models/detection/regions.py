@@ -2,6 +2,7 @@
 
 Papers: Faster R-CNN, arXiv:1506.01497; Mask R-CNN, arXiv:1703.06870.
 """
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,21 +38,31 @@ class RegionHeads(RoIHeads):
         max_detections: Of an image.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 box_head: dict,
-                 mask_head: dict | None = None,
-                 size: int = 7,
-                 strides: Sequence[int] = (4, 8, 16, 32),
-                 samples: int = 512,
-                 score_threshold: float = 0.05,
-                 max_detections: int = 100) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        box_head: dict,
+        mask_head: dict | None = None,
+        size: int = 7,
+        strides: Sequence[int] = (4, 8, 16, 32),
+        samples: int = 512,
+        score_threshold: float = 0.05,
+        max_detections: int = 100,
+    ) -> None:
         box = MODELS.build(box_head)
         super().__init__(
-            RegionPool(size, strides), box, FastRCNNPredictor(box.out_channels, num_classes + 1), fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5, batch_size_per_image=samples, positive_fraction=0.25,
-            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0), score_thresh=score_threshold, nms_thresh=0.5,
-            detections_per_img=max_detections)
+            RegionPool(size, strides),
+            box,
+            FastRCNNPredictor(box.out_channels, num_classes + 1),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=samples,
+            positive_fraction=0.25,
+            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
+            score_thresh=score_threshold,
+            nms_thresh=0.5,
+            detections_per_img=max_detections,
+        )
         self.num_classes = num_classes
         for layer, std in ((self.box_predictor.cls_score, 0.01), (self.box_predictor.bbox_pred, 0.001)):
             nn.init.normal_(layer.weight, std=std)
@@ -67,12 +78,19 @@ class RegionHeads(RoIHeads):
         """Refuse a dataset of another number of classes; see :class:`soho.models.heads.base.Head`."""
         names = metainfo.get('class_names')
         if names is not None and len(names) != self.num_classes:
-            raise UserError(f'the model has num_classes={self.num_classes}, but the dataset of {source} has '
-                            f'{len(names)}: {", ".join(names[:3])} ...')
+            raise UserError(
+                f'the model has num_classes={self.num_classes}, but the dataset of {source} has '
+                f'{len(names)}: {", ".join(names[:3])} ...'
+            )
 
-    def forward(self, features: dict[str, Tensor], proposals: list[Tensor], image_sizes: list[tuple[int, int]],
-                targets: Targets | None = None,
-                stage: Callable[[Tensor], Tensor] | None = None) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+        targets: Targets | None = None,
+        stage: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         """
         Args:
             features: (B, C, h, w) by name, from fine to coarse.
@@ -105,10 +123,12 @@ class RegionHeads(RoIHeads):
         # A region of the background in an image without objects is infinitely far from its target.
         return dict(
             loss_class=F.cross_entropy(scores, labels),
-            loss_box=torch.where(labels > 0, distance, 0).sum() / max(len(labels), 1))
+            loss_box=torch.where(labels > 0, distance, 0).sum() / max(len(labels), 1),
+        )
 
-    def _mask_loss(self, maps: list[Tensor], proposals: list[Tensor], matched: list[Tensor], labels: list[Tensor],
-                   targets: Targets) -> Tensor:
+    def _mask_loss(
+        self, maps: list[Tensor], proposals: list[Tensor], matched: list[Tensor], labels: list[Tensor], targets: Targets
+    ) -> Tensor:
         boxes, asked, truth = [], [], []
         for box, match, label, target in zip(proposals, matched, labels, targets):
             positive = label > 0
@@ -119,8 +139,14 @@ class RegionHeads(RoIHeads):
         loss = F.binary_cross_entropy_with_logits(wide(logits), torch.cat(truth), reduction='sum')
         return loss / max(logits.numel(), 1)
 
-    def _detect(self, maps: list[Tensor], scores: Tensor, deltas: Tensor, proposals: list[Tensor],
-                image_sizes: list[tuple[int, int]]) -> list[dict[str, Tensor]]:
+    def _detect(
+        self,
+        maps: list[Tensor],
+        scores: Tensor,
+        deltas: Tensor,
+        proposals: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[dict[str, Tensor]]:
         found = self.postprocess_detections(scores, deltas, proposals, image_sizes)
         results = [dict(boxes=b, scores=s, labels=n) for b, s, n in zip(*found)]
         if self.has_mask():

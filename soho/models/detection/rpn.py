@@ -2,6 +2,7 @@
 
 Paper: Faster R-CNN, arXiv:1506.01497; with a pyramid, arXiv:1612.03144.
 """
+
 from collections.abc import Sequence
 
 import torch
@@ -31,23 +32,33 @@ class RPN(RegionProposalNetwork):
         samples: Anchors of an image that are learnt from, half of them on objects if there are so many.
     """
 
-    def __init__(self,
-                 in_channels: int = 256,
-                 sizes: Sequence[Sequence[float]] = ((32, ), (64, ), (128, ), (256, ), (512, )),
-                 ratios: Sequence[float] = (0.5, 1.0, 2.0),
-                 strides: Sequence[int] = (4, 8, 16, 32, 64),
-                 candidates: tuple[int, int] = (2000, 1000),
-                 proposals: tuple[int, int] = (1000, 1000),
-                 samples: int = 256) -> None:
+    def __init__(
+        self,
+        in_channels: int = 256,
+        sizes: Sequence[Sequence[float]] = ((32,), (64,), (128,), (256,), (512,)),
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        strides: Sequence[int] = (4, 8, 16, 32, 64),
+        candidates: tuple[int, int] = (2000, 1000),
+        proposals: tuple[int, int] = (1000, 1000),
+        samples: int = 256,
+    ) -> None:
         anchors = Anchors(sizes, ratios, strides)
         phases = ('training', 'testing')
         super().__init__(
-            anchors, RPNHead(in_channels, anchors.counts[0]), fg_iou_thresh=0.7, bg_iou_thresh=0.3,
-            batch_size_per_image=samples, positive_fraction=0.5, pre_nms_top_n=dict(zip(phases, candidates)),
-            post_nms_top_n=dict(zip(phases, proposals)), nms_thresh=0.7)
+            anchors,
+            RPNHead(in_channels, anchors.counts[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=samples,
+            positive_fraction=0.5,
+            pre_nms_top_n=dict(zip(phases, candidates)),
+            post_nms_top_n=dict(zip(phases, proposals)),
+            nms_thresh=0.7,
+        )
 
-    def forward(self, images: ImageList, features: dict[str, Tensor],
-                targets: Targets | None = None) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def forward(
+        self, images: ImageList, features: dict[str, Tensor], targets: Targets | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """
         Args:
             images: The canvas and the true size of each image, to which boxes are cut.
@@ -70,13 +81,17 @@ class RPN(RegionProposalNetwork):
         losses = self.compute_loss(objectness, deltas, labels, self.box_coder.encode(matched, anchors))
         return proposals, dict(zip(('loss_objectness', 'loss_proposals'), losses))
 
-    def compute_loss(self, objectness: Tensor, deltas: Tensor, labels: list[Tensor],
-                     box_targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def compute_loss(
+        self, objectness: Tensor, deltas: Tensor, labels: list[Tensor], box_targets: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         positive, negative = (torch.cat(masks).bool() for masks in self.fg_bg_sampler(labels))
         count = self.fg_bg_sampler.batch_size_per_image * len(labels)
         loss = F.binary_cross_entropy_with_logits(
-            objectness.flatten(), positive.to(objectness.dtype), (positive | negative).to(objectness.dtype),
-            reduction='sum')
+            objectness.flatten(),
+            positive.to(objectness.dtype),
+            (positive | negative).to(objectness.dtype),
+            reduction='sum',
+        )
         distance = (deltas - torch.cat(box_targets)).abs().sum(1)
         # An anchor without an object is infinitely far from its target.
         return loss / count, torch.where(positive, distance, 0).sum() / count

@@ -9,6 +9,13 @@ from soho.models.heads.mvm import MVMHead
 from soho.models.heads.vqa import VQAHead
 
 __all__ = [
-    'CaptioningHead', 'Head', 'ITMHead', 'LabelHead', 'LabelSetHead', 'MLMHead', 'MVMHead', 'MaskedCaptionHead',
-    'VQAHead'
+    'CaptioningHead',
+    'Head',
+    'ITMHead',
+    'LabelHead',
+    'LabelSetHead',
+    'MLMHead',
+    'MVMHead',
+    'MaskedCaptionHead',
+    'VQAHead',
 ]

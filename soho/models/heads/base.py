@@ -1,4 +1,5 @@
 """What every head has in common."""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,8 +51,9 @@ class Head(BaseModule):
         raise NotImplementedError
 
 
-def ask(heads: Mapping[str, Head], mode: str, fused: Fused | Seen,
-        batch: Batch) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+def ask(
+    heads: Mapping[str, Head], mode: str, fused: Fused | Seen, batch: Batch
+) -> dict[str, Tensor] | list[dict[str, Tensor]]:
     """All heads' losses for ``'loss'``; for ``'predict'`` all predictions, in a list, as mmengine's loops want."""
     outputs: dict[str, Tensor] = {}
     for head in heads.values():

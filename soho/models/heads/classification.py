@@ -28,7 +28,7 @@ class LabelSetHead(Head):
         top_k: Labels predicted.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, ignore: Sequence[int] = (0, ), top_k: int = 10) -> None:
+    def __init__(self, in_channels: int, num_classes: int, ignore: Sequence[int] = (0,), top_k: int = 10) -> None:
         super().__init__()
         self.output = nn.Linear(in_channels, num_classes)
         self.ignore = list(ignore)

@@ -1,4 +1,5 @@
 """Image classification with one or several kinds of labels."""
+
 from typing import Any
 
 import torch.nn.functional as F
@@ -31,8 +32,10 @@ class LabelHead(Head):
         """Demand that the dataset has the same kinds of labels, and as many of each."""
         found = {kind: len(names) for kind, names in metainfo.get('label_names', {}).items()}
         if list(found.items()) != list(self.kinds.items()):
-            raise UserError(f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
-                            'both have to be the same')
+            raise UserError(
+                f'{source} has labels of the kinds {found}, but the head was made for {self.kinds}: '
+                'both have to be the same'
+            )
 
     def forward(self, seen: Seen) -> tuple[Tensor, ...]:
         """(B, K) logits, one tensor a kind."""

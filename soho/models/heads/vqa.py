@@ -3,6 +3,7 @@
 Paper: SOHO, arXiv:2104.03135, section 4.2.1. Official file:
 SOHO/models/heads/soho_downstream_vqa_head.py.
 """
+
 from typing import Any
 
 import torch
@@ -32,8 +33,11 @@ class VQAHead(Head):
         super().__init__()
         self.num_answers = num_answers
         self.vqa = nn.Sequential(
-            nn.Linear(hidden_size, 4 * hidden_size), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(4 * hidden_size, num_answers))
+            nn.Linear(hidden_size, 4 * hidden_size),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * hidden_size, num_answers),
+        )
 
     def init_weights(self) -> None:
         for module in self.vqa:
@@ -44,8 +48,10 @@ class VQAHead(Head):
         """Demand that the dataset's answer list is as long as the head is wide."""
         answers = len(metainfo.get('label2ans', ()))
         if answers != self.num_answers:
-            raise UserError(f'{source} has a list of {answers} answers, but the VQA head has num_answers='
-                            f'{self.num_answers}: both have to be of the same list')
+            raise UserError(
+                f'{source} has a list of {answers} answers, but the VQA head has num_answers='
+                f'{self.num_answers}: both have to be of the same list'
+            )
 
     def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
         return reads_first_only(batch)
@@ -61,7 +67,7 @@ class VQAHead(Head):
         dense = scores.new_zeros(len(labels), self.num_answers + 1)
         # Padding (-1) goes to a column of its own, which is cut off.
         dense.scatter_(1, labels.masked_fill(labels < 0, self.num_answers), scores)
-        return dense[:, :self.num_answers]
+        return dense[:, : self.num_answers]
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``loss_vqa`` (cross-entropy summed over answers, mean over questions) and ``score`` in [0, 1]."""
@@ -72,7 +78,8 @@ class VQAHead(Head):
         score = targets.gather(1, logits.detach().argmax(1, keepdim=True)).squeeze(1)
         return dict(
             loss_vqa=mean_over(each * counted, counted.sum()),
-            score=(score * counted).sum() / counted.sum().clamp(min=1))
+            score=(score * counted).sum() / counted.sum().clamp(min=1),
+        )
 
     def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """``question_id``, ``label`` int64, ``confidence`` float32 in [0, 1], each (R',); ``logits`` (R', A)."""

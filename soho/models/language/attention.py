@@ -30,7 +30,7 @@ def attend(
     if queries.device.type != 'cpu':
         return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, scale=scaling)
     # torch 2.15's fused attention takes three to five times as long here, most of it in backward.
-    scores = (queries @ keys.transpose(-2, -1)).mul_(queries.size(-1)**-0.5 if scaling is None else scaling)
+    scores = (queries @ keys.transpose(-2, -1)).mul_(queries.size(-1) ** -0.5 if scaling is None else scaling)
     if mask is not None:
         lowest = torch.finfo(scores.dtype).min
         scores = scores.masked_fill_(~mask, lowest) if mask.dtype == torch.bool else scores.add_(mask)
@@ -38,8 +38,14 @@ def attend(
 
 
 def _for_transformers(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float = 0.0,
-    scaling: float | None = None, **_
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_,
 ) -> tuple[Tensor, None]:
     return attend(query, key, value, mask, dropout, scaling).transpose(1, 2), None
 

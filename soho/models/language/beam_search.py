@@ -78,8 +78,10 @@ class BeamSearch:
         rows = torch.arange(images, device=start.device)
         logits, state = step(start, None)
         if max(beams, self.per_node) > logits.size(1):
-            raise UserError(f'a beam of {beams} with {self.per_node} continuations a text needs a vocabulary of '
-                            f'at least {max(beams, self.per_node)} tokens, not of {logits.size(1)}')
+            raise UserError(
+                f'a beam of {beams} with {self.per_node} continuations a text needs a vocabulary of '
+                f'at least {max(beams, self.per_node)} tokens, not of {logits.size(1)}'
+            )
         scores, last = _logprobs(logits).topk(beams)  # (B, K)
         tokens = last[..., None]  # (B, K, 1)
         state = None if self.drop_start else select(state, rows.repeat_interleave(beams))

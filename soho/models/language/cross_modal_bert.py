@@ -3,6 +3,7 @@
 Paper: SOHO, arXiv:2104.03135, section 3.3. Official file:
 SOHO/models/languages/bert.py (``VLBertModel``).
 """
+
 import os
 
 import torch
@@ -34,12 +35,14 @@ class CrossModalBert(BaseModule):
             ``num_hidden_layers=3``.
     """
 
-    def __init__(self,
-                 pretrained: str | None = None,
-                 with_cp: bool = False,
-                 attention: str = BY_DEVICE,
-                 init_cfg: dict | None = None,
-                 **config) -> None:
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        with_cp: bool = False,
+        attention: str = BY_DEVICE,
+        init_cfg: dict | None = None,
+        **config,
+    ) -> None:
         super().__init__(init_cfg)
         self.pretrained = pretrained
         self.config = BertConfig(**config, attn_implementation=attention)
@@ -75,12 +78,14 @@ class CrossModalBert(BaseModule):
         """(V, D) input embedding matrix."""
         return self.bert['embeddings'].word_embeddings.weight
 
-    def forward(self,
-                input_ids: Tensor,
-                attention_mask: Tensor,
-                visual: Tensor | None = None,
-                visual_valid: Tensor | None = None,
-                wanted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        visual: Tensor | None = None,
+        visual_valid: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """
         Args:
             input_ids: (R, L) int64.
@@ -141,8 +146,12 @@ def _at(layer: BertLayer, hidden: Tensor, bias: Tensor, wanted: Tensor) -> Tenso
     attention = layer.attention.self
     asked = hidden.flatten(0, 1)[wanted]
     context = attend(
-        heads(spread(attention.query(asked))), heads(attention.key(hidden)), heads(attention.value(hidden)), bias,
-        attention.dropout.p if layer.training else 0.0)
+        heads(spread(attention.query(asked))),
+        heads(attention.key(hidden)),
+        heads(attention.value(hidden)),
+        bias,
+        attention.dropout.p if layer.training else 0.0,
+    )
     context = context.transpose(1, 2).reshape(rows * width, size)[wanted if width > 1 else first]
     attended = layer.attention.output(context, asked)
     return spread(layer.output(layer.intermediate(attended), attended))

@@ -96,11 +96,7 @@ class TransformerDecoder(nn.Module):
         return [layer.look_at(memory) for layer in self.layers]
 
     def forward(
-        self,
-        hidden: Tensor,
-        memory: list[KeysValues],
-        mask: Tensor | None = None,
-        past: list[KeysValues] | None = None,
+        self, hidden: Tensor, memory: list[KeysValues], mask: Tensor | None = None, past: list[KeysValues] | None = None
     ) -> tuple[Tensor, list[KeysValues]]:
         """As :meth:`DecoderLayer.forward`, with a list item a layer."""
         seen = []
@@ -121,9 +117,7 @@ def _keys_values(attention: nn.MultiheadAttention, source: Tensor) -> KeysValues
     return KeysValues(*(_split_heads(part, attention) for part in both.chunk(2, dim=2)))
 
 
-def _attend(
-    attention: nn.MultiheadAttention, source: Tensor, seen: KeysValues, mask: Tensor | None = None
-) -> Tensor:
+def _attend(attention: nn.MultiheadAttention, source: Tensor, seen: KeysValues, mask: Tensor | None = None) -> Tensor:
     size = attention.embed_dim
     queries = F.linear(source, attention.in_proj_weight[:size], attention.in_proj_bias[:size])
     dropout = attention.dropout if attention.training else 0.0

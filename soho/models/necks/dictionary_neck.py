@@ -40,18 +40,20 @@ class DictionaryNeck(PlainNeck):
         **kwargs: See :class:`PlainNeck`.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 dictionary: dict,
-                 gated: bool = True,
-                 align_input: bool = False,
-                 align_output: bool = True,
-                 count_padding: bool = False,
-                 count_sentences: bool = False,
-                 shared_cell: bool = False,
-                 norm_cfg: dict | None = SYNC_BN,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        dictionary: dict,
+        gated: bool = True,
+        align_input: bool = False,
+        align_output: bool = True,
+        count_padding: bool = False,
+        count_sentences: bool = False,
+        shared_cell: bool = False,
+        norm_cfg: dict | None = SYNC_BN,
+        **kwargs,
+    ) -> None:
         super().__init__(in_channels, out_channels, norm_cfg=norm_cfg, **kwargs)
         self.count_padding = count_padding
         self.count_sentences = count_sentences
@@ -67,12 +69,14 @@ class DictionaryNeck(PlainNeck):
         """(K, D) float32 words; no gradient."""
         return self.vq.embed
 
-    def forward(self,
-                feature: Tensor,
-                image_size: Tensor,
-                canvas: tuple[int, int],
-                mask_cell: Tensor | None = None,
-                mask_rows: Tensor | None = None) -> VisualTokens:
+    def forward(
+        self,
+        feature: Tensor,
+        image_size: Tensor,
+        canvas: tuple[int, int],
+        mask_cell: Tensor | None = None,
+        mask_rows: Tensor | None = None,
+    ) -> VisualTokens:
         """
         Args:
             feature: (B, C, H', W'), the backbone's last map.
@@ -105,10 +109,7 @@ class DictionaryNeck(PlainNeck):
         features = x.reshape(b * n, d)
         if self.align_input is not None:
             features = self.align_input(features)
-        quantized, words = self.vq(
-            features,
-            counted=None if self.count_padding else valid.reshape(-1),
-            weight=repeats)
+        quantized, words = self.vq(features, counted=None if self.count_padding else valid.reshape(-1), weight=repeats)
         if self.align_output is not None:
             quantized = self.align_output(quantized)
         quantized = quantized.view(b, n, d)

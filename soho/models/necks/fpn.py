@@ -1,4 +1,5 @@
 """Feature pyramid: every scale with the meaning of the coarsest. Paper: arXiv:1612.03144."""
+
 from collections.abc import Sequence
 
 from torch import Tensor, nn

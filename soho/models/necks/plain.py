@@ -33,13 +33,15 @@ class PlainNeck(BaseModule):
         init_cfg: mmengine's initialisation.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 pool: int = 2,
-                 norm_cfg: dict | None = SYNC_BN,
-                 square_mask: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        pool: int = 2,
+        norm_cfg: dict | None = SYNC_BN,
+        square_mask: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.out_channels = out_channels
         self.pool = pool

@@ -1,4 +1,5 @@
 """Which cells of a feature grid lie on the image, and where."""
+
 import math
 
 import torch
@@ -49,7 +50,7 @@ def sine_positions(rows: Tensor, columns: Tensor, dim: int) -> Tensor:
     x = x / (x[:, :, -1:] + 1e-6) * (2 * math.pi)
     half = dim // 2
     channel = torch.arange(half, dtype=torch.float32, device=rows.device)
-    wavelength = 10000**(2 * (channel // 2) / half)
+    wavelength = 10000 ** (2 * (channel // 2) / half)
 
     def encode(coordinate: Tensor) -> Tensor:
         angle = coordinate[..., None] / wavelength  # (B, h, w, dim / 2)

@@ -43,13 +43,15 @@ class VisualDictionary(nn.Module):
         ValueError: For another value of ``unused_words``.
     """
 
-    def __init__(self,
-                 num_words: int,
-                 dim: int,
-                 decay: float = 0.4,
-                 eps: float = 1e-5,
-                 unused_words: str = 'keep',
-                 restart_below: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_words: int,
+        dim: int,
+        decay: float = 0.4,
+        eps: float = 1e-5,
+        unused_words: str = 'keep',
+        restart_below: float = 0.1,
+    ) -> None:
         super().__init__()
         if unused_words not in UNUSED_WORDS:
             raise UserError(f'unused_words is {unused_words!r}; choose one of {UNUSED_WORDS}')
@@ -63,10 +65,7 @@ class VisualDictionary(nn.Module):
         self.register_buffer('cluster_sum', torch.zeros(num_words))
         self.register_buffer('embed_avg', torch.zeros(num_words, dim))
 
-    def forward(self,
-                features: Tensor,
-                counted: Tensor | None = None,
-                weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, counted: Tensor | None = None, weight: float = 1.0) -> tuple[Tensor, Tensor]:
         """Replace features by words; in training, move the words first.
 
         The order is that of the official code: assign with the old words,
@@ -133,7 +132,7 @@ class VisualDictionary(nn.Module):
     def _restart(self, features: Tensor, counted: Tensor, unused: Tensor) -> None:
         """Move unused words onto features of the whole batch, the same ones on any number of ranks."""
         counts = torch.stack(all_gather(counted.sum()))  # of each rank
-        before = counts[:get_rank()].sum()
+        before = counts[: get_rank()].sum()
         # Spread over the counted features of all ranks by a large stride that changes with every step.
         slots = torch.arange(self.num_words, device=features.device)
         spread = (slots * 7919 + self.cluster_sum.sum().long()) % counts.sum().clamp(min=1) - before

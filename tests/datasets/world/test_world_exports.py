@@ -1,4 +1,5 @@
 """The world in the formats of further downloads agrees with its COCO files."""
+
 import json
 import runpy
 import sys
@@ -51,8 +52,9 @@ def test_voc_pictures_boxes_and_labels_say_the_same(devkit):
             assert [int(tree.findtext(f'size/{side}')) for side in ('width', 'height')] == [width, height]
             states = {}
             for thing in tree.iterfind('object'):
-                left, top, right, bottom = (int(thing.findtext(f'bndbox/{x}')) for x in
-                                            ('xmin', 'ymin', 'xmax', 'ymax'))
+                left, top, right, bottom = (
+                    int(thing.findtext(f'bndbox/{x}')) for x in ('xmin', 'ymin', 'xmax', 'ymax')
+                )
                 assert 1 <= left < right <= width and 1 <= top < bottom <= height
                 states.setdefault(thing.findtext('name'), []).append(thing.findtext('difficult') == '1')
             # The reader says 1 present, 0 absent, -1 difficult.
@@ -91,4 +93,5 @@ def test_an_export_is_left_alone_and_the_tool_names_it(devkit, world, monkeypatc
     runpy.run_path(str(REPOSITORY / 'tools/prepare/world.py'), run_name='__main__')
     assert (devkit / 'VOC2007/mark').exists()
     assert capsys.readouterr().out.endswith(
-        'voc: 8 VOC2007 trainval, 8 VOC2007 test, 16 VOC2012 trainval\nlvis: 24 train, 8 val\n')
+        'voc: 8 VOC2007 trainval, 8 VOC2007 test, 16 VOC2012 trainval\nlvis: 24 train, 8 val\n'
+    )

@@ -1,4 +1,5 @@
 """The world on disk: the formats of the public downloads, the same bytes always, nothing half done."""
+
 import json
 import runpy
 import sys
@@ -99,8 +100,11 @@ def test_visual_genome_shares_pictures_with_every_coco_split(world):
     images = load(world / 'image_data.json')
     regions = load(world / 'region_descriptions.json')
     assert [image['image_id'] for image in images] == [entry['id'] for entry in regions]
-    coco_ids = {scene['image_id']: (split, scene['file_name']) for split in COCO_SPLITS
-                for scene in load(world / f'scenes_{split}.json')}
+    coco_ids = {
+        scene['image_id']: (split, scene['file_name'])
+        for split in COCO_SPLITS
+        for scene in load(world / f'scenes_{split}.json')
+    }
     shared = [(image, *coco_ids[image['coco_id']]) for image in images if image['coco_id'] is not None]
     assert {split for _, split, _ in shared} == set(COCO_SPLITS)
     assert len(images) - len(shared) == COUNTS['visual_genome']

@@ -1,4 +1,5 @@
 """Scenes follow from their numbers, stay apart between splits, and show every object well."""
+
 import zlib
 from dataclasses import replace
 
@@ -10,8 +11,7 @@ from soho.datasets.world.instances import visible_masks
 from soho.datasets.world.scene import BACKGROUNDS, COLORS, SHAPES, sample_scene
 from soho.datasets.world.shapes import fill
 
-SCENES = [sample_scene(0, split, index) for split in ('train2014', 'val2014', 'test2015')
-          for index in range(100)]
+SCENES = [sample_scene(0, split, index) for split in ('train2014', 'val2014', 'test2015') for index in range(100)]
 
 
 def test_scene_and_picture_follow_from_seed_split_and_index():
@@ -24,14 +24,16 @@ def test_scene_and_picture_follow_from_seed_split_and_index():
 
 def test_splits_share_no_scene_even_apart_from_positions():
     # Equal keys have equal hashes: splits of different hashes cannot meet, whatever their sizes.
-    owned = {split: {zlib.crc32(sample_scene(0, split, index).key().encode()) % 4 for index in range(100)}
-             for split in ('train2014', 'val2014', 'test2015', 'visual_genome')}
+    owned = {
+        split: {zlib.crc32(sample_scene(0, split, index).key().encode()) % 4 for index in range(100)}
+        for split in ('train2014', 'val2014', 'test2015', 'visual_genome')
+    }
     assert owned == {'train2014': {0, 1}, 'val2014': {2}, 'test2015': {3}, 'visual_genome': {0, 1}}
 
 
 def test_the_key_of_a_scene_forgets_positions_and_order():
     scene = SCENES[0]
-    moved = [replace(thing, centre=(9., 9.), diameter=5., rotation=0.) for thing in reversed(scene.things)]
+    moved = [replace(thing, centre=(9.0, 9.0), diameter=5.0, rotation=0.0) for thing in reversed(scene.things)]
     assert replace(scene, things=tuple(moved), width=1).key() == scene.key()
     recoloured = replace(scene.things[0], color='?')
     assert replace(scene, things=(recoloured, *scene.things[1:])).key() != scene.key()
@@ -59,8 +61,16 @@ def test_scenes_vary():
 
 @pytest.mark.parametrize('index', range(6))
 def test_plain_objects_have_their_colour_in_the_picture(index):
-    hues = {'red': (1, 0, 0), 'orange': (1, .45, 0), 'yellow': (1, .9, .15), 'green': (.1, .6, .2),
-            'blue': (.1, .3, .85), 'purple': (.5, .2, .6), 'black': (.1, .1, .1), 'white': (.95, .95, .95)}
+    hues = {
+        'red': (1, 0, 0),
+        'orange': (1, 0.45, 0),
+        'yellow': (1, 0.9, 0.15),
+        'green': (0.1, 0.6, 0.2),
+        'blue': (0.1, 0.3, 0.85),
+        'purple': (0.5, 0.2, 0.6),
+        'black': (0.1, 0.1, 0.1),
+        'white': (0.95, 0.95, 0.95),
+    }
     scene = sample_scene(1, 'train2014', index)
     image = draw_scene(1, scene)
     assert image.shape == (scene.height, scene.width, 3) and image.dtype == np.uint8

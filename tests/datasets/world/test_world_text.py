@@ -1,4 +1,5 @@
 """What is said and asked is true: texts are read back here, by rules of their own, and recounted."""
+
 import re
 from collections import Counter
 
@@ -13,32 +14,59 @@ from soho.datasets.world.scene import sample_scene
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 
 MEANING = {
-    'disc': ('shape', 'circle'), 'box': ('shape', 'square'),
+    'disc': ('shape', 'circle'),
+    'box': ('shape', 'square'),
     'hoop': ('shape', 'ring'),
-    'big': ('size', 'large'), 'huge': ('size', 'large'), 'little': ('size', 'small'),
+    'big': ('size', 'large'),
+    'huge': ('size', 'large'),
+    'little': ('size', 'small'),
     'tiny': ('size', 'small'),
-    'solid': ('texture', 'plain'), 'stripy': ('texture', 'striped'), 'stripe': ('texture', 'striped'),
-    'spotted': ('texture', 'dotted'), 'spot': ('texture', 'dotted'), 'dot': ('texture', 'dotted'),
-    'checked': ('texture', 'checkered'), 'check': ('texture', 'checkered'),
+    'solid': ('texture', 'plain'),
+    'stripy': ('texture', 'striped'),
+    'stripe': ('texture', 'striped'),
+    'spotted': ('texture', 'dotted'),
+    'spot': ('texture', 'dotted'),
+    'dot': ('texture', 'dotted'),
+    'checked': ('texture', 'checkered'),
+    'check': ('texture', 'checkered'),
     **{word: ('shape', word) for word in 'circle square triangle star heart ring'.split()},
     **{word: ('color', word) for word in 'red orange yellow green blue purple black white'.split()},
     **{word: ('size', word) for word in ('large', 'small')},
     **{word: ('texture', word) for word in 'plain striped dotted checkered'.split()},
 }
 NUMBERS = {'one': 1, 'two': 2, 'three': 3, 'four': 4, 'five': 5, 'six': 6, 'seven': 7}
-ASIDE = {'left of': (0, -1), 'right of': (0, 1), 'above': (1, -1), 'higher than': (1, -1), 'below': (1, 1),
-         'under': (1, 1), 'lower than': (1, 1)}
+ASIDE = {
+    'left of': (0, -1),
+    'right of': (0, 1),
+    'above': (1, -1),
+    'higher than': (1, -1),
+    'below': (1, 1),
+    'under': (1, 1),
+    'lower than': (1, 1),
+}
 RELATION = re.compile(r'(?:to the )?(' + '|'.join(ASIDE) + ')')
 COMPARISON = r'(?:are there|there are) (more|fewer|as many) (.*?) (?:than|as) (.*)'
-COUNT = re.compile(r'(?:there (?:is|are)|you can see) (\d|' + '|'.join(NUMBERS) + r') ([a-z ]+?)'
-                   r'(?: (?:on|in|up|against|floating)\b.*)?(?: and .*)?$')
-EXTREMES = {'leftmost': (0, -1), 'rightmost': (0, 1), 'highest': (1, -1), 'topmost': (1, -1),
-            'uppermost': (1, -1), 'lowest': (1, 1), 'bottommost': (1, 1)}
+COUNT = re.compile(
+    r'(?:there (?:is|are)|you can see) (\d|' + '|'.join(NUMBERS) + r') ([a-z ]+?)'
+    r'(?: (?:on|in|up|against|floating)\b.*)?(?: and .*)?$'
+)
+EXTREMES = {
+    'leftmost': (0, -1),
+    'rightmost': (0, 1),
+    'highest': (1, -1),
+    'topmost': (1, -1),
+    'uppermost': (1, -1),
+    'lowest': (1, 1),
+    'bottommost': (1, 1),
+}
 
-SCENES = {split: [sample_scene(0, split, index) for index in range(number)]
-          for split, number in (('train2014', 1200), ('test2015', 500))}
-QUESTIONS = {split: [(scene, question) for scene in scenes for question in ask(0, scene)]
-             for split, scenes in SCENES.items()}
+SCENES = {
+    split: [sample_scene(0, split, index) for index in range(number)]
+    for split, number in (('train2014', 1200), ('test2015', 500))
+}
+QUESTIONS = {
+    split: [(scene, question) for scene in scenes for question in ask(0, scene)] for split, scenes in SCENES.items()
+}
 
 
 def attributes(phrase):
@@ -77,14 +105,14 @@ def answer(scene, question):
         return 'yes' if find(scene, text) else 'no'
     if kind == 'negation':
         if relation:
-            return 'no' if beyond(scene, relation[1], the_one(scene, text[relation.end():])) else 'yes'
+            return 'no' if beyond(scene, relation[1], the_one(scene, text[relation.end() :])) else 'yes'
         return 'no' if find(scene, text) else 'yes'
     if kind == 'comparison':
         word, first, second = re.fullmatch(COMPARISON, text).groups()
         a, b = len(find(scene, first)), len(find(scene, second))
         return 'yes' if {'more': a > b, 'fewer': a < b, 'as many': a == b}[word] else 'no'
     if kind == 'relation check':
-        one, two = the_one(scene, text[:relation.start()]), the_one(scene, text[relation.end():])
+        one, two = the_one(scene, text[: relation.start()]), the_one(scene, text[relation.end() :])
         return 'yes' if one in beyond(scene, relation[1], two) else 'no'
     if kind == 'relation query':
         extreme = next((word for word in EXTREMES if word in text), None)
@@ -92,7 +120,7 @@ def answer(scene, question):
             axis, sign = EXTREMES[extreme]
             found = max(scene.things, key=lambda thing: sign * thing.centre[axis])
         else:
-            found, = beyond(scene, relation[1], the_one(scene, text[relation.end():]))
+            (found,) = beyond(scene, relation[1], the_one(scene, text[relation.end() :]))
         return found.color if text.startswith('what color') else found.shape
     if kind == 'background':
         return scene.background
@@ -191,8 +219,11 @@ def test_regions_are_inside_and_their_boxes_hold_what_the_phrase_names():
         for region in found:
             x, y, width, height = (region[name] for name in ('x', 'y', 'width', 'height'))
             assert 0 <= x < x + width <= scene.width and 0 <= y < y + height <= scene.height
-            inside = [thing for thing in find(scene, region['phrase'])
-                      if x <= thing.centre[0] <= x + width and y <= thing.centre[1] <= y + height]
+            inside = [
+                thing
+                for thing in find(scene, region['phrase'])
+                if x <= thing.centre[0] <= x + width and y <= thing.centre[1] <= y + height
+            ]
             if not re.search(r'background|next|beside|close|' + RELATION.pattern, region['phrase']):
                 assert inside, region
                 single += 1

@@ -4,6 +4,7 @@
 writes beside its files, leaves alone what is complete already, and returns how
 many images each part holds.
 """
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,7 @@ from .lvis import export_lvis
 from .voc import export_voc
 
 EXPORTS: dict[str, Callable[[Path], dict[str, int]]] = dict(
-    imagenet=export_imagenet,
-    inaturalist=export_inaturalist,
-    lvis=export_lvis,
-    voc=export_voc,
+    imagenet=export_imagenet, inaturalist=export_inaturalist, lvis=export_lvis, voc=export_voc
 )
 
 __all__ = ['EXPORTS']

@@ -1,4 +1,5 @@
 """Folders that are there whole or not at all."""
+
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

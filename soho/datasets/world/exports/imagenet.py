@@ -3,6 +3,7 @@
 A class is a shape; its folder is named as a WordNet synset is (``n00000001``), and
 ``LOC_synset_mapping.txt`` says what it means.
 """
+
 from pathlib import Path
 
 from soho.datasets.world.exports.folders import whole_folder
@@ -22,7 +23,8 @@ def export_imagenet(root: Path) -> dict[str, int]:
                     synset = _synset(thing.labels['category'])
                     (folder / split / synset / f'{synset}_{thing.number}.JPEG').write_bytes(thing.jpeg)
             (folder / 'LOC_synset_mapping.txt').write_text(
-                ''.join(f'{_synset(i)} {name}\n' for i, name in enumerate(names['category'])))
+                ''.join(f'{_synset(i)} {name}\n' for i, name in enumerate(names['category']))
+            )
     return {split: sum(1 for _ in (target / split).glob('*/*')) for split in SPLITS}
 
 

@@ -2,6 +2,7 @@
 
 A species is a textured shape (``striped heart``), its supercategory the shape.
 """
+
 from pathlib import Path
 
 from soho.datasets.cutouts import SIZE
@@ -34,12 +35,23 @@ def _write(root: Path, split: str, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(thing.jpeg)
-        images.append(dict(id=thing.number, file_name=name, width=SIZE, height=SIZE, license=LICENSE['id'],
-                           rights_holder='soho'))
+        images.append(
+            dict(id=thing.number, file_name=name, width=SIZE, height=SIZE, license=LICENSE['id'], rights_holder='soho')
+        )
         annotations.append(dict(id=thing.number, image_id=thing.number, category_id=species))
-    categories = [dict(id=i * len(textures) + j, name=f'{texture} {shape}', supercategory=shape.title())
-                  for i, shape in enumerate(shapes) for j, texture in enumerate(textures)]
+    categories = [
+        dict(id=i * len(textures) + j, name=f'{texture} {shape}', supercategory=shape.title())
+        for i, shape in enumerate(shapes)
+        for j, texture in enumerate(textures)
+    ]
     (folder / 'annotations').mkdir(exist_ok=True)
-    write_json(folder / f'annotations/{split}2018.json', dict(
-        info=dict(description='soho generated world', version='2018', year=2026), images=images,
-        licenses=[LICENSE], annotations=annotations, categories=categories))
+    write_json(
+        folder / f'annotations/{split}2018.json',
+        dict(
+            info=dict(description='soho generated world', version='2018', year=2026),
+            images=images,
+            licenses=[LICENSE],
+            annotations=annotations,
+            categories=categories,
+        ),
+    )

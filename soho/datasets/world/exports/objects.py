@@ -1,4 +1,5 @@
 """The objects of the world one by one, cut out of its pictures."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple

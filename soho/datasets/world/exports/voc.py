@@ -4,6 +4,7 @@ A third of train2014 becomes VOC2007's trainval and the rest VOC2012's, each hal
 train and half val; val2014 becomes VOC2007's test. Objects are *difficult* where
 they are small and partly covered.
 """
+
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,14 +49,19 @@ def export_voc(root: Path) -> dict[str, int]:
     if not devkit.exists():
         with whole_folder(devkit) as folder:
             _write(root, folder)
-    return {f'{sets.parents[1].name} {split}': len((sets / f'{split}.txt').read_text().splitlines())
-            for sets in sorted(devkit.glob('VOC*/ImageSets/Main')) for split in ('trainval', 'test')
-            if (sets / f'{split}.txt').exists()}
+    return {
+        f'{sets.parents[1].name} {split}': len((sets / f'{split}.txt').read_text().splitlines())
+        for sets in sorted(devkit.glob('VOC*/ImageSets/Main'))
+        for split in ('trainval', 'test')
+        if (sets / f'{split}.txt').exists()
+    }
 
 
 def _write(root: Path, devkit: Path) -> None:
-    classes = sorted(item['name'] for item in stream_array(
-        root / 'annotations/instances_val2014.json', 'categories', required=('name',)))
+    classes = sorted(
+        item['name']
+        for item in stream_array(root / 'annotations/instances_val2014.json', 'categories', required=('name',))
+    )
     listed = defaultdict(list)
     for picture in _pictures(root):
         folder = devkit / f'VOC{picture.year}'
@@ -101,7 +107,8 @@ def _objects(file: Path, sizes: dict[int, Size]) -> dict[int, list[VOCObject]]:
         occluded = isinstance(item['segmentation'], dict)  # only these are written as run lengths
         difficult = occluded and max(width, height) < DIFFICULT_BELOW * min(size.height, size.width)
         objects[item['image_id']].append(
-            VOCObject(names[item['category_id']], (xmin, ymin, xmax, ymax), occluded, difficult))
+            VOCObject(names[item['category_id']], (xmin, ymin, xmax, ymax), occluded, difficult)
+        )
     return objects
 
 
