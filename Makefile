@@ -4,7 +4,7 @@ VENV ?= .venv
 WORKERS ?= 2
 
 # What the outcome of the tests depends on.
-TESTED = soho configs tools tests requirements setup.py pyproject.toml Makefile "$(VENV)/soho-env"
+TESTED = soho demo configs tools tests requirements setup.py pyproject.toml Makefile "$(VENV)/soho-env"
 PASSED = build/tests-passed
 
 .PHONY: help env demo test lint clean
@@ -20,7 +20,7 @@ env:
 	@$(PYTHON) tools/env.py "$(VENV)"
 
 demo: env
-	@"$(VENV)/bin/python" tools/demo.py
+	@"$(VENV)/bin/python" demo/run_demo.py
 
 # Two processes of one thread each are quicker on two cores than one process of two threads.
 test: export OMP_NUM_THREADS = 1

@@ -1,4 +1,4 @@
-"""What many tests share: the generated world, small models, random batches, the tools, short runs."""
+"""What many tests share: the synthetic data set, small models, random batches, the tools, short runs."""
 
 import importlib.util
 import itertools
@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from soho.datasets.collate import collate
-from soho.datasets.world import generate_world
+from soho.datasets.synthetic import generate_synthetic
 from soho.engine import Runner
 from soho.registry import MODELS
 
@@ -47,10 +47,10 @@ def load_tool():
 
 
 @pytest.fixture(scope='session')
-def world(tmp_path_factory, load_tool):
-    """Folder of the tiny generated world with the annotation files that the tools make of it."""
-    root = tmp_path_factory.mktemp('tiny') / 'world'
-    generate_world(root, workers=1)
+def synthetic(tmp_path_factory, load_tool):
+    """Folder of the tiny synthetic data set with the annotation files that the tools make of it."""
+    root = tmp_path_factory.mktemp('tiny') / 'synthetic'
+    generate_synthetic(root, workers=1)
     for name in ('prepare/pretrain', 'prepare/vqa', 'prepare/objects'):
         load_tool(name).main(['--root', str(root)])
     captions = root / 'annotations' / 'captions_train2014.json'
@@ -223,8 +223,8 @@ _runs = itertools.count()
 
 
 @pytest.fixture
-def tiny_config(world, soho_config, tmp_path):
-    """A run of the small SOHO on the tiny world: ``epochs`` epochs or ``iters`` iterations."""
+def tiny_config(synthetic, soho_config, tmp_path):
+    """A run of the small SOHO on the tiny data set: ``epochs`` epochs or ``iters`` iterations."""
 
     def config(task='vqa', epochs=1, iters=None, **changes):
         loop = (
@@ -232,7 +232,7 @@ def tiny_config(world, soho_config, tmp_path):
             if iters
             else dict(type='EpochBasedTrainLoop', max_epochs=epochs)
         )
-        tokenizer = dict(vocab=str(world / 'vocab.txt'), max_length=12)
+        tokenizer = dict(vocab=str(synthetic / 'vocab.txt'), max_length=12)
         keys = dict(
             pretrain=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'],
             vqa=['question_id', 'answer_labels', 'answer_scores'],
@@ -247,7 +247,7 @@ def tiny_config(world, soho_config, tmp_path):
             *masking,
             dict(type='PackSample', keys=keys),
         ]
-        source = dict(data_root=str(world), sentence_group=6, pipeline=pipeline)
+        source = dict(data_root=str(synthetic), sentence_group=6, pipeline=pipeline)
         train = dict(
             pretrain=dict(type='PretrainDataset', ann_file='coco_cap_train_pre.json'),
             vqa=dict(type='VQADataset', ann_file='train_data_vqa.json'),
@@ -285,7 +285,7 @@ def tiny_config(world, soho_config, tmp_path):
         )
         if task == 'vqa':
             test = dict(type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
-            answers = json.loads((world / 'val_data_vqa.json').read_text())['label2ans']
+            answers = json.loads((synthetic / 'val_data_vqa.json').read_text())['label2ans']
             cfg['model']['heads']['vqa']['num_answers'] = len(answers)
             cfg.update(
                 test_dataloader=dict(
@@ -297,7 +297,7 @@ def tiny_config(world, soho_config, tmp_path):
                 ),
                 test_cfg=dict(type='TestLoop'),
                 test_evaluator=dict(
-                    type='VQAAccuracy', annotation_file=str(world / 'v2_mscoco_val2014_annotations.json')
+                    type='VQAAccuracy', annotation_file=str(synthetic / 'v2_mscoco_val2014_annotations.json')
                 ),
             )
         cfg = Config(cfg)

@@ -1,4 +1,4 @@
-"""Every recipe in configs/ builds, trains and evaluates on the generated world at reduced size."""
+"""Every recipe in configs/ builds, trains and evaluates on the synthetic data set at reduced size."""
 
 import ast
 import json
@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from soho.datasets.world.exports import EXPORTS
+from soho.datasets.synthetic.exports import EXPORTS
 from soho.engine import Runner, load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -49,23 +49,23 @@ SPLITS = dict(train='train2014', val='val2014', test='test2015')
 
 
 @pytest.fixture(scope='session')
-def small_world(world, tmp_path_factory):
+def small_synthetic(synthetic, tmp_path_factory):
     """A few captions and questions to train on; all to evaluate on."""
     folder = tmp_path_factory.mktemp('few')
     for export in EXPORTS.values():
-        export(world)
-    captions = json.loads((world / 'coco_cap_train_pre.json').read_text())
+        export(synthetic)
+    captions = json.loads((synthetic / 'coco_cap_train_pre.json').read_text())
     few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
-    questions = json.loads((world / 'train_data_vqa.json').read_text())
+    questions = json.loads((synthetic / 'train_data_vqa.json').read_text())
     questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
     (folder / 'captions.json').write_text(json.dumps(few))
     (folder / 'questions.json').write_text(json.dumps(questions))
     return dict(
-        root=world,
+        root=synthetic,
         answers=len(questions['label2ans']),
         PretrainDataset=folder / 'captions.json',
         VQADataset=folder / 'questions.json',
-        LabelledImages=world / 'objects_train2014.json',
+        LabelledImages=synthetic / 'objects_train2014.json',
     )
 
 
@@ -83,7 +83,7 @@ def nodes(node, path=()):
 
 
 def shrink_detection(node, place, root):
-    """A dataset, metric or head of object detection, on the world in the format that it reads; says whether it is."""
+    """A dataset, metric or head of object detection on the synthetic data in its format; says whether it is one."""
     kind = node.get('type')
     coco, voc = ('train', 'trainval') if place.startswith('train') else ('val', 'test')
     if kind == 'RegionHeads':
@@ -116,7 +116,7 @@ def shrink_detection(node, place, root):
 
 
 def shrink_labels(node, place, root):
-    """A dataset or head of image classification, on the world in the format that it reads; says whether it is."""
+    """A dataset or head of image classification, on the data set in the format that it reads; says whether it is."""
     kind, split = node.get('type'), 'train' if place.startswith('train') else 'val'
     if kind == 'LabelHead':
         classes = {1000: 6, 8142: 24}
@@ -130,9 +130,9 @@ def shrink_labels(node, place, root):
     return True
 
 
-def shrink(cfg, small_world, work_dir):
-    """The recipe with fewer and smaller of everything, on the tiny world and from random weights."""
-    root = small_world['root']
+def shrink(cfg, small_synthetic, work_dir):
+    """The recipe with fewer and smaller of everything, on the tiny data set and from random weights."""
+    root = small_synthetic['root']
     for path, node in nodes(cfg._cfg_dict):
         kind = node.get('type')
         part = node.get('scale')
@@ -155,7 +155,7 @@ def shrink(cfg, small_world, work_dir):
         if kind == 'LoadImage' and node.get('upright', True):
             node.reduce_to = SMALL['scale']
         if 'num_answers' in node:
-            node.num_answers = small_world['answers']
+            node.num_answers = small_synthetic['answers']
         if 'ann_file' in node and split:  # not a helper variable
             # There are no captions and objects of test images.
             known = split if split != 'test2015' else 'val2014'
@@ -171,7 +171,7 @@ def shrink(cfg, small_world, work_dir):
             if kind in whole:
                 file, images = root / whole[kind], known
             else:
-                file = small_world[kind] if split == 'train2014' else root / evaluated[kind]
+                file = small_synthetic[kind] if split == 'train2014' else root / evaluated[kind]
                 images = split if kind == 'VQADataset' else known
             if kind == 'LabelledImages':
                 images = file.stem
@@ -221,8 +221,8 @@ def test_what_is_validated_can_be_tested(path):
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=str)
-def test_recipe(path, small_world, tmp_path):
-    runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_world, tmp_path))
+def test_recipe(path, small_synthetic, tmp_path):
+    runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_synthetic, tmp_path))
     runner.register_hook(RememberStart())
     runner.train()
     before = runner.start

@@ -24,9 +24,9 @@ def script():
 
 
 @pytest.fixture
-def configs(tiny_config, run_training, world, tmp_path, monkeypatch):
+def configs(tiny_config, run_training, synthetic, tmp_path, monkeypatch):
     """What is run, by one process or with ``launcher='pytorch'`` by two."""
-    monkeypatch.setenv('SOHO_WORLD', str(world))
+    monkeypatch.setenv('SOHO_SYNTHETIC', str(synthetic))
     detection = load_config(str(SCRIPT.parents[1] / 'configs/demo/detection.py'))
     detection.merge_from_dict(
         {
@@ -88,7 +88,7 @@ def torchrun(configs, folder):
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
 
 
-def test_two_processes_are_one(script, configs, world, tmp_path):
+def test_two_processes_are_one(script, configs, synthetic, tmp_path):
     for name in ('one', 'two'):
         (tmp_path / name).mkdir()
     one = script.run(configs('none', 8), tmp_path / 'one')
@@ -115,7 +115,7 @@ def test_two_processes_are_one(script, configs, world, tmp_path):
 
     # Eight images in batches of three: the ranks answer unequally many, and none twice.
     answers = [json.loads((tmp_path / name / 'vqa.json').read_text()) for name in ('one', 'two')]
-    questions = json.loads((world / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
+    questions = json.loads((synthetic / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
     assert len(answers[0]) == len(questions) and answers[0] == answers[1]
     assert [rank['figures'] for rank in two] == [one['figures']] * 2
 

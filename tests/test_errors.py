@@ -55,11 +55,11 @@ def spoil_image(root):
     ids=['empty caption', 'no caption', 'no file', 'broken json', 'no member', 'cut zip', 'no image'],
 )
 @pytest.mark.parametrize('workers', [0, 1])
-def test_training_on_what_is_wrong(damage, sentence, workers, world, tiny_config, load_tool, tmp_path, monkeypatch):
+def test_training_on_what_is_wrong(damage, sentence, workers, synthetic, tiny_config, load_tool, tmp_path, monkeypatch):
     root = tmp_path / 'data'
     root.mkdir()
     for name in ('coco_cap_train_pre.json', 'train2014.zip', 'vocab.txt'):
-        (root / name).write_bytes((world / name).read_bytes())
+        (root / name).write_bytes((synthetic / name).read_bytes())
     damage(root)
     cfg = tiny_config('pretrain', iters=1, **{'train_dataloader.num_workers': workers})
     cfg.train_dataloader.dataset.data_root = str(root)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision import models
 
-from soho.engine.checkpoint import CheckpointError
+from soho.engine.checkpoint.read import CheckpointError
 
 ROOT = str(Path(__file__).resolve().parents[1])
 

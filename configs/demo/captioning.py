@@ -1,7 +1,7 @@
-"""VirTex on the generated world: a CNN learnt from captions alone, in both directions.
+"""VirTex on the synthetic data set: a CNN learnt from captions alone, in both directions.
 
-    python tools/prepare/vocabulary.py data/world/demo/annotations/captions_train2014.json \
-        --size 400 --out data/world/demo/captions.model
+    python tools/prepare/vocabulary.py data/synthetic/demo/annotations/captions_train2014.json \
+        --size 400 --out data/synthetic/demo/captions.model
     python tools/train.py configs/demo/captioning.py
     python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/iter_5000.pth --out captions.json
 
@@ -11,7 +11,7 @@ training pictures are learnt by heart: 0.89 after 8,000 steps without dropout.
 
 _base_ = [
     '../_base_/models/virtex.py',
-    '../_base_/datasets/world_captions_virtex.py',
+    '../_base_/datasets/synthetic_captions_virtex.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/iteration_runtime.py',
 ]
@@ -26,7 +26,7 @@ model = dict(
         max_length=32,
         initializer_range=0.07,
     ),
-    # A wider beam prefers the shortest of the world's ways to say it.
+    # A wider beam prefers the shortest of the data set's ways to say it.
     heads=dict(captioning=dict(decoder=dict(type='BeamSearch', beam_size=3))),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -1,13 +1,17 @@
 """The demo's CNN: colour, texture and shape of single objects, before it sees any sentence.
 
-    make demo        (or: python tools/prepare/objects.py --root data/world/demo
+    make demo        (or: python tools/prepare/objects.py --root data/synthetic/demo
                           python tools/train.py configs/demo/cnn.py)
 
 The published recipes start from a CNN that was trained on the labels of
 ImageNet; this is the same step at the demo's size.
 """
 
-_base_ = ['../_base_/datasets/world_objects.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/datasets/synthetic_objects.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
     type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
     backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),

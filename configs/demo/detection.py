@@ -1,4 +1,4 @@
-"""Boxes and masks of the generated world's objects: what a CNN learnt elsewhere is worth for finding things.
+"""Boxes and masks of the synthetic data set's objects: what a CNN learnt elsewhere is worth for finding things.
 
     python tools/train.py configs/demo/detection.py --cfg-options load_from=CHECKPOINT
 
@@ -9,7 +9,7 @@ less: 1,000 iterations from random weights reach 74.3 and 63.4.
 """
 
 _base_ = ['../_base_/schedules/adamw_cosine.py', '../_base_/iteration_runtime.py']
-data_root = '{{$SOHO_WORLD:data/world/demo}}'
+data_root = '{{$SOHO_SYNTHETIC:data/synthetic/demo}}'
 model = dict(
     type='Detector',
     backbone=dict(type='ResNet', depth=18, num_stages=3, out_indices=(1, 2), zero_init_residual=True),

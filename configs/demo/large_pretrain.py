@@ -1,14 +1,14 @@
-"""Pretraining on the large generated world (80,000 pictures), for one GPU. Not yet run.
+"""Pretraining on the large synthetic data set (80,000 pictures), for one GPU. Not yet run.
 
-    python tools/prepare/world.py --size large && python tools/prepare/pretrain.py --root data/world/large
-    SOHO_WORLD=data/world/large python tools/train.py configs/demo/large_pretrain.py
+    python tools/prepare/synthetic.py --size large && python tools/prepare/pretrain.py --root data/synthetic/large
+    SOHO_SYNTHETIC=data/synthetic/large python tools/train.py configs/demo/large_pretrain.py
 
 The published model without pretrained weights, on pictures of 320 x 240.
 """
 
 _base_ = [
     '../_base_/models/soho_pretrain.py',
-    '../_base_/datasets/world_captions.py',
+    '../_base_/datasets/synthetic_captions.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/default_runtime.py',
 ]

@@ -1,14 +1,14 @@
-"""Questions about the large generated world (80,000 pictures), for one GPU. Not yet run.
+"""Questions about the large synthetic data set (80,000 pictures), for one GPU. Not yet run.
 
 Commands::
 
-    python tools/prepare/vqa.py --root data/world/large
-    SOHO_WORLD=data/world/large python tools/train.py configs/demo/large_vqa.py
+    python tools/prepare/vqa.py --root data/synthetic/large
+    SOHO_SYNTHETIC=data/synthetic/large python tools/train.py configs/demo/large_vqa.py
 """
 
 _base_ = [
     '../_base_/models/soho_vqa.py',
-    '../_base_/datasets/world_questions.py',
+    '../_base_/datasets/synthetic_questions.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/default_runtime.py',
 ]

@@ -1,6 +1,6 @@
 """A linear classifier of single objects on a frozen CNN, by default the one that captions have taught.
 
-    python tools/prepare/objects.py --root data/world/demo
+    python tools/prepare/objects.py --root data/synthetic/demo
     python tools/train.py configs/demo/linear_probe.py
         [--cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT | model.backbone.init_cfg=None]
 
@@ -8,7 +8,7 @@ A minute on two CPU cores. Any checkpoint that holds such a CNN will do; ``init_
 kind of CNN changes ``model.backbone`` and the channels that the classifier reads.
 """
 
-_base_ = ['../_base_/datasets/world_objects.py', '../_base_/default_runtime.py']
+_base_ = ['../_base_/datasets/synthetic_objects.py', '../_base_/default_runtime.py']
 checkpoint = 'work_dirs/demo/captioning/iter_8000.pth'
 model = dict(
     type='VirTex',

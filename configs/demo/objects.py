@@ -1,11 +1,11 @@
-"""The rival of captions on the generated world: the same CNN and budget, learnt from which shapes a picture holds.
+"""The rival of captions on the synthetic data set: the same CNN and budget, learnt from which shapes a picture holds.
 
 Command: ``python tools/train.py configs/demo/objects.py``
 """
 
 _base_ = [
     '../_base_/models/virtex.py',
-    '../_base_/datasets/world_objects_virtex.py',
+    '../_base_/datasets/synthetic_objects_virtex.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/iteration_runtime.py',
 ]

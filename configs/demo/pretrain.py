@@ -1,4 +1,4 @@
-"""The demo's pretraining: MLM + MVM + ITM on captions of the generated world.
+"""The demo's pretraining: MLM + MVM + ITM on captions of the synthetic data set.
 
     make demo        (or: python tools/train.py configs/demo/pretrain.py)
 
@@ -9,7 +9,7 @@ exchanged caption cannot be read off the picture.
 
 _base_ = [
     '../_base_/models/soho_small.py',
-    '../_base_/datasets/world_captions.py',
+    '../_base_/datasets/synthetic_captions.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/default_runtime.py',
 ]

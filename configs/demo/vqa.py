@@ -5,7 +5,7 @@ Command: ``make demo``, or ``python tools/train.py configs/demo/vqa.py``
 
 _base_ = [
     '../_base_/models/soho_small.py',
-    '../_base_/datasets/world_questions.py',
+    '../_base_/datasets/synthetic_questions.py',
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/default_runtime.py',
 ]

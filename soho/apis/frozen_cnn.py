@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from soho.engine.backbones import load_backbone
+from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import extract
 
 REPORT = 5.0  # seconds between two lines of progress
@@ -22,7 +22,7 @@ class FrozenCNN:
     """Features of datasets from the CNN of a checkpoint.
 
     Args:
-        checkpoint: See :func:`soho.engine.backbones.load_backbone`.
+        checkpoint: See :func:`soho.engine.checkpoint.backbones.load_backbone`.
         options: Of the backbone's config, over what the weights tell.
         seed: Of a CNN that is ``'random'``.
         batch_size: Images at a time.
@@ -32,7 +32,7 @@ class FrozenCNN:
         half: Store features as float16.
 
     Raises:
-        soho.engine.checkpoint.CheckpointError: The file has no such CNN.
+        soho.engine.checkpoint.read.CheckpointError: The file has no such CNN.
     """
 
     def __init__(

@@ -1,13 +1,13 @@
 from soho.datasets import transforms  # noqa: F401  (registers its parts)
-from soho.datasets.captioning import CaptioningDataset, ObjectLabelsDataset
+from soho.datasets.coco_captions import CaptioningDataset, ObjectLabelsDataset
+from soho.datasets.coco_detection import CocoDetection, LVISDetection
 from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
-from soho.datasets.detection import CocoDetection, LVISDetection
-from soho.datasets.folders import ImageFolders
+from soho.datasets.image_folders import ImageFolders
 from soho.datasets.inaturalist import INaturalist
-from soho.datasets.keys import SampleKey
-from soho.datasets.labels import LabelledImages
+from soho.datasets.labelled_images import LabelledImages
 from soho.datasets.pretrain import PretrainDataset
+from soho.datasets.sample_key import SampleKey
 from soho.datasets.samplers import (
     AspectRatioBatchSampler,
     EpochSampler,

@@ -11,12 +11,12 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from soho.datasets.images import ImageError, ImageStore
-from soho.datasets.index import Index
-from soho.datasets.keys import SampleKey
-from soho.datasets.manifest import stamp
-from soho.datasets.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
-from soho.datasets.strings import PackedStrings
+from soho.datasets.sample_key import SampleKey
+from soho.datasets.storage.image_store import ImageError, ImageStore
+from soho.datasets.storage.index import Index
+from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.packed_strings import PackedStrings
+from soho.datasets.storage.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from soho.datasets.shared_canvas import empty_canvas
+from soho.datasets.storage.shared_canvas import empty_canvas
 from soho.errors import UserError
 from soho.registry import FUNCTIONS
 

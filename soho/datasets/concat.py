@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
 from soho.registry import DATASETS
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.captioning import CocoDataset
-from soho.datasets.index import IndexBuilder, open_index
-from soho.datasets.json_files import stream_array
+from soho.datasets.coco_captions import CocoDataset
+from soho.datasets.storage.index import IndexBuilder, open_index
+from soho.datasets.storage.json_files import stream_array
 from soho.errors import UserError
 from soho.registry import DATASETS
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
-from soho.datasets.index import IndexBuilder, open_index, spans
-from soho.datasets.json_files import stream_array
+from soho.datasets.storage.index import IndexBuilder, open_index, spans
+from soho.datasets.storage.json_files import stream_array
 from soho.errors import UserError
 from soho.registry import DATASETS
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
 from soho.registry import DATA_SAMPLERS
 
 # Streams of an epoch's random numbers: 0 orders samples or batches, 1, 2, ... the groups of like shape.

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.normalizers import BertNormalizer
 
-from soho.datasets.vocabulary import EOS, MASK, SOS, UNKNOWN, normalize_caption
+from soho.datasets.wordpiece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.errors import UserError
 
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
@@ -99,7 +99,7 @@ class SentencePieceTokenizer:
         max_length: L, tokens a caption with the special ones. As published, a longer caption is cut to its first
             ``max_length`` and so loses its [EOS].
         lower_case, keep_accents: As when the vocabulary was made; see
-            :func:`soho.datasets.vocabulary.normalize_caption`.
+            :func:`soho.datasets.wordpiece.normalize_caption`.
 
     Raises:
         FileNotFoundError: There is no file ``vocab``.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from soho.datasets.detection import DetectionDataset
-from soho.datasets.json_files import open_text
+from soho.datasets.coco_detection import DetectionDataset
+from soho.datasets.storage.json_files import open_text
 from soho.datasets.voc07 import class_names
 from soho.errors import UserError
 from soho.registry import DATASETS

@@ -1,11 +1,11 @@
 from soho.engine import hooks, optimizers  # noqa: F401  (registers their parts)
-from soho.engine.checkpoint import use_safe_loading
+from soho.engine.checkpoint.pretrained import PretrainedInit
+from soho.engine.checkpoint.read import use_safe_loading
 from soho.engine.command_line import parse_run, run_parser
 from soho.engine.config import ConfigError, default_work_dir, load_config
-from soho.engine.optim_wrapper import AmpOptimWrapper
-from soho.engine.pretrained import PretrainedInit
+from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper
+from soho.engine.optimizers.schedules import WarmupDecayLR
 from soho.engine.runner import Runner
-from soho.engine.schedules import WarmupDecayLR
 from soho.errors import said_in_one_sentence
 
 use_safe_loading()

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from soho.engine.config_parts import ConfigError, check_parts, hint
+from soho.engine.config_checks import ConfigError, check_parts, hint
 
 EXTRA_KEYS = {'sync_bn', 'compile'}
 RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}

@@ -13,8 +13,8 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from soho.engine.adapters import OWN_LAYOUT
-from soho.engine.checkpoint import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
+from soho.engine.checkpoint.adapters import OWN_LAYOUT
+from soho.engine.checkpoint.read import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
 from soho.engine.compile import compile_parts
 from soho.engine.cpu import use_onednn_products
 from soho.errors import UserError
@@ -134,7 +134,7 @@ class Runner(MMEngineRunner):
             revise_keys: Ignored; foreign layouts are known by their contents.
 
         Raises:
-            soho.engine.checkpoint.CheckpointError: It does not fit.
+            soho.engine.checkpoint.read.CheckpointError: It does not fit.
         """
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
         if 'message_hub' in checkpoint:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from soho.datasets.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
+from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
 from soho.errors import UserError
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer

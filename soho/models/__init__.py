@@ -1,4 +1,4 @@
-from soho.models import backbones, detection, heads, language, necks  # noqa: F401  (registers their parts)
+from soho.models import backbones, decoding, detection, heads, language, necks  # noqa: F401  (registers their parts)
 from soho.models.detector import Detector
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.models.soho import SOHO

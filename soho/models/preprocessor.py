@@ -6,7 +6,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from soho.models.asked import note_asked
+from soho.models.target_positions import note_asked
 from soho.registry import MODELS
 
 
@@ -46,7 +46,7 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         Returns:
             The same batch with ``image`` float32, zero outside the valid area;
             where the model is not on the host, also with where the batch asks
-            for something, see :mod:`soho.models.asked`.
+            for something, see :mod:`soho.models.target_positions`.
         """
         batch = self.cast_data(data if self.device.type == 'cpu' else note_asked(data))
         if 'image' in batch:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 
-from soho.datasets import shared_canvas
 from soho.datasets.collate import collate
+from soho.datasets.storage import shared_canvas
 from soho.registry import FUNCTIONS
 
 

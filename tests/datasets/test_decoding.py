@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soho.datasets.decoding import decode_image, decode_reduced
-from soho.datasets.images import ImageDecodeError
+from soho.datasets.storage.decoding import decode_image, decode_reduced
+from soho.datasets.storage.image_store import ImageDecodeError
 
 
 def photo(height=90, width=130):

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from soho.datasets import CocoDetection, ConcatDataset, LVISDetection, VOCDetection, collate
-from soho.datasets.detection import read_categories
-from soho.datasets.images import ImageError
+from soho.datasets.coco_detection import read_categories
+from soho.datasets.storage.image_store import ImageError
+from soho.datasets.synthetic.exports import EXPORTS
 from soho.datasets.transforms import PlaceObjects, ResizeShortEdge
 from soho.datasets.voc_detection import image_number, read_names, read_voc_image
-from soho.datasets.world.exports import EXPORTS
 from soho.models.detection.outlines import rasterize
 
 PLACE = [
@@ -27,10 +27,10 @@ PACK = dict(type='PackSample', keys=['boxes', 'box_labels', 'mask_edges'])
 
 
 @pytest.fixture(scope='module')
-def exported(world):
+def exported(synthetic):
     for export in EXPORTS.values():
-        export(world)
-    return world
+        export(synthetic)
+    return synthetic
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_a_picture_of_another_size_than_annotated_is_refused_or_passed_over(coco
     assert data[0]['boxes'].shape == (1, 4) and data.broken_images == 1
 
 
-def test_boxes_and_outlines_follow_the_picture(world):
-    data = CocoDetection('annotations/instances_train2014.json', 'train2014', [*PLACE, PACK], data_root=str(world))
+def test_boxes_and_outlines_follow_the_picture(synthetic):
+    data = CocoDetection('annotations/instances_train2014.json', 'train2014', [*PLACE, PACK], data_root=str(synthetic))
     flips = set()
     for index in range(len(data)):
         sample = data[index]

@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from soho.datasets.image_sizes import Size, coco_sizes, header_size
-from soho.datasets.images import ImageError, ImageStore
+from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
+from soho.datasets.storage.image_store import ImageError, ImageStore
 
 
 @pytest.mark.parametrize('orientation, size', [(1, (20, 30)), (3, (20, 30)), (6, (30, 20)), (8, (30, 20))])

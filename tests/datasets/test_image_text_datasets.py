@@ -8,9 +8,9 @@ import pytest
 from torch.utils.data import DataLoader
 
 from soho.datasets.collate import collate
-from soho.datasets.images import ImageDecodeError, ImageError, ImageMissingError
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.storage.image_store import ImageDecodeError, ImageError, ImageMissingError
 from soho.registry import DATASETS
 
 
@@ -323,9 +323,9 @@ class _Index:
         return self.pipeline(results)['file_name']
 
 
-def world_dataset(world, task):
-    tokenizer = dict(vocab=str(world / 'vocab.txt'), max_length=12)
-    source = dict(data_root=str(world), images='train2014')
+def synthetic_dataset(synthetic, task):
+    tokenizer = dict(vocab=str(synthetic / 'vocab.txt'), max_length=12)
+    source = dict(data_root=str(synthetic), images='train2014')
     image = [
         dict(type='LoadImage', reduce_to=(64, 48)),
         dict(type='RandomResizeKeepRatio', scales=[(64, 32), (64, 48)]),
@@ -383,8 +383,8 @@ def two_epochs(dataset, num_workers=0, world_size=1):
 
 
 @pytest.mark.parametrize('task', ['pretrain', 'vqa'])
-def test_workers_and_ranks_do_not_change_the_data(world, task):
-    dataset = world_dataset(world, task)
+def test_workers_and_ranks_do_not_change_the_data(synthetic, task):
+    dataset = synthetic_dataset(synthetic, task)
     expected = [parts[0] for parts in two_epochs(dataset)]
     half = len(expected) // 2
     assert not any(expected[0]['image'].equal(batch['image']) for batch in expected[half:])

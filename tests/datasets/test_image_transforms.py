@@ -7,7 +7,7 @@ import pytest
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from PIL import Image
 
-from soho.datasets.images import ImageDecodeError, ImageStore
+from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.transforms.image import (
     LoadImage,
     RandomFlip,

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from soho.datasets.images import ImageDecodeError, ImageMissingError, ImageStore
-from soho.datasets.strings import PackedStrings
+from soho.datasets.storage.image_store import ImageDecodeError, ImageMissingError, ImageStore
+from soho.datasets.storage.packed_strings import PackedStrings
 
 MEMBERS = {f'{i:03d}.jpg': bytes([i]) * (50 + i) for i in range(60)}
 
@@ -88,11 +88,11 @@ def test_pickled_store_outlives_the_original(tmp_path, kind):
 
 
 def test_the_directory_of_a_large_zip_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr('soho.datasets.zip_reader.LARGE', 0)
+    monkeypatch.setattr('soho.datasets.storage.zip_reader.LARGE', 0)
     write_zip(tmp_path / 'a.zip')
     ImageStore(tmp_path / 'a')
     with monkeypatch.context() as context:
-        context.setattr('soho.datasets.zip_reader.ZipReader._scan', None)  # nothing reads the directory again
+        context.setattr('soho.datasets.storage.zip_reader.ZipReader._scan', None)  # nothing reads the directory again
         store = pickle.loads(pickle.dumps(ImageStore(tmp_path / 'a')))
         assert {name: store.read(name) for name in store.names} == MEMBERS
     write_zip(tmp_path / 'a.zip', members={'new.jpg': b'new'})
@@ -162,7 +162,7 @@ def test_encrypted_member_is_refused(tmp_path):
 
 
 def test_shards_are_read_by_name_in_any_order(tmp_path, monkeypatch):
-    monkeypatch.setattr('soho.datasets.tar_shards._OPEN', 3)  # files at a time, of seven
+    monkeypatch.setattr('soho.datasets.storage.tar_shards._OPEN', 3)  # files at a time, of seven
     write_shards(tmp_path / 'a', MEMBERS | {'sub/x.jpg': b'below', '000.json': b'{}'})
     store = ImageStore(tmp_path / 'a')
     assert store.sharded and store.names == sorted([*MEMBERS, 'sub/x.jpg'])

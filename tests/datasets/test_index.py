@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from soho.datasets import index as index_file
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
+from soho.datasets.storage import index as index_file
 from soho.registry import DATASETS
 
 KINDS = {
@@ -45,19 +45,19 @@ def same(one, other):
     )
 
 
-def copy(world, name, tmp_path):
+def copy(synthetic, name, tmp_path):
     path = tmp_path / 'annotations.json'
-    path.write_bytes((world / name).read_bytes())
+    path.write_bytes((synthetic / name).read_bytes())
     return path
 
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('min_side', [0, 400])
-def test_index_and_file_give_the_same_samples(kind, min_side, world, tmp_path, monkeypatch, always):
+def test_index_and_file_give_the_same_samples(kind, min_side, synthetic, tmp_path, monkeypatch, always):
     name, layout = KINDS[kind]
     monkeypatch.setattr('soho.datasets.base.MIN_SIDE', min_side)  # some of the images are smaller than 400
     monkeypatch.setattr(index_file, 'SMALL', 1 << 40)
-    expected = build(kind, copy(world, name, tmp_path))
+    expected = build(kind, copy(synthetic, name, tmp_path))
     assert expected.index.path is None and not (tmp_path / f'annotations.json.{layout}.index').exists()
     assert (expected.images.dropped > 0) == (min_side > 0)
     monkeypatch.setattr(index_file, 'SMALL', 0)
@@ -81,8 +81,8 @@ def test_worker_processes_open_the_index_instead_of_receiving_it(tmp_path, alway
     assert os.path.getsize(dataset.index.path) > 10**6 > 50 * len(pickle.dumps(dataset))
 
 
-def test_a_worker_does_not_open_what_has_changed_since(world, tmp_path, always):
-    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+def test_a_worker_does_not_open_what_has_changed_since(synthetic, tmp_path, always):
+    path = copy(synthetic, 'coco_cap_train_pre.json', tmp_path)
     sent = pickle.dumps(build('PretrainDataset', path))
     os.utime(path, ns=(1, 1))
     with pytest.raises(RuntimeError, match=r'annotations\.json has changed since this run opened it'):
@@ -90,8 +90,8 @@ def test_a_worker_does_not_open_what_has_changed_since(world, tmp_path, always):
 
 
 @pytest.mark.parametrize('change', ['longer', 'later', 'damaged', 'cut', 'empty'])
-def test_an_index_that_does_not_fit_is_made_anew(change, world, tmp_path, always):
-    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+def test_an_index_that_does_not_fit_is_made_anew(change, synthetic, tmp_path, always):
+    path = copy(synthetic, 'coco_cap_train_pre.json', tmp_path)
     kept = build('PretrainDataset', path).index.path
     before = len(build('PretrainDataset', path))
     if change == 'longer':
@@ -118,10 +118,10 @@ def test_another_version_of_what_reads_one_kind_makes_that_kind_anew(tmp_path, a
     assert read == [('captions', 1), ('questions', 1), ('captions', 2)]
 
 
-def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
+def test_a_folder_that_cannot_be_written(synthetic, tmp_path, monkeypatch, always):
     said = []
     monkeypatch.setattr(index_file, 'print_log', lambda text, *_: said.append(text))
-    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    path = copy(synthetic, 'coco_cap_train_pre.json', tmp_path)
     blocked = tmp_path / 'blocked'
     blocked.write_text('a file where a folder would have to be')
     beside, cached = index_file.index_places(str(path), 'captions')
@@ -134,8 +134,8 @@ def test_a_folder_that_cannot_be_written(world, tmp_path, monkeypatch, always):
     assert 'is read anew by every run, because its index can be written neither to' in said[-1]
 
 
-def test_processes_that_start_at_once_read_the_file_once(world, tmp_path, monkeypatch, always):
-    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+def test_processes_that_start_at_once_read_the_file_once(synthetic, tmp_path, monkeypatch, always):
+    path = copy(synthetic, 'coco_cap_train_pre.json', tmp_path)
     read = []
     finish = index_file.IndexBuilder.finish
     monkeypatch.setattr(index_file.IndexBuilder, 'finish', lambda *args: read.append(1) or finish(*args))
@@ -177,15 +177,15 @@ def test_a_broken_file_leaves_no_index(tmp_path, always):
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
-def tokenised(world, kind, path):
-    vocabulary = dict(vocab=str(world / 'vocab.txt'), max_length=9)
+def tokenised(synthetic, kind, path):
+    vocabulary = dict(vocab=str(synthetic / 'vocab.txt'), max_length=9)
     flip = dict(type='RandomFlip', prob=0.5)
     return build(kind, path, sentence_group=3, pipeline=[flip, dict(type='Tokenize', tokenizer=vocabulary)])
 
 
 @pytest.mark.parametrize('kind', ['PretrainDataset', 'VQADataset'])
-def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, always, load_tool):
-    path = copy(world, KINDS[kind][0], tmp_path)
+def test_prepared_tokens_are_those_of_the_tokenizer(kind, synthetic, tmp_path, always, load_tool):
+    path = copy(synthetic, KINDS[kind][0], tmp_path)
 
     def ids(dataset):
         results = []
@@ -194,27 +194,27 @@ def test_prepared_tokens_are_those_of_the_tokenizer(kind, world, tmp_path, alway
             results.append(dataset.pipeline(sample))
         return np.array([[r['input_ids'], r['attention_mask']] for r in results])
 
-    dataset = tokenised(world, kind, path)
+    dataset = tokenised(synthetic, kind, path)
     expected = ids(dataset)
     assert dataset.tokens is None
     prepare = load_tool('prepare/tokens').prepare
     assert 'sentences in' in prepare(dataset)
-    dataset = pickle.loads(pickle.dumps(tokenised(world, kind, path)))
+    dataset = pickle.loads(pickle.dumps(tokenised(synthetic, kind, path)))
     # Those of a mirrored picture whose words change are tokenised anew, so that nothing differs.
     assert dataset.tokens is not None and np.array_equal(ids(dataset), expected)
     assert prepare(dataset) == 'is up to date, nothing to do'
     os.utime(path, ns=(1, 1))
-    assert tokenised(world, kind, path).tokens is None
+    assert tokenised(synthetic, kind, path).tokens is None
 
 
-def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(world, tmp_path, monkeypatch, load_tool):
+def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(synthetic, tmp_path, monkeypatch, load_tool):
     cache = tmp_path / 'new' / 'cache'
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    path = copy(world, 'coco_cap_train_pre.json', tmp_path)
+    path = copy(synthetic, 'coco_cap_train_pre.json', tmp_path)
     (tmp_path / 'blocked').touch()
     cached = index_file.cached_place(str(path), 'captions')
     for module in ('index', 'prepared_tokens'):
         monkeypatch.setattr(f'soho.datasets.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached])
-    load_tool('prepare/tokens').prepare(tokenised(world, 'PretrainDataset', path))
+    load_tool('prepare/tokens').prepare(tokenised(synthetic, 'PretrainDataset', path))
     assert sorted(file.suffix for file in (cache / 'soho').iterdir()) == ['.index', '.tokens']
-    assert tokenised(world, 'PretrainDataset', path).tokens is not None
+    assert tokenised(synthetic, 'PretrainDataset', path).tokens is not None

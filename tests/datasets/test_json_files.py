@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from soho.datasets.json_files import (
+from soho.datasets.storage.json_files import (
     BrokenJSONError,
     MissingKeyError,
     load_json,

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from soho.datasets import VOC07, AspectRatioBatchSampler, EpochSampler, ImageFolders, INaturalist
-from soho.datasets.decoding import decode_image
+from soho.datasets.storage.decoding import decode_image
+from soho.datasets.synthetic.exports import EXPORTS
 from soho.datasets.transforms import LoadImage
-from soho.datasets.world.exports import EXPORTS
 
 TAKE = [dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])]
 
@@ -148,15 +148,15 @@ def test_voc_images_with_all_labels_or_with_the_only_one(tmp_path):
     assert single[1]['image'].shape == (40, 36, 3)
 
 
-# --- the generated world in these formats ---
+# --- the synthetic data set in these formats ---
 
 
 @pytest.fixture
-def names_of(world):
+def names_of(synthetic):
     """Of each object of a split, the names of its labels of some kinds."""
 
     def names(split, *kinds):
-        content = json.loads((world / f'objects_{split}2014.json').read_text())
+        content = json.loads((synthetic / f'objects_{split}2014.json').read_text())
         columns = [list(content['labels']).index(kind) for kind in kinds]
         return {
             item['image_id']: ' '.join(
@@ -168,26 +168,28 @@ def names_of(world):
     return names
 
 
-def test_the_world_as_imagenet(world, names_of):
-    counts = EXPORTS['imagenet'](world)
-    lines = (world / 'imagenet' / 'LOC_synset_mapping.txt').read_text().splitlines()
+def test_the_synthetic_data_as_imagenet(synthetic, names_of):
+    counts = EXPORTS['imagenet'](synthetic)
+    lines = (synthetic / 'imagenet' / 'LOC_synset_mapping.txt').read_text().splitlines()
     meaning = dict(line.split(' ', 1) for line in lines)
     for split, count in counts.items():
-        dataset = ImageFolders(split, TAKE, data_root=str(world / 'imagenet'))
+        dataset = ImageFolders(split, TAKE, data_root=str(synthetic / 'imagenet'))
         found = {
             int(Path(name).stem.split('_')[1]): meaning[dataset.classes[label]]
             for name, label in names_and_labels(dataset)
         }
         assert found == names_of(split, 'category') and len(found) == count > 10
         assert dataset[0]['image'].shape == (64, 64, 3)
-    stamp = (world / 'imagenet').stat().st_mtime_ns
-    assert EXPORTS['imagenet'](world) == counts and (world / 'imagenet').stat().st_mtime_ns == stamp  # nothing to do
+    stamp = (synthetic / 'imagenet').stat().st_mtime_ns
+    assert (
+        EXPORTS['imagenet'](synthetic) == counts and (synthetic / 'imagenet').stat().st_mtime_ns == stamp
+    )  # nothing to do
 
 
-def test_the_world_as_inaturalist(world, names_of):
-    for split, count in EXPORTS['inaturalist'](world).items():
+def test_the_synthetic_data_as_inaturalist(synthetic, names_of):
+    for split, count in EXPORTS['inaturalist'](synthetic).items():
         dataset = INaturalist(
-            f'annotations/{split}2018.json', 'train_val2018', TAKE, data_root=str(world / 'inaturalist')
+            f'annotations/{split}2018.json', 'train_val2018', TAKE, data_root=str(synthetic / 'inaturalist')
         )
         found = {int(Path(name).stem, 16): dataset.classes[label] for name, label in names_and_labels(dataset)}
         assert found == names_of(split, 'texture', 'category') and len(found) == count > 10

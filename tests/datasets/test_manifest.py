@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from soho.datasets.json_files import load_json, write_json
-from soho.datasets.manifest import Manifest, find_input
+from soho.datasets.storage.json_files import load_json, write_json
+from soho.datasets.storage.manifest import Manifest, find_input
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
 from soho.datasets.samplers import (
     AspectRatioBatchSampler,
     EpochSampler,

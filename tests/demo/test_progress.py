@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soho.demo.progress import Journal, Outcome, Stage
+from demo.progress import Journal, Outcome, Stage
 
 
 @pytest.fixture

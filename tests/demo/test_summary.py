@@ -1,11 +1,11 @@
 """What the demo prints and keeps of its figures."""
 
-from soho.demo.summary import format_table, most_frequent_answer, summarize
+from demo.summary import format_table, most_frequent_answer, summarize
 
 
 def results(**pretrain):
     return dict(
-        world=dict(blind=dict(accuracy=33.46), images=dict(test2015=600), questions=dict(test2015=3461)),
+        synthetic=dict(blind=dict(accuracy=33.46), images=dict(test2015=600), questions=dict(test2015=3461)),
         cnn=dict(figures={'lr': 1, 'val/accuracy_color': 99.5}, held_out=['val/accuracy_color']),
         pretrain=dict(
             dict(
@@ -29,9 +29,9 @@ def results(**pretrain):
 
 
 def test_figures_of_held_out_pictures_come_first():
-    summary = summarize(results(), dict(world=1.0, pretrain=2.25), [])
+    summary = summarize(results(), dict(synthetic=1.0, pretrain=2.25), [])
     assert summary['pretrain'] == dict(loss_mlm=1.5, acc_mlm=70.0, measured_on='held-out pictures')
-    assert summary['seconds'] == dict(world=1.0, pretrain=2.25, total=3.2)
+    assert summary['seconds'] == dict(synthetic=1.0, pretrain=2.25, total=3.2)
     assert (summary['vqa_accuracy'], summary['vqa_accuracy_without_image']) == (81.25, 40.0)
 
 
@@ -41,7 +41,7 @@ def test_without_validation_the_last_training_figures_stand_and_say_so():
 
 
 def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
-    table = format_table(summarize(results(), dict(world=1.0), []))
+    table = format_table(summarize(results(), dict(synthetic=1.0), []))
     lines = {line[2:24].strip(): line.split()[-4:] for line in table.splitlines() if line.startswith('  ')}
     assert lines['with the image'] == ['81.25', '90.00', '70.00', '–']
     assert lines['without the image'] == ['40.00', '55.00', '30.00', '–']

@@ -13,9 +13,9 @@ from torchvision.models import resnet18, resnet34
 from transformers import BertConfig, BertForPreTraining
 
 from soho.engine import Runner
-from soho.engine.adapters import OWN_LAYOUT
-from soho.engine.adapters.official_soho import EMBEDDING, MLM_OUTPUT, to_official
-from soho.engine.checkpoint import CheckpointError, load_weights, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.adapters import OWN_LAYOUT
+from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, to_official
+from soho.engine.checkpoint.read import CheckpointError, load_weights, read_checkpoint, state_dict_of
 from soho.registry import MODELS
 
 

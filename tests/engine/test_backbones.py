@@ -5,9 +5,9 @@ import torch
 from torchvision.models import resnet18
 
 from soho.engine import Runner
-from soho.engine.adapters.official import to_official
-from soho.engine.backbones import load_backbone, recognise
-from soho.engine.checkpoint import CheckpointError
+from soho.engine.checkpoint.adapters.official import to_official
+from soho.engine.checkpoint.backbones import load_backbone, recognise
+from soho.engine.checkpoint.read import CheckpointError
 from soho.models.backbones import ResNet
 from soho.registry import MODELS
 
@@ -98,14 +98,14 @@ def test_a_timm_cnn_is_named_by_its_user(tmp_path):
         load_backbone(str(tmp_path / 'other.pth'))
 
 
-def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpoints, world):
+def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpoints, synthetic):
     """In a run: classifier on a frozen CNN from a checkpoint, batch-norm statistics included."""
     path, weights = checkpoints['official_virtex']
     source = dict(
         type='LabelledImages',
         ann_file='objects_train2014.json',
         images='objects_train2014',
-        data_root=str(world),
+        data_root=str(synthetic),
         kinds=['category'],
         pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])],
     )

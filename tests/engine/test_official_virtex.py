@@ -5,11 +5,11 @@ import torch
 from torchvision.models import resnet18, resnet50
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from soho.engine.adapters.official import from_official, to_official
-from soho.engine.adapters.official_virtex import is_official
-from soho.engine.adapters.torchvision_resnet import to_detectron2, to_torchvision
-from soho.engine.checkpoint import CheckpointError, load_weights, read_checkpoint, state_dict_of
-from soho.engine.convert import bare_file, convert_file, detectron2_file, official_file
+from soho.engine.checkpoint.adapters.official import from_official, to_official
+from soho.engine.checkpoint.adapters.official_virtex import is_official
+from soho.engine.checkpoint.adapters.torchvision_resnet import to_detectron2, to_torchvision
+from soho.engine.checkpoint.convert import bare_file, convert_file, detectron2_file, official_file
+from soho.engine.checkpoint.read import CheckpointError, load_weights, read_checkpoint, state_dict_of
 
 
 def shaken(model):

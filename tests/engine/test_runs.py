@@ -11,7 +11,7 @@ from mmengine.optim.optimizer import apex_optimizer_wrapper
 from mmengine.runner import CheckpointLoader
 
 from soho.engine import Runner
-from soho.engine.checkpoint import CheckpointError
+from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.registry import HOOKS
 

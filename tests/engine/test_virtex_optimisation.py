@@ -9,8 +9,8 @@ from torch import nn
 
 from soho.engine import WarmupDecayLR
 from soho.engine.optimizers import Lookahead
-from soho.evaluation.parity.soho_model import recipe
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, PARAM_SCHEDULERS
+from tests.parity.soho_model import recipe
 
 
 def parameters(seed=0):

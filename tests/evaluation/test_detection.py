@@ -15,18 +15,18 @@ from soho.evaluation.detection.coco import index
 from soho.evaluation.detection.lvis import lvis_figures
 from soho.evaluation.detection.records import Detections, mask_in_picture
 
-# Made with lvis-api (LVISEval) from lvis_world() below.
+# Made with lvis-api (LVISEval) from lvis_synthetic() below.
 LVIS_BOXES = dict(
     AP=26.0713, AP50=57.9211, AP75=19.5514, APs=10.0273, APm=32.875, APr=27.2647, APc=20.1523, APf=31.1948
 )
 LVIS_MASKS = dict(
     AP=26.4733, AP50=57.9211, AP75=18.9115, APs=10.1108, APm=33.0677, APr=28.1947, APc=20.0369, APf=31.7622
 )
-# Made with detectron2's voc_eval(use_07_metric=True) from voc_world() below.
+# Made with detectron2's voc_eval(use_07_metric=True) from voc_synthetic() below.
 VOC = dict(AP=33.388933, AP50=70.280984, AP75=24.007196)
 
 
-def lvis_world(seed=0, images=30, categories=8):
+def lvis_synthetic(seed=0, images=30, categories=8):
     """Random truth and detections in LVIS's form."""
     rng = np.random.default_rng(seed)
     truth = dict(
@@ -83,7 +83,7 @@ def lvis_world(seed=0, images=30, categories=8):
     return truth, results
 
 
-def voc_world(root, seed=0, images=12):
+def voc_synthetic(root, seed=0, images=12):
     """A devkit of random boxes, and detections around them and elsewhere."""
     rng = np.random.default_rng(seed)
     main, annotations = root / 'VOC2007/ImageSets/Main', root / 'VOC2007/Annotations'
@@ -132,7 +132,7 @@ def records_of(results, category_ids, size=(200, 200)):
 
 @pytest.fixture
 def lvis_file(tmp_path):
-    truth, results = lvis_world()
+    truth, results = lvis_synthetic()
     path = tmp_path / 'lvis.json'
     path.write_text(json.dumps(truth))
     return str(path), results
@@ -180,7 +180,7 @@ def test_an_image_says_nothing_of_categories_that_were_not_looked_for():
 
 
 def test_coco_figures_are_those_of_pycocotools_from_a_result_file(tmp_path, capsys):
-    truth, results = lvis_world(images=10)
+    truth, results = lvis_synthetic(images=10)
     for item in truth['annotations']:
         item['iscrowd'] = int(item['id'] % 7 == 0)
         if item['iscrowd']:
@@ -224,7 +224,7 @@ def test_no_detection_at_all_is_zero_and_a_missing_image_an_error(lvis_file):
 
 
 def test_voc_figures_are_those_of_detectron2(tmp_path):
-    records = voc_world(tmp_path)
+    records = voc_synthetic(tmp_path)
     metric = VOCAP(str(tmp_path / 'VOC2007/ImageSets/Main/test.txt'))
     assert metric.names == ['cat', 'dog']
     assert metric.compute_metrics(records) == pytest.approx(VOC, abs=1e-5)

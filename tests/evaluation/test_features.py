@@ -4,17 +4,17 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
-from soho.engine.backbones import load_backbone
+from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import build_dataset, center_crop_pipeline, extract
 from soho.evaluation.knn import accuracy, neighbours, vote
 
 
 @pytest.fixture(scope='module')
-def dataset(world):
+def dataset(synthetic):
     return build_dataset(
         dict(
             type='LabelledImages',
-            data_root=str(world),
+            data_root=str(synthetic),
             ann_file='objects_val2014.json',
             images='objects_val2014',
             kinds=['category', 'color'],
@@ -52,11 +52,11 @@ def test_half_precision_stays_near(dataset, backbone):
     assert torch.nn.functional.cosine_similarity(half.float(), exact).min() > 0.999
 
 
-def test_images_of_several_sizes_are_refused(world, backbone):
+def test_images_of_several_sizes_are_refused(synthetic, backbone):
     uncut = build_dataset(
         dict(
             type='CaptioningDataset',
-            data_root=str(world),
+            data_root=str(synthetic),
             images='val2014',
             ann_file='annotations/captions_val2014.json',
         ),

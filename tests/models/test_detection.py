@@ -10,9 +10,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from soho.datasets.collate import collate
-from soho.datasets.objects import outline
-from soho.datasets.world.instances import _run_lengths
-from soho.engine.checkpoint import load_weights
+from soho.datasets.object_table import outline
+from soho.datasets.synthetic.instances import _run_lengths
+from soho.engine.checkpoint.read import load_weights
 from soho.models.detection.anchors import Anchors
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool

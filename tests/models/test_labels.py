@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from soho.datasets.labels import LabelledImages
-from soho.evaluation.labels import LabelAccuracy
-from soho.models.heads.labels import LabelHead
+from soho.datasets.labelled_images import LabelledImages
+from soho.evaluation.attribute_accuracy import LabelAccuracy
+from soho.models.heads.multi_attribute import LabelHead
 from soho.models.structures import Seen
 
 

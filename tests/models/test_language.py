@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from soho.models.language.beam_search import BeamSearch
-from soho.models.language.nucleus_sampling import NucleusSampling
+from soho.models.decoding.beam_search import BeamSearch
+from soho.models.decoding.nucleus_sampling import NucleusSampling
 from soho.models.language.transformer_decoder import TransformerDecoder
 from soho.registry import MODELS
 

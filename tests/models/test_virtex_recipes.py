@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from soho.engine import load_config
-from soho.engine.adapters.official_virtex import to_official
-from soho.evaluation.parity.virtex_model import build, config_of
+from soho.engine.checkpoint.adapters.official_virtex import to_official
+from tests.parity.virtex_model import build, config_of
 
 RECIPES = sorted(Path(__file__).resolve().parents[2].glob('configs/VirTex/*_R_*.py'))
 BACKBONES = {'50': 'resnet50', '50W2X': 'wide_resnet50_2', '101': 'resnet101'}

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from soho.engine.adapters.official_soho import EMBEDDING, MLM_OUTPUT, from_official, to_official
-from soho.engine.checkpoint import CheckpointError
-from soho.engine.convert import convert_file, run_command
+from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, from_official, to_official
+from soho.engine.checkpoint.convert import convert_file, run_command
+from soho.engine.checkpoint.read import CheckpointError
 
 DATA = Path(__file__).resolve().parents[1] / 'data' / 'parity'
 

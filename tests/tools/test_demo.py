@@ -1,4 +1,4 @@
-"""tools/demo.py on a tiny world: all is made, an interrupted one goes on, a repeated one is quick."""
+"""demo/run_demo.py on a tiny data set: all is made, an interrupted one goes on, a repeated one is quick."""
 
 import importlib.util
 import json
@@ -30,7 +30,7 @@ def demo():
 
 @pytest.fixture(scope='module')
 def configs(tmp_path_factory):
-    """The demo's own recipes, two short epochs each; the tiny world has answers of its own."""
+    """The demo's own recipes, two short epochs each; the tiny data set has answers of its own."""
     folder = tmp_path_factory.mktemp('configs')
     for name in ('cnn', 'pretrain', 'vqa', 'vqa_blind'):
         text = f'"""Short."""\n_base_ = {str(ROOT / "configs" / "demo" / f"{name}.py")!r}\n{LOADERS}'
@@ -49,16 +49,16 @@ def job(demo, configs, tmp_path_factory):
     argv = [
         '--size',
         'tiny',
-        '--world',
-        str(root / 'world'),
+        '--synthetic',
+        str(root / 'synthetic'),
         '--configs',
         str(configs),
         '--work-dir',
         str(root / 'out'),
     ]
-    places = demo.Places(configs, ROOT / 'tools', root / 'world', 'tiny', root / 'out')
+    places = demo.Places(configs, ROOT / 'tools', root / 'synthetic', 'tiny', root / 'out')
     demo.Journal(root / 'out' / 'state.json').run(demo.demo_stages(places)[:2])
-    number = len(json.loads((root / 'world' / 'train_data_vqa.json').read_text())['label2ans'])
+    number = len(json.loads((root / 'synthetic' / 'train_data_vqa.json').read_text())['label2ans'])
     for name in ('vqa', 'vqa_blind'):
         path = configs / f'{name}.py'
         path.write_text(path.read_text().replace('NUMBER', str(number)))
@@ -74,7 +74,7 @@ def job(demo, configs, tmp_path_factory):
             run_epoch(self)
 
         patch.setattr(loop, 'run_epoch', note)
-        patch.setenv('SOHO_WORLD', str(root / 'world'))
+        patch.setenv('SOHO_SYNTHETIC', str(root / 'synthetic'))
         with pytest.raises(SystemExit) as stopped:
             demo.main(argv)
         state = json.loads((root / 'out' / 'state.json').read_text())
@@ -83,7 +83,7 @@ def job(demo, configs, tmp_path_factory):
         argv=argv,
         places=places,
         out=root / 'out',
-        world=root / 'world',
+        synthetic=root / 'synthetic',
         trained=trained,
         stopped=stopped.value.code,
         state=state,
@@ -130,7 +130,7 @@ def test_summary_holds_the_figures(job):
 
 
 def test_answers_are_an_official_submission_for_every_test_question(job):
-    questions = job['world'] / 'v2_OpenEnded_mscoco_test2015_questions.json'
+    questions = job['synthetic'] / 'v2_OpenEnded_mscoco_test2015_questions.json'
     asked = json.loads(questions.read_text())['questions']
     for method in ('soho', 'soho-blind'):
         file = job['out'] / 'evaluation' / f'v2_OpenEnded_mscoco_test2015_{method}_results.json'
@@ -143,7 +143,7 @@ def test_report_shows_the_figures_and_loads_nothing(job):
     page = (job['out'] / 'report.html').read_text()
     assert f'{job["summary"]["vqa_accuracy"]:.2f}' in page
     assert f'{job["summary"]["vqa_accuracy_without_image"]:.2f}' in page
-    assert page.count('<svg') == 4 and page.count('<article>') == 8  # the tiny world has eight test pictures
+    assert page.count('<svg') == 4 and page.count('<article>') == 8  # the tiny data set has eight test pictures
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
     assert loaded and all(a.startswith('data:image/') for a, _ in loaded) and '<script' not in page
 
@@ -173,7 +173,7 @@ def test_only_what_a_change_concerns_is_made_again(demo, job):
     config.write_text(before + 'randomness = dict(seed=1)\n')
     assert undone() == ['vqa_blind']  # what is behind it follows once it has other weights
     config.write_text(before)
-    annotations = job['world'] / 'val_data_vqa.json'
+    annotations = job['synthetic'] / 'val_data_vqa.json'
     original = annotations.read_text()
     annotations.write_text(original + ' ')
     assert undone() == ['annotations']

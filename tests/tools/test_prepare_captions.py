@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soho.datasets.captioning import CaptioningDataset
+from soho.datasets.coco_captions import CaptioningDataset
 
 
 @pytest.fixture(scope='module')

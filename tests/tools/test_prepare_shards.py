@@ -7,9 +7,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from soho.datasets.images import ImageStore
-from soho.datasets.keys import SampleKey
+from soho.datasets.sample_key import SampleKey
 from soho.datasets.samplers import ShardSampler
+from soho.datasets.storage.image_store import ImageStore
 from soho.registry import DATASETS
 
 
@@ -24,16 +24,16 @@ def make(tool, out, images, *options):
 
 
 @pytest.mark.parametrize('annotations', ['coco_cap_train_pre.json', 'test_data_vqa.json'])
-def test_samples_are_those_of_the_zip(tool, world, tmp_path, annotations):
+def test_samples_are_those_of_the_zip(tool, synthetic, tmp_path, annotations):
     images = 'train2014' if 'train' in annotations else 'test2015'
-    shards = make(tool, tmp_path / 's', world / images, '--annotations', world / annotations, '--shuffle', 3)
+    shards = make(tool, tmp_path / 's', synthetic / images, '--annotations', synthetic / annotations, '--shuffle', 3)
     assert len(list(shards.glob('*.tar'))) > 1
     kind = 'PretrainDataset' if 'cap' in annotations else 'VQADataset'
     zipped, sharded = (
         DATASETS.build(
-            dict(type=kind, ann_file=str(world / annotations), images=str(store), pipeline=[dict(type='LoadImage')])
+            dict(type=kind, ann_file=str(synthetic / annotations), images=str(store), pipeline=[dict(type='LoadImage')])
         )
-        for store in (world / images, shards)
+        for store in (synthetic / images, shards)
     )
     assert sharded.store.sharded and len(set(sharded.shard)) > 1
     for i in range(0, len(zipped), 7):
@@ -41,34 +41,34 @@ def test_samples_are_those_of_the_zip(tool, world, tmp_path, annotations):
         assert np.array_equal(one['image'], other['image']) and one['sentences'] == other['sentences']
 
 
-def test_webdataset_finds_each_image_and_its_annotation_behind_each_other(tool, world, tmp_path):
-    annotations = world / 'coco_cap_train_pre.json'
-    shards = make(tool, tmp_path / 's', world / 'train2014', '--annotations', annotations)
+def test_webdataset_finds_each_image_and_its_annotation_behind_each_other(tool, synthetic, tmp_path):
+    annotations = synthetic / 'coco_cap_train_pre.json'
+    shards = make(tool, tmp_path / 's', synthetic / 'train2014', '--annotations', annotations)
     found = []
     for path in sorted(shards.glob('*.tar')):
         assert path.stat().st_size <= 1 << 17
         with tarfile.open(path, 'r|') as tar:  # as a stream
             found += [(member.name, tar.extractfile(member).read()) for member in tar]
     records = json.loads(annotations.read_text())
-    store = ImageStore(world / 'train2014')
+    store = ImageStore(synthetic / 'train2014')
     for record, (name, image), (other, item) in zip(records, found[::2], found[1::2], strict=True):
         assert name == record['file_name'] and other == name.partition('.')[0] + '.json'
         assert image == store.read(name) and json.loads(item) == record
 
 
-def test_all_images_without_annotations_and_nothing_to_do_twice(tool, world, tmp_path, capsys):
-    shards = make(tool, tmp_path / 's', world / 'train2014')
-    assert ImageStore(shards).names == ImageStore(world / 'train2014').names
+def test_all_images_without_annotations_and_nothing_to_do_twice(tool, synthetic, tmp_path, capsys):
+    shards = make(tool, tmp_path / 's', synthetic / 'train2014')
+    assert ImageStore(shards).names == ImageStore(synthetic / 'train2014').names
     before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
-    make(tool, shards, world / 'train2014')
+    make(tool, shards, synthetic / 'train2014')
     assert 'nothing to do' in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ['s']
 
 
-def test_an_image_that_may_be_missing_stops_no_sampler(tool, world, tmp_path):
-    shards = make(tool, tmp_path / 's', world / 'train2014')
-    records = json.loads((world / 'coco_cap_train_pre.json').read_text())
+def test_an_image_that_may_be_missing_stops_no_sampler(tool, synthetic, tmp_path):
+    shards = make(tool, tmp_path / 's', synthetic / 'train2014')
+    records = json.loads((synthetic / 'coco_cap_train_pre.json').read_text())
     records[3]['file_name'] = 'gone.jpg'
     (tmp_path / 'a.json').write_text(json.dumps(records))
     dataset = DATASETS.build(
@@ -92,13 +92,13 @@ def test_no_shard_is_larger_than_asked_for(tool, tmp_path):
     assert max(sizes) <= size and set(sizes[:-1]) == {4 * tarfile.RECORDSIZE}
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypatch):
+def test_a_full_disk_is_said_and_leaves_nothing(tool, synthetic, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(tarfile.TarFile, 'addfile', full)
     with pytest.raises(SystemExit, match='s could not be made: .*No space left on device'):
-        make(tool, tmp_path / 's', world / 'train2014')
+        make(tool, tmp_path / 's', synthetic / 'train2014')
     assert not list(tmp_path.iterdir())
 
 

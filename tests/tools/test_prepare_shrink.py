@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from soho.datasets.decoding import decode_image
-from soho.datasets.images import ImageStore
+from soho.datasets.storage.decoding import decode_image
+from soho.datasets.storage.image_store import ImageStore
 
 SIZES = {
     'large.jpg': (90, 120),
@@ -65,35 +65,39 @@ def test_no_image_is_larger_than_asked_for(tool, images, tmp_path, capsys):
     assert out.read_bytes() != first
 
 
-def test_annotations_of_the_original_sizes_stay_valid(tool, world, tmp_path):
+def test_annotations_of_the_original_sizes_stay_valid(tool, synthetic, tmp_path):
     from soho.registry import DATASETS
 
-    tool.main(['--images', str(world / 'train2014'), '--out', str(tmp_path / 'train2014.zip'), '--scale', '96', '72'])
+    tool.main(
+        ['--images', str(synthetic / 'train2014'), '--out', str(tmp_path / 'train2014.zip'), '--scale', '96', '72']
+    )
     pipeline = [dict(type='LoadImage'), dict(type='ResizeKeepRatio', scale=(96, 72))]
     large, small = (
         DATASETS.build(
             dict(
                 type='PretrainDataset',
-                data_root=str(world),
+                data_root=str(synthetic),
                 ann_file='coco_cap_train_pre.json',
                 images=str(images),
                 pipeline=pipeline,
             )
         )
-        for images in (world / 'train2014', tmp_path / 'train2014')
+        for images in (synthetic / 'train2014', tmp_path / 'train2014')
     )
     for i in range(0, len(large), 9):
         one, other = large[i], small[i]
         assert one['image'].shape == other['image'].shape and one['sentences'] == other['sentences']
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tool, world, tmp_path, monkeypatch):
+def test_a_full_disk_is_said_and_leaves_nothing(tool, synthetic, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(zipfile.ZipFile, 'writestr', full)
     with pytest.raises(SystemExit, match=r'small\.zip could not be made: .*No space left on device'):
-        tool.main(['--images', str(world / 'train2014'), '--out', str(tmp_path / 'small.zip'), '--scale', '40', '30'])
+        tool.main(
+            ['--images', str(synthetic / 'train2014'), '--out', str(tmp_path / 'small.zip'), '--scale', '40', '30']
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -109,7 +113,7 @@ def test_as_many_workers_as_the_container_has_cores(tool, monkeypatch):
         ('train2014.zip', r'train2014\.zip is the zip that is read; the copies need a name of their own'),
     ],
 )
-def test_what_is_wrong_is_said(tool, world, tmp_path, out, message):
-    out = world / out if out == 'train2014.zip' else tmp_path / out
+def test_what_is_wrong_is_said(tool, synthetic, tmp_path, out, message):
+    out = synthetic / out if out == 'train2014.zip' else tmp_path / out
     with pytest.raises(SystemExit, match=message):
-        tool.main(['--images', str(world / 'train2014'), '--out', str(out), '--scale', '40', '30'])
+        tool.main(['--images', str(synthetic / 'train2014'), '--out', str(out), '--scale', '40', '30'])

@@ -37,7 +37,7 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def test_train_resume_and_test(train, load_tool, recipe, world, tmp_path, capsys):
+def test_train_resume_and_test(train, load_tool, recipe, synthetic, tmp_path, capsys):
     run = tmp_path / 'run'
     train()
     assert (run / 'last_checkpoint').read_text().endswith('epoch_1.pth')
@@ -55,9 +55,9 @@ def test_train_resume_and_test(train, load_tool, recipe, world, tmp_path, capsys
     figures = load_tool('test').main([recipe, str(run / 'epoch_2.pth'), '--out', str(out), '--work-dir', str(run)])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
     answers = json.loads(out.read_text())
-    questions = json.loads((world / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
+    questions = json.loads((synthetic / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
     assert [a['question_id'] for a in answers] == sorted(q['question_id'] for q in questions)
-    known = set(json.loads((world / 'val_data_vqa.json').read_text())['label2ans'])
+    known = set(json.loads((synthetic / 'val_data_vqa.json').read_text())['label2ans'])
     assert {frozenset(a) for a in answers} == {frozenset(('question_id', 'answer'))}
     assert {a['answer'] for a in answers} <= known
 

@@ -1,4 +1,4 @@
-"""tools/transfer on the tiny world: frozen CNNs, linear SVMs and nearest neighbours."""
+"""tools/transfer on the tiny data set: frozen CNNs, linear SVMs and nearest neighbours."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from soho.datasets.world.exports import EXPORTS
+from soho.datasets.synthetic.exports import EXPORTS
 from soho.engine import load_config
 
 SMALL = ['--backbone', 'depth=18', 'num_stages=2', '--workers', '1', '--batch-size', '16']
@@ -15,11 +15,11 @@ CUT = ['--resize', '48', '--crop', '40']
 
 
 @pytest.fixture(scope='module')
-def voc(world, tmp_path_factory):
-    """The world's VOC2007 with VOC2012 in its trainval, whose own eight pictures are too few for some shape."""
-    EXPORTS['voc'](world)
+def voc(synthetic, tmp_path_factory):
+    """The data set's VOC2007 with VOC2012 in its trainval, whose own eight pictures are too few for some shape."""
+    EXPORTS['voc'](synthetic)
     folder = tmp_path_factory.mktemp('voc') / 'VOC2007'
-    parts = [world / 'VOCdevkit' / year for year in ('VOC2007', 'VOC2012')]
+    parts = [synthetic / 'VOCdevkit' / year for year in ('VOC2007', 'VOC2012')]
     for name in ('ImageSets/Main', 'JPEGImages'):
         (folder / name).mkdir(parents=True)
         for path in (path for part in parts for path in sorted((part / name).iterdir())):
@@ -29,8 +29,8 @@ def voc(world, tmp_path_factory):
 
 
 @pytest.fixture
-def knn(load_tool, world, monkeypatch):
-    monkeypatch.setenv('SOHO_WORLD', str(world))
+def knn(load_tool, synthetic, monkeypatch):
+    monkeypatch.setenv('SOHO_SYNTHETIC', str(synthetic))
     tool = load_tool('transfer/knn')
     return lambda *options: tool.main([*options, *SMALL, '--config', 'configs/demo/linear_probe.py'])
 
@@ -84,7 +84,7 @@ def test_neighbours(knn, tmp_path, capsys):
     assert {values['top1'] for values in own['accuracy'].values()} == {100.0}
 
 
-def test_data_without_labels_are_refused(load_tool, world, monkeypatch):
-    monkeypatch.setenv('SOHO_WORLD', str(world))
+def test_data_without_labels_are_refused(load_tool, synthetic, monkeypatch):
+    monkeypatch.setenv('SOHO_SYNTHETIC', str(synthetic))
     with pytest.raises(SystemExit, match='reads a VQADataset, which gives no labels'):
         load_tool('transfer/knn').main(['random', *SMALL, '--config', 'configs/demo/vqa.py'])

@@ -13,12 +13,14 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault('OMP_NUM_THREADS', '2')  # as when the values were recorded
 
 from mmengine.logging import MMLogger
 
-from soho.evaluation.parity import Fixture, Row, check_file
+from tests.parity import Fixture, Row, check_file
 
 
 def parse_args(argv=None) -> argparse.Namespace:

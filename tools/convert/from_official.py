@@ -6,8 +6,8 @@ Not needed in order to use one: ``load_from``, ``tools/test.py`` and the
 inference calls read official checkpoints as they are.
 """
 
-from soho.engine.adapters.official import from_official
-from soho.engine.convert import run_command
+from soho.engine.checkpoint.adapters.official import from_official
+from soho.engine.checkpoint.convert import run_command
 
 if __name__ == '__main__':
     run_command(from_official, __doc__)

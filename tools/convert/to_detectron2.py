@@ -5,8 +5,8 @@
 The checkpoint may be of this project or an official one.
 """
 
-from soho.engine.adapters.torchvision_resnet import to_detectron2
-from soho.engine.convert import detectron2_file, run_command
+from soho.engine.checkpoint.adapters.torchvision_resnet import to_detectron2
+from soho.engine.checkpoint.convert import detectron2_file, run_command
 
 if __name__ == '__main__':
     run_command(to_detectron2, __doc__, wrap=detectron2_file)

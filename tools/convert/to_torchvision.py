@@ -7,8 +7,8 @@ takes it: of a classifier (``fc``) there is none. The checkpoint may be of this
 project or an official one.
 """
 
-from soho.engine.adapters.torchvision_resnet import to_torchvision
-from soho.engine.convert import bare_file, run_command
+from soho.engine.checkpoint.adapters.torchvision_resnet import to_torchvision
+from soho.engine.checkpoint.convert import bare_file, run_command
 
 if __name__ == '__main__':
     run_command(to_torchvision, __doc__, wrap=bare_file)

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from soho.datasets.json_files import stream_array, write_json
+from soho.datasets.storage.json_files import stream_array, write_json
 from soho.errors import UserError, said_in_one_sentence
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """COCO instances -> a picture of each object with its labels, for learning to name what one sees.
 
-    python tools/prepare/objects.py --root data/world/demo
+    python tools/prepare/objects.py --root data/synthetic/demo
 
 reads ``annotations/instances_SPLIT.json`` and the pictures ``SPLIT.zip`` (or the
 folder ``SPLIT``) of train2014 and val2014 and writes, for each that is there,
@@ -22,10 +22,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.cutouts import SIZE, SMALLEST, Labels, cut_all, read_photos
-from soho.datasets.images import ImageStore
-from soho.datasets.json_files import write_json_array
-from soho.datasets.manifest import Manifest, find_input
+from soho.datasets.object_crops import SIZE, SMALLEST, Labels, cut_all, read_photos
+from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.json_files import write_json_array
+from soho.datasets.storage.manifest import Manifest, find_input
 from soho.datasets.workers import available_cores
 from soho.errors import said_in_one_sentence
 

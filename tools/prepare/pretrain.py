@@ -45,9 +45,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from soho.datasets.image_sizes import coco_sizes
-from soho.datasets.json_files import MissingKeyError, stream_array, write_json_array
-from soho.datasets.manifest import Manifest, find_input
+from soho.datasets.storage.image_sizes import coco_sizes
+from soho.datasets.storage.json_files import MissingKeyError, stream_array, write_json_array
+from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, said_in_one_sentence
 
 TEST_IMAGES = (

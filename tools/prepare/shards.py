@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.images import ImageStore
-from soho.datasets.json_files import MissingKeyError, stream_array
-from soho.datasets.manifest import Manifest, written
-from soho.datasets.tar_shards import INDEX, TarShards, holds_images
+from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.json_files import MissingKeyError, stream_array
+from soho.datasets.storage.manifest import Manifest, written
+from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images
 from soho.errors import UserError, said_in_one_sentence
 
 MIB = 1 << 20

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from soho.datasets.decoding import Size, decode_image
-from soho.datasets.images import ImageDecodeError, ImageStore
-from soho.datasets.manifest import Manifest, written
+from soho.datasets.storage.decoding import Size, decode_image
+from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
+from soho.datasets.storage.manifest import Manifest, written
 from soho.datasets.workers import available_cores
 from soho.errors import UserError, said_in_one_sentence
 

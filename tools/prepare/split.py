@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soho.datasets.json_files import load_json, write_json_array
+from soho.datasets.storage.json_files import load_json, write_json_array
 from soho.errors import UserError, said_in_one_sentence
 
 

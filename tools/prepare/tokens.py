@@ -15,7 +15,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from soho.datasets.base import ImageTextDataset
-from soho.datasets.prepared_tokens import prepare_tokens
+from soho.datasets.storage.prepared_tokens import prepare_tokens
 from soho.engine import load_config
 from soho.errors import said_in_one_sentence
 from soho.registry import DATASETS

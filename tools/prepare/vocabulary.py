@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from soho.datasets.json_files import stream_array
-from soho.datasets.vocabulary import train_vocabulary
+from soho.datasets.storage.json_files import stream_array
+from soho.datasets.wordpiece import train_vocabulary
 from soho.errors import said_in_one_sentence
 
 

@@ -33,10 +33,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from soho.datasets.image_sizes import Size, coco_sizes, header_size
-from soho.datasets.images import ImageStore
-from soho.datasets.json_files import load_json, stream_array, write_json_array
-from soho.datasets.manifest import Manifest, find_input
+from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
+from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.json_files import load_json, stream_array, write_json_array
+from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, said_in_one_sentence
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer

@@ -16,7 +16,7 @@ from mmengine.config import DictAction
 from torch.utils.data import Dataset
 
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
-from soho.datasets.json_files import write_json
+from soho.datasets.storage.json_files import write_json
 from soho.engine import load_config, said_in_one_sentence
 from soho.engine.config import ConfigError
 from soho.evaluation.features import build_dataset

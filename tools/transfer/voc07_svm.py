@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
-from soho.datasets.json_files import write_json
+from soho.datasets.storage.json_files import write_json
 from soho.datasets.voc07 import read_voc07
 from soho.engine import said_in_one_sentence
 from soho.engine.config import ConfigError

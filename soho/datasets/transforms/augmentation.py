@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from soho.datasets.decoding import Size
+from soho.datasets.storage.decoding import Size
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 

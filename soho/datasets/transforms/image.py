@@ -12,8 +12,8 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from soho.datasets.decoding import Color, Size, decode_image, decode_reduced
-from soho.datasets.images import ImageStore
+from soho.datasets.storage.decoding import Color, Size, decode_image, decode_reduced
+from soho.datasets.storage.image_store import ImageStore
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
@@ -24,7 +24,7 @@ Results = dict[str, Any]
 class LoadImage(BaseTransform):
     """Read and decode the image of a sample.
 
-    Reads ``image_store`` (:class:`soho.datasets.images.ImageStore`) and
+    Reads ``image_store`` (:class:`soho.datasets.storage.image_store.ImageStore`) and
     ``file_name``, or takes an ``image`` that is there already. Writes ``image``
     (H, W, 3) uint8 RGB, ``image_size`` its (h, w), ``ori_size`` the (h, w) of
     the upright full picture, ``flipped`` = False and, only where the image was
@@ -35,7 +35,7 @@ class LoadImage(BaseTransform):
         reduce_to: The largest scale, (long edge, short edge), that a later
             resize will ask for. Large JPEGs are then decoded at 1/2, 1/4 or
             1/8. The shape after resizing is the same, the pixels are not; see
-            :func:`soho.datasets.decoding.decode_reduced` for how far they
+            :func:`soho.datasets.storage.decoding.decode_reduced` for how far they
             differ. By default every image is decoded in full.
         background: Colour to show through transparent parts; by default
             transparency is ignored, as by the official code.

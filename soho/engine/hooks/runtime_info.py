@@ -35,7 +35,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         values = dict(outputs or {})
-        # Of soho.engine.optim_wrapper; others tell it themselves.
+        # Of soho.engine.optimizers.optim_wrapper; others tell it themselves.
         values.update(getattr(runner.optim_wrapper, 'take_grad_norm', dict)())
         self._waiting += [(name, torch.as_tensor(value).detach().reshape(())) for name, value in values.items()]
         if (

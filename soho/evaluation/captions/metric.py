@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from soho.datasets.json_files import PathLike, stream_array, write_json
+from soho.datasets.storage.json_files import PathLike, stream_array, write_json
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.errors import UserError
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l

@@ -11,8 +11,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from soho.datasets.detection import read_categories
-from soho.datasets.json_files import load_json
+from soho.datasets.coco_detection import read_categories
+from soho.datasets.storage.json_files import load_json
 from soho.errors import UserError
 from soho.evaluation.detection.records import CocoResult, DetectionMetric, Detections
 from soho.registry import METRICS

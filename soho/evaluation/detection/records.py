@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from soho.datasets.json_files import write_json_array
+from soho.datasets.storage.json_files import write_json_array
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 
 CocoResult = dict[str, Any]

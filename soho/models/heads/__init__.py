@@ -1,10 +1,10 @@
 from soho.models.heads.base import Head
 from soho.models.heads.captioning import CaptioningHead
-from soho.models.heads.classification import LabelSetHead
 from soho.models.heads.itm import ITMHead
-from soho.models.heads.labels import LabelHead
 from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
+from soho.models.heads.multi_attribute import LabelHead
+from soho.models.heads.multi_label import LabelSetHead
 from soho.models.heads.mvm import MVMHead
 from soho.models.heads.vqa import VQAHead
 

@@ -8,8 +8,8 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from soho.models.asked import Batch
 from soho.models.structures import Fused, Seen
+from soho.models.target_positions import Batch
 
 
 class Head(BaseModule):
@@ -80,7 +80,7 @@ def labelled(features: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tenso
     Args:
         features: (R, P, D).
         labels: (R, P) int64.
-        positions: (M,) int64, counted over all rows, see :func:`soho.models.asked.asked`.
+        positions: (M,) int64, counted over all rows, see :func:`soho.models.target_positions.asked`.
 
     Returns:
         (M, D) features and (M,) labels.

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.asked import asked
 from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, wide
 from soho.models.structures import Seen
+from soho.models.target_positions import asked
 from soho.registry import MODELS
 
 

@@ -6,10 +6,10 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor
 
-from soho.models.asked import asked
 from soho.models.heads.base import Batch, labelled
 from soho.models.heads.mlm import MLMHead
 from soho.models.structures import Seen
+from soho.models.target_positions import asked
 from soho.registry import MODELS
 
 

@@ -6,9 +6,9 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.asked import asked
 from soho.models.heads.base import Batch, Head, float32, labelled, mean_over, percent, wide
 from soho.models.structures import Fused
+from soho.models.target_positions import asked
 from soho.registry import MODELS
 
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.asked import asked
 from soho.models.heads.base import Batch, Head, float32, mean_over, percent
 from soho.models.structures import Fused
+from soho.models.target_positions import asked
 from soho.registry import MODELS
 
 

@@ -1,6 +1,6 @@
-from soho.models.language.beam_search import BeamSearch
+"""Language models: the cross-modal BERT of SOHO and the caption transformer of VirTex."""
+
 from soho.models.language.caption_transformer import CaptionTransformer
 from soho.models.language.cross_modal_bert import CrossModalBert
-from soho.models.language.nucleus_sampling import NucleusSampling
 
-__all__ = ['BeamSearch', 'CaptionTransformer', 'CrossModalBert', 'NucleusSampling']
+__all__ = ['CaptionTransformer', 'CrossModalBert']

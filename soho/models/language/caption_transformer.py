@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from soho.models.language.steps import State, Step
+from soho.models.decoding.decode_step import State, Step
 from soho.models.language.text_embedding import TextEmbedding
 from soho.models.language.transformer_decoder import KeysValues, TransformerDecoder
 from soho.registry import MODELS

@@ -58,7 +58,7 @@ class CrossModalBert(BaseModule):
         Raises:
             OSError: ``pretrained`` is neither a file, a folder with weights
                 nor a reachable Hub name.
-            soho.engine.checkpoint.CheckpointError: It holds another model.
+            soho.engine.checkpoint.read.CheckpointError: It holds another model.
         """
         if self.pretrained is None:
             self.apply(self._init_module)

@@ -1,0 +1,27 @@
+"""The synthetic data set at a size that a laptop trains on: what its tasks share.
+
+Its pictures of 480 to 640 pixels are shrunk to 96. They are read between the
+steps: on two cores, both of which compute, a worker process only gets in the way
+(0.053 against 0.065 s a step).
+
+Made by ``tools/prepare/synthetic.py``, ``vqa.py`` and ``pretrain.py``, which
+``make demo`` calls.
+"""
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='EpochSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler', boundaries=[0.8, 1.2], drop_last=True),
+    collate_fn=dict(type='collate', size_divisor=16, trim_text=True),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=0,
+    sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
+    batch_sampler=dict(type='AspectRatioBatchSampler', boundaries=[0.8, 1.2]),
+    collate_fn=dict(type='collate', size_divisor=16, trim_text=True),
+)
+val_cfg = dict(type='ValLoop')
+test_dataloader = val_dataloader
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,155 @@
+"""The demo's figures: ``summary.json`` and the table at the end. Imports no torch."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ANSWER_TYPES = {'yes_no': 'yes/no', 'number': 'number', 'other': 'other'}
+OBJECTIVES = {'mlm': 'masked words', 'mvm': 'masked visual words', 'itm': 'image-text matching'}
+_PACKAGES = ('torch', 'torchvision', 'transformers', 'mmengine', 'mmcv-lite', 'numpy')
+
+
+def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequence[str]) -> dict[str, Any]:
+    """What ``summary.json`` holds.
+
+    Args:
+        results: Of the finished stages, by name; at least up to the evaluation.
+        seconds: Of each stage.
+        commands: What does the same by hand.
+    """
+    pretrain, synthetic = results['pretrain'], results['synthetic']
+    figures = results['evaluation']['figures']
+    report = results.get('report', {})
+    return dict(
+        vqa_accuracy=figures['vqa']['accuracy'],
+        vqa_accuracy_without_image=figures['vqa_blind']['accuracy'],
+        vqa_accuracy_most_frequent_answer=synthetic['blind']['accuracy'],
+        vqa_accuracy_per_answer_type=dict(
+            with_image=_by_type(figures['vqa']),
+            without_image=_by_type(figures['vqa_blind']),
+            most_frequent_answer=results['evaluation']['most_frequent_answer'],
+        ),
+        cnn=_cnn_figures(results['cnn']),
+        pretrain=_pretraining_figures(pretrain),
+        dictionary=report.get('dictionary'),
+        test=dict(questions=synthetic['questions']['test2015'], pictures=synthetic['images']['test2015']),
+        seconds=dict(**seconds, total=round(sum(seconds.values()), 1)),
+        seed=pretrain['seed'],
+        device=pretrain['device'],
+        versions=results['evaluation']['versions'],
+        git_commit=results['evaluation']['git_commit'],
+        commands=list(commands),
+    )
+
+
+def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> dict[str, float]:
+    """The data set's blind baseline by answer type.
+
+    Args:
+        blind: ``blind`` of ``synthetic.json``: accuracy and share of each kind of question.
+        annotations: Of the test questions; ``question_type`` is the kind.
+    """
+    type_of = {item['question_type']: item['answer_type'] for item in annotations}
+    figures = {}
+    for key, name in ANSWER_TYPES.items():
+        kinds = [part for kind, part in blind['kinds'].items() if type_of.get(kind) == name]
+        if kinds:
+            figures[key] = round(
+                sum(part['accuracy'] * part['share'] for part in kinds) / sum(part['share'] for part in kinds), 2
+            )
+    return figures
+
+
+def format_table(summary: dict[str, Any]) -> str:
+    """The figures as lines of text."""
+    rows = [
+        ('with the image', summary['vqa_accuracy'], 'with_image'),
+        ('without the image', summary['vqa_accuracy_without_image'], 'without_image'),
+        ('most frequent answer', summary['vqa_accuracy_most_frequent_answer'], 'most_frequent_answer'),
+    ]
+    head = ''.join(f'{name:>9}' for name in ('overall', *ANSWER_TYPES.values()))
+    lines = [
+        f'VQA accuracy in percent, {summary["test"]["questions"]} questions about '
+        f'{summary["test"]["pictures"]} pictures not seen in training',
+        f'{"":24}{head}',
+    ]
+    for label, overall, key in rows:
+        by_type = summary['vqa_accuracy_per_answer_type'][key]
+        cells = [f'{overall:.2f}', *(figure(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
+        lines.append(f'  {label:22}' + ''.join(f'{cell:>9}' for cell in cells))
+    named = ', '.join(f'{key.removeprefix("accuracy_")} {value:.2f}' for key, value in summary['cnn'].items())
+    lines += ['', f'The CNN on single objects of held-out pictures, percent: {named}']
+    pretrain = summary['pretrain']
+    lines += ['', f'Pretraining, on {pretrain["measured_on"]}', f'{"":24}{"loss":>9}{"percent":>10}']
+    for key, label in OBJECTIVES.items():
+        lines.append(
+            f'  {label:22}{figure(pretrain, f"loss_{key}", ".3f"):>9}{figure(pretrain, f"acc_{key}", ".2f"):>10}'
+        )
+    seconds = summary['seconds']
+    lines += ['', 'Seconds: ' + ', '.join(f'{name} {value:.0f}' for name, value in seconds.items())]
+    return '\n'.join(lines)
+
+
+def figure(figures: dict[str, Any], name: str, form: str) -> str:
+    """A figure for a table; a dash where it was not measured."""
+    return format(figures[name], form) if name in figures else '–'
+
+
+def environment(repository: Path) -> dict[str, Any]:
+    """``versions`` of what the demo ran on, and ``git_commit`` or None."""
+    versions = dict(python=platform.python_version())
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return dict(versions=versions, git_commit=_git_commit(repository))
+
+
+def read_annotations(path: str | os.PathLike) -> list[dict]:
+    """The list ``annotations`` of a VQA annotations file."""
+    return json.loads(Path(path).read_text(encoding='utf-8'))['annotations']
+
+
+def _by_type(figures: dict[str, float]) -> dict[str, float]:
+    return {key: figures[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in figures}
+
+
+def _cnn_figures(cnn: dict[str, Any]) -> dict[str, float]:
+    """Accuracy of each kind of label on held-out objects: ``accuracy_color`` and so on."""
+    short = {name.rpartition('/')[2]: name for name in cnn['held_out']}
+    return {key: round(cnn['figures'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
+
+
+def _pretraining_figures(pretrain: dict[str, Any]) -> dict[str, Any]:
+    """Losses and accuracies under their short names, from held-out pictures where these were validated on."""
+    held_out = {name for name in pretrain['held_out'] if _short(name)}
+    chosen = held_out or {name for name in pretrain['figures'] if _short(name)}
+    figures = {_short(name): pretrain['figures'][name] for name in sorted(chosen)}
+    return dict(figures, measured_on='held-out pictures' if held_out else 'the last training batches')
+
+
+def _short(name: str) -> str | None:
+    """``pretrain/loss_mlm`` to ``loss_mlm``; None for what is not a loss or accuracy of an objective."""
+    short = name.rpartition('/')[2]
+    known = {f'{kind}_{key}' for kind in ('loss', 'acc') for key in OBJECTIVES}
+    return short if short in known else None
+
+
+def _git_commit(repository: Path) -> str | None:
+    try:
+        found = subprocess.run(
+            ['git', '-C', os.fspath(repository), 'rev-parse', 'HEAD'],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

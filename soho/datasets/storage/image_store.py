@@ -1,0 +1,173 @@
+"""Where images lie: a folder, a zip as the official SOHO data sets have it, or a folder of tar shards."""
+
+import os
+import tarfile
+import zipfile
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from soho.datasets.storage.packed_strings import PackedStrings
+from soho.datasets.storage.tar_shards import TarShards, is_sharded
+from soho.datasets.storage.zip_reader import ZipReader
+from soho.errors import UserError
+
+SCANNERS = 16  # folders listed at once; on a network file system each waits for its own answer
+
+
+class ImageError(UserError):
+    """One image of a data set cannot be used; the message is one sentence that names it."""
+
+
+class ImageMissingError(ImageError):
+    """The store has no image of this name."""
+
+
+class ImageDecodeError(ImageError):
+    """The image is there, but its bytes are damaged or are no picture."""
+
+
+class ImageStore:
+    """The images of one data set, read by name.
+
+    ``root`` is named as in the official configs, with or without the last
+    slash: ``data/coco/train2014/`` is the folder of that name if it exists,
+    otherwise the archive ``data/coco/train2014.zip``, whose members are called
+    ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
+    path of the zip itself does as well. In a folder that holds ``*.tar`` files
+    (WebDataset's shards) and neither images nor folders, images are their members.
+
+    A store may be pickled and may be used by any number of threads, forked and
+    spawned processes at once.
+
+    Args:
+        root: Folder, zip, or the zip's path without ``.zip``.
+
+    Raises:
+        FileNotFoundError: Neither the folder nor the zip exists.
+        ValueError: The zip, or a shard, is damaged.
+    """
+
+    def __init__(self, root: str | os.PathLike) -> None:
+        root = os.fspath(root).rstrip('/')
+        self._prefix = ''
+        self._archive: ZipReader | TarShards | None = None
+        if os.path.isdir(root):
+            self.path = root
+            if is_sharded(root):
+                try:
+                    self._archive = TarShards(root)
+                except tarfile.TarError as error:
+                    raise UserError(f'{root} cannot be read: {error}') from error
+            return
+        self.path = root if root.endswith('.zip') else f'{root}.zip'
+        self._prefix = os.path.basename(self.path)[: -len('.zip')] + '/'
+        if not os.path.isfile(self.path):
+            raise FileNotFoundError(
+                f'images were looked for in the folder {self.path[: -len(".zip")]} and in '
+                f'the archive {self.path}, and neither exists'
+            )
+        try:
+            self._archive = ZipReader(self.path)
+        except zipfile.BadZipFile as error:
+            raise UserError(
+                f'{self.path} is not a complete zip archive ({error}): it has to be downloaded or packed again'
+            ) from error
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.path!r})'
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files, sorted, without the annotations that shards hold; each can be read."""
+        if self._archive is None:
+            root = Path(self.path)
+            return sorted(os.fspath(path.relative_to(root)) for path in root.rglob('*') if path.is_file())
+        names = (name for name in self._archive if not name.endswith('.json' if self.sharded else '/'))
+        return sorted(name.removeprefix(self._prefix) for name in names)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the images lie in tar shards."""
+        return isinstance(self._archive, TarShards)
+
+    def shards_of(self, names: PackedStrings) -> np.ndarray:
+        """(N,) int64, the numbers of the tar shards in which images lie; 0 for what is missing, or in no shard."""
+        return self._archive.shards_of(names) if self.sharded else np.zeros(len(names), np.int64)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of the image file ``name``.
+
+        Raises:
+            ImageMissingError: There is no such file; names the store and what lies near.
+            ImageDecodeError: The zip's member is damaged.
+        """
+        return self._read_file(name) if self._archive is None else self._read_member(name)
+
+    def folders(self) -> dict[str, list[str]]:
+        """The names of the files in each folder of the store, both sorted; ``''`` for those in none.
+
+        Of a store that is itself a folder, its folders' own folders are left out.
+        """
+        if self._archive is not None:
+            found = defaultdict(list)
+            for member in self._archive:
+                folder, _, name = member.removeprefix(self._prefix).rpartition('/')
+                found[folder] += [name] if name else []  # a folder's own entry ends in a slash
+            return {folder: sorted(found[folder]) for folder in sorted(found)}
+        loose, folders = _scan(self.path)
+        with ThreadPoolExecutor(SCANNERS) as pool:
+            inner = pool.map(_scan, (os.path.join(self.path, folder) for folder in folders))
+            found = {folder: files for folder, (files, _) in zip(folders, inner)}
+        return {'': loose, **found} if loose else found
+
+    def _read_file(self, name: str) -> bytes:
+        try:
+            with open(os.path.join(self.path, name), 'rb') as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise ImageMissingError(
+                f'the folder {self.path} has no image {name}; near it are {_nearest(self._listing, name)}'
+            ) from error
+
+    @cached_property
+    def _listing(self) -> list[str]:
+        # Kept, because a data set with one missing image often has thousands.
+        return sorted(os.listdir(self.path))
+
+    def _read_member(self, name: str) -> bytes:
+        member = self._prefix + name
+        if member not in self._archive:
+            member = name
+        try:
+            return self._archive.read(member)
+        except KeyError as error:
+            raise self._missing(name) from error
+        except (zipfile.BadZipFile, tarfile.TarError) as error:
+            raise ImageDecodeError(f'the member {member} of {self.path} cannot be read: {error}') from error
+
+    def _missing(self, name: str) -> ImageMissingError:
+        member = self._prefix + name
+        looked_for = f'neither a member {member} nor {name}' if self._prefix else f'no member {name}'
+        return ImageMissingError(f'{self.path} has {looked_for}; near it are {_nearest(self._archive, member)}')
+
+
+def _scan(path: str) -> tuple[list[str], list[str]]:
+    """Names of the files and of the folders in a folder, sorted."""
+    files, folders = [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            (folders if entry.is_dir() else files).append(entry.name)
+    return sorted(files), sorted(folders)
+
+
+def _nearest(names: Sequence[str], name: str, count: int = 3) -> str:
+    """The ``count`` names around the place where ``name`` would stand in the sorted ``names``."""
+    first = max(0, min(bisect_left(names, name) - 1, len(names) - count))
+    near = [names[i] for i in range(first, min(first + count, len(names)))]
+    return ', '.join(near) or 'no files at all'

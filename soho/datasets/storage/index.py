@@ -1,0 +1,258 @@
+"""What an annotation file says, in flat arrays that open in milliseconds and that all processes share.
+
+Reading millions of captions from json takes tens of seconds and gives every process
+its own copy. The first run writes them into one file beside the annotations, in
+the safetensors layout (a json header, then plain arrays), which later runs and
+all workers map into memory.
+"""
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import secrets
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from mmengine.logging import print_log
+from safetensors.numpy import save_file
+
+from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.packed_strings import PackedStrings
+
+FORMAT = 1  # of the file, whatever is in it; one of another format is made anew
+SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
+_DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
+
+
+class Index:
+    """Read-only arrays by name.
+
+    Args:
+        arrays: The arrays; texts are two of them, ``NAME`` and ``NAME.ends``.
+        meta: What else there is, JSON values.
+        origin: What they were made from, JSON values.
+        path: The file that the arrays are mapped from, if they are.
+    """
+
+    def __init__(
+        self, arrays: dict[str, np.ndarray], meta: dict[str, Any], origin: dict[str, Any], path: Path | None = None
+    ) -> None:
+        self.arrays, self.meta, self.origin, self.path = arrays, meta, origin, path
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def texts(self, name: str) -> PackedStrings:
+        """The texts ``name``."""
+        return PackedStrings.of(self.arrays[name], self.arrays[f'{name}.ends'])
+
+
+class IndexBuilder:
+    """Collects images and columns of numbers and texts in little more memory than they take in the end."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, array] = {}
+        self._texts: dict[str, TextColumn] = {}
+        self.meta: dict[str, Any] = {}
+        self._names, self._ids, self._sizes = self.texts('file_name'), self.texts('image_id'), self.numbers('size', 'i')
+
+    def image(self, record: dict[str, Any]) -> None:
+        """The next image, from an item with ``file_name``, ``image_id``, ``height`` and ``width``."""
+        self._names.append(record['file_name'])
+        self._ids.append(str(record['image_id']))
+        self._sizes.extend((record['height'], record['width']))
+
+    def numbers(self, name: str, kind: str = 'q') -> array:
+        """The column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
+        return self._numbers.setdefault(name, array(kind))
+
+    def texts(self, name: str) -> 'TextColumn':
+        """The column ``name``."""
+        return self._texts.setdefault(name, TextColumn())
+
+    def finish(self, origin: dict[str, Any]) -> Index:
+        arrays = {name: np.frombuffer(column, column.typecode) for name, column in self._numbers.items()}
+        for name, column in self._texts.items():
+            arrays[name] = np.frombuffer(column.blob, np.uint8)
+            arrays[f'{name}.ends'] = np.frombuffer(column.ends, np.int64)
+        return Index(arrays, self.meta, origin)
+
+
+class TextColumn:
+    """Texts one behind the other."""
+
+    def __init__(self) -> None:
+        self.blob = bytearray()
+        self.ends = array('q', [0])
+
+    def append(self, text: str) -> None:
+        self.blob += text.encode()
+        self.ends.append(len(self.blob))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+
+def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], version: int = 1) -> Index:
+    """The index of an annotation file, made if there is none yet or the file has changed since.
+
+    It is kept beside the file or, where that folder cannot be written, in
+    ``$XDG_CACHE_HOME/soho`` (``~/.cache/soho``). Where neither can be, and for
+    files of less than 4 MiB, it stays in memory.
+
+    Args:
+        ann_file: The annotation file.
+        kind: Which layout, that is, how ``scan`` reads it; part of the file's name.
+        scan: Reads ``ann_file`` into the builder; called only if needed.
+        version: Of ``scan``; an index made by another one is made anew.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: What ``scan`` finds wrong with it.
+    """
+    origin = dict(kind=kind, version=version, **stamp(ann_file))
+    return keep_index(ann_file, index_places(ann_file, kind), origin, scan, worth_it=origin['bytes'] >= SMALL)
+
+
+def keep_index(
+    what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None], worth_it: bool = True
+) -> Index:
+    """The index at one of ``places`` that was made from ``origin``; else one is made and kept there.
+
+    Args:
+        what: How messages call what ``scan`` reads.
+        places: Files, the best first.
+        origin: Equal as long as ``scan`` reads the same; JSON values.
+        scan: Fills the index.
+        worth_it: Whether to keep it.
+    """
+    origin = dict(format=FORMAT, **origin)
+    for place in places:
+        if index := load(place, origin):
+            return index
+    for place in places if worth_it else ():
+        with only_one(place) as writable:
+            if not writable:
+                continue
+            # Another process may have made it while this one waited.
+            if index := load(place, origin):
+                return index
+            print_log(
+                f'{what} is read for the first time, which takes a while; {place} will keep what it says', 'current'
+            )
+            index = _scanned(scan, origin)
+            if save(place, index):
+                return load(place, origin) or index
+            return index
+    if worth_it:
+        print_log(
+            f'{what} is read anew by every run, because its index can be written neither to '
+            f'{" nor to ".join(str(place.parent) for place in places)}',
+            'current',
+        )
+    return _scanned(scan, origin)
+
+
+def index_places(path: str, kind: str) -> list[Path]:
+    """Where the index of a file may be: beside it, or in the user's cache."""
+    return [Path(f'{path}.{kind}.index'), cached_place(path, kind)]
+
+
+def cached_place(path: str, kind: str) -> Path:
+    """Where the index of a file is that lies in a folder that cannot be written."""
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:16]
+    return Path(cache, 'soho', f'{digest}.{kind}.index')
+
+
+def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> Index:
+    builder = IndexBuilder()
+    scan(builder)
+    return builder.finish(origin)
+
+
+@contextmanager
+def only_one(place: Path) -> Iterator[bool]:
+    """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
+    path = place.with_name(f'.{place.name}.lock')
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path)
+    except OSError:
+        yield False
+        return
+    with lock:
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> TextIO:
+    """The file at ``path``, open and locked by this process."""
+    while True:
+        lock = open(path, 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: the index is still written at one stroke
+            return lock
+        # Whoever had it before has removed it, and a third one may have locked a new file of this name meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                return lock
+        lock.close()
+
+
+def save(path: Path, index: Index) -> bool:
+    """Write an index at one stroke; False where there is no room or no permission."""
+    # Containers that share the folder may have processes of one number.
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
+    metadata = dict(origin=json.dumps(index.origin), meta=json.dumps(index.meta))
+    try:
+        save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
+        temporary.chmod(0o644)  # safetensors lets nobody else read it
+        os.replace(temporary, path)
+    except Exception as error:  # safetensors has its own kind of error for a full disk
+        print_log(f'{path} could not be written ({error})', 'current')
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def load(path: Path, origin: dict[str, Any]) -> Index | None:
+    """Map the index at ``path``; None if there is none that was made from ``origin``."""
+    try:
+        with open(path, 'rb') as file:
+            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        size = int.from_bytes(view[:8], 'little')
+        header = json.loads(view[8 : 8 + size])
+        metadata = header.pop('__metadata__')
+        if json.loads(metadata['origin']) != origin:
+            return None
+        arrays = {name: _array(view, 8 + size, **entry) for name, entry in header.items()}
+        return Index(arrays, json.loads(metadata['meta']), origin, path)
+    except (OSError, ValueError, KeyError):  # none, or a damaged one
+        return None
+
+
+def _array(view: mmap.mmap, start: int, dtype: str, shape: list[int], data_offsets: list[int]) -> np.ndarray:
+    array = np.frombuffer(view, _DTYPES[dtype], int(np.prod(shape)), start + data_offsets[0])
+    return array.reshape(shape)
+
+
+def spans(ends: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Start and length of the ``rows`` of a column in which row i reaches from ``ends[i - 1]`` to ``ends[i]``."""
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    return starts[rows], (ends - starts)[rows]
+
+
+def expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The rows from ``starts[i]`` on, ``counts[i]`` of them, for each i."""
+    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)

@@ -1,0 +1,102 @@
+"""Token ids of all sentences of an annotation file, made once and mapped into memory.
+
+A tokenizer gives the same ids in every epoch. ``tools/prepare/tokens.py`` writes
+them beside the index of the annotation file (:mod:`soho.datasets.storage.index`); datasets
+use them where they find them and tokenise otherwise.
+"""
+
+from array import array
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from soho.datasets.storage.index import Index, index_places, load, only_one, save
+
+CHUNK = 1 << 14  # sentences tokenised at a time
+
+
+class Tokenizer(Protocol):
+    """What :mod:`soho.datasets.tokenizer` offers."""
+
+    def __len__(self) -> int: ...
+
+    def encode(self, sentences: list[str]) -> list[np.ndarray]:
+        """The ids of each, without padding."""
+
+    def digest(self) -> str:
+        """Differs where the ids may."""
+
+
+class PreparedTokens:
+    """The ids of the sentences of an annotation file, without padding.
+
+    Args:
+        index: With the column ``ids`` and where each sentence ends in it,
+            ``ends``; the last row is the empty sentence.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.ids, self.ends = index['ids'], index['ends']
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The ids of sentence ``row``, int64; -1 is the empty sentence."""
+        return self.ids[self.ends[row - 1] if row else 0 : self.ends[row]].astype(np.int64)
+
+
+def prepare_tokens(ann_file: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:
+    """Tokenise the sentences of an index and write the ids; returns the file.
+
+    Tokens belong to an index that is kept, so that one which was not worth keeping is written as well.
+
+    Args:
+        ann_file: The annotation file.
+        index: Its index.
+        column: Where its sentences are.
+        tokenizer: Makes the ids.
+
+    Raises:
+        OSError: The files cannot be written in any of the places of an index.
+    """
+    if index.path is None:
+        _save(index_places(ann_file, index.origin['kind']), index, ann_file)
+    texts = index.texts(column)
+    ids, ends = array('H' if len(tokenizer) <= 1 << 16 else 'i'), array('q')
+    total = len(texts)
+    for start in range(0, total, CHUNK):
+        _append(tokenizer.encode([texts[i] for i in range(start, min(start + CHUNK, total))]), ids, ends)
+    _append(tokenizer.encode(['']), ids, ends)
+    arrays = {'ids': np.frombuffer(ids, ids.typecode), 'ends': np.frombuffer(ends, np.int64)}
+    tokens = Index(arrays, {}, _origin(index, tokenizer))
+    return _save(_places(ann_file, index, tokenizer), tokens, ann_file)
+
+
+def _save(places: list[Path], index: Index, ann_file: str) -> Path:
+    for place in places:
+        with only_one(place) as writable:
+            if writable and save(place, index):
+                return place
+    raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')
+
+
+def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:
+    for sentence in sentences:
+        ids.extend(sentence.tolist())
+        ends.append(len(ids))
+
+
+def find_tokens(ann_file: str, index: Index, tokenizer: Tokenizer) -> PreparedTokens | None:
+    """The tokens that this tokenizer makes of the sentences of an index, if they have been prepared."""
+    for place in _places(ann_file, index, tokenizer):
+        if place.exists() and (tokens := load(place, _origin(index, tokenizer))):
+            return PreparedTokens(tokens)
+    return None
+
+
+def _places(ann_file: str, index: Index, tokenizer: Tokenizer) -> list[Path]:
+    places = index_places(ann_file, index.origin['kind'])
+    return [place.with_suffix(f'.{tokenizer.digest()[:8]}.tokens') for place in places]
+
+
+def _origin(index: Index, tokenizer: Tokenizer) -> dict[str, Any]:
+    return dict(index.origin, tokenizer=tokenizer.digest())

@@ -1,0 +1,146 @@
+"""A folder of tar files (WebDataset's format) whose members are read by name, in any order."""
+
+import os
+import tarfile
+from bisect import bisect_left
+from collections.abc import Sequence
+from io import FileIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from soho.datasets.storage.index import IndexBuilder, cached_place, keep_index
+from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.packed_strings import PackedStrings
+
+INDEX = 'shards.index'
+_OPEN = 128  # shards that a process keeps open
+
+
+class TarShards(Sequence):
+    """The members of all ``*.tar`` of a folder; as a sequence their sorted names.
+
+    A tar has no directory. Where each member lies is found by one pass over the
+    headers and kept in ``shards.index`` beside the shards, or where
+    :func:`soho.datasets.storage.index.cached_place` says; ``tools/prepare/shards.py`` makes it with the shards.
+    A member ``./NAME``, as ``tar -C FOLDER .`` writes it, is called ``NAME``.
+    Members come from ``os.pread``, which needs neither lock nor a shared file
+    position; forked processes share the index, spawned ones open it.
+
+    Args:
+        folder: Where the shards are.
+
+    Raises:
+        tarfile.TarError: A shard is damaged or compressed, or two members have one name.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._open()
+
+    def _open(self) -> None:
+        paths = sorted(Path(self.folder).glob('*.tar'))
+        self.shards = [path.name for path in paths]
+        origin = dict(kind='shards', version=2, shards=[[path.name, *stamp(path).values()] for path in paths])
+        places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
+        index = keep_index(f'the folder of shards {self.folder}', places, origin, self._scan)
+        self._names = index.texts('name')
+        self._shard, self._offset, self._size = index['shard'], index['offset'], index['size']
+        self._files: dict[int, FileIO] = {}
+
+    def _scan(self, out: IndexBuilder) -> None:
+        members: list[tuple[str, int, int, int]] = []
+        for number, shard in enumerate(self.shards):
+            try:
+                with tarfile.open(os.path.join(self.folder, shard), 'r:') as tar:
+                    members += [
+                        (file.name.removeprefix('./'), number, file.offset_data, file.size)
+                        for file in tar
+                        if file.isfile()
+                    ]
+            except tarfile.TarError as error:
+                raise tarfile.ReadError(
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})'
+                ) from error
+        members.sort()
+        if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
+            raise tarfile.ReadError(f'two members are called {twice}')
+        names, columns = out.texts('name'), (out.numbers('shard', 'i'), out.numbers('offset'), out.numbers('size'))
+        for name, *place in members:
+            names.append(name)
+            for column, value in zip(columns, place):
+                column.append(value)
+
+    def __getstate__(self) -> dict[str, str]:
+        return dict(folder=self.folder)
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        vars(self).update(state)
+        self._open()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> str:
+        return self._names[index]
+
+    def __contains__(self, name: object) -> bool:
+        return self._find(str(name)) is not None
+
+    def shards_of(self, names: PackedStrings) -> np.ndarray:
+        """(N,) int64, the numbers of the shards in which members lie; 0 where there is no such member."""
+        if not len(self):
+            return np.zeros(len(names), np.int64)
+        members, wanted = self._names.padded(), names.padded()
+        index = np.minimum(np.searchsorted(members, wanted), len(members) - 1)
+        return np.where(members[index] == wanted, self._shard[index], 0).astype(np.int64)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one member.
+
+        Raises:
+            KeyError: There is no such member.
+            tarfile.TarError: The shard ends inside the member.
+        """
+        index = self._find(name)
+        if index is None:
+            raise KeyError(name)
+        # The reference keeps the file open, should another thread put it out of the table meanwhile.
+        file = self._file(int(self._shard[index]))
+        size = int(self._size[index])
+        data = os.pread(file.fileno(), size, int(self._offset[index]))
+        if len(data) != size:
+            raise tarfile.ReadError(f'{self.shards[self._shard[index]]} ends inside it')
+        return data
+
+    def _file(self, shard: int) -> FileIO:
+        file = self._files.get(shard)
+        if file is None:
+            if len(self._files) >= _OPEN:
+                self._files.pop(next(iter(self._files)), None)
+            file = self._files[shard] = FileIO(os.path.join(self.folder, self.shards[shard]))
+        return file
+
+    def _find(self, name: str) -> int | None:
+        index = bisect_left(self, name)
+        return index if index < len(self) and self[index] == name else None
+
+
+def is_sharded(folder: str) -> bool:
+    """Whether a folder holds tar files and nothing that :func:`holds_images` finds, which would go before them."""
+    return not holds_images(folder) and any(Path(folder).glob('*.tar'))
+
+
+def holds_images(folder: str) -> bool:
+    """Whether a folder holds images, or folders that may; it is listed up to the first of them.
+
+    What an unpacked archive leaves behind does not make its images shards.
+    """
+    with os.scandir(folder) as entries:
+        return any(
+            entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
+            for entry in entries
+            if not entry.name.startswith('.')
+        )

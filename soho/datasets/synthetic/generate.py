@@ -1,0 +1,156 @@
+"""Generates a data set: sizes, workers, vocabulary, manifest."""
+
+import functools
+import json
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from soho.datasets.workers import available_cores
+from soho.errors import UserError
+
+from .blind import BlindBaseline
+from .files import CocoSplitFiles, VisualGenomeFiles
+from .records import ImageRecord, make_record
+from .vocabulary import train_vocabulary
+
+VERSION = 3
+MANIFEST = 'synthetic.json'
+
+
+@dataclass(frozen=True)
+class DatasetSize:
+    """How many images each split has."""
+
+    train2014: int
+    val2014: int
+    test2015: int
+    visual_genome: int
+
+
+SIZES = {
+    'tiny': DatasetSize(24, 8, 8, 6),
+    'demo': DatasetSize(8000, 300, 600, 300),
+    'large': DatasetSize(80_000, 8_000, 8_000, 20_000),
+}
+# Fewer images than this are made faster than a worker starts.
+_WORTH_A_WORKER = 100
+_BLOCK = 2048
+
+
+def generate_synthetic(
+    out_dir: str | Path, size: str = 'tiny', seed: int = 0, workers: int | None = None, progress: bool = False
+) -> dict:
+    """Writes a data set, or finds it already there.
+
+    The bytes written follow from ``size`` and ``seed`` alone. The manifest
+    ``synthetic.json`` is written last; a folder without it is generated anew.
+
+    Args:
+        out_dir: The folder, made where it is missing.
+        size: A key of ``SIZES``.
+        seed: Of everything.
+        workers: Processes; by default one a CPU.
+        progress: Whether to print a line now and then.
+
+    Returns:
+        The manifest: ``version``, ``size``, ``seed``, ``images``, ``questions``, ``bytes``,
+        ``vocabulary`` and ``blind`` (what answers from question texts alone score).
+
+    Raises:
+        ValueError: Unknown size, or the folder holds another data set.
+    """
+    if size not in SIZES:
+        raise UserError(f'size {size!r} of the synthetic data set is not one of {", ".join(SIZES)}')
+    root = Path(out_dir)
+    manifest = find_synthetic(root, size, seed)
+    if manifest is None:
+        root.mkdir(parents=True, exist_ok=True)
+        manifest = _write(root, size, seed, workers or available_cores(), progress)
+    return manifest
+
+
+def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
+    """The manifest of a complete data set in ``out_dir``, or None; ValueError where it is another one."""
+    path = Path(out_dir) / MANIFEST
+    if not path.exists():
+        return None
+    manifest = json.loads(path.read_text())
+    wanted = dict(version=VERSION, size=size, seed=seed)
+    found = {name: manifest.get(name) for name in wanted}
+    if found != wanted:
+        raise UserError(
+            f'{path.parent} holds a data set of size {found["size"]}, seed {found["seed"]}, version '
+            f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
+            'another folder'
+        )
+    return manifest
+
+
+def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> dict:
+    counts = SIZES[size]
+    tasks = [(split, index) for split, number in vars(counts).items() for index in range(number)]
+    splits = {split: CocoSplitFiles(root, split) for split in ('train2014', 'val2014', 'test2015')}
+    genome = VisualGenomeFiles(root)
+    words: set[str] = set()
+    blind, questions = BlindBaseline(), Counter()
+    started = shown = time.monotonic()
+    for done, record in enumerate(_records(seed, tasks, workers), start=1):
+        if record.split in splits:
+            splits[record.split].add(record.member, record.picture, record.image, record.items)
+            questions[record.split] += len(record.questions)
+        if record.genome:
+            genome.add(record.genome[0], record.picture, *record.genome[1:])
+        words |= record.words
+        if record.split == 'train2014':
+            blind.learn(record.questions)
+        elif record.split == 'test2015':
+            blind.test(record.questions)
+        if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
+            shown = time.monotonic()
+            print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
+    for files in (*splits.values(), genome):
+        files.close()
+    pieces = train_vocabulary(words)
+    (root / 'vocab.txt').write_text('\n'.join(pieces) + '\n', encoding='utf-8')
+    written = sum(path.stat().st_size for path in root.rglob('*') if path.is_file())
+    manifest = dict(
+        version=VERSION,
+        size=size,
+        seed=seed,
+        images=vars(counts),
+        questions=dict(questions),
+        words=len(words),
+        vocabulary=len(pieces),
+        bytes=written,
+        blind=blind.summary(),
+    )
+    unfinished = root / f'{MANIFEST}.part'
+    unfinished.write_text(json.dumps(manifest, indent=1) + '\n')
+    unfinished.replace(root / MANIFEST)
+    return manifest
+
+
+def _records(seed: int, tasks: list[tuple[str, int]], workers: int) -> Iterator[ImageRecord]:
+    """The records in the order of the tasks, whoever makes them."""
+    make = functools.partial(_make, seed)
+    workers = min(workers, len(tasks) // _WORTH_A_WORKER)
+    if workers <= 1:
+        yield from map(make, tasks)
+        return
+    # Forked workers start at once; elsewhere than on Linux forking is not safe.
+    context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
+    with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+        # Block by block: a slow disk must not let finished pictures pile up in memory.
+        for start in range(0, len(tasks), _BLOCK):
+            yield from pool.imap(make, tasks[start : start + _BLOCK], chunksize=8)
+
+
+def _make(seed: int, task: tuple[str, int]) -> ImageRecord:
+    return make_record(seed, *task)

@@ -1,0 +1,68 @@
+"""What is done to a picture's objects: they follow it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from soho.datasets.storage.image_store import ImageError
+from soho.datasets.transforms.image import Results, resize_keep_ratio
+from soho.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ResizeShortEdge(BaseTransform):
+    """Resize so that the short edge has one of some lengths, drawn evenly, but the long one at most ``long_edge``.
+
+    Args:
+        short_edges: To draw from; (640, 672, ... 800) for COCO.
+        long_edge: In pixels.
+    """
+
+    def __init__(self, short_edges: Sequence[int] = (800,), long_edge: int = 1333) -> None:
+        self.short_edges = tuple(short_edges)
+        self.long_edge = long_edge
+
+    def transform(self, results: Results) -> Results:
+        short = int(results['rng'].choice(self.short_edges)) if len(self.short_edges) > 1 else self.short_edges[0]
+        return resize_keep_ratio(results, (self.long_edge, short))
+
+
+@TRANSFORMS.register_module()
+class PlaceObjects(BaseTransform):
+    """Boxes and outlines from the annotated picture to the image as it is by now: resized and perhaps mirrored.
+
+    Stands behind whatever changes the image. Reads ``full_size`` (h, w), the
+    size that the annotation states, ``boxes`` (K, 4) and, where masks are
+    learnt, ``outlines``; writes ``boxes`` and ``mask_edges`` (K, E, 4)
+    float32, the edges of each outline, filled up with zeros.
+
+    Raises:
+        ImageError: In ``transform``, for a picture of another size than annotated.
+    """
+
+    def transform(self, results: Results) -> Results:
+        if tuple(results['full_size']) != tuple(results['ori_size']):
+            (height, width), (real_height, real_width) = results['full_size'], results['ori_size']
+            raise ImageError(
+                f'the image {results["file_name"]} of {results["image_store"].path} has {real_width} x '
+                f'{real_height} pixels, but its annotation says {width} x {height}: its boxes would be '
+                'in the wrong place'
+            )
+        height, width = results['image_size']
+        scale = np.tile(np.divide((width, height), results['full_size'][::-1]), 2).astype(np.float32)
+
+        def place(corners: np.ndarray) -> np.ndarray:
+            corners = corners * scale
+            if results['flipped']:
+                corners[:, 0::2] = width - corners[:, 0::2]
+            return corners
+
+        boxes = place(results['boxes'])
+        results['boxes'] = boxes[:, [2, 1, 0, 3]] if results['flipped'] else boxes
+        if 'outlines' in results:
+            outlines = [place(edges) for edges in results.pop('outlines')]
+            results['mask_edges'] = np.zeros((len(outlines), max(map(len, outlines), default=0), 4), np.float32)
+            for row, edges in zip(results['mask_edges'], outlines):
+                row[: len(edges)] = edges
+        return results

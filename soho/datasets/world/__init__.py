@@ -1,9 +1,0 @@
-"""The generated world: pictures of shapes with captions, regions, instances and questions.
-
-It is written in the files and formats of the public downloads (COCO, VQA v2,
-Visual Genome), so that everything that reads those reads this.
-"""
-
-from .generate import SIZES, generate_world
-
-__all__ = ['SIZES', 'generate_world']

@@ -1,0 +1,1 @@
+"""Checkpoints: read without running code, laid over a model with a report, converted between layouts."""

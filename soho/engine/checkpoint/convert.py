@@ -1,0 +1,84 @@
+"""Checkpoint files from one layout to another, and the command that does it."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from soho.engine.checkpoint.adapters import official_virtex
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+
+State = dict[str, Tensor]
+Rename = Callable[[State], State]
+Wrap = Callable[[State, dict[str, int]], dict[str, Any]]
+
+
+def own_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """``meta`` and ``state_dict``, as mmengine and the official SOHO have them."""
+    return dict(meta=meta, state_dict=state)
+
+
+def official_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """As the release that ``state`` belongs to writes it; official VirTex has ``model`` and ``iteration``."""
+    if official_virtex.is_official(state):
+        return dict(model=state, iteration=meta.get('iter', -1))
+    return own_file(state, meta)
+
+
+def bare_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """The weights alone, as torchvision and ``load_state_dict`` take them."""
+    return state
+
+
+def detectron2_file(state: State, meta: dict[str, int]) -> dict[str, Any]:
+    """With what makes detectron2 find the names by itself."""
+    return dict(model=state, __author__='soho', matching_heuristics=True)
+
+
+def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -> int:
+    """Write the weights of ``source`` under other names to ``out``.
+
+    Args:
+        rename: State dict to state dict; values are not touched.
+        source: A checkpoint of torch or safetensors.
+        out: ``.safetensors``, or else a file of torch.
+        wrap: Weights and ``meta`` (``epoch`` and ``iter`` where known) to what a file of torch holds.
+
+    Returns:
+        The number of entries written.
+
+    Raises:
+        soho.engine.checkpoint.read.CheckpointError: ``source`` cannot be read, or
+            is not in the layout that ``rename`` takes.
+    """
+    checkpoint = read_checkpoint(source)
+    try:
+        state = rename(state_dict_of(checkpoint))
+    except ValueError as error:
+        raise CheckpointError(f'{source} cannot be converted: {error}') from error
+    if out.endswith('.safetensors'):
+        # The format has no aliases: an entry that shares memory is written out.
+        save_file(
+            {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()},
+            out,
+            metadata=dict(format='pt'),
+        )
+    else:
+        meta = checkpoint.get('meta', {})
+        torch.save(wrap(state, {k: meta[k] for k in ('epoch', 'iter') if k in meta}), out)
+    return len(state)
+
+
+def run_command(rename: Rename, description: str, argv: Sequence[str] | None = None, wrap: Wrap = own_file) -> None:
+    """``CHECKPOINT OUT`` from the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='what is read: .pth, .bin or .safetensors')
+    parser.add_argument('out', help='what is written: .pth or .safetensors')
+    args = parser.parse_args(argv)
+    try:
+        print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
+    except (CheckpointError, FileNotFoundError) as error:
+        parser.exit(1, f'{error}\n')

@@ -1,8 +1,0 @@
-"""Files that explain the others."""
-
-from soho.evaluation.parity.fixture import Fixture
-
-
-def check_notes(fixture: Fixture) -> None:
-    """``tolerances``: how far the reference moves from run to run; nothing to compare."""
-    fixture.remark(*fixture.values)

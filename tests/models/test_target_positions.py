@@ -1,0 +1,70 @@
+"""What nobody looks at is not computed, and nobody waits for the device: same losses, same gradients, no question."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from soho.models.target_positions import asked, note_asked
+
+# What makes the host wait for a GPU.
+WAITS = ('nonzero', '_local_scalar_dense', 'masked_select', 'equal', 'is_nonzero', 'unique')
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses every operation whose result the host needs to go on."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function.overloadpacket.__name__ not in WAITS, f'{function} makes the host wait for the device'
+        if function.overloadpacket.__name__ in ('index', 'index_put', 'index_put_'):
+            assert all(index is None or index.dtype == torch.int64 for index in args[1]), 'indices of a bool mask'
+        return function(*args, **(kwargs or {}))
+
+
+def learn(model, batch):
+    losses = model(mode='loss', **batch)
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    # In float32 the CNN's gradients, sums that nearly cancel, follow the rounding of those of its features.
+    return losses, {name: p.grad for name, p in model.named_parameters() if not name.startswith('backbone')}
+
+
+@pytest.mark.parametrize('hidden', [0.0, 0.5, 1.0])
+@pytest.mark.parametrize('task', ['pretrain', 'vqa'])
+def test_the_last_layer_where_heads_look_learns_what_the_whole_layer_does(
+    task, hidden, make_model, make_batch, preprocess, monkeypatch
+):
+    batch = make_batch()
+    batch['mask_rows'] = torch.rand(batch['mask_rows'].shape) < hidden
+    batch['mlm_labels'][torch.rand(batch['mlm_labels'].shape) >= hidden] = -100
+    results = []
+    for whole in (False, True):
+        torch.manual_seed(0)
+        model = make_model(task).train()
+        if whole:
+            for head in model.heads.values():
+                monkeypatch.setattr(head, 'reads', lambda *_: None)
+        results.append(learn(model, preprocess(model, batch)))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+
+def test_what_the_preprocessor_notes_is_what_the_heads_would_find(make_batch, make_caption_batch):
+    for batch in (make_batch(), make_caption_batch()):
+        noted = note_asked(batch)
+        for key in [name.removeprefix('asked_') for name in noted if name not in batch]:
+            assert asked(noted, key).equal(asked(batch, key)) and len(asked(noted, key))
+    assert asked(dict(mlm_labels=torch.tensor([[-100, 0], [3, -100]])), 'mlm_labels').tolist() == [1, 2]
+    assert asked(dict(caption_tokens=torch.tensor([[1, 5, 2], [1, 2, 0]])), 'caption_tokens').tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('task', ['pretrain', 'vqa', 'bicaptioning', 'masked_lm', 'classification'])
+def test_a_training_step_asks_the_device_nothing(
+    task, make_model, make_virtex, make_batch, make_caption_batch, preprocess
+):
+    if task in ('pretrain', 'vqa'):
+        model, batch = make_model(task).train(), make_batch()
+    else:
+        model, batch = make_virtex(task).train(), make_caption_batch()
+    batch = note_asked(preprocess(model, batch))
+    with NoWaiting():
+        learn(model, batch)
+    with pytest.raises(AssertionError, match='wait'), NoWaiting():
+        batch['image_size'].max().item()

@@ -1,0 +1,347 @@
+"""tools.benchmark through its command: every part measures something, on the tiny data set and tiny pictures."""
+
+import argparse
+import json
+import sys
+import time
+from functools import partial
+
+import pytest
+import torch
+
+from tools.benchmark import alternatives, bench, growth, official, operators, recipes, startup, training
+from tools.benchmark import race as races
+from tools.benchmark.memory import in_a_fresh_process
+
+BENCH = dict(device='cpu', dtype='float32', repeat=1)
+SMALL = [
+    '--device',
+    'cpu',
+    '--images',
+    '2',
+    '--sentences',
+    '2',
+    '--size',
+    '64x96',
+    '--repeat',
+    '1',
+    '--batches',
+    '2',
+    '--captions',
+    '2000',
+    '--together',
+]
+
+
+def race_here(args, contestants):
+    """As the race, in this process, which saves half a minute."""
+    results = {}
+    for name, contestant in contestants.items():
+        here = bench.Bench(args)
+        calls = contestant.build(here, *contestant.args)
+        seconds = dict(zip(calls, here.split(list(calls.values()))))
+        results[name] = races.Result(dict(seconds, whole=sum(seconds.values())), here.memory.peak(), args.dtype)
+    return results
+
+
+def start_here(captions):
+    """As a part that stands for itself is measured in ``result``; two more processes would take half a minute."""
+    figures = dict(first_batch=2.0, workers=3 * 2**20, main=4 * 2**20)
+    return startup.Starts(captions, 1, figures, dict(figures, first_batch=1.0))
+
+
+@pytest.fixture(scope='module')
+def tool(load_tool):
+    return load_tool('benchmark/run_benchmark')
+
+
+@pytest.fixture(scope='module')
+def measure(tool, synthetic, tmp_path_factory):
+    """Figures of parts by their names; the sizes that the command line cannot change are made small."""
+
+    def run(*parts):
+        out = tmp_path_factory.mktemp('benchmark') / 'figures.json'
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('SOHO_SYNTHETIC', str(synthetic))
+            patch.setattr(bench, 'WARM_UP', 0)
+            for module in (recipes, alternatives):
+                patch.setattr(module, 'CROP', (64, 64))
+            patch.setattr(alternatives, 'VILT_SIZE', (64, 96))
+            patch.setattr(alternatives, 'race', race_here)
+            patch.setattr(growth, 'in_a_fresh_process', lambda function, *args: function(*args))
+            for name in ('AREAS', 'SENTENCES', 'WORDS', 'LENGTHS'):
+                patch.setattr(growth, name, getattr(growth, name)[:1])
+            patch.setattr(growth, 'RANKS', (2,))
+            patch.setattr(growth, 'start_twice', start_here)
+            tool.main([*parts, *SMALL, '--out', str(out)])
+        return json.loads(out.read_text())
+
+    yield run
+    torch.set_float32_matmul_precision('highest')
+
+
+@pytest.fixture(scope='module')
+def result(measure):
+    return measure('floors', 'vqa', 'virtex', 'inference', 'captions', 'data', 'startup', 'loop')
+
+
+def test_says_under_which_circumstances(result):
+    assert {'date', 'device', 'dtype', 'threads', 'torch', 'transformers', 'commit', 'command'} < result.keys()
+
+
+def test_a_step_is_the_sum_of_its_parts_and_has_flops(result):
+    figures = {
+        row['what'].rpartition(': ')[2]: row['value']
+        for row in result['rows']
+        if row['what'].startswith('vqa step, 2 images x 2 sentences at 64x96')
+    }
+    parts = (figures[part] for part in ('data', 'forward', 'backward', 'optimizer'))
+    assert figures['whole'] == pytest.approx(sum(parts), rel=1e-6)
+    # Three layers of width 768 over 16 words and a cell, four sentences; the last one at [CLS] only.
+    assert 0.005 < figures['products and convolutions'] < 0.02
+    assert 0 < figures['of the rate of a matrix product'] < 100
+
+
+def test_an_update_reads_and_writes_weights_and_states_and_reads_gradients():
+    weight = torch.nn.Parameter(torch.ones(1000))
+    optimizer = torch.optim.AdamW([weight, torch.nn.Parameter(torch.ones(5))])  # without a gradient, so not updated
+    weight.sum().backward()
+    optimizer.step()
+    assert training.update_bytes(optimizer) == pytest.approx((2 + 1 + 2 + 2) * 4000, rel=0.01)
+
+
+def test_every_figure_is_positive_and_named_once(result):
+    names = [row['what'] for row in result['rows']]
+    assert len(set(names)) == len(names)
+    assert all(row['value'] >= 0 and row['unit'] for row in result['rows'])
+    assert all(row['value'] > 0 for row in result['rows'] if row['unit'] != 'GiB')
+    assert {name.split(' at ')[0].split(':')[0] for name in names} >= {
+        'data, VirTex, 224',
+        'demo fine-tuning in bfloat16',
+        'floors',
+        'vqa inference',
+        'captions, beam 5, 30 tokens',
+    }
+
+
+def test_the_pipelines_of_the_recipes_stand_beside_their_floors(result):
+    figures = {row['what']: row['value'] for row in result['rows']}
+    for recipe in ('pretraining, 1000x600', 'VQA, 1333x400 to 1333x800', 'demo, 96x72', 'VirTex, 224'):
+        name = f'data, {recipe}:'
+        worker = figures[f'{name} one worker']
+        for floor in ('decoding', 'decoding and resizing'):
+            share = 100 * worker / figures[f'{name} {floor} alone']
+            assert figures[f'{name} worker against {floor}'] == pytest.approx(share)
+    assert figures['2005 captions: memory of 8 workers'] > 1
+
+
+def test_the_loop_stands_beside_its_step(result):
+    figures = {row['what']: row['value'] for row in result['rows']}
+    for recipe in ('demo fine-tuning in bfloat16', 'pretrain step, 2 images x 2 sentences at 64x96'):
+        share = 100 * figures[f'{recipe}: step alone'] / figures[f'{recipe}: loop']
+        assert figures[f'{recipe}: loop against the step'] == pytest.approx(share)
+
+
+def test_a_switch_reaches_our_models(tool):
+    args = tool.parse_args(
+        [
+            *SMALL,
+            '--compile',
+            '--cfg-options',
+            'model.backbone.with_cp=True',
+            'model.data_preprocessor.channels_last=False',
+            'optim_wrapper.clip_grad.max_norm=3.0',
+        ]
+    )
+    step = training.Step(bench.Bench(args), 'vqa')
+    assert step.model.backbone.with_cp and step.wrapper.clip_grad_kwargs['max_norm'] == 3.0
+    assert step.model.data_preprocessor.memory_format is torch.contiguous_format
+    assert step.model.backbone._compiled_call_impl and step.model.language._compiled_call_impl
+
+
+def test_alternatives_are_compared_in_both_directions(measure):
+    figures = {row['what']: row['value'] for row in measure('alternatives')['rows']}
+    pairs = {name.rpartition(': faster than ')[0] for name in figures if ': faster than ' in name}
+    assert {race.split(' at ')[0].split(',')[0] for race in pairs} == {'vqa inference', 'vqa step', 'ResNet-50 step'}
+    for name, times in figures.items():
+        race, _, whom = name.rpartition(': faster than ')
+        if race:
+            assert times == pytest.approx(figures[f'{race}: {whom}'] / figures[f'{race}: ours, float32'])
+
+
+def test_growth_has_time_and_memory_of_every_point(measure):
+    figures = {row['what']: row['value'] for row in measure('growth')['rows']}
+    steps = [name for name in figures if f'{name}, peak memory' in figures]
+    assert [name.partition(':')[0].removeprefix('growth with ') for name in steps] == [
+        'image area',
+        'sentences an image',
+        'dictionary size',
+        'caption length',
+        'ranks, one thread each',
+    ]
+    for captions in growth.CAPTIONS:
+        name = f'growth with the number of captions: {captions}'
+        assert figures[f'{name}, first start'] == 2 and figures[f'{name}, memory of 8 workers'] == 3
+
+
+def test_ranks_need_a_gpu_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(growth, 'in_a_fresh_process', lambda *args: (1.0, 1.0))
+    monkeypatch.setattr(growth, 'start_twice', start_here)
+    monkeypatch.setattr(growth, 'across_ranks', lambda args, ranks: (float(ranks), 1.0))
+    here = argparse.Namespace(args=argparse.Namespace(device='cuda', size=(64, 96), sentences=2))
+    names = [what for what, _, _ in growth.growth(here)]
+    assert [name for name in names if 'ranks' in name] == ['growth with ranks: 1', 'growth with ranks: 1, peak memory']
+
+
+def test_operators_have_shares_of_the_whole(measure):
+    shares = {}
+    for row in measure('operators')['rows']:
+        what, _, kind = row['what'].partition(': ')
+        shares.setdefault(what, {})[kind] = row['value']
+    assert len(shares) == 5
+    for kinds in shares.values():
+        assert sum(kinds.values()) == pytest.approx(100) and kinds['products'] > 0 and kinds['convolutions'] > 0
+
+
+@pytest.mark.parametrize(
+    'kind, names',
+    dict(
+        optimizer=[
+            'aten::_fused_adamw_',
+            'multi_tensor_apply_kernel<TensorListMetadata, FusedAdamMathFunctor>',
+            'at::native::FusedSgdMathFunctor<float, 3>',
+            'aten::_foreach_norm',
+        ],
+        attention=[
+            'pytorch_flash::flash_fwd_kernel<traits>',
+            'fmha_cutlassF_bf16_aligned_64x64_rf_sm80',
+            'cudnn_generated_native_sdpa_sm90_flash_bprop',
+            'aten::_scaled_dot_product_flash_attention_for_cpu',
+        ],
+        norms=[
+            'cudnn::bn_fw_tr_1C11_kernel_NCHW<float>',
+            'vectorized_layer_norm_kernel<c10::BFloat16, float>',
+            'GammaBetaBackwardCUDAKernelTemplate',
+            'aten::native_batch_norm_backward',
+        ],
+        convolutions=[
+            'sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128x128x64_cudnn',
+            'sm80_xmma_wgrad_implicit_gemm_indexed_tf32f32',
+            'implicit_convolve_sgemm<float>',
+            'aten::mkldnn_convolution',
+        ],
+        products=[
+            'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTT',
+            'sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128',
+            'void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_256x128_32x3_tn_align8>',
+            'aten::mm',
+            'aten::addmm',
+            'aten::bmm',
+            'aten::mkldnn_linear',
+        ],
+        copies=['Memcpy HtoD (Pinned -> Device)', 'vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>'],
+        elementwise=['at::native::GeluCUDAKernelImpl', 'cunn_SoftMaxForward<8, float>'],
+    ).items(),
+)
+def test_kernels_are_of_their_kind(kind, names):
+    assert [operators.kind_of(name) for name in names] == [kind] * len(names)
+
+
+def peak_of(mebibytes):
+    memory = bench.Bench(argparse.Namespace(**BENCH)).memory
+    torch.ones(mebibytes * 2**18)
+    return memory.peak()
+
+
+def test_peak_memory_is_what_was_held_at_once():
+    assert in_a_fresh_process(peak_of, 512) == pytest.approx(0.5, abs=0.05)
+
+
+def sleepers(here, first, second, dtype='float32'):
+    assert torch.get_float32_matmul_precision() == 'highest' and here.args.dtype == dtype
+    return dict(first=partial(time.sleep, first), second=partial(time.sleep, second))
+
+
+def failing(here):
+    raise ValueError('no weights')
+
+
+def test_contestants_take_turns_in_processes_of_their_own():
+    args = argparse.Namespace(**BENCH)
+    results = races.race(
+        args,
+        dict(
+            ours=races.Contestant(sleepers, (0.01, 0.02), False),
+            slow=races.Contestant(sleepers, (0.05, 0.04, 'float16'), False, 'float16'),
+        ),
+    )
+    rows = {what: value for what, value, _ in races.rows_of('sleep', results)}
+    assert rows['sleep, whole: ours, float32'] >= 30  # a busy machine sleeps longer
+    assert rows['sleep, whole: slow, float16'] >= 90
+    for part in ('first', 'second', 'whole'):
+        ratio = rows[f'sleep, {part}: slow, float16'] / rows[f'sleep, {part}: ours, float32']
+        assert rows[f'sleep, {part}: faster than slow, float16'] == pytest.approx(ratio)
+    with pytest.raises(RuntimeError, match='slow failed: ValueError: no weights'):
+        races.race(args, dict(slow=races.Contestant(failing)))
+
+
+@pytest.mark.parametrize(
+    'device, half, dtype, names',
+    [
+        ('cpu', True, 'float32', ['official', 'official, tuned alike']),
+        ('cuda', True, 'float16', ['official']),
+        ('cuda', False, 'float32', ['official']),
+    ],
+)
+def test_a_release_runs_as_published(device, half, dtype, names):
+    args = argparse.Namespace(device=device, dtype='bfloat16')
+    contestants = races.published(args, 'official', sleepers, 1, dtype=races.published_dtype(args, half))
+    assert list(contestants) == names
+    assert all(contestant.dtype == dtype and contestant.args == (1,) for contestant in contestants.values())
+    assert contestants[names[-1]].tuned
+
+
+def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_path):
+    package = tmp_path / 'oldrelease'
+    package.mkdir()
+    (package / '__init__.py').write_text('import fused_kernels.of_2021\nfrom fused_kernels import ANSWER\n')
+    stand_ins = ('fused_kernels', 'fused_kernels.of_2021', 'json')
+    with official.checkout(tmp_path, 'oldrelease', stand_ins, ANSWER=42):
+        import oldrelease
+    assert oldrelease.ANSWER == 42
+    assert 'fused_kernels' not in sys.modules and sys.modules['json'] is json and str(tmp_path) not in sys.path
+    with (
+        pytest.raises(FileNotFoundError, match='does not hold the package virtex: give the top folder'),
+        official.checkout(tmp_path, 'virtex', ()),
+    ):
+        pass
+
+
+def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch, capsys):
+    def measure(part, args):
+        return [(part, 1.0, 's')] if part != 'data' else recipes.pictures(args)
+
+    monkeypatch.setattr(tool, 'measure', measure)
+    monkeypatch.setenv('SOHO_SYNTHETIC', str(tmp_path))
+    out = tmp_path / 'figures.json'
+    with pytest.raises(SystemExit, match='error: not measured: data'):
+        tool.main(['floors', 'data', 'loop', *SMALL, '--out', str(out)])
+    result = json.loads(out.read_text())
+    assert [row['what'] for row in result['rows']] == ['floors', 'loop']
+    assert result['failed']['data'].startswith(f'there is no {tmp_path}/coco_cap_train_pre.json: make the generated')
+    assert f'error: data: {result["failed"]["data"]}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (['--device', 'gpu'], "invalid choice: 'gpu' (choose from"),
+        (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
+        (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release'),
+    ],
+)
+def test_a_wrong_part_is_one_sentence(arguments, sentence, tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(arguments)
+    assert sentence in capsys.readouterr().err
