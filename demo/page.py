@@ -1,4 +1,4 @@
-"""What the demo's page says, in plain sentences, about the figures and pictures it shows."""
+"""What the demo's page says, in plain sentences, about the metrics and pictures it shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -143,9 +143,9 @@ def _cnn(summary: Json) -> Section:
 
 
 def _pretraining(summary: Json, synthetic: Json, charts: Sequence[Chart]) -> Section:
-    images, figures = synthetic['images'], summary['pretrain']
+    images, metrics = synthetic['images'], summary['pretrain']
     rows = [
-        [f'{label} ({key.upper()})', figure(figures, f'loss_{key}', '.3f'), figure(figures, f'acc_{key}', '.2f')]
+        [f'{label} ({key.upper()})', figure(metrics, f'loss_{key}', '.3f'), figure(metrics, f'acc_{key}', '.2f')]
         for key, label in OBJECTIVES.items()
     ]
     return Section(
@@ -155,7 +155,7 @@ def _pretraining(summary: Json, synthetic: Json, charts: Sequence[Chart]) -> Sec
             'more with descriptions of single objects. It has three tasks: guess words that are hidden from a '
             'sentence (MLM), guess dictionary words that are hidden from the picture (MVM), and tell whether a '
             'sentence belongs to the picture or to another one (ITM; guessing gives 50 %). The table is '
-            f'measured on {figures["measured_on"]}. '
+            f'measured on {metrics["measured_on"]}. '
             'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
         ],
         render_table(['', 'loss', 'accuracy %'], rows) + render_charts(charts),

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from demo.progress import Journal, Outcome, Stage
+from demo.progress import Outcome, Stage, StageCache
 from demo.summary import environment, most_frequent_answer, read_annotations
 from soho.errors import UserError
 
@@ -169,17 +169,17 @@ def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
 
     os.environ['SOHO_SYNTHETIC'] = os.fspath(places.synthetic)
     folder = places.work_dir / 'evaluation'
-    figures, answers, confidences = {}, {}, {}
+    metrics, answers, confidences = {}, {}, {}
     for name, method in (('vqa', 'soho'), ('vqa_blind', 'soho-blind')):
         answers[name] = os.fspath(folder / f'v2_OpenEnded_mscoco_test2015_{method}_results.json')
         confidences[name] = os.fspath(folder / f'{name}_confidences.json')
-        figures[name] = evaluate(
+        metrics[name] = evaluate(
             places.configs / f'{name}.py', results[name]['checkpoint'], folder, answers[name], confidences[name]
         )
     annotations = read_annotations(places.synthetic / 'v2_mscoco_test2015_annotations.json')
     frequent = most_frequent_answer(results['synthetic']['blind'], annotations)
     result = dict(
-        figures=figures,
+        metrics=metrics,
         most_frequent_answer=frequent,
         answers=answers,
         confidences=confidences,
@@ -189,10 +189,10 @@ def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
 
 
 def _report(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
-    from demo.story import write_report
+    from demo.report import write_report
 
     os.environ['SOHO_SYNTHETIC'] = os.fspath(places.synthetic)
     page = places.work_dir / 'report.html'
-    seconds = Journal(places.work_dir / STATE).seconds()
+    seconds = StageCache(places.work_dir / STATE).seconds()
     result = write_report(page, places.configs, places.work_dir, results, seconds, commands(places, results))
     return Outcome([page], result)

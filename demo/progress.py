@@ -31,7 +31,7 @@ class Stage:
     """One stage of a job.
 
     Args:
-        name: Its key in the journal.
+        name: Its key in the cache.
         title: What it does, for the person who waits.
         run: Does it. Called with the results of the stages before by name, and
             whether an interrupted attempt at the same is to be continued.
@@ -46,7 +46,7 @@ class Stage:
     after: tuple[str, ...] = ()
 
 
-class Journal:
+class StageCache:
     """``state.json``: which stages were done, from what, and how long they took.
 
     A stage is done if it was finished with the same settings and with the same
@@ -56,7 +56,7 @@ class Journal:
         path: The file; made with its folder when the first stage begins.
 
     Raises:
-        ValueError: The file is no journal.
+        ValueError: The file is no cache.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:

@@ -4,7 +4,7 @@
 
 Stages that are done are skipped and an interrupted training goes on from its
 last checkpoint. At the end stand a table, ``summary.json`` with the same
-figures and ``report.html``, all in the work dir.
+metrics and ``report.html``, all in the work dir.
 """
 
 import argparse
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.plan import STATE, Places, commands, demo_stages
-from demo.progress import Journal, write_whole
+from demo.progress import StageCache, write_whole
 from demo.summary import format_table, summarize
 
 
@@ -46,21 +46,21 @@ def main(argv: list[str] | None = None) -> dict:
     args = parse_args(argv)
     places = Places(args.configs, ROOT / 'tools', args.synthetic, args.size, args.work_dir)
     try:
-        journal = Journal(places.work_dir / STATE)
+        cache = StageCache(places.work_dir / STATE)
         stages = demo_stages(places)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'demo: {error}')
     # A job that is told to end records how long it took, as after Ctrl-C.
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        if not journal.all_done(stages):
-            journal.run(stages, say=lambda line: print(f'\ndemo: {line}', flush=True))
+        if not cache.all_done(stages):
+            cache.run(stages, say=lambda line: print(f'\ndemo: {line}', flush=True))
     except KeyboardInterrupt:
         print('\ndemo: interrupted; the same command goes on from here', file=sys.stderr)
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
-    summary = summarize(journal.results(), journal.seconds(), commands(places, journal.results()))
+    summary = summarize(cache.results(), cache.seconds(), commands(places, cache.results()))
     write_whole(places.work_dir / 'summary.json', json.dumps(summary, indent=1) + '\n')
     print(
         f'\n{format_table(summary)}\n\nReport: {places.work_dir / "report.html"}\n'

@@ -39,7 +39,7 @@ def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dic
 
     Returns:
         ``checkpoint`` (the best on validation where the config keeps it, else the last) and
-        the checkpoint ``start`` or None; ``figures`` (the newest value of all that was logged)
+        the checkpoint ``start`` or None; ``metrics`` (the newest value of all that was logged)
         and which of them are of ``held_out`` data; ``seed``, ``device``.
     """
     if not resumed:
@@ -59,7 +59,7 @@ def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dic
     return dict(
         checkpoint=final_checkpoint(work_dir),
         start=start,
-        figures=curves.last(),
+        metrics=curves.last(),
         held_out=sorted(curves.held_out),
         seed=cfg.randomness.seed,
         device=device,
@@ -90,7 +90,7 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: s
         log: Takes answer and confidence of each question, see :class:`ConfidenceLog`.
 
     Returns:
-        The figures of the test evaluator.
+        The metrics of the test evaluator.
     """
     cfg = load_config(os.fspath(config))
     cfg.work_dir = os.fspath(work_dir)
@@ -98,9 +98,9 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: s
     cfg.visualizer = dict(type='Visualizer')
     _use_all_cores()
     cfg.test_evaluator = [dict(cfg.test_evaluator, out_file=answers), dict(type='ConfidenceLog', out_file=log)]
-    figures = Runner.from_cfg(cfg).test()
+    metrics = Runner.from_cfg(cfg).test()
     gc.collect()
-    return {name.rpartition('/')[2]: float(value) for name, value in figures.items()}
+    return {name.rpartition('/')[2]: float(value) for name, value in metrics.items()}
 
 
 @METRICS.register_module()

@@ -1,4 +1,4 @@
-"""The demo's figures: ``summary.json`` and the table at the end. Imports no torch."""
+"""The demo's metrics: ``summary.json`` and the table at the end. Imports no torch."""
 
 import json
 import os
@@ -23,15 +23,15 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
         commands: What does the same by hand.
     """
     pretrain, synthetic = results['pretrain'], results['synthetic']
-    figures = results['evaluation']['figures']
+    metrics = results['evaluation']['metrics']
     report = results.get('report', {})
     return dict(
-        vqa_accuracy=figures['vqa']['accuracy'],
-        vqa_accuracy_without_image=figures['vqa_blind']['accuracy'],
+        vqa_accuracy=metrics['vqa']['accuracy'],
+        vqa_accuracy_without_image=metrics['vqa_blind']['accuracy'],
         vqa_accuracy_most_frequent_answer=synthetic['blind']['accuracy'],
         vqa_accuracy_per_answer_type=dict(
-            with_image=_by_type(figures['vqa']),
-            without_image=_by_type(figures['vqa_blind']),
+            with_image=_by_type(metrics['vqa']),
+            without_image=_by_type(metrics['vqa_blind']),
             most_frequent_answer=results['evaluation']['most_frequent_answer'],
         ),
         cnn=_cnn_figures(results['cnn']),
@@ -55,18 +55,18 @@ def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> 
         annotations: Of the test questions; ``question_type`` is the kind.
     """
     type_of = {item['question_type']: item['answer_type'] for item in annotations}
-    figures = {}
+    metrics = {}
     for key, name in ANSWER_TYPES.items():
         kinds = [part for kind, part in blind['kinds'].items() if type_of.get(kind) == name]
         if kinds:
-            figures[key] = round(
+            metrics[key] = round(
                 sum(part['accuracy'] * part['share'] for part in kinds) / sum(part['share'] for part in kinds), 2
             )
-    return figures
+    return metrics
 
 
 def format_table(summary: dict[str, Any]) -> str:
-    """The figures as lines of text."""
+    """The metrics as lines of text."""
     rows = [
         ('with the image', summary['vqa_accuracy'], 'with_image'),
         ('without the image', summary['vqa_accuracy_without_image'], 'without_image'),
@@ -95,9 +95,9 @@ def format_table(summary: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def figure(figures: dict[str, Any], name: str, form: str) -> str:
+def figure(metrics: dict[str, Any], name: str, form: str) -> str:
     """A figure for a table; a dash where it was not measured."""
-    return format(figures[name], form) if name in figures else '–'
+    return format(metrics[name], form) if name in metrics else '–'
 
 
 def environment(repository: Path) -> dict[str, Any]:
@@ -116,22 +116,22 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
     return json.loads(Path(path).read_text(encoding='utf-8'))['annotations']
 
 
-def _by_type(figures: dict[str, float]) -> dict[str, float]:
-    return {key: figures[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in figures}
+def _by_type(metrics: dict[str, float]) -> dict[str, float]:
+    return {key: metrics[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in metrics}
 
 
 def _cnn_figures(cnn: dict[str, Any]) -> dict[str, float]:
     """Accuracy of each kind of label on held-out objects: ``accuracy_color`` and so on."""
     short = {name.rpartition('/')[2]: name for name in cnn['held_out']}
-    return {key: round(cnn['figures'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
+    return {key: round(cnn['metrics'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
 
 
 def _pretraining_figures(pretrain: dict[str, Any]) -> dict[str, Any]:
     """Losses and accuracies under their short names, from held-out pictures where these were validated on."""
     held_out = {name for name in pretrain['held_out'] if _short(name)}
-    chosen = held_out or {name for name in pretrain['figures'] if _short(name)}
-    figures = {_short(name): pretrain['figures'][name] for name in sorted(chosen)}
-    return dict(figures, measured_on='held-out pictures' if held_out else 'the last training batches')
+    chosen = held_out or {name for name in pretrain['metrics'] if _short(name)}
+    metrics = {_short(name): pretrain['metrics'][name] for name in sorted(chosen)}
+    return dict(metrics, measured_on='held-out pictures' if held_out else 'the last training batches')
 
 
 def _short(name: str) -> str | None:

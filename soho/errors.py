@@ -13,7 +13,7 @@ USER_ERRORS = (UserError, OSError)
 
 
 @contextmanager
-def said_in_one_sentence(output: os.PathLike | None = None) -> Iterator[None]:
+def exit_on_user_error(output: os.PathLike | None = None) -> Iterator[None]:
     """End the program with the sentence alone, without a traceback; ``SOHO_TRACEBACK=1`` shows both.
 
     Args:
@@ -25,10 +25,10 @@ def said_in_one_sentence(output: os.PathLike | None = None) -> Iterator[None]:
         if os.environ.get('SOHO_TRACEBACK'):
             raise
         refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
-        raise SystemExit(f'error: {f"{output} could not be made: " if refused else ""}{sentence(error)}') from None
+        raise SystemExit(f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}') from None
 
 
-def sentence(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """An error's message; of one in a data worker torch hands on the whole traceback, the message last."""
     message = str(error)
     if message.startswith('Caught '):

@@ -128,7 +128,7 @@ def make_virtex():
         heads = dict(
             masked_lm=dict(mlm=dict(type='MaskedCaptionHead')),
             classification=dict(
-                classification=dict(type='LabelSetHead', in_channels=128, num_classes=VOCABULARY, ignore=(0, 1, 2))
+                classification=dict(type='MultiLabelHead', in_channels=128, num_classes=VOCABULARY, ignore=(0, 1, 2))
             ),
         )
         captioning = dict(captioning=dict(type='CaptioningHead', decoder=dict(type='BeamSearch', max_steps=8)))
@@ -201,8 +201,8 @@ def make_batch():
                     sentence_mask=np.ones(sentences, bool),
                     mlm_labels=labels,
                     itm_labels=rng.integers(0, 2, sentences),
-                    mask_cell=np.float32(rng.random()),
-                    mask_rows=np.arange(sentences) % 2 == 0,
+                    mvm_cell=np.float32(rng.random()),
+                    mvm_sentences=np.arange(sentences) % 2 == 0,
                     question_id=np.arange(sentences) + 100 * i,
                     answer_labels=np.stack([rng.permutation(10)[:3] for _ in range(sentences)]),
                     answer_scores=rng.random((sentences, 3), dtype=np.float32),
@@ -234,7 +234,7 @@ def tiny_config(synthetic, soho_config, tmp_path):
         )
         tokenizer = dict(vocab=str(synthetic / 'vocab.txt'), max_length=12)
         keys = dict(
-            pretrain=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows'],
+            pretrain=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences'],
             vqa=['question_id', 'answer_labels', 'answer_scores'],
         )[task]
         masking = dict(

@@ -53,11 +53,11 @@ def train(cfg):
 def run(cfgs, folder):
     """Train each of ``cfgs['steps']``, then do ``cfgs['evaluations']``; the answers go to files below ``folder``."""
     results = {name: train(cfg) for name, cfg in cfgs['steps'].items()}
-    results['figures'] = {}
+    results['metrics'] = {}
     for name, cfg in cfgs['evaluations'].items():
         cfg = Config(cfg)
         cfg.test_evaluator.out_file = f'{folder}/{name}.json'
-        results['figures'][name] = Runner.from_cfg(cfg).test()
+        results['metrics'][name] = Runner.from_cfg(cfg).test()
     return results
 
 

@@ -118,9 +118,9 @@ def shrink_detection(node, place, root):
 def shrink_labels(node, place, root):
     """A dataset or head of image classification, on the data set in the format that it reads; says whether it is."""
     kind, split = node.get('type'), 'train' if place.startswith('train') else 'val'
-    if kind == 'LabelHead':
+    if kind == 'MultiAttributeHead':
         classes = {1000: 6, 8142: 24}
-        node.update(init_cfg=None, kinds={label: classes.get(count, count) for label, count in node.kinds.items()})
+        node.update(init_cfg=None, attributes={label: classes.get(count, count) for label, count in node.kinds.items()})
     elif kind == 'ImageFolders':
         node.update(data_root=str(root / 'imagenet'), images=split)
     elif kind == 'INaturalist' and 'ann_file' in node:
@@ -239,9 +239,9 @@ def test_recipe(path, small_synthetic, tmp_path):
     assert not best or list(tmp_path.glob(f'best_{best}_*.pth'))
 
     if runner.cfg.get('test_cfg'):
-        figures = runner.test()
+        metrics = runner.test()
     else:
         runner.model.eval()
         with torch.no_grad():
-            figures = runner.model(**runner.model.data_preprocessor(next(iter(runner.train_dataloader))), mode='loss')
-    assert all(value == value and value >= 0 for value in figures.values())
+            metrics = runner.model(**runner.model.data_preprocessor(next(iter(runner.train_dataloader))), mode='loss')
+    assert all(value == value and value >= 0 for value in metrics.values())

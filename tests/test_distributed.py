@@ -117,7 +117,7 @@ def test_two_processes_are_one(script, configs, synthetic, tmp_path):
     answers = [json.loads((tmp_path / name / 'vqa.json').read_text()) for name in ('one', 'two')]
     questions = json.loads((synthetic / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
     assert len(answers[0]) == len(questions) and answers[0] == answers[1]
-    assert [rank['figures'] for rank in two] == [one['figures']] * 2
+    assert [rank['metrics'] for rank in two] == [one['metrics']] * 2
 
     found = [json.loads((tmp_path / name / 'detection.json').read_text()) for name in ('one', 'two')]
     assert len(found[0]) == 8 * 5 and [item.keys() for item in found[0]] == [item.keys() for item in found[1]]

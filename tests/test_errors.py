@@ -5,19 +5,19 @@ import zipfile
 
 import pytest
 
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 
 def test_mistakes_of_this_project_keep_their_traceback():
-    with pytest.raises(ValueError, match='of ours'), said_in_one_sentence():
+    with pytest.raises(ValueError, match='of ours'), exit_on_user_error():
         raise ValueError('of ours')
-    with pytest.raises(SystemExit, match=r'\Aerror: of theirs\Z'), said_in_one_sentence():
+    with pytest.raises(SystemExit, match=r'\Aerror: of theirs\Z'), exit_on_user_error():
         raise UserError('of theirs')
 
 
 def test_the_traceback_may_be_asked_for(monkeypatch):
     monkeypatch.setenv('SOHO_TRACEBACK', '1')
-    with pytest.raises(UserError), said_in_one_sentence():
+    with pytest.raises(UserError), exit_on_user_error():
         raise UserError('of theirs')
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from soho.engine import ConfigError, Runner, parse_run, run_parser, said_in_one_sentence
+from soho.engine import ConfigError, Runner, exit_on_user_error, parse_run, run_parser
 
 
 def build_config(argv: Sequence[str] | None = None) -> Config:
@@ -32,12 +32,12 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    with said_in_one_sentence():
+    with exit_on_user_error():
         runner = Runner.from_cfg(build_config(argv))
-        figures = runner.test()
+        metrics = runner.test()
     if runner.rank == 0:
-        print(json.dumps(figures))
-    return figures
+        print(json.dumps(metrics))
+    return metrics
 
 
 if __name__ == '__main__':

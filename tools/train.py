@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from soho.engine import ConfigError, Runner, parse_run, run_parser, said_in_one_sentence
+from soho.engine import ConfigError, Runner, exit_on_user_error, parse_run, run_parser
 
 
 def build_config(argv: Sequence[str] | None = None) -> Config:
@@ -29,7 +29,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with said_in_one_sentence():
+    with exit_on_user_error():
         Runner.from_cfg(build_config(argv)).train()
 
 

@@ -26,7 +26,7 @@ pipeline = [
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
     dict(type='DrawVisualMask', prob=0.15),
-    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']),
 ]
 loader = dict(
     num_workers=1,
@@ -45,7 +45,7 @@ loader = dict(
 train_dataloader = dict(**loader, batch_size=8, sampler=dict(type='EpochSampler', shuffle=True))
 # The training set itself: the question is whether it can be learnt.
 val_dataloader = dict(**loader, batch_size=16, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))
-val_evaluator = dict(type='PretrainFigures')
+val_evaluator = dict(type='PretrainMetrics')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=240, val_interval=40)

@@ -1,4 +1,4 @@
-"""SOHO pretraining without the official code's slips: for training of one's own.
+"""SOHO pretraining without the official code's known bugs: for training of one's own.
 
     bash tools/dist_train.sh configs/Pretrain/soho_res18_pre_corrected.py 8
 

@@ -9,7 +9,7 @@ Source: kdexd/virtex, configs/downstream/inaturalist_clf.yaml and scripts/clf_li
 
 _base_ = ['../_base_/models/cnn_labels.py', '../_base_/datasets/inaturalist.py', '../_base_/iteration_runtime.py']
 sync_bn = False  # as published: each GPU normalises over its own 32 images
-model = dict(heads=dict(labels=dict(kinds=dict(category=8142))))
+model = dict(heads=dict(labels=dict(attributes=dict(category=8142))))
 optim_wrapper = dict(
     type='AmpOptimWrapper', dtype='float16', optimizer=dict(type='SGD', lr=0.025, momentum=0.9, weight_decay=1e-4)
 )

@@ -15,7 +15,9 @@ _base_ = [
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 model = dict(
     language=None,
-    heads=dict(_delete_=True, classification=dict(type='LabelSetHead', in_channels=2048, num_classes=81, ignore=(0,))),
+    heads=dict(
+        _delete_=True, classification=dict(type='MultiLabelHead', in_channels=2048, num_classes=81, ignore=(0,))
+    ),
 )
 default_hooks = dict(checkpoint=dict(save_best='loss_classification', rule='less'))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/multilabel_classification_R_50'

@@ -17,7 +17,7 @@ model = dict(
     language=None,
     heads=dict(
         _delete_=True,
-        classification=dict(type='LabelSetHead', in_channels=2048, num_classes=10000, ignore=(0, 1, 2, 3)),
+        classification=dict(type='MultiLabelHead', in_channels=2048, num_classes=10000, ignore=(0, 1, 2, 3)),
     ),
 )
 default_hooks = dict(checkpoint=dict(save_best='loss_classification', rule='less'))

@@ -15,7 +15,9 @@ _base_ = [
 model = dict(
     type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
     backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),
-    heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6, color=8, texture=4))),
+    heads=dict(
+        labels=dict(type='MultiAttributeHead', in_channels=128, attributes=dict(category=6, color=8, texture=4))
+    ),
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-3, weight_decay=0.05))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)

@@ -18,9 +18,9 @@ model = dict(
     ),
     heads=dict(
         labels=dict(
-            type='LabelHead',
+            type='MultiAttributeHead',
             in_channels=256,
-            kinds=dict(category=6, color=8, texture=4),
+            attributes=dict(category=6, color=8, texture=4),
             init_cfg=dict(type='Normal', layer='Linear', std=0.01),
         )
     ),

@@ -12,7 +12,7 @@ _base_ = [
 model = dict(
     backbone=dict(depth=18, num_stages=3, out_indices=(2,)),
     language=None,
-    heads=dict(_delete_=True, classification=dict(type='LabelSetHead', in_channels=256, num_classes=7, top_k=3)),
+    heads=dict(_delete_=True, classification=dict(type='MultiLabelHead', in_channels=256, num_classes=7, top_k=3)),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=1000)

@@ -101,4 +101,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='by default a GPU where there is one')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--half', action='store_true', help='keep features as float16, in half the memory')
-    parser.add_argument('--out', metavar='FILE.json', help='write all figures')
+    parser.add_argument('--out', metavar='FILE.json', help='write all metrics')

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from soho.datasets.sample_key import SampleKey
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import Index
-from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
 from soho.errors import UserError
@@ -72,13 +72,13 @@ class ImageTable:
 class ImageTextDataset(Dataset):
     """Base of the datasets: images, their sentences and a pipeline.
 
-    A subclass reads its annotation file in ``read`` and describes one sample
-    in ``describe``. ``self.images`` (an :class:`ImageTable`) and
-    ``self.item_image`` (the image of each item) come from ``read``. Where it
+    A subclass reads its annotation file in ``load_annotations`` and describes one sample
+    in ``get_annotation``. ``self.images`` (an :class:`ImageTable`) and
+    ``self.item_image`` (the image of each item) come from ``load_annotations``. Where it
     keeps ``self.index``, as datasets of millions of sentences do, spawned
     processes open that file instead of receiving its contents, and tokens that
     ``tools/prepare/tokens.py`` has made are used: ``kind`` names the index and
-    ``column`` its sentences, whose rows ``describe`` gives as ``sentence_rows``.
+    ``column`` its sentences, whose rows ``get_annotation`` gives as ``sentence_rows``.
 
     Args:
         ann_file: Annotation file, below ``data_root``.
@@ -89,7 +89,7 @@ class ImageTextDataset(Dataset):
         sentence_group: Sentences S that share one image in a sample.
         test_mode: Every sample exactly once and nothing drawn at random.
         max_broken_images: How many undecodable or missing images may be
-            passed over before that is an error; each is reported. In
+            skipped before that is an error; each is reported. In
             training another sample takes the place; in test mode the sentence
             is answered with an empty image, so that no answer is missing.
 
@@ -139,11 +139,11 @@ class ImageTextDataset(Dataset):
             )
 
     def _open(self) -> None:
-        self.read()
+        self.load_annotations()
         if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
             self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         """Fill ``self.images`` and ``self.item_image``."""
         raise NotImplementedError
 
@@ -152,7 +152,7 @@ class ImageTextDataset(Dataset):
         """That of the pipeline."""
         return next((step.tokenizer for step in self.pipeline.transforms if hasattr(step, 'tokenizer')), None)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sentences of item ``index`` and what belongs to them."""
         raise NotImplementedError
 
@@ -167,7 +167,7 @@ class ImageTextDataset(Dataset):
         origin = state.pop('_origin', None)
         vars(self).update(state)
         if origin is not None:
-            if not stamp(self.ann_file).items() <= origin.items():
+            if not file_fingerprint(self.ann_file).items() <= origin.items():
                 raise RuntimeError(
                     f'{self.ann_file} has changed since this run opened it, and its samples would no '
                     'longer be those of the other processes: start the run again'
@@ -215,11 +215,11 @@ class ImageTextDataset(Dataset):
             try:
                 return self.pipeline(self.sample(tried[-1], rng))
             except ImageError as error:
-                self._pass_over(error, self.item_image[tried[-1]])
+                self._skip_broken(error, self.item_image[tried[-1]])
                 if self.test_mode:
                     empty = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
                     return self.pipeline(dict(self.sample(index, rng), image=empty))
-                tried.append(self._stand_in(tried))
+                tried.append(self._pick_replacement(tried))
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """What the pipeline starts from."""
@@ -230,15 +230,15 @@ class ImageTextDataset(Dataset):
             rng=rng,
             flipped=False,
             tokens=self.tokens,
-            **self.describe(index, rng),
+            **self.get_annotation(index, rng),
         )
 
     @property
     def broken_images(self) -> int:
-        """How many images have been passed over, by all worker processes together."""
+        """How many images have been skipped, by all worker processes together."""
         return int(self._broken.sum())
 
-    def _pass_over(self, error: ImageError, image: int) -> None:
+    def _skip_broken(self, error: ImageError, image: int) -> None:
         reported = bool(self._broken[image])  # in an earlier epoch
         self._broken[image] = True
         count = self.broken_images
@@ -252,9 +252,9 @@ class ImageTextDataset(Dataset):
                 )
             ) from error
         if not reported:
-            print_log(f'passed over ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
+            print_log(f'skipped ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
 
-    def _stand_in(self, tried: list[int]) -> int:
+    def _pick_replacement(self, tried: list[int]) -> int:
         """The next item of another image with like orientation, so that the batch keeps its canvas."""
         flags = np.zeros(len(self), bool) if self.images.sizes is None else self.aspect_ratio > 1
         untried = ~np.isin(self.item_image, self.item_image[tried])

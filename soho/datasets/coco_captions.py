@@ -73,7 +73,7 @@ class CaptioningDataset(CocoDataset):
     kind = 'coco_captions'
     column = 'caption'
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.read_images()
         self.captions = self.index.texts('caption')
@@ -97,7 +97,7 @@ class CaptioningDataset(CocoDataset):
 
         self.add_images(out, by_image, add)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, of ``sentence_group`` captions (one in test mode), ``sentence_rows``, and ``image_id``."""
         first, count = self.caption_start[index], self.caption_count[index]
         if self.test_mode:
@@ -126,7 +126,7 @@ class ObjectLabelsDataset(CocoDataset):
 
     kind = 'coco_objects'
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.read_images()
         self.labels = self.index['label']
@@ -151,7 +151,7 @@ class ObjectLabelsDataset(CocoDataset):
 
         self.add_images(out, by_image, add)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` (K,) int64, in rising order, and ``image_id``."""
         first = self.label_start[index]
         return dict(labels=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))

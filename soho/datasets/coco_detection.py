@@ -44,7 +44,7 @@ class DetectionDataset(ImageTextDataset):
         fills ``class_names`` first."""
         raise NotImplementedError
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.objects = ObjectTable(self.outlines)
         without = 0
 
@@ -78,7 +78,7 @@ class DetectionDataset(ImageTextDataset):
         ends = self.objects.image_ends
         return (self.objects.labels[ends[image] : ends[image + 1]] for image in self.item_image)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``image_id``, ``full_size`` (h, w) as annotated, and in training what the image's objects are."""
         image = self.item_image[index]
         known = dict(image_id=int(self.images.image_ids[image]), full_size=self.images.sizes[image].astype(np.int64))
@@ -175,8 +175,8 @@ class LVISDetection(CocoDetection):
 
     image_keys = ('id', 'coco_url', 'height', 'width')
 
-    def read(self) -> None:
-        super().read()
+    def load_annotations(self) -> None:
+        super().load_annotations()
         if self.store is not None:
             folders = sorted({name.split('/')[0] for name in self.images.file_names})
             self.store = FolderStores(self.store.path, folders)

@@ -30,7 +30,7 @@ class ImageFolders(ImageTextDataset):
     def __init__(self, images: str, *args, **kwargs) -> None:
         super().__init__(images, images, *args, **kwargs)
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         folders = {
             folder: files
             for folder, names in self.store.folders().items()
@@ -56,6 +56,6 @@ class ImageFolders(ImageTextDataset):
     def metainfo(self) -> dict[str, Any]:
         return dict(label_names=dict(category=self.classes))
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` (1,) int64."""
         return dict(labels=self.labels[index])

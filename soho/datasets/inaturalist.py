@@ -33,7 +33,7 @@ class INaturalist(CocoDataset):
 
     kind = 'inaturalist'
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.read_images()
         self.classes = self.index.meta['classes']
@@ -62,6 +62,6 @@ class INaturalist(CocoDataset):
     def metainfo(self) -> dict[str, Any]:
         return dict(label_names=dict(category=self.classes))
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` (1,) int64."""
         return dict(labels=self.labels[index])

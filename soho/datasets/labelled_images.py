@@ -15,53 +15,53 @@ KEYS = ('file_name', 'image_id', 'width', 'height', 'labels')
 
 @DATASETS.register_module()
 class LabelledImages(ImageTextDataset):
-    """One label of each kind an image.
+    """One label of each attribute an image.
 
     The annotation file is ``{data: [{file_name, image_id, height, width,
-    labels: [int, ...]}], labels: {kind: [name, ...], ...}}``, -1 for a kind
+    labels: [int, ...]}], labels: {attribute: [name, ...], ...}}``, -1 for an attribute
     that is not known of an image (``tools/prepare/objects.py`` writes it).
 
     Args:
-        kinds: The kinds to give, in this order; all of the file by default.
+        attributes: The attributes to give, in this order; all of the file by default.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A kind that the file lacks, or a label outside its kind's
+        ValueError: An attribute that the file lacks, or a label outside its attribute's
             list (file, image).
     """
 
-    def __init__(self, *args, kinds: Sequence[str] | None = None, **kwargs) -> None:
-        self.kinds = kinds
+    def __init__(self, *args, attributes: Sequence[str] | None = None, **kwargs) -> None:
+        self.attributes = attributes
         super().__init__(*args, **kwargs)
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         names: dict[str, list[str]] = load_json(self.ann_file, required=('labels',))['labels']
-        kinds = list(names) if self.kinds is None else list(self.kinds)
-        if missing := [kind for kind in kinds if kind not in names]:
-            raise UserError(f'{self.ann_file} has no labels of the kind {missing[0]!r}; it has {", ".join(names)}')
-        columns = [list(names).index(kind) for kind in kinds]
-        self.label_names = {kind: names[kind] for kind in kinds}
-        sizes = [len(names[kind]) for kind in kinds]
+        attributes = list(names) if self.attributes is None else list(self.attributes)
+        if missing := [attribute for attribute in attributes if attribute not in names]:
+            raise UserError(f'{self.ann_file} has no labels of the attribute {missing[0]!r}; it has {", ".join(names)}')
+        columns = [list(names).index(attribute) for attribute in attributes]
+        self.label_names = {attribute: names[attribute] for attribute in attributes}
+        sizes = [len(names[attribute]) for attribute in attributes]
         labels: list[list[int]] = []
 
         def take(record: dict) -> None:
             chosen = [record['labels'][column] for column in columns]
-            for kind, label, size in zip(kinds, chosen, sizes):
+            for attribute, label, size in zip(attributes, chosen, sizes):
                 if not -1 <= label < size:
                     raise UserError(
-                        f'{self.ann_file}: image {record["file_name"]} has the {kind} {label}, but there '
+                        f'{self.ann_file}: image {record["file_name"]} has the {attribute} {label}, but there '
                         f'are {size} (0 to {size - 1}, or -1 where it is not known)'
                     )
             labels.append(chosen)
 
         self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), take, self.min_side)
-        self.labels = np.asarray(labels, np.int64).reshape(-1, len(kinds))
+        self.labels = np.asarray(labels, np.int64).reshape(-1, len(attributes))
         self.item_image = np.arange(len(self.images))
 
     @property
     def metainfo(self) -> dict[str, Any]:
         return dict(label_names=self.label_names)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` (G,) int64, one a kind."""
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """``labels`` (G,) int64, one an attribute."""
         return dict(labels=self.labels[index])

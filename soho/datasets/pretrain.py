@@ -62,7 +62,7 @@ class PretrainDataset(ImageTextDataset):
                 f'{self.ann_file} has one image only: image-text matching (replace_prob > 0) needs captions of another'
             )
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.images = ImageTable.of(self.index, self.min_side)
         self.captions = self.index.texts('caption')
@@ -88,7 +88,7 @@ class PretrainDataset(ImageTextDataset):
             out.image(record)
             ends.append(len(captions))
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``: S captions, and their ``sentence_rows``; ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
         image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
         rows = [first + i for i in range(length)]

@@ -87,7 +87,7 @@ class VOC07(ImageTextDataset):
         self.single = single
         super().__init__(root, os.path.join(root, 'JPEGImages'), *args, **kwargs)
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         found = read_voc07(self.ann_file, self.split)
         labels, names = found.labels, found.file_names
         if self.single:
@@ -104,6 +104,6 @@ class VOC07(ImageTextDataset):
         kinds = dict(category=self.classes) if self.single else {name: ['absent', 'present'] for name in self.classes}
         return dict(label_names=kinds)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``labels`` int64: (20,), 1 present, 0 absent, -1 difficult; or with ``single`` (1,), the class."""
         return dict(labels=self.labels[index])

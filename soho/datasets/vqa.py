@@ -46,7 +46,7 @@ class VQADataset(ImageTextDataset):
         self.skip_unanswerable = skip_unanswerable
         super().__init__(*args, **kwargs)
 
-    def read(self) -> None:
+    def load_annotations(self) -> None:
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.label2ans: list[str] = self.index.meta['label2ans']
         label_of = {answer: label for label, answer in enumerate(self.label2ans)}
@@ -105,7 +105,7 @@ class VQADataset(ImageTextDataset):
     def metainfo(self) -> dict[str, Any]:
         return dict(label2ans=self.label2ans)
 
-    def describe(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
 
         And for :class:`RandomFlip` ``mirrored_answers`` (A + 1,): what each answer and -1 becomes in the mirror.

@@ -6,7 +6,7 @@ from soho.engine.config import ConfigError, default_work_dir, load_config
 from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper
 from soho.engine.optimizers.schedules import WarmupDecayLR
 from soho.engine.runner import Runner
-from soho.errors import said_in_one_sentence
+from soho.errors import exit_on_user_error
 
 use_safe_loading()
 
@@ -20,6 +20,6 @@ __all__ = [
     'load_config',
     'parse_run',
     'run_parser',
-    'said_in_one_sentence',
+    'exit_on_user_error',
     'use_safe_loading',
 ]

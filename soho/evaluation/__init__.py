@@ -1,10 +1,10 @@
-from soho.evaluation.attribute_accuracy import LabelAccuracy
+from soho.evaluation.attribute_accuracy import AttributeAccuracy
 from soho.evaluation.captions import CaptionMetrics
 from soho.evaluation.classification import TopKAccuracy
 from soho.evaluation.detection import LVISAP, VOCAP, CocoAP
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
-from soho.evaluation.pretrain import PretrainFigures
+from soho.evaluation.pretrain import PretrainMetrics
 from soho.evaluation.vqa import VQAAccuracy
 
 __all__ = [
@@ -13,10 +13,10 @@ __all__ = [
     'CaptionMetrics',
     'CocoAP',
     'Evaluator',
-    'LabelAccuracy',
+    'AttributeAccuracy',
     'Metric',
     'PredictionDump',
-    'PretrainFigures',
+    'PretrainMetrics',
     'TopKAccuracy',
     'VQAAccuracy',
 ]

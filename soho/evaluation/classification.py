@@ -8,7 +8,7 @@ from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 
 
-def hits(scores: torch.Tensor, labels: torch.Tensor, top_k: Sequence[int]) -> torch.Tensor:
+def top_k_correct(scores: torch.Tensor, labels: torch.Tensor, top_k: Sequence[int]) -> torch.Tensor:
     """Whether the label is among the k highest scores, for each k.
 
     Args:
@@ -44,7 +44,7 @@ class TopKAccuracy(Metric):
             prediction: ``scores`` (B, C).
         """
         scores = prediction['scores']
-        found = hits(scores, data_batch['label'].to(scores.device), self.top_k)
+        found = top_k_correct(scores, data_batch['label'].to(scores.device), self.top_k)
         self.results.append((len(found), found.sum(0).tolist()))
 
     def compute_metrics(self, results: list[tuple[int, list[int]]]) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""From one batch's predictions to one set of figures, on any number of ranks.
+"""From one batch's predictions to one set of metrics, on any number of ranks.
 
 A model predicts one dict of tensors a batch; a metric turns it
-into small records (``process``) and the records of all ranks into figures
+into small records (``process``) and the records of all ranks into metrics
 (``compute_metrics``).
 """
 
@@ -74,7 +74,7 @@ class Metric(BaseMetric):
                 repeated and so nothing has to be cut off.
 
         Returns:
-            The figures, equal on all ranks.
+            The metrics, equal on all ranks.
         """
         gathered = all_gather_object(self.results)
         self.results = []
@@ -83,9 +83,9 @@ class Metric(BaseMetric):
             results = [record for part in gathered for record in part]
             if self.out_file is not None:  # first, so that the predictions survive whatever is wrong with the truth
                 self.write(results, self.out_file)
-            figures = self.compute_metrics(results)
+            metrics = self.compute_metrics(results)
             if self.prefix:
-                figures = {f'{self.prefix}/{name}': value for name, value in figures.items()}
-            message = [figures]
+                metrics = {f'{self.prefix}/{name}': value for name, value in metrics.items()}
+            message = [metrics]
         broadcast_object_list(message)
         return message[0]

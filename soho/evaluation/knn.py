@@ -9,7 +9,7 @@ for its label with weight exp(similarity / 0.07). k = 20 is what DINO
 import torch
 from torch import Tensor
 
-from soho.evaluation.classification import hits
+from soho.evaluation.classification import top_k_correct
 
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
@@ -77,5 +77,5 @@ def vote(similarities: Tensor, labels: Tensor, num_classes: int, temperature: fl
 def accuracy(scores: Tensor, truth: Tensor, top_k: tuple[int, ...] = (1, 5)) -> dict[str, float]:
     """``top1`` and the like in percent over the (Q,) labels that are known."""
     known = truth >= 0
-    found = hits(scores[known], truth[known], top_k).float().mean(0) * 100
+    found = top_k_correct(scores[known], truth[known], top_k).float().mean(0) * 100
     return {f'top{k}': float(value) for k, value in zip(top_k, found)}

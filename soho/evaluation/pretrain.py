@@ -5,10 +5,10 @@ from soho.registry import METRICS
 
 
 @METRICS.register_module()
-class PretrainFigures(Metric):
+class PretrainMetrics(Metric):
     """Mean loss and accuracy of each objective over the whole set.
 
-    Reads ``<objective>_losses`` and ``<objective>_hits`` of the prediction and
+    Reads ``<objective>_losses`` and ``<objective>_correct`` of the prediction and
     gives ``loss_<objective>`` and ``acc_<objective>`` (percent), as training
     logs them, but over all hidden words, cells and pairs at once.
 
@@ -24,15 +24,15 @@ class PretrainFigures(Metric):
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         for name in self.objectives:
             if f'{name}_losses' in prediction:
-                losses, hits = prediction[f'{name}_losses'], prediction[f'{name}_hits']
-                self.results.append((name, float(losses.sum()), int(hits.sum()), len(losses)))
+                losses, correct = prediction[f'{name}_losses'], prediction[f'{name}_correct']
+                self.results.append((name, float(losses.sum()), int(correct.sum()), len(losses)))
 
     def compute_metrics(self, results: list[tuple[str, float, int, int]]) -> dict[str, float]:
-        figures = {}
+        metrics = {}
         for name in self.objectives:
-            parts = [(loss, hits, count) for objective, loss, hits, count in results if objective == name]
-            loss, hits, count = map(sum, zip(*parts)) if parts else (0.0, 0, 0)
+            parts = [(loss, correct, count) for objective, loss, correct, count in results if objective == name]
+            loss, correct, count = map(sum, zip(*parts)) if parts else (0.0, 0, 0)
             if count:
-                figures[f'loss_{name}'] = loss / count
-                figures[f'acc_{name}'] = 100.0 * hits / count
-        return figures
+                metrics[f'loss_{name}'] = loss / count
+                metrics[f'acc_{name}'] = 100.0 * correct / count
+        return metrics

@@ -145,7 +145,7 @@ def _some(ids: Iterable[int]) -> str:
 class VQAAccuracy(Metric):
     """VQA accuracy in percent.
 
-    With ``annotation_file`` the figures are the official ones: ``accuracy``,
+    With ``annotation_file`` the metrics are the official ones: ``accuracy``,
     and ``accuracy_yes_no``, ``accuracy_number``, ``accuracy_other`` where the
     file gives answer types. Without it, the soft target score of the predicted
     label, which the batch brings along, gives ``accuracy`` alone; it differs
@@ -214,13 +214,13 @@ class VQAAccuracy(Metric):
         answers = self._answers(results)
         self._check_complete(answers)
         scores = score_answers(answers, self.truth)
-        figures = {'accuracy': scores.overall}
+        metrics = {'accuracy': scores.overall}
         for name in sorted(scores.per_answer_type):
-            figures[f'accuracy_{name.replace("/", "_")}'] = scores.per_answer_type[name]
+            metrics[f'accuracy_{name.replace("/", "_")}'] = scores.per_answer_type[name]
         if self.question_types:
             for name in sorted(scores.per_question_type):
-                figures[f'question_type/{name}'] = scores.per_question_type[name]
-        return figures
+                metrics[f'question_type/{name}'] = scores.per_question_type[name]
+        return metrics
 
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{question_id, answer}, ...]`` in the order of the question ids."""

@@ -56,7 +56,7 @@ class Detector(BaseModel):
             Losses by name; predictions, one dict of tensors for the batch in a
             list (see :meth:`predict`); or (B, C, h, w) maps by name.
         """
-        features = self.see(batch)
+        features = self.encode_image(batch)
         if mode == 'tensor':
             return features
         images = ImageList(batch['image'], [tuple(size) for size in batch['image_size'].tolist()])
@@ -66,7 +66,7 @@ class Detector(BaseModel):
         found, more = self.heads['regions'](features, proposals, images.image_sizes, targets, stage)
         return dict(losses, **more) if mode == 'loss' else [self.predict(found, batch)]
 
-    def see(self, batch: Batch) -> dict[str, Tensor]:
+    def encode_image(self, batch: Batch) -> dict[str, Tensor]:
         """The feature maps that proposals and regions are read from."""
         maps = self.backbone(batch['image'])
         return self.neck(maps) if self.neck else {'0': maps[-1]}

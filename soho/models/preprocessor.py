@@ -6,7 +6,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from soho.models.target_positions import note_asked
+from soho.models.target_positions import cache_target_positions
 from soho.registry import MODELS
 
 
@@ -48,7 +48,7 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
             where the model is not on the host, also with where the batch asks
             for something, see :mod:`soho.models.target_positions`.
         """
-        batch = self.cast_data(data if self.device.type == 'cpu' else note_asked(data))
+        batch = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
         if 'image' in batch:
             batch['image'] = self.normalise(batch['image'], batch['image_size'])
         return batch

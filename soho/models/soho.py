@@ -12,7 +12,7 @@ from torch import Tensor
 
 from soho.errors import UserError
 from soho.models.heads.base import Batch, Head, ask
-from soho.models.structures import Fused, VisualTokens
+from soho.models.structures import FusedFeatures, VisualTokens
 from soho.registry import MODELS
 
 
@@ -47,7 +47,9 @@ class SOHO(BaseModel):
         self.language = MODELS.build(language)
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
 
-    def forward(self, mode: str = 'tensor', **batch: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]] | Fused:
+    def forward(
+        self, mode: str = 'tensor', **batch: Tensor
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]] | FusedFeatures:
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (fused features).
@@ -55,34 +57,36 @@ class SOHO(BaseModel):
 
         Returns:
             Losses by name; predictions, one dict of tensors for the batch in a
-            list; or :class:`Fused`.
+            list; or :class:`FusedFeatures`.
         """
         if mode == 'tensor':
             return self.fuse(batch)
         return ask(self.heads, mode, self.fuse(batch, self.heads.values()), batch)
 
-    def fuse(self, batch: Batch, readers: Iterable[Head] = ()) -> Fused:
+    def fuse(self, batch: Batch, readers: Iterable[Head] = ()) -> FusedFeatures:
         """Image and sentences to fused features; for ``readers`` only to those that they look at."""
         ids = batch['input_ids']  # (B, S, L)
         attention = batch['attention_mask'].flatten(0, 1)  # (R, L)
         if self.backbone is None:
             text, visual = self.language(ids.flatten(0, 1), attention, wanted=_wanted(readers, batch, 0))
-            return Fused(text, visual, self.language.word_embeddings)
+            return FusedFeatures(text, visual, self.language.word_embeddings)
 
-        seen = self.see(batch)
+        seen = self.encode_image(batch)
         b, s, _ = ids.shape
         n = seen.valid.size(1)
         tokens = seen.tokens.expand(b, s, n, -1).flatten(0, 1)  # (R, N, D)
         valid = seen.valid[:, None].expand(b, s, n).flatten(0, 1)  # (R, N)
         text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid, _wanted(readers, batch, n))
         labels = seen.labels.flatten(0, 1) if seen.labels is not None else None
-        return Fused(text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels)
+        return FusedFeatures(
+            text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels
+        )
 
-    def see(self, batch: Batch) -> VisualTokens:
+    def encode_image(self, batch: Batch) -> VisualTokens:
         """Image to visual tokens, once for all its sentences."""
         image = batch['image']  # (B, 3, H, W)
         feature = self.backbone(image)[-1]  # (B, C, h', w')
-        draws = {name: batch[name] for name in ('mask_cell', 'mask_rows') if name in batch}
+        draws = {name: batch[name] for name in ('mvm_cell', 'mvm_sentences') if name in batch}
         return self.neck(feature, batch['image_size'], tuple(image.shape[-2:]), **draws)
 
 

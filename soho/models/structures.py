@@ -23,7 +23,7 @@ class VisualTokens(NamedTuple):
     """(B, N) int64: the dictionary word nearest to each cell."""
 
 
-class Fused(NamedTuple):
+class FusedFeatures(NamedTuple):
     """All that a head may look at."""
 
     text: Tensor
@@ -39,7 +39,7 @@ class Fused(NamedTuple):
     """(R, N) int64: see :attr:`VisualTokens.labels`."""
 
 
-class Seen(NamedTuple):
+class VisualFeatures(NamedTuple):
     """All that a head of VirTex may look at."""
 
     feature: Tensor

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
 from soho.models.heads.base import Batch, ask
-from soho.models.structures import Seen
+from soho.models.structures import VisualFeatures
 from soho.registry import MODELS
 
 
@@ -53,7 +53,9 @@ class VirTex(BaseModel):
             self.backbone.eval()
         return self
 
-    def forward(self, mode: str = 'tensor', **batch: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]] | Seen:
+    def forward(
+        self, mode: str = 'tensor', **batch: Tensor
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]] | VisualFeatures:
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (what the image looks like).
@@ -61,15 +63,15 @@ class VirTex(BaseModel):
 
         Returns:
             Losses by name; predictions, one dict of tensors for the batch in a
-            list; or :class:`Seen`.
+            list; or :class:`VisualFeatures`.
         """
-        seen = self.see(batch)
+        seen = self.encode_image(batch)
         return seen if mode == 'tensor' else ask(self.heads, mode, seen, batch)
 
-    def see(self, batch: Batch) -> Seen:
+    def encode_image(self, batch: Batch) -> VisualFeatures:
         """The image, as the heads look at it; it fills its canvas."""
         with torch.no_grad() if self.frozen_backbone else nullcontext():
             feature = self.backbone(batch['image'])[-1]  # (B, C, h, w)
         if self.language is None:
-            return Seen(feature)
-        return Seen(feature, self.language, self.language.look_at(feature))
+            return VisualFeatures(feature)
+        return VisualFeatures(feature, self.language, self.language.project_memory(feature))

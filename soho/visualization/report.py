@@ -95,18 +95,18 @@ def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections
 
 
 def render_table(head: Sequence[str], rows: Rows) -> str:
-    """A table whose first column names the row; the others are figures."""
+    """A table whose first column names the row; the others are metrics."""
     lines = ['<div class="wide"><table>', '<tr>' + ''.join(f'<th>{escape(cell)}</th>' for cell in head) + '</tr>']
     for name, *cells in rows:
-        figures = ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{figures}</tr>')
+        metrics = ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{metrics}</tr>')
     return '\n'.join([*lines, '</table></div>'])
 
 
 def render_charts(charts: Sequence[Chart]) -> str:
     """Charts side by side where there is room."""
-    figures = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>' for chart in charts)
-    return '\n'.join(['<div class="charts">', *figures, '</div>'])
+    metrics = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>' for chart in charts)
+    return '\n'.join(['<div class="charts">', *metrics, '</div>'])
 
 
 def render_examples(examples: Sequence[Example]) -> str:

@@ -140,5 +140,5 @@ def test_a_worker_can_compute_with_its_batch():
 def test_shared_memory_has_few_sizes_and_little_to_spare(monkeypatch):
     monkeypatch.setattr(shared_canvas, '_pieces', [])
     wanted = range(1 << 16, 1 << 17, 777)
-    taken = [len(shared_canvas._take(size)) for size in wanted]
+    taken = [len(shared_canvas._acquire(size)) for size in wanted]
     assert all(size <= got <= 1.125 * size for size, got in zip(wanted, taken)) and len(set(taken)) <= 9

@@ -75,7 +75,7 @@ def test_coco_objects_keep_their_category_and_lose_crowds_and_empty_boxes(coco):
     )
     assert data.metainfo['class_names'] == ['cat', 'dog'] == list(read_categories(data.ann_file).values())
     assert len(data) == 1 and data.objects.dropped == 2  # the second picture has no object
-    known = data.describe(0, None)
+    known = data.get_annotation(0, None)
     assert known['box_labels'].tolist() == [1, 2]
     assert known['boxes'].tolist() == [[5, 5, 25, 15], [50, 30, 60, 40]]  # cut to the picture
     assert known['image_id'] == 7 and known['full_size'].tolist() == [40, 60]
@@ -126,7 +126,7 @@ def test_boxes_and_outlines_follow_the_picture(synthetic):
             y, x = torch.nonzero(mask, as_tuple=True)
             seen = torch.stack([x.min(), y.min(), x.max() + 1, y.max() + 1]) / 4
             assert (seen - box).abs().max() < 0.75  # a tip may lie between the centres of the cells
-        raw = data.describe(index, None)['boxes'] * (width / data.images.sizes[data.item_image[index]][1])
+        raw = data.get_annotation(index, None)['boxes'] * (width / data.images.sizes[data.item_image[index]][1])
         flips.add(bool(np.abs(raw[:, 0] - sample['boxes'][:, 0]).max() > 1.01))
         assert sample['boxes'].dtype == sample['mask_edges'].dtype == np.float32
     assert flips == {True, False}
@@ -182,7 +182,7 @@ def test_voc_is_read_from_its_devkit(exported):
     assert len(data) == 24 and data[23]['boxes'].dtype == np.float32
     path = exported / 'VOCdevkit/VOC2007/Annotations' / years[0].images.file_names[0].replace('.jpg', '.xml')
     image = read_voc_image(path)
-    known = years[0].describe(0, None)
+    known = years[0].get_annotation(0, None)
     assert known['boxes'].tolist() == [list(thing.box) for thing in image.objects]
     assert known['full_size'].tolist() == [image.height, image.width]
     assert image_number('2012_000012') == 2012000012 and image_number('000012') == 12
@@ -212,8 +212,8 @@ def thing(name='cat', difficult=0, box='<xmin>1</xmin><ymin>2</ymin><xmax>60</xm
 
 def test_voc_counts_pixels_from_one_and_keeps_difficult_objects_unless_told(voc):
     both = thing() + thing(difficult=1)
-    assert voc(both).describe(0, None)['boxes'].tolist() == [[0, 1, 60, 20.5]] * 2
-    assert len(voc(both, difficult=False).describe(0, None)['boxes']) == 1
+    assert voc(both).get_annotation(0, None)['boxes'].tolist() == [[0, 1, 60, 20.5]] * 2
+    assert len(voc(both, difficult=False).get_annotation(0, None)['boxes']) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ class Keep:
         return results
 
 
-def describe(dataset, index, *key):
-    return dataset.describe(index, SampleKey(*(key or (0, 0)), index).rng())
+def get_annotation(dataset, index, *key):
+    return dataset.get_annotation(index, SampleKey(*(key or (0, 0)), index).rng())
 
 
 def pretrain(records, tmp_path, pipeline=(), **options):
@@ -75,11 +75,13 @@ class TestPretrain:
         dataset = pretrain([record(1, 7), record(2, 2)], tmp_path, sentence_group=3, replace_prob=0)
         assert len(dataset) == 4  # 3 + 3 + 1 captions, and 2
         own = [f'image 1 caption {i}' for i in range(7)]
-        assert describe(dataset, 0)['sentences'] == own[:3] and describe(dataset, 1)['sentences'] == own[3:6]
-        fills = [describe(dataset, 2, 0, epoch)['sentences'] for epoch in range(40)]
+        assert (
+            get_annotation(dataset, 0)['sentences'] == own[:3] and get_annotation(dataset, 1)['sentences'] == own[3:6]
+        )
+        fills = [get_annotation(dataset, 2, 0, epoch)['sentences'] for epoch in range(40)]
         assert {tuple(fill[:1]) for fill in fills} == {('image 1 caption 6',)}
         assert {caption for fill in fills for caption in fill[1:]} == set(own)
-        sample = describe(dataset, 3)
+        sample = get_annotation(dataset, 3)
         assert sample['itm_labels'].tolist() == [1, 1, 1] and sample['sentence_mask'].tolist() == [True] * 3
 
     @pytest.mark.parametrize('by_first', [False, True])
@@ -92,7 +94,7 @@ class TestPretrain:
             image = dataset.item_image[index]
             own = {1, 1001} if image in (1, 20) else {image}
             for epoch in range(25):
-                sample = describe(dataset, index, 0, epoch)
+                sample = get_annotation(dataset, index, 0, epoch)
                 for sentence, matched in zip(sample['sentences'], sample['itm_labels']):
                     _, number, _, nth = sentence.split()
                     assert (int(number) in own) == bool(matched)
@@ -119,7 +121,7 @@ class TestPretrain:
     def test_nothing_is_drawn_in_test_mode(self, tmp_path):
         dataset = pretrain([record(1, 2), record(2, 2)], tmp_path, sentence_group=2, test_mode=True)
         for epoch in range(9):
-            assert describe(dataset, 1, 0, epoch)['sentences'] == ['image 2 caption 0', 'image 2 caption 1']
+            assert get_annotation(dataset, 1, 0, epoch)['sentences'] == ['image 2 caption 0', 'image 2 caption 1']
 
     def test_small_images_are_left_out_of_training_only(self, tmp_path):
         records = [record(1), record(2, width=31), record(3)]
@@ -167,7 +169,7 @@ class TestVQA:
         one, other = (vqa(tmp_path, data, sentence_group=2) for data in (grouped, flat))
         assert len(one) == len(other) == 3
         for index in range(3):
-            a, b = describe(one, index), describe(other, index)
+            a, b = get_annotation(one, index), get_annotation(other, index)
             assert a.keys() == b.keys() and a['sentences'] == b['sentences']
             assert all(np.array_equal(a[name], b[name]) for name in a if name != 'sentences')
 
@@ -175,7 +177,7 @@ class TestVQA:
         dataset = vqa(
             tmp_path, [asked(1, question(11), question(12, labels=[], scores=[]), question(13))], sentence_group=2
         )
-        first, second = describe(dataset, 0), describe(dataset, 1)
+        first, second = get_annotation(dataset, 0), get_annotation(dataset, 1)
         assert first['sentences'] == ['what 11?', 'what 12?'] and second['sentences'] == ['what 13?', '']
         assert first['question_id'].tolist() == [11, 12] and second['question_id'].tolist() == [13, -1]
         assert first['sentence_mask'].tolist() == [True, True] and second['sentence_mask'].tolist() == [True, False]
@@ -187,8 +189,8 @@ class TestVQA:
             dict(file_name='1.jpg', image_id=1, width=64, height=48, question=f'q{i}', question_id=i) for i in range(3)
         ]
         dataset = vqa(tmp_path, bare, sentence_group=2, test_mode=True)
-        assert [describe(dataset, i)['question_id'].tolist() for i in range(2)] == [[0, 1], [2, -1]]
-        assert (describe(dataset, 0)['answer_labels'] == -1).all()
+        assert [get_annotation(dataset, i)['question_id'].tolist() for i in range(2)] == [[0, 1], [2, -1]]
+        assert (get_annotation(dataset, 0)['answer_labels'] == -1).all()
         assert dataset.metainfo == dict(label2ans=['yes', 'no', 'red'])
 
     def test_questions_without_a_listed_answer_are_kept_unless_asked(self, tmp_path):
@@ -234,7 +236,7 @@ class TestVQA:
 def test_mirror_images_of_the_answers(tmp_path):
     answers = ('left', 'red', 'on the right', 'right')
     vqa_file(tmp_path, [asked(1, question(1))], answers=answers)
-    assert describe(vqa(tmp_path), 0)['mirrored_answers'].tolist() == [3, 1, -1, 0, -1]
+    assert get_annotation(vqa(tmp_path), 0)['mirrored_answers'].tolist() == [3, 1, -1, 0, -1]
 
 
 @pytest.fixture
@@ -344,7 +346,7 @@ def synthetic_dataset(synthetic, task):
             )
         )
     masking = [dict(type='MaskTokens', tokenizer=tokenizer), dict(type='DrawVisualMask', prob=0.5)]
-    keys = ['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']
+    keys = ['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']
     return DATASETS.build(
         dict(
             type='PretrainDataset',

@@ -34,7 +34,7 @@ def build(kind, path, **options):
 
 
 def samples(dataset):
-    described = [dataset.describe(i, SampleKey(0, 1, i).rng()) for i in range(len(dataset))]
+    described = [dataset.get_annotation(i, SampleKey(0, 1, i).rng()) for i in range(len(dataset))]
     names = [dataset.images.file_names[image] for image in dataset.item_image]
     return [{'file_name': name, **sample} for name, sample in zip(names, described, strict=True)]
 
@@ -103,7 +103,7 @@ def test_an_index_that_does_not_fit_is_made_anew(change, synthetic, tmp_path, al
         kept.write_bytes(dict(damaged=b'x' * 100 + data[100:], cut=data[: len(data) // 2], empty=b'')[change])
     dataset = build('PretrainDataset', path)
     assert (len(dataset) == before) == (change != 'longer')
-    assert index_file.load(kept, dict(dataset.index.origin, **index_file.stamp(path))) is not None
+    assert index_file.load(kept, dict(dataset.index.origin, **index_file.file_fingerprint(path))) is not None
 
 
 def test_another_version_of_what_reads_one_kind_makes_that_kind_anew(tmp_path, always):
@@ -150,7 +150,7 @@ def test_no_newcomer_enters_beside_one_that_has_waited(tmp_path):
 
     def enter(_):
         for _ in range(200):
-            with index_file.only_one(tmp_path / 'a.index'):
+            with index_file.file_lock(tmp_path / 'a.index'):
                 inside.append(1)
                 together.append(len(inside))
                 time.sleep(1e-5)
@@ -214,7 +214,9 @@ def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(synthetic, tm
     (tmp_path / 'blocked').touch()
     cached = index_file.cached_place(str(path), 'captions')
     for module in ('index', 'prepared_tokens'):
-        monkeypatch.setattr(f'soho.datasets.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached])
+        monkeypatch.setattr(
+            f'soho.datasets.storage.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached]
+        )
     load_tool('prepare/tokens').prepare(tokenised(synthetic, 'PretrainDataset', path))
     assert sorted(file.suffix for file in (cache / 'soho').iterdir()) == ['.index', '.tokens']
     assert tokenised(synthetic, 'PretrainDataset', path).tokens is not None

@@ -94,7 +94,7 @@ def test_masking_follows_from_the_generator(vocab):
 
 def test_the_visual_mask_is_drawn_for_each_sentence():
     draws = [DrawVisualMask(prob=0.3).transform(dict(sentences=['a'] * 4, rng=rng(seed))) for seed in range(500)]
-    cells, rows = np.array([d['mask_cell'] for d in draws]), np.array([d['mask_rows'] for d in draws])
+    cells, rows = np.array([d['mvm_cell'] for d in draws]), np.array([d['mvm_sentences'] for d in draws])
     assert cells.dtype == np.float32 and cells.min() >= 0 and cells.max() < 1 and cells.std() > 0.25
     assert rows.shape == (500, 4) and rows.mean() == pytest.approx(0.3, abs=0.04)
 

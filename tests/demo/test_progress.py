@@ -1,10 +1,10 @@
-"""The journal of a long job: what is skipped, what is done again, what is continued."""
+"""The cache of a long job: what is skipped, what is done again, what is continued."""
 
 import json
 
 import pytest
 
-from demo.progress import Journal, Outcome, Stage
+from demo.progress import Outcome, Stage, StageCache
 
 
 @pytest.fixture
@@ -31,19 +31,19 @@ def job(tmp_path):
 
 
 def run(path, stages):
-    journal = Journal(path / 'state.json')
-    journal.run(stages, say=lambda line: None)
-    return journal
+    cache = StageCache(path / 'state.json')
+    cache.run(stages, say=lambda line: None)
+    return cache
 
 
 def test_what_is_done_is_not_done_again(job):
     path, stages, ran = job
     run(path, stages())
     assert ran == [('first', False), ('second', False)]
-    journal = run(path, stages())
-    assert len(ran) == 2 and journal.all_done(stages())
-    assert journal.results() == dict(first=dict(value=1), second=None)
-    assert set(journal.seconds()) == {'first', 'second'}
+    cache = run(path, stages())
+    assert len(ran) == 2 and cache.all_done(stages())
+    assert cache.results() == dict(first=dict(value=1), second=None)
+    assert set(cache.seconds()) == {'first', 'second'}
 
 
 def test_changed_settings_reach_only_those_whose_input_changes(job):
@@ -88,10 +88,10 @@ def test_stage_that_does_not_write_what_it_says_is_an_error(tmp_path):
     stage = Stage('a', 'Making a', lambda results, resumed: Outcome([tmp_path / 'a']))
     with pytest.raises(FileNotFoundError, match='Making a ended without having written .*a'):
         run(tmp_path, [stage])
-    assert not Journal(tmp_path / 'state.json').done(stage)
+    assert not StageCache(tmp_path / 'state.json').done(stage)
 
 
 def test_broken_journal_is_said(tmp_path):
     (tmp_path / 'state.json').write_text('{"stages": {')
     with pytest.raises(ValueError, match='state.json is not the state of a demo'):
-        Journal(tmp_path / 'state.json')
+        StageCache(tmp_path / 'state.json')

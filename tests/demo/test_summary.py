@@ -1,4 +1,4 @@
-"""What the demo prints and keeps of its figures."""
+"""What the demo prints and keeps of its metrics."""
 
 from demo.summary import format_table, most_frequent_answer, summarize
 
@@ -6,10 +6,10 @@ from demo.summary import format_table, most_frequent_answer, summarize
 def results(**pretrain):
     return dict(
         synthetic=dict(blind=dict(accuracy=33.46), images=dict(test2015=600), questions=dict(test2015=3461)),
-        cnn=dict(figures={'lr': 1, 'val/accuracy_color': 99.5}, held_out=['val/accuracy_color']),
+        cnn=dict(metrics={'lr': 1, 'val/accuracy_color': 99.5}, held_out=['val/accuracy_color']),
         pretrain=dict(
             dict(
-                figures={'lr': 1, 'loss_mlm': 2.0, 'val/loss_mlm': 1.5, 'val/acc_mlm': 70.0},
+                metrics={'lr': 1, 'loss_mlm': 2.0, 'val/loss_mlm': 1.5, 'val/acc_mlm': 70.0},
                 held_out=['val/loss_mlm', 'val/acc_mlm'],
                 seed=0,
                 device='CPU',
@@ -17,7 +17,7 @@ def results(**pretrain):
             **pretrain,
         ),
         evaluation=dict(
-            figures=dict(
+            metrics=dict(
                 vqa=dict(accuracy=81.25, accuracy_yes_no=90.0, accuracy_number=70.0),
                 vqa_blind=dict(accuracy=40.0, accuracy_yes_no=55.0, accuracy_number=30.0),
             ),
@@ -36,8 +36,8 @@ def test_figures_of_held_out_pictures_come_first():
 
 
 def test_without_validation_the_last_training_figures_stand_and_say_so():
-    figures = summarize(results(held_out=[], figures={'loss_mlm': 2.0, 'lr': 1}), {}, [])['pretrain']
-    assert figures == dict(loss_mlm=2.0, measured_on='the last training batches')
+    metrics = summarize(results(held_out=[], metrics={'loss_mlm': 2.0, 'lr': 1}), {}, [])['pretrain']
+    assert metrics == dict(loss_mlm=2.0, measured_on='the last training batches')
 
 
 def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
@@ -53,7 +53,7 @@ def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
 
 def test_baseline_of_an_answer_type_is_the_mean_over_its_questions():
     blind = dict(
-        kinds=dict(
+        attributes=dict(
             existence=dict(accuracy=60.0, share=10.0),
             negation=dict(accuracy=50.0, share=30.0),
             count=dict(accuracy=24.0, share=60.0),

@@ -6,7 +6,7 @@ from torchvision.models import resnet18
 
 from soho.engine import Runner
 from soho.engine.checkpoint.adapters.official import to_official
-from soho.engine.checkpoint.backbones import load_backbone, recognise
+from soho.engine.checkpoint.backbones import infer_resnet_config, load_backbone
 from soho.engine.checkpoint.read import CheckpointError
 from soho.models.backbones import ResNet
 from soho.registry import MODELS
@@ -21,19 +21,19 @@ def test_a_resnet_is_recognised_by_its_weights(depth, stages, width):
         config['width_per_group'] = width
     with torch.device('meta'):
         state = MODELS.build(config).state_dict()
-    assert recognise({f'visual.cnn.{name}': value for name, value in state.items()}) == config
+    assert infer_resnet_config({f'visual.cnn.{name}': value for name, value in state.items()}) == config
 
 
 def test_other_cnns_are_named():
     state = ResNet(18).state_dict()
     with pytest.raises(ValueError, match='no entry ends in'):
-        recognise({'stem.weight': state['conv1.weight']})
+        infer_resnet_config({'stem.weight': state['conv1.weight']})
     with pytest.raises(ValueError, match=r'\[2, 2, 2, 3\] basic blocks in its stages, as none of the depths 18'):
-        recognise(dict(state, **{'layer4.2.conv1.weight': state['conv1.weight']}))
+        infer_resnet_config(dict(state, **{'layer4.2.conv1.weight': state['conv1.weight']}))
     state = ResNet(50).state_dict()
     state['layer1.0.conv2.weight'] = state['layer1.0.conv2.weight'][:, :2]
     with pytest.raises(ValueError, match='convolves in 32 groups'):
-        recognise(state)
+        infer_resnet_config(state)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpo
         ann_file='objects_train2014.json',
         images='objects_train2014',
         data_root=str(synthetic),
-        kinds=['category'],
+        attributes=['category'],
         pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])],
     )
     cfg = tiny_config(iters=3)
@@ -116,7 +116,7 @@ def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpo
         backbone=dict(
             type='ResNet', depth=18, num_stages=2, out_indices=(1,), init_cfg=dict(type='Pretrained', checkpoint=path)
         ),
-        heads=dict(labels=dict(type='LabelHead', in_channels=128, kinds=dict(category=6))),
+        heads=dict(labels=dict(type='MultiAttributeHead', in_channels=128, attributes=dict(category=6))),
     )
     cfg.train_dataloader.dataset = source
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, weight_decay=0.1))

@@ -242,9 +242,9 @@ def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):
 
 def test_one_process_evaluates_each_question_once(trained, tiny_config):
     runner = Runner.from_cfg(tiny_config('vqa', load_from=str(trained)))
-    figures = runner.test()
-    assert 0 <= figures['accuracy'] <= 100 and {'accuracy_number', 'accuracy_other', 'accuracy_yes_no'} < set(figures)
-    assert runner.test() == figures
+    metrics = runner.test()
+    assert 0 <= metrics['accuracy'] <= 100 and {'accuracy_number', 'accuracy_other', 'accuracy_yes_no'} < set(metrics)
+    assert runner.test() == metrics
 
 
 def test_a_launcher_that_needs_gpus_is_refused_without(tiny_config, monkeypatch):

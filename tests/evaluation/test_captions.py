@@ -155,10 +155,10 @@ def evaluate(tmp_path):
 
 
 def test_the_metric_decodes_and_scores(evaluate, tmp_path):
-    figures = evaluate([(1, 'cats'), (3, 'a red dog')], java=False, out_file=str(tmp_path / 'out.json'))
+    metrics = evaluate([(1, 'cats'), (3, 'a red dog')], java=False, out_file=str(tmp_path / 'out.json'))
     expected = score_captions({1: 'cats', 3: 'a red dog'}, CAPTIONS)
-    assert figures == {name: score.overall for name, score in expected.items()}
-    assert set(figures) == {'bleu_1', 'bleu_2', 'bleu_3', 'bleu_4', 'rouge_l', 'cider'}
+    assert metrics == {name: score.overall for name, score in expected.items()}
+    assert set(metrics) == {'bleu_1', 'bleu_2', 'bleu_3', 'bleu_4', 'rouge_l', 'cider'}
     assert json.loads((tmp_path / 'out.json').read_text()) == [
         dict(image_id=1, caption='cats'),
         dict(image_id=3, caption='a red dog'),

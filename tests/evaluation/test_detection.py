@@ -140,13 +140,13 @@ def lvis_file(tmp_path):
 
 def test_lvis_figures_are_those_of_its_own_program(lvis_file):
     metric = LVISAP(lvis_file[0])
-    figures = metric.compute_metrics(records_of(lvis_file[1], metric.category_ids))
+    metrics = metric.compute_metrics(records_of(lvis_file[1], metric.category_ids))
     expected = {
         f'{kind}_{name}': value
         for kind, values in (('bbox', LVIS_BOXES), ('segm', LVIS_MASKS))
         for name, value in values.items()
     }
-    assert figures == pytest.approx(expected, abs=1e-4)
+    assert metrics == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_image_says_nothing_of_categories_that_were_not_looked_for():
@@ -189,9 +189,9 @@ def test_coco_figures_are_those_of_pycocotools_from_a_result_file(tmp_path, caps
     (tmp_path / 'instances.json').write_text(json.dumps(truth))
     metric = CocoAP(str(tmp_path / 'instances.json'))
     records = records_of(results, metric.category_ids)
-    figures = metric.compute_metrics(records)
+    metrics = metric.compute_metrics(records)
     assert capsys.readouterr().out == ''
-    assert figures == metric.compute_metrics(records[::-1])  # which rank saw an image does not matter
+    assert metrics == metric.compute_metrics(records[::-1])  # which rank saw an image does not matter
     metric.write(records, str(tmp_path / 'results.json'))
     official = COCO(str(tmp_path / 'instances.json'))
     for kind in ('bbox', 'segm'):
@@ -205,7 +205,7 @@ def test_coco_figures_are_those_of_pycocotools_from_a_result_file(tmp_path, caps
         evaluation.accumulate()
         evaluation.summarize()
         for name, value in zip(('AP', 'AP50', 'AP75', 'APs', 'APm'), evaluation.stats):
-            assert figures[f'{kind}_{name}'] == pytest.approx(100 * value)
+            assert metrics[f'{kind}_{name}'] == pytest.approx(100 * value)
 
 
 def test_no_detection_at_all_is_zero_and_a_missing_image_an_error(lvis_file):

@@ -17,7 +17,7 @@ def dataset(synthetic):
             data_root=str(synthetic),
             ann_file='objects_val2014.json',
             images='objects_val2014',
-            kinds=['category', 'color'],
+            attributes=['category', 'color'],
         ),
         center_crop_pipeline(48, 40),
     )

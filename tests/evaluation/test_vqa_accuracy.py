@@ -128,8 +128,8 @@ def test_figures_and_submission(annotation_file, tmp_path):
     metric = METRICS.build(
         dict(type='VQAAccuracy', annotation_file=annotation_file, question_types=True, out_file=str(out))
     )
-    figures = evaluate(metric, [40, 10, 30, 20], [1, 2, 0, 3])
-    assert figures == pytest.approx(
+    metrics = evaluate(metric, [40, 10, 30, 20], [1, 2, 0, 3])
+    assert metrics == pytest.approx(
         {
             'accuracy': 97.5,
             'accuracy_yes_no': 100,

@@ -68,6 +68,6 @@ def test_the_hook_folds_for_a_test(hooks, tiny_config, monkeypatch):
     unsettle(fold.model)
     plain = Runner.from_cfg(tiny_config(custom_hooks=hooks))
     plain.model.load_state_dict(fold.model.state_dict())
-    figures, expected = fold.test(), plain.test()
-    assert figures == pytest.approx(expected)
+    metrics, expected = fold.test(), plain.test()
+    assert metrics == pytest.approx(expected)
     assert not tested[0] and tested[-1] and norms(fold.model)

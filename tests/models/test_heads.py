@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from soho.models.structures import Fused
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 
 def fused(rows=6, length=5, cells=4, dim=8):
-    return Fused(torch.randn(rows, length, dim), torch.randn(rows, cells, dim), torch.randn(20, dim))
+    return FusedFeatures(torch.randn(rows, length, dim), torch.randn(rows, cells, dim), torch.randn(20, dim))
 
 
 def test_mlm_scores_by_the_word_embedding_alone():

@@ -47,7 +47,7 @@ def test_torchs_decoder_under_the_same_names(norm_first, causal, memory):
     valid = torch.arange(7) < lengths[:, None]
     order = torch.ones(7, 7, dtype=torch.bool).tril() if causal else torch.ones(7, 7, dtype=torch.bool)
     expected = theirs(hidden, memory, tgt_mask=~order, tgt_key_padding_mask=~valid)
-    output, _ = ours(hidden, ours.look_at(memory), valid[:, None, None] & order)
+    output, _ = ours(hidden, ours.project_memory(memory), valid[:, None, None] & order)
     torch.testing.assert_close(output, expected)
 
 
@@ -109,7 +109,7 @@ def test_what_is_kept_changes_no_logit(norm_first, memory):
     language = build(norm_first=norm_first)
     tokens = torch.randint(3, VOCABULARY, (2, 6))
     whole = language.logits(language(memory, tokens, torch.tensor([6, 6])))
-    step, state = language.writer(memory), None
+    step, state = language.make_decode_step(memory), None
     for i, token in enumerate(tokens.unbind(1)):
         logits, state = step(token, state)
         torch.testing.assert_close(logits, whole[:, i], rtol=1e-4, atol=1e-4)
@@ -132,7 +132,7 @@ def test_cached_beam_search_finds_the_same_beams(official, beam_size, memory):
     language = build()
     search = BeamSearch(beam_size, 9, per_node=2 if official else 0, drop_start=official, forbid_repeats=official)
     start = torch.ones(2, dtype=torch.int64)
-    tokens, scores = search.search(language.writer(memory), start)
+    tokens, scores = search.search(language.make_decode_step(memory), start)
     again, expected = search.search(without_memory(language, memory), start)
     assert tokens.equal(again)
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 
 from soho.datasets.collate import collate
-from soho.models.structures import Fused
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 HEADS = dict(pretrain=('loss_mlm', 'loss_mvm', 'loss_itm'), vqa=('loss_vqa',))
@@ -44,7 +44,7 @@ def test_a_larger_canvas_changes_nothing(task, pool, make_model, make_batch, pre
     before, after = model(mode='tensor', **small), model(mode='tensor', **large)
     torch.testing.assert_close(after.text, before.text, rtol=1e-4, atol=1e-5)
 
-    valid = [model.see(batch).valid.repeat_interleave(2, 0) for batch in (small, large)]
+    valid = [model.encode_image(batch).valid.repeat_interleave(2, 0) for batch in (small, large)]
     assert valid[1].shape[1] > valid[0].shape[1] and valid[0].sum() == valid[1].sum()
     torch.testing.assert_close(after.visual[valid[1]], before.visual[valid[0]], rtol=1e-4, atol=1e-5)
     losses = [model(mode='loss', **batch) for batch in (small, large)]
@@ -109,7 +109,7 @@ def test_sentences_of_one_image_are_as_on_an_image_each(make_model, make_batch, 
             'sentence_mask',
             'mlm_labels',
             'itm_labels',
-            'mask_rows',
+            'mvm_sentences',
             'question_id',
             'answer_labels',
             'answer_scores',
@@ -220,7 +220,7 @@ def test_ragged_groups_do_not_count(make_model, make_batch, preprocess):
     rest = [
         {
             name: value[i : i + 1, :n]
-            if name not in ('image', 'image_size', 'pad_size', 'mask_cell')
+            if name not in ('image', 'image_size', 'pad_size', 'mvm_cell')
             else value[i : i + 1]
             for name, value in ragged.items()
         }
@@ -235,7 +235,7 @@ def test_a_head_of_ones_own(make_model, make_batch, preprocess):
 
     @MODELS.register_module(force=True)
     class NormHead(MODELS.get('ITMHead')):
-        def loss(self, fused: Fused, batch):
+        def loss(self, fused: FusedFeatures, batch):
             return dict(loss_norm=fused.text.norm())
 
     model = make_model('vqa', heads=dict(norm=dict(type='NormHead', hidden_size=32)))

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from soho.models.target_positions import asked, note_asked
+from soho.models.target_positions import cache_target_positions, target_positions
 
 # What makes the host wait for a GPU.
-WAITS = ('nonzero', '_local_scalar_dense', 'masked_select', 'equal', 'is_nonzero', 'unique')
+WAITS = ('nonzero', '_local_scalar_dense', 'mtarget_positions_select', 'equal', 'is_nonzero', 'unique')
 
 
 class NoWaiting(TorchDispatchMode):
@@ -33,7 +33,7 @@ def test_the_last_layer_where_heads_look_learns_what_the_whole_layer_does(
     task, hidden, make_model, make_batch, preprocess, monkeypatch
 ):
     batch = make_batch()
-    batch['mask_rows'] = torch.rand(batch['mask_rows'].shape) < hidden
+    batch['mvm_sentences'] = torch.rand(batch['mvm_sentences'].shape) < hidden
     batch['mlm_labels'][torch.rand(batch['mlm_labels'].shape) >= hidden] = -100
     results = []
     for whole in (False, True):
@@ -46,13 +46,16 @@ def test_the_last_layer_where_heads_look_learns_what_the_whole_layer_does(
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
-def test_what_the_preprocessor_notes_is_what_the_heads_would_find(make_batch, make_caption_batch):
+def test_cached_positions_are_those_that_a_search_finds(make_batch, make_caption_batch):
     for batch in (make_batch(), make_caption_batch()):
-        noted = note_asked(batch)
-        for key in [name.removeprefix('asked_') for name in noted if name not in batch]:
-            assert asked(noted, key).equal(asked(batch, key)) and len(asked(noted, key))
-    assert asked(dict(mlm_labels=torch.tensor([[-100, 0], [3, -100]])), 'mlm_labels').tolist() == [1, 2]
-    assert asked(dict(caption_tokens=torch.tensor([[1, 5, 2], [1, 2, 0]])), 'caption_tokens').tolist() == [0, 1, 2]
+        cached = cache_target_positions(batch)
+        keys = [name.removesuffix('_positions') for name in cached if name not in batch]
+        assert keys
+        for key in keys:
+            assert target_positions(cached, key).equal(target_positions(batch, key)) and len(cached[f'{key}_positions'])
+    labels, tokens = torch.tensor([[-100, 0], [3, -100]]), torch.tensor([[1, 5, 2], [1, 2, 0]])
+    assert target_positions(dict(mlm_labels=labels), 'mlm_labels').tolist() == [1, 2]
+    assert target_positions(dict(caption_tokens=tokens), 'caption_tokens').tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize('task', ['pretrain', 'vqa', 'bicaptioning', 'masked_lm', 'classification'])
@@ -63,7 +66,7 @@ def test_a_training_step_asks_the_device_nothing(
         model, batch = make_model(task).train(), make_batch()
     else:
         model, batch = make_virtex(task).train(), make_caption_batch()
-    batch = note_asked(preprocess(model, batch))
+    batch = cache_target_positions(preprocess(model, batch))
     with NoWaiting():
         learn(model, batch)
     with pytest.raises(AssertionError, match='wait'), NoWaiting():

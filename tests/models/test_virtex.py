@@ -53,7 +53,7 @@ def test_masked_captions_are_guessed_at_the_mask(make_virtex, batch):
     close(losses['loss_mlm'], expected)
     (predicted,) = model(mode='predict', **batch)
     assert predicted['mlm_losses'].shape == (4,)
-    close(losses['acc_mlm'], predicted['mlm_hits'].float().mean() * 100)
+    close(losses['acc_mlm'], predicted['mlm_correct'].float().mean() * 100)
 
 
 def test_a_set_of_labels_shares_the_probability(make_virtex, batch):
@@ -202,12 +202,12 @@ def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
     labels[2] = 1  # an ignored one: this image has no label
     (predicted,) = model(mode='predict', **dict(batch, labels=labels))
     best = predicted['labels'][:, 0]
-    hits = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
-    assert predicted['classification_hits'].tolist() == hits
+    correct = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
+    assert predicted['classification_correct'].tolist() == correct
     loss = model(mode='loss', **dict(batch, labels=labels))['loss_classification']
     assert predicted['classification_losses'].mean().item() == pytest.approx(loss.item(), rel=1e-5)
     unlabelled = {name: value for name, value in batch.items() if name != 'labels'}
-    assert 'classification_hits' not in model(mode='predict', **unlabelled)[0]
+    assert 'classification_correct' not in model(mode='predict', **unlabelled)[0]
 
 
 def test_any_timm_cnn_is_a_backbone(make_virtex, batch):

@@ -166,7 +166,7 @@ def test_the_drawn_cells_word_is_hidden_in_all_valid_cells_of_the_asked_sentence
     net = neck().eval()
     feature = torch.randn(2, 6, 4, 6)
     rows = torch.tensor([[True, False, True], [False, True, False]])
-    seen = net(feature, SIZES, CANVAS, mask_cell=torch.full((2,), share), mask_rows=rows)
+    seen = net(feature, SIZES, CANVAS, mvm_cell=torch.full((2,), share), mvm_sentences=rows)
     plain = net(feature, SIZES, CANVAS)
     masked_token = net.ln(net.mask_emb.weight + net.locate(SIZES, CANVAS, (4, 6))[1])
     for image in range(2):

@@ -280,7 +280,9 @@ def check_grouping(fixture: Fixture) -> None:
         by_name = {record['file_name']: record for record in records}
         rng = np.random.default_rng(0)  # nothing is left to draw
         fixture.check(case + 'items/filename', names)
-        fixture.check(case + 'items/caption', [dataset.describe(i, rng)['sentences'] for i in range(len(dataset))])
+        fixture.check(
+            case + 'items/caption', [dataset.get_annotation(i, rng)['sentences'] for i in range(len(dataset))]
+        )
         fixture.check(case + 'items/height', dataset.images.sizes[dataset.item_image, 0])
         fixture.check(case + 'items/width', dataset.images.sizes[dataset.item_image, 1])
         for key in ('image_id', 'labels'):

@@ -141,4 +141,4 @@ def draws(batch: dict[str, Tensor], position: Any, selection: Any) -> dict[str, 
     height, width = grid_of(batch)
     cell = (float(position) + 0.5) / (height * width)
     rows = torch.as_tensor(selection).bool().view(images, sentences)
-    return dict(batch, mask_cell=torch.full((images,), cell), mask_rows=rows)
+    return dict(batch, mvm_cell=torch.full((images,), cell), mvm_sentences=rows)

@@ -171,7 +171,7 @@ def _check_objects(fixture: Fixture, folder: str) -> None:
         categories=[dict(id=category) for category in fixture[name + 'category_ids_in_file']],
     )
     dataset = ObjectLabelsDataset(path, None, [])
-    ours = {str(dataset.image_id(i)): dataset.describe(i, None)['labels'].tolist() for i in range(len(dataset))}
+    ours = {str(dataset.image_id(i)): dataset.get_annotation(i, None)['labels'].tolist() for i in range(len(dataset))}
     recorded = {part.rpartition('/')[2] for part in fixture.names(name + 'labels_by_image/')}
     fixture.check('images with objects', sorted(ours), recorded=sorted(recorded))
     fixture.check_all(ours, prefix=name + 'labels_by_image/')

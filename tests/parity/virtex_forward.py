@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.models.decoding.beam_search import BeamSearch
-from soho.models.decoding.decode_step import Step
+from soho.models.decoding.decode_step import DecodeStep
 from soho.models.decoding.nucleus_sampling import REMOVED
-from soho.models.structures import Seen
+from soho.models.structures import VisualFeatures
 from tests.parity.fixture import Fixture
 from tests.parity.virtex_decoding import OfficialDraws
 from tests.parity.virtex_model import build, config_of, doubled, fill_model, read_batch
@@ -63,7 +63,9 @@ def _check_visual(fixture: Fixture, feature: Tensor) -> None:
     fixture.check('visual_pooled', feature.mean((2, 3)), VISUAL)
 
 
-def _check_direction(fixture: Fixture, seen: Seen, tokens: Tensor, batch: dict[str, Tensor], name: str) -> Tensor:
+def _check_direction(
+    fixture: Fixture, seen: VisualFeatures, tokens: Tensor, batch: dict[str, Tensor], name: str
+) -> Tensor:
     """All positions of one direction; returns the likeliest tokens (B, L)."""
     language = seen.language
     features = language(seen.memory, tokens, batch['caption_lengths'], backward=name == 'backward')
@@ -94,10 +96,10 @@ def _changed(model: nn.Module, scale_words: float, add_eos_bias: float) -> Itera
         bias.copy_(before[1])
 
 
-def _check_decoding(fixture: Fixture, seen: Seen, variant: str) -> None:
+def _check_decoding(fixture: Fixture, seen: VisualFeatures, variant: str) -> None:
     prefix = f'decode_{variant}_'
     limit = int(fixture.get(prefix + 'max_steps', STEPS))
-    write = seen.language.writer(seen.memory)
+    write = seen.language.make_decode_step(seen.memory)
     start = torch.full((len(seen.memory),), SOS)
     for name in fixture.names(prefix):
         match = re.fullmatch(prefix + r'((?:beam(\d+)|greedy)(_keep_sos)?)_beams', name)
@@ -121,7 +123,7 @@ def _check_decoding(fixture: Fixture, seen: Seen, variant: str) -> None:
             _check_nucleus(fixture, name.removesuffix('tokens'), write, start)
 
 
-def _check_nucleus(fixture: Fixture, prefix: str, write: Step, start: Tensor) -> None:
+def _check_nucleus(fixture: Fixture, prefix: str, write: DecodeStep, start: Tensor) -> None:
     """Replay the recorded tokens; then draw them."""
     tokens = fixture.tensor(prefix + 'tokens')
     sampler = OfficialDraws(max_steps=tokens.size(1), forbid_repeats=True, eos_id=EOS)

@@ -100,7 +100,7 @@ def _check_top_k(fixture: Fixture) -> None:
         metric.process(dict(label=truth), dict(scores=scores))
         running.append(metric.compute_metrics(metric.results))
     for k in top_k:
-        fixture.check(f'{name}running_accuracy_percent/{k}', [figures[f'top{k}'] for figures in running], PERCENT)
+        fixture.check(f'{name}running_accuracy_percent/{k}', [metrics[f'top{k}'] for metrics in running], PERCENT)
     batch, row = fixture[name + 'unbatched_example/row']
     metric = TopKAccuracy([1])
     fixture.check(name + 'empty', metric.compute_metrics([])['top1'])

@@ -38,7 +38,7 @@ def config_of(task: str, visual: str, textual: str, vocab_size: int) -> dict:
     config['backbone'].update(backbone)
     if task.endswith('classification'):
         ignore = SPECIAL if task.startswith('token') else SPECIAL[:1]
-        head = dict(type='LabelSetHead', in_channels=channels, num_classes=vocab_size, ignore=ignore)
+        head = dict(type='MultiLabelHead', in_channels=channels, num_classes=vocab_size, ignore=ignore)
         return dict(config, language=None, heads=dict(classification=head))
     layers, hidden, heads, feedforward = map(int, re.findall(r'[LHAF](\d+)', textual.split('::')[1]))
     config['language'].update(

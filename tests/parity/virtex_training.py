@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.official_virtex import BACKWARD, TEXT
-from soho.models.structures import Seen
+from soho.models.structures import VisualFeatures
 from tests.parity.fixture import Fixture
 from tests.parity.virtex_model import config_of, doubled, filled, official_parameters, read_batch
 
@@ -93,7 +93,7 @@ def _check_eval(fixture: Fixture, case: str, model: nn.Module, batch: dict[str, 
     fixture.check(case + 'eval_predictions', best * asked)
 
 
-def _logits(seen: Seen, batch: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _logits(seen: VisualFeatures, batch: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Of each direction, (B, L, V)."""
     language, lengths = seen.language, batch['caption_lengths']
     yield '', language.logits(language(seen.memory, batch['caption_tokens'], lengths))

@@ -33,12 +33,12 @@ SMALL = [
 ]
 
 
-def race_here(args, contestants):
+def race_here(args, candidates):
     """As the race, in this process, which saves half a minute."""
     results = {}
-    for name, contestant in contestants.items():
+    for name, candidate in candidates.items():
         here = bench.Bench(args)
-        calls = contestant.build(here, *contestant.args)
+        calls = candidate.build(here, *candidate.args)
         seconds = dict(zip(calls, here.split(list(calls.values()))))
         results[name] = races.Result(dict(seconds, whole=sum(seconds.values())), here.memory.peak(), args.dtype)
     return results
@@ -46,8 +46,8 @@ def race_here(args, contestants):
 
 def start_here(captions):
     """As a part that stands for itself is measured in ``result``; two more processes would take half a minute."""
-    figures = dict(first_batch=2.0, workers=3 * 2**20, main=4 * 2**20)
-    return startup.Starts(captions, 1, figures, dict(figures, first_batch=1.0))
+    metrics = dict(first_batch=2.0, workers=3 * 2**20, main=4 * 2**20)
+    return startup.Starts(captions, 1, metrics, dict(metrics, first_batch=1.0))
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +60,7 @@ def measure(tool, synthetic, tmp_path_factory):
     """Figures of parts by their names; the sizes that the command line cannot change are made small."""
 
     def run(*parts):
-        out = tmp_path_factory.mktemp('benchmark') / 'figures.json'
+        out = tmp_path_factory.mktemp('benchmark') / 'metrics.json'
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv('SOHO_SYNTHETIC', str(synthetic))
             patch.setattr(bench, 'WARM_UP', 0)
@@ -90,16 +90,16 @@ def test_says_under_which_circumstances(result):
 
 
 def test_a_step_is_the_sum_of_its_parts_and_has_flops(result):
-    figures = {
+    metrics = {
         row['what'].rpartition(': ')[2]: row['value']
         for row in result['rows']
         if row['what'].startswith('vqa step, 2 images x 2 sentences at 64x96')
     }
-    parts = (figures[part] for part in ('data', 'forward', 'backward', 'optimizer'))
-    assert figures['whole'] == pytest.approx(sum(parts), rel=1e-6)
+    parts = (metrics[part] for part in ('data', 'forward', 'backward', 'optimizer'))
+    assert metrics['whole'] == pytest.approx(sum(parts), rel=1e-6)
     # Three layers of width 768 over 16 words and a cell, four sentences; the last one at [CLS] only.
-    assert 0.005 < figures['products and convolutions'] < 0.02
-    assert 0 < figures['of the rate of a matrix product'] < 100
+    assert 0.005 < metrics['products and convolutions'] < 0.02
+    assert 0 < metrics['of the rate of a matrix product'] < 100
 
 
 def test_an_update_reads_and_writes_weights_and_states_and_reads_gradients():
@@ -125,21 +125,21 @@ def test_every_figure_is_positive_and_named_once(result):
 
 
 def test_the_pipelines_of_the_recipes_stand_beside_their_floors(result):
-    figures = {row['what']: row['value'] for row in result['rows']}
+    metrics = {row['what']: row['value'] for row in result['rows']}
     for recipe in ('pretraining, 1000x600', 'VQA, 1333x400 to 1333x800', 'demo, 96x72', 'VirTex, 224'):
         name = f'data, {recipe}:'
-        worker = figures[f'{name} one worker']
+        worker = metrics[f'{name} one worker']
         for floor in ('decoding', 'decoding and resizing'):
-            share = 100 * worker / figures[f'{name} {floor} alone']
-            assert figures[f'{name} worker against {floor}'] == pytest.approx(share)
-    assert figures['2005 captions: memory of 8 workers'] > 1
+            share = 100 * worker / metrics[f'{name} {floor} alone']
+            assert metrics[f'{name} worker against {floor}'] == pytest.approx(share)
+    assert metrics['2005 captions: memory of 8 workers'] > 1
 
 
 def test_the_loop_stands_beside_its_step(result):
-    figures = {row['what']: row['value'] for row in result['rows']}
+    metrics = {row['what']: row['value'] for row in result['rows']}
     for recipe in ('demo fine-tuning in bfloat16', 'pretrain step, 2 images x 2 sentences at 64x96'):
-        share = 100 * figures[f'{recipe}: step alone'] / figures[f'{recipe}: loop']
-        assert figures[f'{recipe}: loop against the step'] == pytest.approx(share)
+        share = 100 * metrics[f'{recipe}: step alone'] / metrics[f'{recipe}: loop']
+        assert metrics[f'{recipe}: loop against the step'] == pytest.approx(share)
 
 
 def test_a_switch_reaches_our_models(tool):
@@ -160,18 +160,18 @@ def test_a_switch_reaches_our_models(tool):
 
 
 def test_alternatives_are_compared_in_both_directions(measure):
-    figures = {row['what']: row['value'] for row in measure('alternatives')['rows']}
-    pairs = {name.rpartition(': faster than ')[0] for name in figures if ': faster than ' in name}
+    metrics = {row['what']: row['value'] for row in measure('alternatives')['rows']}
+    pairs = {name.rpartition(': faster than ')[0] for name in metrics if ': faster than ' in name}
     assert {race.split(' at ')[0].split(',')[0] for race in pairs} == {'vqa inference', 'vqa step', 'ResNet-50 step'}
-    for name, times in figures.items():
+    for name, times in metrics.items():
         race, _, whom = name.rpartition(': faster than ')
         if race:
-            assert times == pytest.approx(figures[f'{race}: {whom}'] / figures[f'{race}: ours, float32'])
+            assert times == pytest.approx(metrics[f'{race}: {whom}'] / metrics[f'{race}: ours, float32'])
 
 
 def test_growth_has_time_and_memory_of_every_point(measure):
-    figures = {row['what']: row['value'] for row in measure('growth')['rows']}
-    steps = [name for name in figures if f'{name}, peak memory' in figures]
+    metrics = {row['what']: row['value'] for row in measure('growth')['rows']}
+    steps = [name for name in metrics if f'{name}, peak memory' in metrics]
     assert [name.partition(':')[0].removeprefix('growth with ') for name in steps] == [
         'image area',
         'sentences an image',
@@ -181,7 +181,7 @@ def test_growth_has_time_and_memory_of_every_point(measure):
     ]
     for captions in growth.CAPTIONS:
         name = f'growth with the number of captions: {captions}'
-        assert figures[f'{name}, first start'] == 2 and figures[f'{name}, memory of 8 workers'] == 3
+        assert metrics[f'{name}, first start'] == 2 and metrics[f'{name}, memory of 8 workers'] == 3
 
 
 def test_ranks_need_a_gpu_each(monkeypatch):
@@ -272,8 +272,8 @@ def test_contestants_take_turns_in_processes_of_their_own():
     results = races.race(
         args,
         dict(
-            ours=races.Contestant(sleepers, (0.01, 0.02), False),
-            slow=races.Contestant(sleepers, (0.05, 0.04, 'float16'), False, 'float16'),
+            ours=races.Candidate(sleepers, (0.01, 0.02), False),
+            slow=races.Candidate(sleepers, (0.05, 0.04, 'float16'), False, 'float16'),
         ),
     )
     rows = {what: value for what, value, _ in races.rows_of('sleep', results)}
@@ -283,23 +283,23 @@ def test_contestants_take_turns_in_processes_of_their_own():
         ratio = rows[f'sleep, {part}: slow, float16'] / rows[f'sleep, {part}: ours, float32']
         assert rows[f'sleep, {part}: faster than slow, float16'] == pytest.approx(ratio)
     with pytest.raises(RuntimeError, match='slow failed: ValueError: no weights'):
-        races.race(args, dict(slow=races.Contestant(failing)))
+        races.race(args, dict(slow=races.Candidate(failing)))
 
 
 @pytest.mark.parametrize(
     'device, half, dtype, names',
     [
-        ('cpu', True, 'float32', ['official', 'official, tuned alike']),
+        ('cpu', True, 'float32', ['official', 'official, with the same settings']),
         ('cuda', True, 'float16', ['official']),
         ('cuda', False, 'float32', ['official']),
     ],
 )
 def test_a_release_runs_as_published(device, half, dtype, names):
     args = argparse.Namespace(device=device, dtype='bfloat16')
-    contestants = races.published(args, 'official', sleepers, 1, dtype=races.published_dtype(args, half))
-    assert list(contestants) == names
-    assert all(contestant.dtype == dtype and contestant.args == (1,) for contestant in contestants.values())
-    assert contestants[names[-1]].tuned
+    candidates = races.published(args, 'official', sleepers, 1, dtype=races.published_dtype(args, half))
+    assert list(candidates) == names
+    assert all(candidate.dtype == dtype and candidate.args == (1,) for candidate in candidates.values())
+    assert candidates[names[-1]].tuned
 
 
 def test_a_release_is_imported_without_the_packages_that_it_only_mentions(tmp_path):
@@ -324,7 +324,7 @@ def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch,
 
     monkeypatch.setattr(tool, 'measure', measure)
     monkeypatch.setenv('SOHO_SYNTHETIC', str(tmp_path))
-    out = tmp_path / 'figures.json'
+    out = tmp_path / 'metrics.json'
     with pytest.raises(SystemExit, match='error: not measured: data'):
         tool.main(['floors', 'data', 'loop', *SMALL, '--out', str(out)])
     result = json.loads(out.read_text())

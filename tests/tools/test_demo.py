@@ -57,7 +57,7 @@ def job(demo, configs, tmp_path_factory):
         str(root / 'out'),
     ]
     places = demo.Places(configs, ROOT / 'tools', root / 'synthetic', 'tiny', root / 'out')
-    demo.Journal(root / 'out' / 'state.json').run(demo.demo_stages(places)[:2])
+    demo.StageCache(root / 'out' / 'state.json').run(demo.demo_stages(places)[:2])
     number = len(json.loads((root / 'synthetic' / 'train_data_vqa.json').read_text())['label2ans'])
     for name in ('vqa', 'vqa_blind'):
         path = configs / f'{name}.py'
@@ -161,10 +161,10 @@ def test_repetition_prints_the_table_without_importing_torch(job):
 
 def test_only_what_a_change_concerns_is_made_again(demo, job):
     places = job['places']
-    journal = demo.Journal(job['out'] / 'state.json')
+    cache = demo.StageCache(job['out'] / 'state.json')
 
     def undone():
-        return [stage.name for stage in demo.demo_stages(places) if not journal.done(stage)]
+        return [stage.name for stage in demo.demo_stages(places) if not cache.done(stage)]
 
     config = places.configs / 'vqa_blind.py'
     before = config.read_text()

@@ -52,8 +52,8 @@ def test_train_resume_and_test(train, load_tool, recipe, synthetic, tmp_path, ca
 
     out = tmp_path / 'answers.json'
     capsys.readouterr()
-    figures = load_tool('test').main([recipe, str(run / 'epoch_2.pth'), '--out', str(out), '--work-dir', str(run)])
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
+    metrics = load_tool('test').main([recipe, str(run / 'epoch_2.pth'), '--out', str(out), '--work-dir', str(run)])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == metrics
     answers = json.loads(out.read_text())
     questions = json.loads((synthetic / 'v2_OpenEnded_mscoco_val2014_questions.json').read_text())['questions']
     assert [a['question_id'] for a in answers] == sorted(q['question_id'] for q in questions)

@@ -38,17 +38,17 @@ def knn(load_tool, synthetic, monkeypatch):
 def test_svms(load_tool, voc, tmp_path, capsys):
     tool = load_tool('transfer/voc07_svm')
 
-    def figures(*options):
+    def metrics(*options):
         return tool.main(['random', '--data', str(voc), *SMALL, *CUT, *options])
 
-    first = figures('--out', str(tmp_path / 'figures.json'))
+    first = metrics('--out', str(tmp_path / 'metrics.json'))
     table = capsys.readouterr().out
-    assert json.loads((tmp_path / 'figures.json').read_text()) == first
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == first
     assert first['images'] == dict(trainval=24, test=8) and list(first['classes'])[0] == 'circle'
     precisions = [row['average_precision'] for row in first['classes'].values()]
     assert first['mean_average_precision'] == pytest.approx(sum(precisions) / len(precisions))
     assert f'{first["mean_average_precision"]:.2f}  (area)' in table
-    assert figures('--eleven-points')['mean_average_precision'] != first['mean_average_precision']
+    assert metrics('--eleven-points')['mean_average_precision'] != first['mean_average_precision']
 
 
 def test_voc_lies_in_one_place(load_tool):
@@ -71,11 +71,11 @@ def test_a_class_with_too_few_images_is_said_in_one_sentence(load_tool, tmp_path
 
 def test_neighbours(knn, tmp_path, capsys):
     torch.save({f'backbone.{name}': value for name, value in resnet18().state_dict().items()}, tmp_path / 'cnn.pth')
-    figures = knn(str(tmp_path / 'cnn.pth'), '--out', str(tmp_path / 'figures.json'))
-    assert json.loads((tmp_path / 'figures.json').read_text()) == figures
-    assert list(figures['accuracy']) == ['category', 'color', 'texture']
-    assert f'category: top1 {figures["accuracy"]["category"]["top1"]:.2f} %' in capsys.readouterr().out
-    assert knn(str(tmp_path / 'cnn.pth'), '--chunk', '9')['accuracy'] == figures['accuracy']
+    metrics = knn(str(tmp_path / 'cnn.pth'), '--out', str(tmp_path / 'metrics.json'))
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == metrics
+    assert list(metrics['accuracy']) == ['category', 'color', 'texture']
+    assert f'category: top1 {metrics["accuracy"]["category"]["top1"]:.2f} %' in capsys.readouterr().out
+    assert knn(str(tmp_path / 'cnn.pth'), '--chunk', '9')['accuracy'] == metrics['accuracy']
     # With the training images as questions, the nearest neighbour of each is itself.
     data = [
         f'val_dataloader.dataset.{key}=objects_train2014{end}' for key, end in (('ann_file', '.json'), ('images', ''))

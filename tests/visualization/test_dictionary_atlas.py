@@ -75,7 +75,7 @@ def test_patches_belong_to_their_word_and_nearest_come_first(model, samples):
             h, w = SIZES[patch.item]
             batch = to_batch([samples[patch.item]])
             with torch.no_grad():
-                words = model.eval().see(model.data_preprocessor(batch)).words[0]
+                words = model.eval().encode_image(model.data_preprocessor(batch)).words[0]
             column, row = round(patch.box[0] * w / 16), round(patch.box[1] * h / 16)
             assert words[row * (w // 16) + column] == word
 

@@ -26,7 +26,7 @@ STEPS = ('pretrain', 'vqa', 'virtex')
 
 
 def measure(part: str, args: Namespace) -> list[tuple[str, float, str]]:
-    """A part's figures: what, how much, and its unit.
+    """A part's metrics: what, how much, and its unit.
 
     Nothing else is imported, so that processes start quickly and hold little.
     """

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, ViltConfig, ViltForQuestionAnswe
 from soho.models.backbones import ResNet
 from tools.benchmark.bench import Bench, Rows
 from tools.benchmark.official_soho import our_answers
-from tools.benchmark.race import Calls, Contestant, published, race, rows_of
+from tools.benchmark.race import Calls, Candidate, published, race, rows_of
 from tools.benchmark.recipes import CROP, random_batch, recipe
 from tools.benchmark.training import Step
 
@@ -30,26 +30,26 @@ def alternatives(bench: Bench) -> Rows:
     for images in (1, *args.batches):
         rows += rows_of(
             f'vqa inference {name}, batch {images}',
-            race(small, dict(ours=Contestant(our_answers, (images,)), **published(args, 'ViLT', vilt_answers, images))),
+            race(small, dict(ours=Candidate(our_answers, (images,)), **published(args, 'ViLT', vilt_answers, images))),
         )
     rows += rows_of(
         f'vqa step {name}, {args.images} images',
-        race(small, dict(ours=Contestant(our_vqa_step), **published(args, 'ViLT', vilt_step))),
+        race(small, dict(ours=Candidate(our_vqa_step), **published(args, 'ViLT', vilt_step))),
     )
     rows += rows_of(
         f'ResNet-50 step, {args.images} images of {CROP[0]}x{CROP[1]}',
         race(
             args,
             dict(
-                ours=Contestant(our_resnet_step),
+                ours=Candidate(our_resnet_step),
                 **published(args, 'timm', timm_step, False),
-                **{'timm, channels last, tuned alike': Contestant(timm_step, (True,))},
+                **{'timm, channels last, with the same settings': Candidate(timm_step, (True,))},
             ),
         ),
     )
     name = f'vqa inference at {args.size[0]}x{args.size[1]} against regions, one image'
     return rows + rows_of(
-        name, race(args, dict(ours=Contestant(our_answers, (1,)), **published(args, 'regions', region_answers)))
+        name, race(args, dict(ours=Candidate(our_answers, (1,)), **published(args, 'regions', region_answers)))
     )
 
 

@@ -94,7 +94,7 @@ def across_ranks(args: Any, ranks: int) -> tuple[float, float]:
     """Seconds of a pretraining step with the same batch on each of several processes; peak GiB of the first."""
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_rank, (args, ranks, folder), nprocs=ranks)
-        return tuple(torch.load(os.path.join(folder, 'figures')).tolist())
+        return tuple(torch.load(os.path.join(folder, 'metrics')).tolist())
 
 
 def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
@@ -115,8 +115,8 @@ def _rank(rank: int, args: Any, ranks: int, folder: str) -> None:
 
     cfg: Config = recipe('pretrain', args.cfg_options)
     step = Step(bench, 'pretrain', random_batch('pretrain', cfg, args.images, args.sentences, args.size), cfg, wrap)
-    figures = _measure(bench, step)
+    metrics = _measure(bench, step)
     if rank == 0:
-        torch.save(torch.tensor(figures), os.path.join(folder, 'figures'))
+        torch.save(torch.tensor(metrics), os.path.join(folder, 'metrics'))
     dist.barrier()
     dist.destroy_process_group()

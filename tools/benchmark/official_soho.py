@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from tools.benchmark.bench import Bench, Rows
 from tools.benchmark.inference import Prediction
 from tools.benchmark.official import checkout
-from tools.benchmark.race import Calls, Contestant, published, published_dtype, race, rows_of
+from tools.benchmark.race import Calls, Candidate, published, published_dtype, race, rows_of
 from tools.benchmark.recipes import random_batch, recipe
 from tools.benchmark.training import Step, title
 
@@ -145,7 +145,7 @@ def official_soho(bench: Bench) -> Rows:
             race(
                 args,
                 dict(
-                    ours=Contestant(our_step, (kind,)),
+                    ours=Candidate(our_step, (kind,)),
                     **published(args, 'official', their_step, kind, dtype=published_dtype(args, kind == 'pretrain')),
                 ),
             ),
@@ -155,7 +155,7 @@ def official_soho(bench: Bench) -> Rows:
         results = race(
             args,
             dict(
-                ours=Contestant(our_answers, (images,)),
+                ours=Candidate(our_answers, (images,)),
                 **published(args, 'official', their_answers, images, dtype='float32'),
             ),
         )

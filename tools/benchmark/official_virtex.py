@@ -19,7 +19,7 @@ from tools.benchmark.inference import Prediction
 from tools.benchmark.memory import in_a_fresh_process
 from tools.benchmark.official import checkout
 from tools.benchmark.official_soho import FIRST, SECOND
-from tools.benchmark.race import Calls, Contestant, published, published_dtype, race, rows_of
+from tools.benchmark.race import Calls, Candidate, published, published_dtype, race, rows_of
 from tools.benchmark.recipes import random_batch, recipe
 from tools.benchmark.training import Step, title
 
@@ -80,7 +80,7 @@ def official_virtex(bench: Bench) -> Rows:
         race(
             args,
             dict(
-                ours=Contestant(our_step), **published(args, 'official', their_step, dtype=published_dtype(args, True))
+                ours=Candidate(our_step), **published(args, 'official', their_step, dtype=published_dtype(args, True))
             ),
         ),
     )
@@ -91,7 +91,7 @@ def official_virtex(bench: Bench) -> Rows:
             race(
                 args,
                 dict(
-                    ours=Contestant(our_captions, (images,)),
+                    ours=Candidate(our_captions, (images,)),
                     **published(args, 'official', their_captions, images, dtype='float32'),
                 ),
             ),

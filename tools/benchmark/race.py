@@ -12,7 +12,7 @@ from tools.benchmark.bench import WARM_UP, Bench, Rows
 Calls = dict[str, Callable[[], Any]]
 
 
-class Contestant(NamedTuple):
+class Candidate(NamedTuple):
     """What runs in a process.
 
     Args:
@@ -29,7 +29,7 @@ class Contestant(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of one contestant."""
+    """Of one candidate."""
 
     seconds: dict[str, float]
     """Median of each call; ``whole`` is that of all together."""
@@ -39,7 +39,7 @@ class Result(NamedTuple):
     """Number type in which it ran."""
 
 
-def race(args: Namespace, contestants: Mapping[str, Contestant]) -> dict[str, Result]:
+def race(args: Namespace, candidates: Mapping[str, Candidate]) -> dict[str, Result]:
     """Let them run round by round, one after the other.
 
     Raises:
@@ -49,13 +49,13 @@ def race(args: Namespace, contestants: Mapping[str, Contestant]) -> dict[str, Re
     pipes: dict[str, Connection] = {}
     processes = []
     try:
-        for name, contestant in contestants.items():
+        for name, candidate in candidates.items():
             pipes[name], theirs = context.Pipe()
-            processes.append(context.Process(target=_serve, args=(theirs, args, contestant)))
+            processes.append(context.Process(target=_serve, args=(theirs, args, candidate)))
             processes[-1].start()
             theirs.close()
             _answer(name, pipes[name])  # it is ready
-        rounds: dict[str, list[list[float]]] = {name: [] for name in contestants}
+        rounds: dict[str, list[list[float]]] = {name: [] for name in candidates}
         for _ in range(args.repeat + WARM_UP):
             for name, pipe in pipes.items():
                 pipe.send('run')
@@ -67,7 +67,7 @@ def race(args: Namespace, contestants: Mapping[str, Contestant]) -> dict[str, Re
             counted = rounds[name][WARM_UP:]
             seconds = dict(zip(names, (statistics.median(column) for column in zip(*counted))))
             whole = statistics.median(map(sum, counted))
-            results[name] = Result(dict(seconds, whole=whole), peak, contestants[name].dtype or args.dtype)
+            results[name] = Result(dict(seconds, whole=whole), peak, candidates[name].dtype or args.dtype)
         return results
     finally:
         for pipe in pipes.values():
@@ -86,10 +86,10 @@ def _answer(name: str, pipe: Connection) -> Any:
     return answer
 
 
-def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
+def _serve(pipe: Connection, args: Namespace, candidate: Candidate) -> None:
     try:
-        bench = Bench(Namespace(**dict(vars(args), dtype=contestant.dtype or args.dtype)), contestant.tuned)
-        calls = contestant.build(bench, *contestant.args)
+        bench = Bench(Namespace(**dict(vars(args), dtype=candidate.dtype or args.dtype)), candidate.tuned)
+        calls = candidate.build(bench, *candidate.args)
         pipe.send(None)
         while pipe.recv() == 'run':
             pipe.send(bench.round(list(calls.values())))
@@ -102,15 +102,18 @@ def _serve(pipe: Connection, args: Namespace, contestant: Contestant) -> None:
 
 def published(
     args: Namespace, name: str, build: Callable[..., Calls], *more: Any, dtype: str | None = None
-) -> dict[str, Contestant]:
+) -> dict[str, Candidate]:
     """Another's code, ``build(bench, *more)``: on a CPU as torch runs it by default, and with our settings as well.
 
     On a GPU there is but one setting, which the official VirTex has too, and
-    which is to the advantage of the others: so one contestant, which has it.
+    which is to the advantage of the others: so one candidate, which has it.
     """
     if args.device == 'cuda':
-        return {name: Contestant(build, more, dtype=dtype)}
-    return {name: Contestant(build, more, False, dtype), f'{name}, tuned alike': Contestant(build, more, dtype=dtype)}
+        return {name: Candidate(build, more, dtype=dtype)}
+    return {
+        name: Candidate(build, more, False, dtype),
+        f'{name}, with the same settings': Candidate(build, more, dtype=dtype),
+    }
 
 
 def published_dtype(args: Namespace, half: bool) -> str:
@@ -119,7 +122,7 @@ def published_dtype(args: Namespace, half: bool) -> str:
 
 
 def rows_of(what: str, results: Mapping[str, Result], memory: bool = True) -> Rows:
-    """Milliseconds of each contestant, how many times faster the first is than the others, and their peaks."""
+    """Milliseconds of each candidate, how many times faster the first is than the others, and their peaks."""
     rows: Rows = []
     results = {f'{name}, {result.dtype}': result for name, result in results.items()}
     ours, *others = results

@@ -111,8 +111,8 @@ def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tupl
         batch,
         mlm_labels=torch.where(hidden, ids, -100),
         itm_labels=integers(0, 2, images, sentences),
-        mask_cell=torch.rand(images, generator=generator),
-        mask_rows=rows,
+        mvm_cell=torch.rand(images, generator=generator),
+        mvm_sentences=rows,
     )
 
 

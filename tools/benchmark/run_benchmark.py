@@ -46,7 +46,7 @@ from mmengine.config import DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from soho.errors import USER_ERRORS, sentence
+from soho.errors import USER_ERRORS, format_error
 from tools.benchmark import PARTS, USUAL, measure
 from tools.benchmark.bench import Rows
 from tools.benchmark.memory import in_a_fresh_process
@@ -105,7 +105,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def describe(args: argparse.Namespace) -> dict[str, Any]:
-    """Under which circumstances the figures came to be."""
+    """Under which circumstances the metrics came to be."""
     packages = ('torch', 'torchvision', 'transformers', 'timm', 'mmengine', 'numpy')
     return dict(
         date=time.strftime('%Y-%m-%d'),
@@ -140,7 +140,7 @@ def commit() -> str:
 
 
 def show(rows: Rows, heading: str = '') -> str:
-    """Print figures under their headings, and return the last of these."""
+    """Print metrics under their headings, and return the last of these."""
     for what, value, unit in rows:
         group, _, name = what.partition(': ')
         if group != heading:
@@ -152,7 +152,7 @@ def show(rows: Rows, heading: str = '') -> str:
 
 def reason(error: Exception) -> str:
     """In one sentence; what no person got wrong is named by its class as well."""
-    said = next(iter(sentence(error).splitlines()), '')
+    said = next(iter(format_error(error).splitlines()), '')
     return said if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {said}'
 
 

@@ -42,7 +42,7 @@ WORDS = (
 
 
 class Starts(NamedTuple):
-    """Two starts with one annotation file; figures as :func:`tools.benchmark.startup_process.measure` has them."""
+    """Two starts with one annotation file; metrics as :func:`tools.benchmark.startup_process.measure` has them."""
 
     captions: int
     size: int
@@ -55,11 +55,11 @@ def startup(bench: Bench) -> Rows:
     """With ``--captions`` sentences."""
     starts = start_twice(bench.args.captions)
     rows: Rows = []
-    for run, figures in (('first', starts.first), ('later', starts.later)):
+    for run, metrics in (('first', starts.first), ('later', starts.later)):
         name = f'{run} start with {starts.captions} captions'
         rows += [
-            (f'{name}: data set', figures['dataset'], 's'),
-            (f'{name}: first batch of {WORKERS} workers', figures['first_batch'], 's'),
+            (f'{name}: data set', metrics['dataset'], 's'),
+            (f'{name}: first batch of {WORKERS} workers', metrics['first_batch'], 's'),
         ]
     name = f'{starts.captions} captions'
     return [

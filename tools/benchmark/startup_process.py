@@ -41,7 +41,7 @@ def measure(captions: str, vocabulary: str, workers: int) -> dict[str, float]:
             dict(type='Tokenize', tokenizer=tokenizer),
             dict(type='MaskTokens', tokenizer=tokenizer),
             dict(type='DrawVisualMask'),
-            dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+            dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']),
         ],
     )
     built = time.perf_counter()

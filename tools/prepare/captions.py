@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soho.datasets.storage.json_files import stream_array, write_json
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('annotations', type=Path)
     parser.add_argument('--out', type=Path, required=True, help='the json to write')
     args = parser.parse_args(argv)
-    with said_in_one_sentence():
+    with exit_on_user_error():
         print('{}: {} images, {} captions'.format(args.out, *convert(args.annotations, args.out)))
 
 

@@ -27,7 +27,7 @@ from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.datasets.workers import available_cores
-from soho.errors import said_in_one_sentence
+from soho.errors import exit_on_user_error
 
 SPLITS = ('train2014', 'val2014')
 
@@ -88,7 +88,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with said_in_one_sentence():
+    with exit_on_user_error():
         counts = prepare(parse_args(argv))
     print(', '.join(f'{split}: {count} objects' for split, count in counts.items()))
 

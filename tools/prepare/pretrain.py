@@ -48,7 +48,7 @@ from typing import Any, NamedTuple
 from soho.datasets.storage.image_sizes import coco_sizes
 from soho.datasets.storage.json_files import MissingKeyError, stream_array, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 TEST_IMAGES = (
     'image_info_test2014.json',
@@ -316,7 +316,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with said_in_one_sentence():
+    with exit_on_user_error():
         print(summary(prepare(parse_args(argv))))
 
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import MissingKeyError, stream_array
-from soho.datasets.storage.manifest import Manifest, written
+from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 MIB = 1 << 20
 _FORMAT = tarfile.GNU_FORMAT
@@ -148,7 +148,7 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     counts = dict(images=count, shards=len(shards))
-    manifest.write({name: written(args.out / name) for name in shards}, counts)
+    manifest.write({name: hash_output(args.out / name) for name in shards}, counts)
     return counts
 
 
@@ -169,7 +169,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    with said_in_one_sentence(args.out):
+    with exit_on_user_error(args.out):
         counts = prepare(args)
     print(f'{counts["images"]} images in {counts["shards"]} shards')
 

@@ -29,9 +29,9 @@ import cv2
 
 from soho.datasets.storage.decoding import Size, decode_image
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
-from soho.datasets.storage.manifest import Manifest, written
+from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.workers import available_cores
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 BLOCK = 2048  # images at work at a time
 
@@ -100,7 +100,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         unfinished.replace(args.out)
     finally:
         unfinished.unlink(missing_ok=True)
-    manifest.write({args.out.name: written(args.out)}, counts)
+    manifest.write({args.out.name: hash_output(args.out)}, counts)
     return counts
 
 
@@ -123,7 +123,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    with said_in_one_sentence(args.out):
+    with exit_on_user_error(args.out):
         counts = prepare(args)
     print(f'{args.out}: {counts["shrunk"]} images shrunk, {counts["copied"]} copied')
     if counts['broken']:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from soho.datasets.storage.json_files import load_json, write_json_array
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 
 
 def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--val', type=float, default=0.1, metavar='SHARE', help='share of the images held out')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
-    with said_in_one_sentence():
+    with exit_on_user_error():
         counts = split(args.annotations, args.val, args.seed)
     print(', '.join(f'{part}: {n} images' for part, n in counts.items()))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from soho.datasets.synthetic import SIZES, generate_synthetic
 from soho.datasets.synthetic.exports import EXPORTS
-from soho.errors import said_in_one_sentence
+from soho.errors import exit_on_user_error
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +38,7 @@ def main() -> None:
     args = parse_args()
     out = args.out or Path('data/synthetic') / args.size
     started = time.monotonic()
-    with said_in_one_sentence():
+    with exit_on_user_error():
         manifest = generate_synthetic(out, args.size, args.seed, args.workers, progress=True)
         exported = {name: EXPORTS[name](out) for name in args.also}
     images = ', '.join(f'{number} {split}' for split, number in manifest['images'].items())
@@ -49,8 +49,8 @@ def main() -> None:
         f'{manifest["vocabulary"]}; {manifest["bytes"] / 2**20:.1f} MiB; {seconds:.1f} s'
     )
     print(f'answers without the picture: {blind["accuracy"]:.1f} %')
-    for kind, figures in blind['kinds'].items():
-        print(f'  {kind:15s} {figures["accuracy"]:5.1f} %  of {figures["share"]:4.1f} % of the questions')
+    for kind, metrics in blind['kinds'].items():
+        print(f'  {kind:15s} {metrics["accuracy"]:5.1f} %  of {metrics["share"]:4.1f} % of the questions')
     for name, counts in exported.items():
         print(f'{name}: ' + ', '.join(f'{number} {part}' for part, number in counts.items()))
 

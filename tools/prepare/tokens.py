@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.storage.prepared_tokens import prepare_tokens
 from soho.engine import load_config
-from soho.errors import said_in_one_sentence
+from soho.errors import exit_on_user_error
 from soho.registry import DATASETS
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.default_scope)
-    with said_in_one_sentence():
+    with exit_on_user_error():
         for split in ('train', 'val', 'test'):
             if loader := cfg.get(f'{split}_dataloader'):
                 whole = DATASETS.build(loader.dataset)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from soho.datasets.storage.json_files import stream_array
 from soho.datasets.wordpiece import train_vocabulary
-from soho.errors import said_in_one_sentence
+from soho.errors import exit_on_user_error
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--keep-case', action='store_true', help='do not lower the case')
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
-    with said_in_one_sentence():
+    with exit_on_user_error():
         count = train_vocabulary(captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
     print(f'{args.out}: {args.size} entries from {count} captions')
 

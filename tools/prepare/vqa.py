@@ -37,7 +37,7 @@ from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import load_json, stream_array, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, said_in_one_sentence
+from soho.errors import UserError, exit_on_user_error
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer
 
@@ -338,7 +338,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with said_in_one_sentence():
+    with exit_on_user_error():
         print(summary(prepare(parse_args(argv))))
 
 

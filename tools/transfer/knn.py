@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
 from soho.datasets.storage.json_files import write_json
-from soho.engine import load_config, said_in_one_sentence
+from soho.engine import exit_on_user_error, load_config
 from soho.engine.config import ConfigError
 from soho.evaluation.features import build_dataset
 from soho.evaluation.knn import NEIGHBOURS, TEMPERATURE, accuracy, neighbours, vote
@@ -65,29 +65,29 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     cnn = FrozenCNN.from_args(args)
     (bank, known), (queries, truth) = map(cnn.features, datasets, ('neighbours', 'questions'))
     similarities, rows = neighbours(queries, bank, args.k, cnn.device, bank_chunk=args.chunk)
-    figures = {}
+    metrics = {}
     for i, (kind, classes) in enumerate(names.items()):
         votes = vote(similarities, known[rows, i], len(classes), args.temperature or None)
-        figures[kind] = accuracy(votes, truth[:, i])
+        metrics[kind] = accuracy(votes, truth[:, i])
     return dict(
         checkpoint=args.checkpoint,
         config=args.config,
         k=args.k,
         temperature=args.temperature,
         images=dict(neighbours=len(bank), questions=len(queries)),
-        accuracy=figures,
+        accuracy=metrics,
     )
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    with said_in_one_sentence():
-        figures = evaluate(args)
-    for kind, values in figures['accuracy'].items():
+    with exit_on_user_error():
+        metrics = evaluate(args)
+    for kind, values in metrics['accuracy'].items():
         print(f'{kind}: ' + ', '.join(f'{name} {value:.2f} %' for name, value in values.items()))
     if args.out:
-        write_json(args.out, figures, indent=1)
-    return figures
+        write_json(args.out, metrics, indent=1)
+    return metrics
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import numpy as np
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.voc07 import read_voc07
-from soho.engine import said_in_one_sentence
+from soho.engine import exit_on_user_error
 from soho.engine.config import ConfigError
 from soho.evaluation.features import build_dataset, center_crop_pipeline
 from soho.evaluation.voc07 import FOLDS, mean_average_precision
@@ -87,23 +87,23 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     )
 
 
-def table(figures: dict[str, Any]) -> str:
+def table(metrics: dict[str, Any]) -> str:
     lines = ['class            AP   cost  cross-validation']
     lines += [
         f'{name:12s} {row["average_precision"]:6.2f} {row["cost"]:6g} {row["cross_validation"]:17.2f}'
-        for name, row in figures['classes'].items()
+        for name, row in metrics['classes'].items()
     ]
-    return '\n'.join([*lines, f'{"mean":12s} {figures["mean_average_precision"]:6.2f}  ({figures["rule"]})'])
+    return '\n'.join([*lines, f'{"mean":12s} {metrics["mean_average_precision"]:6.2f}  ({metrics["rule"]})'])
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    with said_in_one_sentence():
-        figures = evaluate(args)
-    print(table(figures))
+    with exit_on_user_error():
+        metrics = evaluate(args)
+    print(table(metrics))
     if args.out:
-        write_json(args.out, figures, indent=1)
-    return figures
+        write_json(args.out, metrics, indent=1)
+    return metrics
 
 
 if __name__ == '__main__':

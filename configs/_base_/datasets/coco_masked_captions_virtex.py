@@ -22,6 +22,6 @@ val_dataloader = dict(
         pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, tokenize, mask, pack],
     )
 )
-val_evaluator = dict(type='PretrainFigures', objectives=('mlm',))
+val_evaluator = dict(type='PretrainMetrics', objectives=('mlm',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -20,6 +20,6 @@ val_dataloader = dict(
         pipeline=[{{_base_.load}}, {{_base_.shortest}}, {{_base_.center}}, pack],
     )
 )
-val_evaluator = dict(type='PretrainFigures', objectives=('classification',))
+val_evaluator = dict(type='PretrainMetrics', objectives=('classification',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

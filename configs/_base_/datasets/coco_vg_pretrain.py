@@ -13,7 +13,7 @@ train_pipeline = [
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15, guess_unknown=True),
     dict(type='DrawVisualMask', prob=0.015),
-    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']),
 ]
 source = dict(
     type='PretrainDataset', data_root=data_root, sentence_group=4, replace_by_first=True, pipeline=train_pipeline

@@ -8,7 +8,7 @@ pack = dict(type='PackSample', keys=['labels'])
 loader = dict(batch_size=32, num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate'))
 train_dataloader = dict(**loader, sampler=dict(type='EpochSampler', shuffle=True))
 val_dataloader = dict(**loader, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))
-val_evaluator = dict(type='LabelAccuracy', top_k=(1, 5))
+val_evaluator = dict(type='AttributeAccuracy', top_k=(1, 5))
 val_cfg = dict(type='ValLoop')
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -9,7 +9,7 @@ pipeline = [
     dict(type='Tokenize', tokenizer=tokenizer),
     dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15),
     dict(type='DrawVisualMask', prob=0.15),
-    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mask_cell', 'mask_rows']),
+    dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']),
 ]
 source = dict(type='PretrainDataset', data_root=data_root, sentence_group=5, pipeline=pipeline)
 train_dataloader = dict(
@@ -23,5 +23,5 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(ann_file='coco_cap_val_pre.json', images='val2014', **source))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='PretrainFigures')
+val_evaluator = dict(type='PretrainMetrics')
 test_evaluator = val_evaluator

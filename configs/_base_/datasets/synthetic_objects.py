@@ -12,7 +12,7 @@ pipeline = [
 ]
 test_pipeline = [pipeline[0], pipeline[1], pipeline[3]]
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='collate', size_divisor=8))
-source = dict(type='LabelledImages', data_root=data_root, kinds=['category', 'color', 'texture'])
+source = dict(type='LabelledImages', data_root=data_root, attributes=['category', 'color', 'texture'])
 train_dataloader = dict(
     **loader,
     batch_size=64,
@@ -28,6 +28,6 @@ val_dataloader = dict(
         source, ann_file='objects_val2014.json', images='objects_val2014', test_mode=True, pipeline=test_pipeline
     ),
 )
-val_evaluator = dict(type='LabelAccuracy')
+val_evaluator = dict(type='AttributeAccuracy')
 val_cfg = dict(type='ValLoop')
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type='TestLoop')

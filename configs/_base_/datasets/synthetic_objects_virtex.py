@@ -22,6 +22,6 @@ val_dataloader = dict(
         **source,
     )
 )
-val_evaluator = dict(_delete_=True, type='PretrainFigures', objectives=('classification',))
+val_evaluator = dict(_delete_=True, type='PretrainMetrics', objectives=('classification',))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

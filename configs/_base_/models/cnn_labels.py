@@ -17,9 +17,9 @@ model = dict(
     ),
     heads=dict(
         labels=dict(
-            type='LabelHead',
+            type='MultiAttributeHead',
             in_channels=2048,
-            kinds=dict(category=1000),
+            attributes=dict(category=1000),
             init_cfg=dict(type='Normal', layer='Linear', std=0.01),
         )
     ),

@@ -22,7 +22,7 @@ import numpy as np
 from mmengine.logging import print_log
 from safetensors.numpy import save_file
 
-from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.packed_strings import PackedStrings
 
 FORMAT = 1  # of the file, whatever is in it; one of another format is made anew
@@ -116,12 +116,12 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], v
         FileNotFoundError: There is no such file.
         ValueError: What ``scan`` finds wrong with it.
     """
-    origin = dict(kind=kind, version=version, **stamp(ann_file))
-    return keep_index(ann_file, index_places(ann_file, kind), origin, scan, worth_it=origin['bytes'] >= SMALL)
+    origin = dict(kind=kind, version=version, **file_fingerprint(ann_file))
+    return load_or_build(ann_file, index_places(ann_file, kind), origin, scan, persist=origin['bytes'] >= SMALL)
 
 
-def keep_index(
-    what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None], worth_it: bool = True
+def load_or_build(
+    what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None], persist: bool = True
 ) -> Index:
     """The index at one of ``places`` that was made from ``origin``; else one is made and kept there.
 
@@ -130,14 +130,14 @@ def keep_index(
         places: Files, the best first.
         origin: Equal as long as ``scan`` reads the same; JSON values.
         scan: Fills the index.
-        worth_it: Whether to keep it.
+        persist: Whether to keep it.
     """
     origin = dict(format=FORMAT, **origin)
     for place in places:
         if index := load(place, origin):
             return index
-    for place in places if worth_it else ():
-        with only_one(place) as writable:
+    for place in places if persist else ():
+        with file_lock(place) as writable:
             if not writable:
                 continue
             # Another process may have made it while this one waited.
@@ -150,7 +150,7 @@ def keep_index(
             if save(place, index):
                 return load(place, origin) or index
             return index
-    if worth_it:
+    if persist:
         print_log(
             f'{what} is read anew by every run, because its index can be written neither to '
             f'{" nor to ".join(str(place.parent) for place in places)}',
@@ -178,7 +178,7 @@ def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> In
 
 
 @contextmanager
-def only_one(place: Path) -> Iterator[bool]:
+def file_lock(place: Path) -> Iterator[bool]:
     """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
     path = place.with_name(f'.{place.name}.lock')
     try:

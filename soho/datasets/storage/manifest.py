@@ -10,12 +10,12 @@ from soho.datasets.storage.json_files import PathLike, Written, load_json, write
 from soho.version import __version__
 
 
-def _stamps(inputs: Iterable[PathLike]) -> dict[str, Any]:
+def _fingerprints(inputs: Iterable[PathLike]) -> dict[str, Any]:
     """Size in bytes and time of change of each input; the raw downloads are too large to hash."""
-    return {path: stamp(path) for path in sorted(map(os.fspath, inputs))}
+    return {path: file_fingerprint(path) for path in sorted(map(os.fspath, inputs))}
 
 
-def stamp(path: PathLike) -> dict[str, int]:
+def file_fingerprint(path: PathLike) -> dict[str, int]:
     """Size in bytes and time of change of a file.
 
     Raises:
@@ -36,7 +36,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def written(path: Path) -> Written:
+def hash_output(path: Path) -> Written:
     """What :meth:`Manifest.write` wants to know of an output that is no json."""
     return Written(_sha256(path), path.stat().st_size)
 
@@ -66,7 +66,7 @@ class Manifest:
     def __init__(self, folder: PathLike, tool: str, arguments: dict[str, Any], inputs: Iterable[PathLike]) -> None:
         self.folder = Path(folder)
         self.path = self.folder / f'prepare_{tool}.json'
-        self.origin = dict(version=__version__, arguments=arguments, inputs=_stamps(inputs))
+        self.origin = dict(version=__version__, arguments=arguments, inputs=_fingerprints(inputs))
 
     def counts_if_current(self) -> dict[str, Any] | None:
         """The recorded counts, if the outputs stand as these arguments and inputs made them."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from soho.datasets.storage.index import Index, index_places, load, only_one, save
+from soho.datasets.storage.index import Index, file_lock, index_places, load, save
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 
@@ -73,7 +73,7 @@ def prepare_tokens(ann_file: str, index: Index, column: str, tokenizer: Tokenize
 
 def _save(places: list[Path], index: Index, ann_file: str) -> Path:
     for place in places:
-        with only_one(place) as writable:
+        with file_lock(place) as writable:
             if writable and save(place, index):
                 return place
     raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')

@@ -18,7 +18,7 @@ _SPARE = 3  # pieces that may wait for another batch
 _pieces: list[Tensor] = []
 
 
-class LentTensor(Tensor):
+class SharedBatchTensor(Tensor):
     """A tensor in a piece of shared memory, which arrives in another process as a plain one.
 
     When that one's storage is gone there, all its views among it, the piece is
@@ -37,13 +37,13 @@ def empty_canvas(batch: int, height: int, width: int) -> Tensor:
     """(B, 3, H, W) uint8 without contents and in ``channels_last`` layout; in a worker in memory used before."""
     if get_worker_info() is None:
         return torch.empty(batch, height, width, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
-    piece = _take(_FLAG + batch * height * width * 3)
-    canvas = _pixels(piece, batch, height, width).as_subclass(LentTensor)
+    piece = _acquire(_FLAG + batch * height * width * 3)
+    canvas = _pixels(piece, batch, height, width).as_subclass(SharedBatchTensor)
     canvas.piece = piece
     return canvas
 
 
-def _take(size: int) -> Tensor:
+def _acquire(size: int) -> Tensor:
     free = [piece for piece in _pieces if not piece[0]]
     piece = next((piece for piece in free if len(piece) >= size), None)
     spare = [other for other in free if other is not piece and len(other) >= size][:_SPARE]

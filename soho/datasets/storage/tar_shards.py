@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from soho.datasets.storage.index import IndexBuilder, cached_place, keep_index
-from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
+from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.packed_strings import PackedStrings
 
 INDEX = 'shards.index'
@@ -43,9 +43,11 @@ class TarShards(Sequence):
     def _open(self) -> None:
         paths = sorted(Path(self.folder).glob('*.tar'))
         self.shards = [path.name for path in paths]
-        origin = dict(kind='shards', version=2, shards=[[path.name, *stamp(path).values()] for path in paths])
+        origin = dict(
+            kind='shards', version=2, shards=[[path.name, *file_fingerprint(path).values()] for path in paths]
+        )
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
-        index = keep_index(f'the folder of shards {self.folder}', places, origin, self._scan)
+        index = load_or_build(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
         self._shard, self._offset, self._size = index['shard'], index['offset'], index['size']
         self._files: dict[int, FileIO] = {}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.storage.index import Index, IndexBuilder, cached_place, keep_index
-from soho.datasets.storage.manifest import stamp
+from soho.datasets.storage.index import Index, IndexBuilder, cached_place, load_or_build
+from soho.datasets.storage.manifest import file_fingerprint
 
 LARGE = 1 << 30  # bytes of a zip whose directory takes long to read
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
@@ -53,9 +53,9 @@ class ZipReader(Sequence):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        origin = dict(kind='members', **stamp(path))
+        origin = dict(kind='members', **file_fingerprint(path))
         places = [Path(f'{path}.members.index'), cached_place(path, 'members')]
-        self._index = keep_index(path, places, origin, self._scan, worth_it=origin['bytes'] >= LARGE)
+        self._index = load_or_build(path, places, origin, self._scan, persist=origin['bytes'] >= LARGE)
         self._open()
 
     def _scan(self, out: IndexBuilder) -> None:

@@ -93,10 +93,10 @@ class MaskCaption(BaseTransform):
         inner = np.arange(1, len(tokens) - 1)
         chosen = rng.choice(inner, math.ceil(len(inner) * self.share), replace=False)
         for i in chosen:
-            fate = rng.random() if len(chosen) > 1 else 0.0
-            if fate <= self.mask_prob:
+            action = rng.random() if len(chosen) > 1 else 0.0
+            if action <= self.mask_prob:
                 labels[i], tokens[i] = tokens[i], self.tokenizer.mask_id
-            elif fate <= self.mask_prob + self.replace_prob:
+            elif action <= self.mask_prob + self.replace_prob:
                 tokens[i] = rng.integers(len(self.tokenizer))
         results.update(caption_tokens=tokens, masked_labels=labels)
         return results

@@ -54,17 +54,17 @@ class MaskTokens(BaseTransform):
     def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
-        self.choosable = np.ones(len(self.tokenizer), bool)
-        self.choosable[self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids] = False
+        self.maskable = np.ones(len(self.tokenizer), bool)
+        self.maskable[self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids] = False
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
-        chosen = (rng.random(ids.shape) < self.prob) & self.choosable[ids]
-        fate = rng.random(ids.shape)
+        chosen = (rng.random(ids.shape) < self.prob) & self.maskable[ids]
+        action = rng.random(ids.shape)
         words = rng.integers(len(self.tokenizer), size=ids.shape)
         results['mlm_labels'] = np.where(chosen, ids, -100)
         results['input_ids'] = np.where(
-            chosen & (fate < 0.8), self.tokenizer.mask_id, np.where(chosen & (fate >= 0.9), words, ids)
+            chosen & (action < 0.8), self.tokenizer.mask_id, np.where(chosen & (action >= 0.9), words, ids)
         )
         return results
 
@@ -73,8 +73,8 @@ class MaskTokens(BaseTransform):
 class DrawVisualMask(BaseTransform):
     """Draws what masked visual modelling hides; the neck, which knows the words, hides it.
 
-    Writes ``mask_cell``, float32 in [0, 1): the cell whose dictionary word is
-    hidden, as a share of the valid cells; and ``mask_rows`` (S,) bool: the
+    Writes ``mvm_cell``, float32 in [0, 1): the cell whose dictionary word is
+    hidden, as a share of the valid cells; and ``mvm_sentences`` (S,) bool: the
     sentences for which it is hidden.
 
     Args:
@@ -87,8 +87,8 @@ class DrawVisualMask(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng = results['rng']
-        results['mask_cell'] = np.float32(rng.random(dtype=np.float32))
-        results['mask_rows'] = rng.random(len(results['sentences'])) < self.prob
+        results['mvm_cell'] = np.float32(rng.random(dtype=np.float32))
+        results['mvm_sentences'] = rng.random(len(results['sentences'])) < self.prob
         return results
 
 

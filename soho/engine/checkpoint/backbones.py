@@ -51,7 +51,7 @@ def _fill(module: nn.Module, state: dict[str, Any], source: str, prefix: str | N
     return report._replace(layout=f'{report.layout} below {start!r}') if start else report
 
 
-def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def infer_resnet_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Config of the ResNet in a state dict: its depth, width and how many of its stages there are.
 
     Strides and the stem's pooling have no weights and are taken to be the usual ones. Of two stages of a ResNet-101
@@ -109,7 +109,7 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
     options = dict(options or {})
     state = {} if source == RANDOM else _read(source)
     if 'type' not in options:
-        kind = dict(type='ResNet', depth=50, num_stages=4) if source == RANDOM else _kind(state, source)
+        kind = dict(type='ResNet', depth=50, num_stages=4) if source == RANDOM else _resnet_config(state, source)
         last = options.get('num_stages', kind['num_stages']) - 1
         options = kind | dict(out_indices=(last,)) | options
     with torch.random.fork_rng(devices=[]), DefaultScope.overwrite_default_scope('soho'):
@@ -122,9 +122,9 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
     return backbone.eval()
 
 
-def _kind(state: dict[str, Any], source: str) -> dict[str, Any]:
+def _resnet_config(state: dict[str, Any], source: str) -> dict[str, Any]:
     try:
-        return recognise(state)
+        return infer_resnet_config(state)
     except ValueError as error:
         raise CheckpointError(
             f'{source} cannot be used: {error}; name its kind, as in --backbone type=TimmBackbone '

@@ -55,7 +55,7 @@ def score_captions(
         for name in JAVA_METRICS:
             try:
                 scores[name] = _java_score(name, hypotheses, tokens)
-            except Exception as error:  # whatever a foreign program dies of must not take the other figures along
+            except Exception as error:  # whatever a foreign program dies of must not take the other metrics along
                 print_log(f'{name} is not computed: {error}', logger='current')
     return scores
 
@@ -134,7 +134,7 @@ class CaptionMetrics(Metric):
             self.results.append(Record(image_id, self.tokenizer.words(ids)))
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
-        """The figures; see the class.
+        """The metrics; see the class.
 
         Raises:
             ValueError: An image captioned twice, not at all, or not known.

@@ -93,7 +93,7 @@ class CocoAP(DetectionMetric):
                 raise UserError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
-        """The figures; see the class.
+        """The metrics; see the class.
 
         Raises:
             ValueError: As :meth:`check_images`.
@@ -101,11 +101,11 @@ class CocoAP(DetectionMetric):
         self.check_images(results)
         kinds = ['bbox'] + ['segm'] * any(record.masks is not None for record in results)
         items = self.coco_results([self.judged(record) for record in results])
-        return {f'{kind}_{name}': value for kind in kinds for name, value in self.figures(items, kind).items()}
+        return {f'{kind}_{name}': value for kind in kinds for name, value in self.metrics(items, kind).items()}
 
     def judged(self, record: Detections) -> Detections:
         """The detections of an image that count for anything."""
         return record
 
-    def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
+    def metrics(self, items: list[CocoResult], kind: str) -> dict[str, float]:
         return coco_figures(self.truth, items, kind)

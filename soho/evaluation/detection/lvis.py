@@ -63,7 +63,7 @@ def checked_categories(truth: COCO) -> dict[int, set[int]]:
 def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
     """``AP``, ``AP50``, ``AP75``, by area ``APs``, ``APm``, ``APl`` and by frequency ``APr``, ``APc``, ``APf``.
 
-    In percent; figures of which there is no object are left out. About a
+    In percent; metrics of which there is no object are left out. About a
     category that was not looked for in an image, nothing can be said there.
 
     Args:
@@ -123,5 +123,5 @@ class LVISAP(CocoAP):
             boxes=record.boxes[kept], scores=record.scores[kept], labels=record.labels[kept], masks=masks
         )
 
-    def figures(self, items: list[CocoResult], kind: str) -> dict[str, float]:
+    def metrics(self, items: list[CocoResult], kind: str) -> dict[str, float]:
         return lvis_figures(self.truth, items, kind)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from soho.errors import UserError
-from soho.models.decoding.decode_step import Step, select
+from soho.models.decoding.decode_step import DecodeStep, select
 from soho.registry import MODELS
 
 FORBIDDEN = -1e4  # log-probability that the official code gives to a repeated token
@@ -48,7 +48,7 @@ class BeamSearch:
         self.forbid_repeats = forbid_repeats
         self.eos_id = eos_id
 
-    def __call__(self, step: Step, start: Tensor, image_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: DecodeStep, start: Tensor, image_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The best text of each image.
 
         The search ends once it is known: scores only fall, so a text that has
@@ -66,7 +66,7 @@ class BeamSearch:
         tokens, scores = self.search(step, start, all_beams=False)
         return tokens[:, 0], scores[:, 0]
 
-    def search(self, step: Step, start: Tensor, all_beams: bool = True) -> tuple[Tensor, Tensor]:
+    def search(self, step: DecodeStep, start: Tensor, all_beams: bool = True) -> tuple[Tensor, Tensor]:
         """All beams, best first: tokens (B, K, T) and log-probabilities (B, K).
 
         Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 State = list[Tensor]
 """What a model remembers of R partial texts: tensors whose first dimension is R."""
 
-Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
+DecodeStep = Callable[[Tensor, State | None], tuple[Tensor, State]]
 """The newest token of each text (R,) and the memory of those before it (``None`` at the start)
 to logits (R, V) of the next token and the new memory."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soho.models.decoding.decode_step import Step
+from soho.models.decoding.decode_step import DecodeStep
 from soho.registry import MODELS
 
 REMOVED = -1e12  # a logit that cannot be drawn beside any other
@@ -42,7 +42,7 @@ class NucleusSampling:
         self.eos_id = eos_id
         self.seed = seed
 
-    def __call__(self, step: Step, start: Tensor, image_id: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: DecodeStep, start: Tensor, image_id: Tensor) -> tuple[Tensor, Tensor]:
         """One text of each image, as :meth:`BeamSearch.__call__`; the log-probabilities are the model's own."""
         numbers = self.numbers(image_id)
         last, state, score = start, None, torch.zeros(len(start), device=start.device)

@@ -15,7 +15,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from soho.errors import UserError
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
-from soho.models.heads.base import wide
+from soho.models.heads.base import upcast
 from soho.registry import MODELS
 
 Targets = list[dict[str, Tensor]]
@@ -108,7 +108,7 @@ class RegionHeads(RoIHeads):
         if targets is not None:
             proposals, matched, labels, box_targets = self.select_training_samples(proposals, targets)
         regions = self.box_roi_pool(maps, proposals)
-        scores, deltas = map(wide, self.box_predictor(self.box_head(stage(regions) if stage else regions)))
+        scores, deltas = map(upcast, self.box_predictor(self.box_head(stage(regions) if stage else regions)))
         if targets is None:
             return self._detect(maps, scores, deltas, proposals, image_sizes), {}
         losses = self._box_losses(scores, deltas, torch.cat(labels), torch.cat(box_targets))
@@ -136,7 +136,7 @@ class RegionHeads(RoIHeads):
             asked.append(label[positive])
             truth.append(rasterize(target['masks'][match[positive]], box[positive], self.mask_head.size))
         logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(asked))
-        loss = F.binary_cross_entropy_with_logits(wide(logits), torch.cat(truth), reduction='sum')
+        loss = F.binary_cross_entropy_with_logits(upcast(logits), torch.cat(truth), reduction='sum')
         return loss / max(logits.numel(), 1)
 
     def _detect(
@@ -152,6 +152,6 @@ class RegionHeads(RoIHeads):
         if self.has_mask():
             boxes, _, labels = found
             logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(labels))
-            for result, masks in zip(results, wide(logits).sigmoid().split([len(b) for b in boxes])):
+            for result, masks in zip(results, upcast(logits).sigmoid().split([len(b) for b in boxes])):
                 result['masks'] = masks
         return results

@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 
 from soho.models.detection.anchors import Anchors
-from soho.models.heads.base import wide
+from soho.models.heads.base import upcast
 from soho.registry import MODELS
 
 Targets = list[dict[str, Tensor]]
@@ -71,7 +71,7 @@ class RPN(RegionProposalNetwork):
         maps = list(features.values())
         objectness, deltas = self.head(maps)
         counts = [scores[0].numel() for scores in objectness]
-        objectness, deltas = map(wide, concat_box_prediction_layers(objectness, deltas))  # (B * A, 1), (B * A, 4)
+        objectness, deltas = map(upcast, concat_box_prediction_layers(objectness, deltas))  # (B * A, 1), (B * A, 4)
         anchors = self.anchor_generator(images, maps)
         decoded = self.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)
         proposals, _ = self.filter_proposals(decoded, objectness, images.image_sizes, counts)

@@ -3,8 +3,8 @@ from soho.models.heads.captioning import CaptioningHead
 from soho.models.heads.itm import ITMHead
 from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
-from soho.models.heads.multi_attribute import LabelHead
-from soho.models.heads.multi_label import LabelSetHead
+from soho.models.heads.multi_attribute import MultiAttributeHead
+from soho.models.heads.multi_label import MultiLabelHead
 from soho.models.heads.mvm import MVMHead
 from soho.models.heads.vqa import VQAHead
 
@@ -12,8 +12,8 @@ __all__ = [
     'CaptioningHead',
     'Head',
     'ITMHead',
-    'LabelHead',
-    'LabelSetHead',
+    'MultiAttributeHead',
+    'MultiLabelHead',
     'MLMHead',
     'MVMHead',
     'MaskedCaptionHead',

@@ -8,7 +8,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from soho.models.structures import Fused, Seen
+from soho.models.structures import FusedFeatures, VisualFeatures
 from soho.models.target_positions import Batch
 
 
@@ -42,17 +42,17 @@ class Head(BaseModule):
             ValueError: The dataset is not for this head.
         """
 
-    def loss(self, fused: Fused | Seen, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, fused: FusedFeatures | VisualFeatures, batch: Batch) -> dict[str, Tensor]:
         """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
         raise NotImplementedError
 
-    def predict(self, fused: Fused | Seen, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, fused: FusedFeatures | VisualFeatures, batch: Batch) -> dict[str, Tensor]:
         """One dict of tensors for the metric, rows without a sentence left out."""
         raise NotImplementedError
 
 
 def ask(
-    heads: Mapping[str, Head], mode: str, fused: Fused | Seen, batch: Batch
+    heads: Mapping[str, Head], mode: str, fused: FusedFeatures | VisualFeatures, batch: Batch
 ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
     """All heads' losses for ``'loss'``; for ``'predict'`` all predictions, in a list, as mmengine's loops want."""
     outputs: dict[str, Tensor] = {}
@@ -71,7 +71,7 @@ def reads_first_only(batch: Batch) -> Tensor:
     return batch['input_ids'].new_empty(0)
 
 
-def labelled(features: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+def gather_positions(features: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     """The few positions that carry a label.
 
     Scores over a vocabulary are wide and about one position in ten has a
@@ -104,18 +104,18 @@ def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
     return loss.sum() / count.clamp(min=1e-6)
 
 
-def percent(correct: Tensor, counted: Tensor | None = None) -> Tensor:
+def accuracy(correct: Tensor, counted: Tensor | None = None) -> Tensor:
     """Share of true entries in percent, of all or of those ``counted`` (bool); 0 for none."""
     if counted is None:
         return correct.float().sum() * (100.0 / max(len(correct), 1))
     return (correct & counted).sum() * 100.0 / counted.sum().clamp(min=1)
 
 
-def float32(features: Tensor) -> torch.autocast:
+def no_autocast(features: Tensor) -> torch.autocast:
     """Context in which losses are computed in float32 under any autocast type."""
     return torch.autocast(features.device.type, enabled=False)
 
 
-def wide(logits: Tensor) -> Tensor:
+def upcast(logits: Tensor) -> Tensor:
     """Half precision as float32; float64 stays."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -6,8 +6,8 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, float32, percent, reads_first_only
-from soho.models.structures import Fused
+from soho.models.heads.base import Batch, Head, accuracy, no_autocast, reads_first_only
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 
@@ -31,24 +31,24 @@ class ITMHead(Head):
     def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
         return reads_first_only(batch)
 
-    def forward(self, fused: Fused) -> Tensor:
+    def forward(self, fused: FusedFeatures) -> Tensor:
         """(R, 2) logits."""
         return self.match_class(fused.text[:, 0])
 
-    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_itm`` (mean cross-entropy) and ``acc_itm`` (percent)."""
-        losses, hits = self.judge(fused, batch)
-        return dict(loss_itm=losses.mean(), acc_itm=percent(hits))
+        losses, correct = self.per_sample_loss(fused, batch)
+        return dict(loss_itm=losses.mean(), acc_itm=accuracy(correct))
 
-    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
-        """``itm_losses`` float32 and ``itm_hits`` bool of the R rows."""
-        losses, hits = self.judge(fused, batch)
-        return dict(itm_losses=losses, itm_hits=hits)
+    def predict(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
+        """``itm_losses`` float32 and ``itm_correct`` bool of the R rows."""
+        losses, correct = self.per_sample_loss(fused, batch)
+        return dict(itm_losses=losses, itm_correct=correct)
 
-    def judge(self, fused: Fused, batch: Batch) -> tuple[Tensor, Tensor]:
+    def per_sample_loss(self, fused: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(R,) cross-entropies and (R,) whether the verdict is right."""
         logits = self(fused)
         labels = batch['itm_labels'].flatten()
-        with float32(logits):
+        with no_autocast(logits):
             losses = F.cross_entropy(logits.float(), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels

@@ -6,10 +6,10 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor
 
-from soho.models.heads.base import Batch, labelled
+from soho.models.heads.base import Batch, gather_positions
 from soho.models.heads.mlm import MLMHead
-from soho.models.structures import Seen
-from soho.models.target_positions import asked
+from soho.models.structures import VisualFeatures
+from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
 
@@ -22,8 +22,8 @@ class MaskedCaptionHead(MLMHead):
     nothing is asked.
     """
 
-    def scores(self, seen: Seen, batch: Batch) -> tuple[Tensor, Tensor]:
+    def scores(self, seen: VisualFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the hidden words."""
         features = seen.language(seen.memory, batch['caption_tokens'], batch['caption_lengths'])
-        features, labels = labelled(features, batch['masked_labels'], asked(batch, 'masked_labels'))
+        features, labels = gather_positions(features, batch['masked_labels'], target_positions(batch, 'masked_labels'))
         return seen.language.logits(features), labels

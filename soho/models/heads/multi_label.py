@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, float32, mean_over, wide
-from soho.models.structures import Seen
+from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.models.structures import VisualFeatures
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
-class LabelSetHead(Head):
+class MultiLabelHead(Head):
     """A linear classifier on the mean of the feature map; the target is spread evenly over the labels.
 
     Reads ``labels`` (B, K) int64, in any order and any number of times each.
@@ -34,7 +34,7 @@ class LabelSetHead(Head):
         self.ignore = list(ignore)
         self.top_k = top_k
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: VisualFeatures) -> Tensor:
         """(B, A) logits."""
         return self.output(seen.feature.mean((2, 3)))
 
@@ -45,30 +45,30 @@ class LabelSetHead(Head):
         present[:, self.ignore] = False
         return present
 
-    def loss(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
-        each, labelled = self.judge(self(seen), self.targets(batch['labels']))
+        each, labelled = self.per_sample_loss(self(seen), self.targets(batch['labels']))
         return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
 
-    def predict(self, seen: Seen, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first.
 
         Where the batch says which labels are right, also ``classification_losses`` float32 and
-        ``classification_hits`` bool (the likeliest label is among them) of the M images that have one.
+        ``classification_correct`` bool (the likeliest label is among them) of the M images that have one.
         """
         logits = self(seen)
-        probabilities, labels = wide(logits).softmax(1).topk(self.top_k)
+        probabilities, labels = upcast(logits).softmax(1).topk(self.top_k)
         outputs = dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
         if 'labels' in batch:
             present = self.targets(batch['labels'])
-            losses, labelled = self.judge(logits, present)
-            hits = present.gather(1, labels[:, :1]).squeeze(1)
-            outputs.update(classification_losses=losses[labelled], classification_hits=hits[labelled])
+            losses, labelled = self.per_sample_loss(logits, present)
+            correct = present.gather(1, labels[:, :1]).squeeze(1)
+            outputs.update(classification_losses=losses[labelled], classification_correct=correct[labelled])
         return outputs
 
-    def judge(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def per_sample_loss(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) cross-entropies, 0 for an image without a label, and (B,) bool which images have one."""
         count = present.sum(1)  # (B,)
-        with float32(logits):
-            each = -(wide(logits).log_softmax(1) * present).sum(1) / count.clamp(min=1)
+        with no_autocast(logits):
+            each = -(upcast(logits).log_softmax(1) * present).sum(1) / count.clamp(min=1)
         return each, count > 0

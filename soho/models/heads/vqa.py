@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, counted_rows, float32, mean_over, reads_first_only
-from soho.models.structures import Fused
+from soho.models.heads.base import Batch, Head, counted_rows, mean_over, no_autocast, reads_first_only
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 
@@ -56,7 +56,7 @@ class VQAHead(Head):
     def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
         return reads_first_only(batch)
 
-    def forward(self, fused: Fused) -> Tensor:
+    def forward(self, fused: FusedFeatures) -> Tensor:
         """(R, A) logits."""
         return self.vqa(fused.text[:, 0])
 
@@ -69,11 +69,11 @@ class VQAHead(Head):
         dense.scatter_(1, labels.masked_fill(labels < 0, self.num_answers), scores)
         return dense[:, : self.num_answers]
 
-    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_vqa`` (cross-entropy summed over answers, mean over questions) and ``score`` in [0, 1]."""
         logits, targets = self(fused), self.targets(batch)
         counted = counted_rows(batch).float()
-        with float32(logits):
+        with no_autocast(logits):
             each = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction='none').sum(1)
         score = targets.gather(1, logits.detach().argmax(1, keepdim=True)).squeeze(1)
         return dict(
@@ -81,7 +81,7 @@ class VQAHead(Head):
             score=(score * counted).sum() / counted.sum().clamp(min=1),
         )
 
-    def predict(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``question_id``, ``label`` int64, ``confidence`` float32 in [0, 1], each (R',); ``logits`` (R', A)."""
         counted = counted_rows(batch)
         logits = self(fused)[counted].float()

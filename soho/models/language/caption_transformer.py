@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from soho.models.decoding.decode_step import State, Step
+from soho.models.decoding.decode_step import DecodeStep, State
 from soho.models.language.text_embedding import TextEmbedding
 from soho.models.language.transformer_decoder import KeysValues, TransformerDecoder
 from soho.registry import MODELS
@@ -92,14 +92,14 @@ class CaptionTransformer(BaseModule):
     def bidirectional(self) -> bool:
         return self.backward_transformer is not None
 
-    def look_at(self, feature: Tensor) -> Tensor:
+    def project_memory(self, feature: Tensor) -> Tensor:
         """(B, C, h, w) feature map to the memory (B, h * w, D) of both directions."""
         return self.visual_projection(feature.flatten(2).transpose(1, 2))
 
     def forward(self, memory: Tensor, tokens: Tensor, lengths: Tensor, backward: bool = False) -> Tensor:
         """
         Args:
-            memory: (B, N, D), see :meth:`look_at`.
+            memory: (B, N, D), see :meth:`project_memory`.
             tokens: (R, L) int64, padded on the right; R / B captions an image, image by image.
             lengths: (R,) int64.
             backward: ``tokens`` are reversed captions.
@@ -112,15 +112,15 @@ class CaptionTransformer(BaseModule):
         mask = (positions < lengths[:, None])[:, None, None]  # (R, 1, 1, L)
         if self.causal:
             mask = mask & (positions <= positions[:, None])  # (R, 1, L, L)
-        return transformer(self.embedding(tokens), transformer.look_at(memory), mask)[0]
+        return transformer(self.embedding(tokens), transformer.project_memory(memory), mask)[0]
 
     def logits(self, features: Tensor) -> Tensor:
         """(..., D) textual features to (..., V)."""
         return F.linear(features, self.embedding.words.weight, self.output_bias)
 
-    def writer(self, memory: Tensor) -> Step:
+    def make_decode_step(self, memory: Tensor) -> DecodeStep:
         """A step of decoding, forwards, for images with this memory (B, N, D)."""
-        seen = self.transformer.look_at(memory)
+        seen = self.transformer.project_memory(memory)
 
         def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
             past = state and [KeysValues(*pair) for pair in zip(state[::2], state[1::2])]

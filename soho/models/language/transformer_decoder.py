@@ -42,7 +42,7 @@ class DecoderLayer(nn.TransformerDecoderLayer):
             hidden_size, num_heads, feedforward_size, dropout, F.gelu, batch_first=True, norm_first=norm_first
         )
 
-    def look_at(self, memory: Tensor) -> KeysValues:
+    def project_memory(self, memory: Tensor) -> KeysValues:
         """(B, N, D) memory to its keys and values."""
         return _keys_values(self.multihead_attn, memory)
 
@@ -52,7 +52,7 @@ class DecoderLayer(nn.TransformerDecoderLayer):
         """
         Args:
             hidden: (R, L, D), the new positions of R rows.
-            memory: Of B images, :meth:`look_at`; rows lie image by image, R / B each.
+            memory: Of B images, :meth:`project_memory`; rows lie image by image, R / B each.
             mask: (L, P + L) or (R, 1, L, P + L) bool, true where a position may look.
             past: Of the P positions before.
 
@@ -91,9 +91,9 @@ class TransformerDecoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(hidden_size, **layer) for _ in range(num_layers))
         self.norm = nn.LayerNorm(hidden_size) if layer['norm_first'] else nn.Identity()
 
-    def look_at(self, memory: Tensor) -> list[KeysValues]:
+    def project_memory(self, memory: Tensor) -> list[KeysValues]:
         """(B, N, D) memory to what each layer sees of it."""
-        return [layer.look_at(memory) for layer in self.layers]
+        return [layer.project_memory(memory) for layer in self.layers]
 
     def forward(
         self, hidden: Tensor, memory: list[KeysValues], mask: Tensor | None = None, past: list[KeysValues] | None = None

@@ -74,30 +74,30 @@ class DictionaryNeck(PlainNeck):
         feature: Tensor,
         image_size: Tensor,
         canvas: tuple[int, int],
-        mask_cell: Tensor | None = None,
-        mask_rows: Tensor | None = None,
+        mvm_cell: Tensor | None = None,
+        mvm_sentences: Tensor | None = None,
     ) -> VisualTokens:
         """
         Args:
             feature: (B, C, H', W'), the backbone's last map.
             image_size: (B, 2) int64, valid height and width in pixels.
             canvas: Height and width of the canvas in pixels.
-            mask_cell: (B,) float in [0, 1): which cell's word is hidden, as a
+            mvm_cell: (B,) float in [0, 1): which cell's word is hidden, as a
                 share of the valid cells. Without it nothing is masked.
-            mask_rows: (B, S) bool: the sentences for which it is hidden.
+            mvm_sentences: (B, S) bool: the sentences for which it is hidden.
 
         Returns:
             Tokens (B, S, N, D), or (B, 1, N, D) when nothing is masked;
             validity, labels and words.
         """
-        repeats = mask_rows.size(1) if self.count_sentences and mask_rows is not None else 1
+        repeats = mvm_sentences.size(1) if self.count_sentences and mvm_sentences is not None else 1
         x, grid = self.project(feature, repeats)  # (B, N, D)
         valid, positions = self.locate(image_size, canvas, grid)
         embedded, words = self._look_up(x, valid, repeats)
         tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
-        if mask_cell is None:
+        if mvm_cell is None:
             return VisualTokens(tokens, valid, words=words)
-        hidden = self._hidden_cells(words, valid, mask_cell)[:, None] & mask_rows[:, :, None]  # (B, S, N)
+        hidden = self._hidden_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
         masked = self.ln(self.mask_emb.weight + positions)[:, None]
         tokens = torch.where(hidden[..., None], masked, tokens)
         labels = torch.where(hidden, words[:, None], -100)
@@ -121,12 +121,12 @@ class DictionaryNeck(PlainNeck):
         mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
         return mixed, words.view(b, n)
 
-    def _hidden_cells(self, words: Tensor, valid: Tensor, mask_cell: Tensor) -> Tensor:
+    def _hidden_cells(self, words: Tensor, valid: Tensor, mvm_cell: Tensor) -> Tensor:
         """Valid cells that carry the drawn cell's word: (B, N) bool."""
         if self.shared_cell:
-            cell = (mask_cell[:1] * words.size(1)).long().expand(len(words))
+            cell = (mvm_cell[:1] * words.size(1)).long().expand(len(words))
         else:
-            nth = (mask_cell * valid.sum(1)).long()  # the nth valid cell
+            nth = (mvm_cell * valid.sum(1)).long()  # the nth valid cell
             cell = (valid.cumsum(1) == nth[:, None] + 1).int().argmax(1)
         chosen = words.gather(1, cell[:, None])  # (B, 1)
         on_image = valid.gather(1, cell[:, None])

@@ -1,4 +1,4 @@
-"""Images with labels: one loss a kind of label, the dataset, the metric."""
+"""Images with labels: one loss an attribute of label, the dataset, the metric."""
 
 import json
 
@@ -7,15 +7,15 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from soho.datasets.labelled_images import LabelledImages
-from soho.evaluation.attribute_accuracy import LabelAccuracy
-from soho.models.heads.multi_attribute import LabelHead
-from soho.models.structures import Seen
+from soho.evaluation.attribute_accuracy import AttributeAccuracy
+from soho.models.heads.multi_attribute import MultiAttributeHead
+from soho.models.structures import VisualFeatures
 
 
 @torch.no_grad()
 def test_unknown_labels_count_nowhere():
-    head = LabelHead(4, dict(color=3, shape=2))
-    seen = Seen(torch.randn(3, 4, 2, 2))
+    head = MultiAttributeHead(4, dict(color=3, shape=2))
+    seen = VisualFeatures(torch.randn(3, 4, 2, 2))
     labels = torch.tensor([[0, 1], [2, -1], [1, -1]])
     outputs = head.loss(seen, dict(labels=labels))
     color, shape = head(seen)
@@ -27,8 +27,8 @@ def test_unknown_labels_count_nowhere():
 
 
 def test_head_refuses_labels_of_another_kind():
-    with pytest.raises(ValueError, match='the data has labels of the kinds .* but the head was made for'):
-        LabelHead(4, dict(color=3)).check(dict(label_names=dict(color=['red', 'blue'])), 'the data')
+    with pytest.raises(ValueError, match='the data has labels of the attributes .* but the head was made for'):
+        MultiAttributeHead(4, dict(color=3)).check(dict(label_names=dict(color=['red', 'blue'])), 'the data')
 
 
 def annotations(tmp_path, labels):
@@ -49,11 +49,11 @@ def annotations(tmp_path, labels):
 
 def test_dataset_gives_the_wanted_kinds(tmp_path):
     path = annotations(tmp_path, [[0, 2], [1, -1]])
-    dataset = LabelledImages(path, None, [], kinds=['color'])
+    dataset = LabelledImages(path, None, [], attributes=['color'])
     assert dataset.metainfo == dict(label_names=dict(color=['red', 'blue', 'green']))
-    assert [dataset.describe(i, None)['labels'].tolist() for i in range(2)] == [[2], [-1]]
-    with pytest.raises(ValueError, match="no labels of the kind 'size'; it has shape, color"):
-        LabelledImages(path, None, [], kinds=['size'])
+    assert [dataset.get_annotation(i, None)['labels'].tolist() for i in range(2)] == [[2], [-1]]
+    with pytest.raises(ValueError, match="no labels of the attribute 'size'; it has shape, color"):
+        LabelledImages(path, None, [], attributes=['size'])
 
 
 def test_a_label_outside_its_list_is_an_error(tmp_path):
@@ -62,7 +62,7 @@ def test_a_label_outside_its_list_is_an_error(tmp_path):
 
 
 def test_accuracy_counts_known_labels_over_all_batches():
-    metric = LabelAccuracy((1, 2))
+    metric = AttributeAccuracy((1, 2))
     metric.dataset_meta = dict(label_names=dict(shape=[], color=[]))
 
     def scores(*best):

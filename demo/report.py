@@ -143,11 +143,11 @@ def make_charts(work_dir: Path) -> tuple[list[Chart], list[Chart]]:
     """Charts of the pretraining and of the fine-tuning."""
     pretrain, vqa, blind = (read_curves(work_dir / name) for name in ('pretrain', 'vqa', 'vqa_blind'))
     losses = [(key.upper(), pretrain, f'loss_{key}') for key in OBJECTIVES]
-    hits = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
+    correct = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
     models = [('with image', vqa), ('without', blind)]
     pretraining = [
         _chart('Losses, training batches', 'nats', losses),
-        _chart('Accuracies, training batches', '%', hits, 100),
+        _chart('Accuracies, training batches', '%', correct, 100),
     ]
     tuning = [
         _chart('Loss, training batches', 'nats', [(*model, 'loss_vqa') for model in models]),
