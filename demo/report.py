@@ -81,18 +81,18 @@ def read_atlas(config: Path, checkpoint: str, dataset: VQADataset, collate: Call
     """The dictionary of a pretrained model on the pictures of ``dataset``, one sample of each."""
     model = MODELS.build(load_config(os.fspath(config)).model)
     load_weights(model, state_dict_of(read_checkpoint(checkpoint)), checkpoint, strict=True)
-    _, items = np.unique(dataset.item_image, return_index=True)
+    _, items = np.unique(dataset.item_images, return_index=True)
     cells = read_cells(model, dataset, np.sort(items).tolist(), collate)
     return Atlas(cells, len(model.neck.dictionary))
 
 
 def pick_questions(dataset: VQADataset, number: int) -> list[int]:
     """Evenly spaced pictures in the file's order; of the k-th of these its k-th question, counted round."""
-    pictures = np.unique(dataset.item_image)
+    pictures = np.unique(dataset.item_images)
     spaced = np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(int)
     chosen = []
     for k, picture in enumerate(pictures[spaced]):
-        mine = dataset.item_image == picture
+        mine = dataset.item_images[:, 0] == picture
         asked = [
             first + i
             for first, length in zip(dataset.item_first[mine], dataset.item_length[mine])
@@ -175,5 +175,5 @@ def _find(columns: dict[str, list], figure: str) -> list:
 
 def _picture(dataset: VQADataset, item: int) -> np.ndarray:
     """The full picture of a sample, (H, W, 3) uint8."""
-    name = dataset.images.file_names[dataset.item_image[item]]
+    name = dataset.images.file_names[dataset.item_images[item, 0]]
     return decode_image(dataset.store.read(name), name=name)

@@ -116,7 +116,7 @@ class ConfidenceLog(Metric):
         return {}
 
     def write(self, results: Sequence[tuple[int, int, float]], path: str) -> None:
-        answers = self.dataset_meta['label2ans']
+        answers = self.dataset_meta['class_names']
         write_json(
             path,
             {str(question): [answers[label], round(confidence, 4)] for question, label, confidence in sorted(results)},

@@ -68,7 +68,7 @@ def soho_config():
         )
         heads = dict(
             pretrain=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=32)),
-            vqa=dict(vqa=dict(type='VQAHead', hidden_size=32, num_answers=10, dropout=0.0)),
+            vqa=dict(vqa=dict(type='ClassificationHead', hidden_size=32, num_classes=10, dropout=0.0)),
         )
         return dict(
             dict(
@@ -171,7 +171,7 @@ def make_caption_batch():
                     noitpac_tokens=backward,
                     caption_lengths=np.int64(length),
                     masked_labels=masked,
-                    labels=labels,
+                    label_set=labels,
                 )
             )
         return collate(samples)
@@ -286,7 +286,7 @@ def tiny_config(synthetic, soho_config, tmp_path):
         if task == 'vqa':
             test = dict(type='VQADataset', ann_file='val_data_vqa.json', images='val2014', test_mode=True, **source)
             answers = json.loads((synthetic / 'val_data_vqa.json').read_text())['label2ans']
-            cfg['model']['heads']['vqa']['num_answers'] = len(answers)
+            cfg['model']['heads']['vqa']['num_classes'] = len(answers)
             cfg.update(
                 test_dataloader=dict(
                     batch_size=3,

@@ -154,8 +154,8 @@ def shrink(cfg, small_synthetic, work_dir):
             node.update(LANGUAGE[kind])
         if kind == 'LoadImage' and node.get('upright', True):
             node.reduce_to = SMALL['scale']
-        if 'num_answers' in node:
-            node.num_answers = small_synthetic['answers']
+        if 'num_classes' in node:
+            node.num_classes = small_synthetic['answers']
         if 'ann_file' in node and split:  # not a helper variable
             # There are no captions and objects of test images.
             known = split if split != 'test2015' else 'val2014'

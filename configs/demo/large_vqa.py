@@ -17,7 +17,7 @@ model = dict(
     backbone=dict(frozen_stages=-1, zero_init_residual=True, init_cfg=None),
     neck=dict(pool=1),
     language=dict(pretrained=None, vocab_size=512),
-    heads=dict(vqa=dict(num_answers=42)),
+    heads=dict(vqa=dict(num_classes=42)),
 )
 pipeline = _base_.pipeline
 pipeline[0].reduce_to = scale

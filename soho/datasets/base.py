@@ -1,7 +1,7 @@
 """What every image-text dataset has in common."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from logging import WARNING
 from typing import Any
 
@@ -74,7 +74,7 @@ class ImageTextDataset(Dataset):
 
     A subclass reads its annotation file in ``load_annotations`` and describes one sample
     in ``get_annotation``. ``self.images`` (an :class:`ImageTable`) and
-    ``self.item_image`` (the image of each item) come from ``load_annotations``. Where it
+    ``self.item_images`` (the M images of each item, (N, M)) come from ``load_annotations``. Where it
     keeps ``self.index``, as datasets of millions of sentences do, spawned
     processes open that file instead of receiving its contents, and tokens that
     ``tools/prepare/tokens.py`` has made are used: ``kind`` names the index and
@@ -90,8 +90,8 @@ class ImageTextDataset(Dataset):
         test_mode: Every sample exactly once and nothing drawn at random.
         max_broken_images: How many undecodable or missing images may be
             skipped before that is an error; each is reported. In
-            training another sample takes the place; in test mode the sentence
-            is answered with an empty image, so that no answer is missing.
+            training another sample takes the place; in test mode an empty
+            image does, so that no answer is missing.
 
     Raises:
         FileNotFoundError: The annotation file or the images are missing.
@@ -119,7 +119,7 @@ class ImageTextDataset(Dataset):
         self.store = ImageStore(os.path.join(data_root, images)) if images is not None else None
         self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
-        self.item_image: np.ndarray
+        self.item_images: np.ndarray
         self.index: Index | None = None
         self.tokens: PreparedTokens | None = None
         before = set(vars(self)) - {'index', 'tokens'}
@@ -144,7 +144,7 @@ class ImageTextDataset(Dataset):
             self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 
     def load_annotations(self) -> None:
-        """Fill ``self.images`` and ``self.item_image``."""
+        """Fill ``self.images`` and ``self.item_images`` (N, M), rows of ``self.images``; M is 1 for most tasks."""
         raise NotImplementedError
 
     @property
@@ -181,7 +181,7 @@ class ImageTextDataset(Dataset):
 
     @property
     def aspect_ratio(self) -> np.ndarray:
-        """(len(self),) float, width over height of each item's image.
+        """(len(self), M) float, width over height of each item's images.
 
         Raises:
             ValueError: The sizes are not known.
@@ -191,18 +191,23 @@ class ImageTextDataset(Dataset):
                 f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
                 'like shapes: leave the batch sampler out and cut the images to one size'
             )
-        size = self.images.sizes[self.item_image]
-        return size[:, 1] / size[:, 0]
+        size = self.images.sizes[self.item_images]
+        return size[..., 1] / size[..., 0]
 
     @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's image lies; 0 where there is none."""
+        """(len(self),) int, the tar shard in which each item's first image lies; 0 where there is none."""
         if self.store is None:
             return np.zeros(len(self), np.int64)
-        return self.store.shards_of(self.images.file_names)[self.item_image]
+        return self.store.shards_of(self.images.file_names)[self.item_images[:, 0]]
 
     def __len__(self) -> int:
-        return len(self.item_image)
+        return len(self.item_images)
+
+    @property
+    def num_images(self) -> int:
+        """M, images of a sample."""
+        return self.item_images.shape[1]
 
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         key = SampleKey.of(key)
@@ -210,28 +215,39 @@ class ImageTextDataset(Dataset):
 
     def prepare(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """The packed sample ``index`` with its random choices drawn from ``rng``."""
-        tried = [index]
+        tried: list[int] = [index]
+        broken: set[int] = set()
         while True:
             try:
-                return self.pipeline(self.sample(tried[-1], rng))
+                return self.pipeline(self.sample(tried[-1], rng, broken))
             except ImageError as error:
-                self._skip_broken(error, self.item_image[tried[-1]])
-                if self.test_mode:
-                    empty = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
-                    return self.pipeline(dict(self.sample(index, rng), image=empty))
-                tried.append(self._pick_replacement(tried))
+                self._skip_broken(error, self.item_images[tried[-1], error.image_number])
+                if not self.test_mode:
+                    tried.append(self._pick_replacement(tried))
+                elif error.image_number in broken:
+                    raise
+                else:
+                    broken.add(error.image_number)
 
-    def sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """What the pipeline starts from."""
-        image = self.item_image[index]
-        return dict(
-            image_store=self.store,
-            file_name=self.images.file_names[image],
-            rng=rng,
-            flipped=False,
-            tokens=self.tokens,
-            **self.get_annotation(index, rng),
-        )
+    def sample(self, index: int, rng: np.random.Generator, broken: Collection[int] = ()) -> dict[str, Any]:
+        """What the pipeline starts from.
+
+        Args:
+            index: Of the item.
+            rng: For all random choices.
+            broken: Numbers of the item's images in whose place an empty one stands.
+
+        Returns:
+            The annotation, ``rng`` and ``tokens``; of one image ``image_store``, ``file_name`` and ``flipped``,
+            of several ``images`` with a dict of these for each.
+        """
+        images: list[dict[str, Any]] = []
+        for number, image in enumerate(self.item_images[index]):
+            images.append(dict(image_store=self.store, file_name=self.images.file_names[image], rng=rng, flipped=False))
+            if number in broken:
+                images[-1]['image'] = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
+        annotation = dict(rng=rng, tokens=self.tokens, **self.get_annotation(index, rng))
+        return dict(images[0], **annotation) if len(images) == 1 else dict(annotation, images=images)
 
     @property
     def broken_images(self) -> int:
@@ -256,9 +272,9 @@ class ImageTextDataset(Dataset):
 
     def _pick_replacement(self, tried: list[int]) -> int:
         """The next item of another image with like orientation, so that the batch keeps its canvas."""
-        flags = np.zeros(len(self), bool) if self.images.sizes is None else self.aspect_ratio > 1
-        untried = ~np.isin(self.item_image, self.item_image[tried])
-        others = np.flatnonzero(untried & (flags == flags[tried[0]]))
+        landscape = np.zeros(len(self), int) if self.images.sizes is None else (self.aspect_ratio > 1).sum(1)
+        untried = ~np.isin(self.item_images, self.item_images[tried]).any(1)
+        others = np.flatnonzero(untried & (landscape == landscape[tried[0]]))
         if not len(others):
             others = np.flatnonzero(untried)
         if not len(others):

@@ -47,10 +47,10 @@ class CocoDataset(ImageTextDataset):
     def read_images(self) -> None:
         """Take the images of the index that are large enough."""
         self.images = ImageTable.of(self.index, self.min_side)
-        self.item_image = np.arange(len(self.images))
+        self.item_images = np.arange(len(self.images))[:, None]
 
     def image_id(self, index: int) -> int:
-        return int(self.images.image_ids[self.item_image[index]])
+        return int(self.images.image_ids[self.item_images[index, 0]])
 
 
 @DATASETS.register_module()
@@ -152,6 +152,6 @@ class ObjectLabelsDataset(CocoDataset):
         self.add_images(out, by_image, add)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` (K,) int64, in rising order, and ``image_id``."""
+        """``label_set`` (K,) int64, in rising order, and ``image_id``."""
         first = self.label_start[index]
-        return dict(labels=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))
+        return dict(label_set=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))

@@ -63,8 +63,8 @@ class DetectionDataset(ImageTextDataset):
         self.images = ImageTable(wanted(), take, self.min_side)
         self.objects.finish()
         counts = np.diff(self.objects.image_ends)
-        self.item_image = np.arange(len(self.images)) if self.test_mode else np.flatnonzero(counts)
-        without += len(self.images) - len(self.item_image)
+        self.item_images = (np.arange(len(self.images)) if self.test_mode else np.flatnonzero(counts))[:, None]
+        without += len(self.images) - len(self.item_images)
         for count, what in ((without, 'images without an object'), (self.objects.dropped, 'objects without an area')):
             if count:
                 print_log(f'{self.ann_file}: left out {count} {what}', 'current')
@@ -76,11 +76,11 @@ class DetectionDataset(ImageTextDataset):
     def labels_of_items(self) -> Iterator[np.ndarray]:
         """The labels of each item's objects, for samplers."""
         ends = self.objects.image_ends
-        return (self.objects.labels[ends[image] : ends[image + 1]] for image in self.item_image)
+        return (self.objects.labels[ends[image] : ends[image + 1]] for image in self.item_images[:, 0])
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``image_id``, ``full_size`` (h, w) as annotated, and in training what the image's objects are."""
-        image = self.item_image[index]
+        image = self.item_images[index, 0]
         known = dict(image_id=int(self.images.image_ids[image]), full_size=self.images.sizes[image].astype(np.int64))
         return known if self.test_mode else dict(known, **self.objects.of_image(image))
 

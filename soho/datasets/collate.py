@@ -6,27 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from soho.datasets.batch import FIELDS, TOKEN_FIELDS
 from soho.datasets.storage.shared_canvas import empty_canvas
 from soho.errors import UserError
 from soho.registry import FUNCTIONS
 
 Sample = dict[str, Any]
 CanvasSizes = int | Sequence[int] | None
-
-# Arrays whose sizes may differ between samples, and what fills the gaps.
-_FILL = dict(
-    answer_labels=-1,
-    answer_scores=0,
-    caption_tokens=0,
-    noitpac_tokens=0,
-    masked_labels=0,
-    labels=0,
-    boxes=0,
-    box_labels=0,
-    mask_edges=0,
-)
-
-TEXT = ('input_ids', 'attention_mask', 'mlm_labels')  # (B, S, L), padded on the right
 
 
 @FUNCTIONS.register_module()
@@ -35,40 +21,14 @@ def collate(
 ) -> dict[str, torch.Tensor]:
     """Make a batch of samples that have the same keys.
 
-    With B images, S sentences an image, L text tokens, K answers a question or objects of an image, E edges of
-    an outline:
-
-    ===================  =================  ==============================================================
-    ``image``            (B, 3, H, W)       uint8 RGB, each at the top left of the canvas, zeros elsewhere;
-                                            laid out as ``channels_last``, as it is decoded and convolved
-    ``image_size``       (B, 2)             int64, valid (h, w)
-    ``pad_size``         (B, 2)             int64, valid size rounded up to a multiple of ``size_divisor``
-    ``input_ids``        (B, S, L)          int64
-    ``attention_mask``   (B, S, L)          int64
-    ``sentence_mask``    (B, S)             bool, rows that count
-    ``mlm_labels``       (B, S, L)          int64, -100 where nothing is asked (pretraining)
-    ``itm_labels``       (B, S)             int64, 1 matched, 0 replaced (pretraining)
-    ``question_id``      (B, S)             int64 (VQA)
-    ``answer_labels``    (B, S, K)          int64, padded with -1 (VQA)
-    ``answer_scores``    (B, S, K)          float32, padded with 0 (VQA)
-    ``image_id``         (B,)               int64 (VirTex, as what follows)
-    ``caption_tokens``   (B, L)             int64, [SOS] ... [EOS], padded with 0; (B, S, L) for S captions an image
-    ``noitpac_tokens``   (B, L)             int64, [EOS] ... [SOS], padded with 0; (B, S, L)
-    ``caption_lengths``  (B,)               int64; (B, S)
-    ``masked_labels``    (B, L)             int64, 0 where nothing is asked (masked captions)
-    ``labels``           (B, K)             int64, padded with 0 (tokens or objects as labels)
-    ``full_size``        (B, 2)             int64, (h, w) of the picture as annotated (detection, as what follows)
-    ``boxes``            (B, K, 4)          float32, x0, y0, x1, y1 in pixels of ``image``, padded with 0
-    ``box_labels``       (B, K)             int64, from 1; 0 for padding
-    ``mask_edges``       (B, K, E, 4)       float32, x0, y0, x1, y1 of every edge of an outline, padded with 0
-    ===================  =================  ==============================================================
+    :mod:`soho.datasets.batch` holds the table of all fields. Arrays that it does not name are
+    stacked. Of samples with M images the entries of each image become rows of their own.
 
     The canvas is the largest height and the largest width among ``pad_size``,
-    taken independently, as in the official code. Arrays that are not named
-    above are stacked.
+    taken independently, as in the official code.
 
     Args:
-        samples: Dicts of numpy arrays and numbers; ``image`` is (h, w, 3) uint8.
+        samples: Dicts of numpy arrays and numbers; ``image`` is (h, w, 3) uint8, or a list of M of them.
         size_divisor: Every side of ``pad_size`` is a multiple of it.
         canvas_sizes: Bounds the set of canvas shapes, so that compiled and
             tuned kernels are reused: both sides of the canvas are rounded up to
@@ -83,14 +43,25 @@ def collate(
     batch = {}
     for key in samples[0]:
         values = [_get(sample, key, samples[0]) for sample in samples]
+        if key in FIELDS and FIELDS[key].per_image:
+            values = _split_images(key, values)
         if key == 'image':
             batch.update(_collate_images(values, size_divisor, canvas_sizes))
         elif key != 'image_size' or 'image' not in samples[0]:
             batch[key] = _collate_arrays(key, values)
     if trim_text and 'attention_mask' in batch:
         length = int(batch['attention_mask'].sum(-1).max())
-        batch.update({key: batch[key][..., :length].contiguous() for key in TEXT if key in batch})
+        batch.update({key: batch[key][..., :length].contiguous() for key in TOKEN_FIELDS if key in batch})
     return batch
+
+
+def _split_images(key: str, values: list[Any]) -> list[Any]:
+    """One value an image, of samples that hold a list or an array of one value for each of their M images."""
+    if key == 'image':
+        several = isinstance(values[0], (list, tuple))
+    else:
+        several = np.ndim(values[0]) == len(FIELDS[key].shape)  # one dimension more than a sample of one image has
+    return [value for of_sample in values for value in of_sample] if several else values
 
 
 def _get(sample: Sample, key: str, first: Sample) -> Any:
@@ -134,9 +105,10 @@ def _collate_arrays(key: str, values: list[Any]) -> torch.Tensor:
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) == 1:
         return torch.from_numpy(np.stack(arrays))
-    if key not in _FILL or len({len(shape) for shape in shapes}) > 1:
+    padding = FIELDS[key].padding if key in FIELDS else None
+    if padding is None or len({len(shape) for shape in shapes}) > 1:
         raise UserError(f'{key} cannot be batched: its shapes differ, {shapes[0]} and {shapes[-1]}')
-    stacked = np.full((len(arrays), *np.max(shapes, axis=0)), _FILL[key], arrays[0].dtype)
+    stacked = np.full((len(arrays), *np.max(shapes, axis=0)), padding, arrays[0].dtype)
     for row, array in zip(stacked, arrays):
         row[tuple(slice(side) for side in array.shape)] = array
     return torch.from_numpy(stacked)

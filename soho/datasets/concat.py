@@ -29,12 +29,17 @@ class ConcatDataset(Dataset):
 
     @property
     def aspect_ratio(self) -> np.ndarray:
-        """(len(self),) float, width over height."""
+        """(len(self), M) float, width over height of each item's images."""
         return np.concatenate([d.aspect_ratio for d in self.datasets])
 
     @property
+    def num_images(self) -> int:
+        """M, images of a sample."""
+        return self.datasets[0].num_images
+
+    @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's image lies, counted through."""
+        """(len(self),) int, the tar shard in which each item's first image lies, counted through."""
         shards, first = [], 0
         for dataset in self.datasets:
             shards.append(dataset.shard + first)

@@ -49,7 +49,7 @@ class ImageFolders(ImageTextDataset):
         names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
         records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))
         self.images = ImageTable(records, lambda record: None, self.min_side)
-        self.item_image = np.arange(len(self.images))
+        self.item_images = np.arange(len(self.images))[:, None]
         self.labels = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])[:, None]
 
     @property
@@ -57,5 +57,5 @@ class ImageFolders(ImageTextDataset):
         return dict(label_names=dict(category=self.classes))
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` (1,) int64."""
-        return dict(labels=self.labels[index])
+        """``attribute_labels`` (1,) int64."""
+        return dict(attribute_labels=self.labels[index])

@@ -63,5 +63,5 @@ class INaturalist(CocoDataset):
         return dict(label_names=dict(category=self.classes))
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` (1,) int64."""
-        return dict(labels=self.labels[index])
+        """``attribute_labels`` (1,) int64."""
+        return dict(attribute_labels=self.labels[index])

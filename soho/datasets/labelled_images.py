@@ -56,12 +56,12 @@ class LabelledImages(ImageTextDataset):
 
         self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), take, self.min_side)
         self.labels = np.asarray(labels, np.int64).reshape(-1, len(attributes))
-        self.item_image = np.arange(len(self.images))
+        self.item_images = np.arange(len(self.images))[:, None]
 
     @property
     def metainfo(self) -> dict[str, Any]:
         return dict(label_names=self.label_names)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` (G,) int64, one an attribute."""
-        return dict(labels=self.labels[index])
+        """``attribute_labels`` (G,) int64, one an attribute."""
+        return dict(attribute_labels=self.labels[index])

@@ -67,9 +67,10 @@ class PretrainDataset(ImageTextDataset):
         self.images = ImageTable.of(self.index, self.min_side)
         self.captions = self.index.texts('caption')
         self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
-        self.item_image, self.item_first, self.item_length = group_sentences(
+        images, self.item_first, self.item_length = group_sentences(
             self.caption_count, self.sentence_group, self.caption_start
         )
+        self.item_images = images[:, None]
         if self.fill_seed is not None:
             self.fill = official_fill(self.caption_count.tolist(), self.sentence_group, self.fill_seed)
 
@@ -90,7 +91,7 @@ class PretrainDataset(ImageTextDataset):
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``: S captions, and their ``sentence_rows``; ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
-        image, first, length = self.item_image[index], self.item_first[index], self.item_length[index]
+        image, first, length = self.item_images[index, 0], self.item_first[index], self.item_length[index]
         rows = [first + i for i in range(length)]
         start, count = self.caption_start[image], self.caption_count[image]
         missing = self.sentence_group - length
@@ -112,7 +113,7 @@ class PretrainDataset(ImageTextDataset):
         mine = self.images.image_ids[image]
         while True:
             item = rng.integers(len(self))
-            other = self.item_image[item]
+            other = self.item_images[item, 0]
             if self.images.image_ids[other] != mine:
                 nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
                 return self.item_first[item] + nth

@@ -175,7 +175,10 @@ class AspectRatioBatchSampler(Sampler):
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
-        self._group = np.searchsorted(np.asarray(boundaries), sampler.dataset.aspect_ratio, side='left')
+        ratio = np.asarray(sampler.dataset.aspect_ratio)  # (N, M)
+        shapes = np.searchsorted(np.asarray(boundaries), ratio.reshape(len(ratio), -1), side='left')
+        # Of several images all have a place in the group's number, in whichever order they come.
+        self._group = np.sort(shapes, 1) @ (len(boundaries) + 1) ** np.arange(shapes.shape[1])
 
     @property
     def groups(self) -> list[np.ndarray]:

@@ -97,7 +97,7 @@ class VOC07(ImageTextDataset):
         self.labels = labels
         records = (dict(file_name=name, image_id=Path(name).stem) for name in names)
         self.images = ImageTable(records, lambda record: None, self.min_side)
-        self.item_image = np.arange(len(self.images))
+        self.item_images = np.arange(len(self.images))[:, None]
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -105,5 +105,5 @@ class VOC07(ImageTextDataset):
         return dict(label_names=kinds)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``labels`` int64: (20,), 1 present, 0 absent, -1 difficult; or with ``single`` (1,), the class."""
-        return dict(labels=self.labels[index])
+        """``attribute_labels`` int64: (20,), 1 present, 0 absent, -1 difficult; or with ``single`` (1,), the class."""
+        return dict(attribute_labels=self.labels[index])

@@ -66,7 +66,8 @@ class VQADataset(ImageTextDataset):
         self.question_rows = rows
         self.questions = self.index.texts('question').take(rows)
         self.question_ids = self.index['question_id'][rows]
-        self.item_image, self.item_first, self.item_length = group_sentences(counts, self.sentence_group)
+        images, self.item_first, self.item_length = group_sentences(counts, self.sentence_group)
+        self.item_images = images[:, None]
 
     def _scan(self, out: IndexBuilder) -> None:
         out.meta['label2ans'] = _answer_list(self.ann_file)
@@ -103,7 +104,7 @@ class VQADataset(ImageTextDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        return dict(label2ans=self.label2ans)
+        return dict(class_names=self.label2ans)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).

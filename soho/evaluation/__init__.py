@@ -1,6 +1,6 @@
 from soho.evaluation.attribute_accuracy import AttributeAccuracy
 from soho.evaluation.captions import CaptionMetrics
-from soho.evaluation.classification import TopKAccuracy
+from soho.evaluation.classification import ClassificationAccuracy
 from soho.evaluation.detection import LVISAP, VOCAP, CocoAP
 from soho.evaluation.dump import PredictionDump
 from soho.evaluation.evaluator import Evaluator, Metric
@@ -17,6 +17,6 @@ __all__ = [
     'Metric',
     'PredictionDump',
     'PretrainMetrics',
-    'TopKAccuracy',
+    'ClassificationAccuracy',
     'VQAAccuracy',
 ]

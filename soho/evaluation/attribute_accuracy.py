@@ -11,7 +11,7 @@ from soho.registry import METRICS
 class AttributeAccuracy(Metric):
     """``accuracy_<attribute>``, in percent, of each attribute of label, over the images where it is known.
 
-    Reads ``labels`` (B, G) of the batch and ``<attribute>_scores`` (B, K) of the prediction.
+    Reads ``attribute_labels`` (B, G) of the batch and ``<attribute>_scores`` (B, K) of the prediction.
 
     Args:
         top_k: With 5 among them also ``top5_<attribute>``: the label is one of the five with the highest scores.
@@ -23,7 +23,7 @@ class AttributeAccuracy(Metric):
         self.top_k = tuple(top_k)
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        for attribute, labels in zip(self.dataset_meta['label_names'], data_batch['labels'].unbind(1)):
+        for attribute, labels in zip(self.dataset_meta['label_names'], data_batch['attribute_labels'].unbind(1)):
             known = labels >= 0
             scores = prediction[f'{attribute}_scores'].cpu()[known]
             self.results.append(

@@ -1,4 +1,4 @@
-"""Top-k accuracy of single-label classification."""
+"""Top-k accuracy of classification with one right label."""
 
 from collections.abc import Sequence
 
@@ -24,15 +24,15 @@ def top_k_correct(scores: torch.Tensor, labels: torch.Tensor, top_k: Sequence[in
 
 
 @METRICS.register_module()
-class TopKAccuracy(Metric):
-    """``top1``, ``top5`` and the like in percent.
+class ClassificationAccuracy(Metric):
+    """``accuracy`` and the like in percent over sentences whose label is known: of NLVR2, SNLI-VE, NLVR.
 
     Args:
-        top_k: Each k.
+        top_k: Each k; 1 gives ``accuracy``, another one ``top<k>``.
         **kwargs: See :class:`Metric`.
     """
 
-    def __init__(self, top_k: Sequence[int] = (1, 5), **kwargs) -> None:
+    def __init__(self, top_k: Sequence[int] = (1,), **kwargs) -> None:
         super().__init__(**kwargs)
         self.top_k = tuple(top_k)
 
@@ -40,15 +40,16 @@ class TopKAccuracy(Metric):
         """Count the batch.
 
         Args:
-            data_batch: ``label`` int64 (B,).
-            prediction: ``scores`` (B, C).
+            data_batch: ``answer_labels`` (B, S, K) int64, of which the first counts, and ``sentence_mask`` (B, S).
+            prediction: ``logits`` (R', A) of the sentences that count, see
+                :class:`soho.models.heads.ClassificationHead`.
         """
-        scores = prediction['scores']
-        found = top_k_correct(scores, data_batch['label'].to(scores.device), self.top_k)
-        self.results.append((len(found), found.sum(0).tolist()))
+        labels = data_batch['answer_labels'][..., 0][data_batch['sentence_mask']]
+        known = labels >= 0
+        correct = top_k_correct(prediction['logits'].cpu()[known], labels[known], self.top_k)
+        self.results.append((len(correct), correct.sum(0).tolist()))
 
     def compute_metrics(self, results: list[tuple[int, list[int]]]) -> dict[str, float]:
         total = sum(count for count, _ in results)
-        return {
-            f'top{k}': 100.0 * sum(found[i] for _, found in results) / max(total, 1) for i, k in enumerate(self.top_k)
-        }
+        names = ['accuracy' if k == 1 else f'top{k}' for k in self.top_k]
+        return {name: 100.0 * sum(correct[i] for _, correct in results) / max(total, 1) for i, name in enumerate(names)}

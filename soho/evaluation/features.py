@@ -23,7 +23,7 @@ def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, A
         dict(type='LoadImage'),
         dict(type='ResizeShortest', size=resize),
         dict(type='CenterCrop', size=crop),
-        dict(type='PackSample', keys=['labels']),
+        dict(type='PackSample', keys=['attribute_labels']),
     ]
 
 
@@ -46,7 +46,7 @@ def extract(
 
     Args:
         backbone: In eval mode; image -> tuple of feature maps.
-        dataset: Gives ``image``, all of one size, and ``labels``.
+        dataset: Gives ``image``, all of one size, and ``attribute_labels``.
         batch_size: Images at a time; no figure depends on it but for rounding.
         workers: Processes that read.
         device: Where the CNN computes.
@@ -78,7 +78,7 @@ def extract(
                 'features are compared over images of one size, and those of a batch differ: the '
                 'pipeline has to end in a crop, as ResizeShortest and CenterCrop do'
             )
-        labels.append(batch['labels'])
+        labels.append(batch['attribute_labels'])
         with torch.inference_mode():
             with torch.autocast(device.type, half, enabled=amp):
                 maps = backbone(preprocess(batch)['image'])[-1]  # (B, C, h, w)

@@ -242,16 +242,16 @@ class VQAAccuracy(Metric):
         """Question id to answer string."""
         self._check_unique(results)
         meta: dict[str, Any] = self.dataset_meta or {}
-        if 'label2ans' not in meta:
-            raise UserError("The VQA metric needs the answer list as metainfo['label2ans'] of the data set.")
-        label2ans = meta['label2ans']
+        if 'class_names' not in meta:
+            raise UserError("The VQA metric needs the answer list as metainfo['class_names'] of the data set.")
+        class_names = meta['class_names']
         for record in results:
-            if not 0 <= record.label < len(label2ans):
+            if not 0 <= record.label < len(class_names):
                 raise UserError(
                     f'Label {record.label}, predicted for question {record.question_id}, is '
-                    f'outside of the answer list of {len(label2ans)} answers.'
+                    f'outside of the answer list of {len(class_names)} answers.'
                 )
-        return {record.question_id: label2ans[record.label] for record in results}
+        return {record.question_id: class_names[record.label] for record in results}
 
     def _check_complete(self, answers: dict[int, str]) -> None:
         """Compare the predicted questions with those of the annotation file."""

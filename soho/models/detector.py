@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection.image_list import ImageList
 
-from soho.models.heads.base import Batch
+from soho.datasets.batch import Batch
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class Detector(BaseModel):
-    """How the parts are wired; what each does is its own affair.
+    """Proposals, and the class, box and mask of what lies in each.
 
     Args:
         backbone: Image -> feature maps, from fine to coarse.
@@ -50,13 +50,13 @@ class Detector(BaseModel):
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (the feature maps by name).
-            **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+            **batch: The preprocessed batch, see :mod:`soho.datasets.batch`.
 
         Returns:
             Losses by name; predictions, one dict of tensors for the batch in a
             list (see :meth:`predict`); or (B, C, h, w) maps by name.
         """
-        features = self.encode_image(batch)
+        features = self.encode_image(batch['image'])
         if mode == 'tensor':
             return features
         images = ImageList(batch['image'], [tuple(size) for size in batch['image_size'].tolist()])
@@ -66,9 +66,9 @@ class Detector(BaseModel):
         found, more = self.heads['regions'](features, proposals, images.image_sizes, targets, stage)
         return dict(losses, **more) if mode == 'loss' else [self.predict(found, batch)]
 
-    def encode_image(self, batch: Batch) -> dict[str, Tensor]:
-        """The feature maps that proposals and regions are read from."""
-        maps = self.backbone(batch['image'])
+    def encode_image(self, image: Tensor) -> dict[str, Tensor]:
+        """The feature maps (B, C, h, w) that proposals and regions are read from, of images (B, 3, H, W)."""
+        maps = self.backbone(image)
         return self.neck(maps) if self.neck else {'0': maps[-1]}
 
     def targets(self, batch: Batch) -> list[dict[str, Tensor]]:

@@ -45,8 +45,8 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
 
         Returns:
             The same batch with ``image`` float32, zero outside the valid area;
-            where the model is not on the host, also with where the batch asks
-            for something, see :mod:`soho.models.target_positions`.
+            where the model is not on the host, also with the positions of its
+            targets, see :mod:`soho.models.target_positions`.
         """
         batch = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
         if 'image' in batch:

@@ -4,21 +4,18 @@ Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
 
-from collections.abc import Iterable
-
-import torch
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, ask
+from soho.models.heads.base import name_heads, run_heads, union_of_positions
 from soho.models.structures import FusedFeatures, VisualTokens
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class SOHO(BaseModel):
-    """How the parts are wired; what each does is its own affair.
+    """Visual tokens of the images and the words of a sentence, fused by one transformer.
 
     Args:
         backbone: Image -> feature maps. ``None`` together with ``neck``
@@ -46,6 +43,7 @@ class SOHO(BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         self.language = MODELS.build(language)
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
+        name_heads(self.heads, self.language)
 
     def forward(
         self, mode: str = 'tensor', **batch: Tensor
@@ -53,44 +51,71 @@ class SOHO(BaseModel):
         """
         Args:
             mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (fused features).
-            **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+            **batch: The preprocessed batch, see :mod:`soho.datasets.batch`.
 
         Returns:
             Losses by name; predictions, one dict of tensors for the batch in a
             list; or :class:`FusedFeatures`.
         """
+        visual = None
+        if self.backbone is not None:
+            masking = {name: batch[name] for name in ('mvm_cell', 'mvm_sentences') if name in batch}
+            visual = self.encode_image(batch['image'], batch['image_size'], **masking)
+        ids, attention = batch['input_ids'], batch['attention_mask']
         if mode == 'tensor':
-            return self.fuse(batch)
-        return ask(self.heads, mode, self.fuse(batch, self.heads.values()), batch)
+            return self.fuse(ids, attention, visual)
+        cells = visual.valid.size(1) if visual else 0
+        read = [head.output_positions(batch, ids.size(2), cells) for head in self.heads.values()]
+        fused = self.fuse(ids, attention, visual, union_of_positions(read))
+        return run_heads(self.heads, mode, fused, batch)
 
-    def fuse(self, batch: Batch, readers: Iterable[Head] = ()) -> FusedFeatures:
-        """Image and sentences to fused features; for ``readers`` only to those that they look at."""
-        ids = batch['input_ids']  # (B, S, L)
-        attention = batch['attention_mask'].flatten(0, 1)  # (R, L)
-        if self.backbone is None:
-            text, visual = self.language(ids.flatten(0, 1), attention, wanted=_wanted(readers, batch, 0))
-            return FusedFeatures(text, visual, self.language.word_embeddings)
+    def encode_image(
+        self, image: Tensor, image_size: Tensor, mvm_cell: Tensor | None = None, mvm_sentences: Tensor | None = None
+    ) -> VisualTokens:
+        """Visual tokens of images, computed once for all their sentences.
 
-        seen = self.encode_image(batch)
-        b, s, _ = ids.shape
-        n = seen.valid.size(1)
-        tokens = seen.tokens.expand(b, s, n, -1).flatten(0, 1)  # (R, N, D)
-        valid = seen.valid[:, None].expand(b, s, n).flatten(0, 1)  # (R, N)
-        text, visual = self.language(ids.flatten(0, 1), attention, tokens, valid, _wanted(readers, batch, n))
-        labels = seen.labels.flatten(0, 1) if seen.labels is not None else None
-        return FusedFeatures(
-            text, visual, self.language.word_embeddings, getattr(self.neck, 'dictionary', None), labels
-        )
+        Args:
+            image: (B*M, 3, H, W) float32, normalised.
+            image_size: (B*M, 2) int64, valid height and width in pixels.
+            mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is hidden; without it none is.
+            mvm_sentences: (B*M, S) bool, the sentences for which it is hidden.
+        """
+        feature = self.backbone(image)[-1]  # (B*M, C, h', w')
+        masking = {} if mvm_cell is None else dict(mvm_cell=mvm_cell, mvm_sentences=mvm_sentences)
+        return self.neck(feature, image_size, tuple(image.shape[-2:]), **masking)
 
-    def encode_image(self, batch: Batch) -> VisualTokens:
-        """Image to visual tokens, once for all its sentences."""
-        image = batch['image']  # (B, 3, H, W)
-        feature = self.backbone(image)[-1]  # (B, C, h', w')
-        draws = {name: batch[name] for name in ('mvm_cell', 'mvm_sentences') if name in batch}
-        return self.neck(feature, batch['image_size'], tuple(image.shape[-2:]), **draws)
+    def fuse(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        visual: VisualTokens | None = None,
+        output_positions: Tensor | None = None,
+    ) -> FusedFeatures:
+        """Fused features of every sentence of a sample beside each of its images.
 
+        Args:
+            input_ids: (B, S, L) int64.
+            attention_mask: (B, S, L), nonzero at real tokens.
+            visual: Of B*M images; ``None`` reads text alone.
+            output_positions: (P,) int64, positions that are read beside [CLS], counted over R rows; by default all.
 
-def _wanted(readers: Iterable[Head], batch: Batch, cells: int) -> Tensor | None:
-    """All that the heads look at beside [CLS], see :meth:`Head.reads`."""
-    wanted = [head.reads(batch, batch['input_ids'].size(2), cells) for head in readers]
-    return torch.cat(wanted) if wanted and all(positions is not None for positions in wanted) else None
+        Returns:
+            R = B * M * S rows.
+        """
+        b, s, length = input_ids.shape
+        m = visual.valid.size(0) // b if visual else self.num_images
+        ids = input_ids[:, None].expand(b, m, s, length).reshape(-1, length)  # (R, L)
+        attention = attention_mask[:, None].expand(b, m, s, length).reshape(-1, length)
+        if visual is None:
+            return FusedFeatures(*self.language(ids, attention, output_positions=output_positions))
+        n = visual.valid.size(1)
+        tokens = visual.tokens.expand(b * m, s, n, -1).flatten(0, 1)  # (R, N, D)
+        valid = visual.valid[:, None].expand(b * m, s, n).flatten(0, 1)  # (R, N)
+        text, cells = self.language(ids, attention, tokens, valid, output_positions)
+        labels = visual.labels.flatten(0, 1) if visual.labels is not None else None
+        return FusedFeatures(text, cells, getattr(self.neck, 'dictionary', None), labels)
+
+    @property
+    def num_images(self) -> int:
+        """M, the images of a sample that the heads read together."""
+        return max(head.num_images for head in self.heads.values())

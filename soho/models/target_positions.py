@@ -1,4 +1,4 @@
-"""Where a batch asks for something, looked up while it is still on the host.
+"""Where a batch has targets, looked up while it is still on the host.
 
 How many positions carry a label decides how large a tensor becomes. Asked on
 a GPU, that question makes the host wait for all work in flight, in the middle
@@ -7,36 +7,29 @@ of every step; asked of the batch before it moves, it is free.
 
 from torch import Tensor
 
-Batch = dict[str, Tensor]
-
-# Which entries of an array are labels; see soho.datasets.collate.
-_RULES = dict(
-    mlm_labels=lambda labels: labels >= 0,
-    mvm_sentences=lambda rows: rows,
-    masked_labels=lambda labels: labels != 0,
-    caption_tokens=lambda tokens: tokens[..., 1:] != 0,  # [SOS] is no target
-    noitpac_tokens=lambda tokens: tokens[..., 1:] != 0,
-)
+from soho.datasets.batch import FIELDS, Batch
 
 
 def cache_target_positions(batch: Batch) -> Batch:
-    """The batch with what :func:`asked` will look for, under ``asked_<key>``."""
-    return dict(batch, **{f'{key}_positions': _find(batch, key) for key in _RULES if key in batch})
+    """The batch with the positions of all its targets, under ``<field>_positions``."""
+    fields = [name for name in batch if name in FIELDS and FIELDS[name].is_target]
+    return dict(batch, **{f'{name}_positions': _find(batch, name) for name in fields})
 
 
-def target_positions(batch: Batch, key: str) -> Tensor:
-    """Where ``batch[key]`` asks for something, as indices into the flattened array.
+def target_positions(batch: Batch, name: str) -> Tensor:
+    """Positions of the targets in ``batch[name]``, as indices into the flattened array.
 
     Args:
         batch: Preprocessed; one that has not been through the preprocessor is searched here.
-        key: ``'mlm_labels'``, ``'mvm_sentences'``, ``'masked_labels'``; for ``'caption_tokens'`` and
-            ``'noitpac_tokens'`` the array is ``tokens[..., 1:]``, the targets.
+        name: A field with targets, see :data:`soho.datasets.batch.FIELDS`. For caption tokens the
+            array is ``tokens[..., 1:]``, the tokens that are predicted.
 
     Returns:
         (M,) int64, ascending.
     """
-    return batch[f'{key}_positions'] if f'{key}_positions' in batch else _find(batch, key)
+    cached = f'{name}_positions'
+    return batch[cached] if cached in batch else _find(batch, name)
 
 
-def _find(batch: Batch, key: str) -> Tensor:
-    return _RULES[key](batch[key]).flatten().nonzero().squeeze(1)
+def _find(batch: Batch, name: str) -> Tensor:
+    return FIELDS[name].is_target(batch[name]).flatten().nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""VirTex: a CNN learnt from captions.
+"""VirTex: a CNN pretrained by captioning.
 
 Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 2021, arXiv:2006.06666.
@@ -10,23 +10,25 @@ import torch
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
-from soho.models.heads.base import Batch, ask
-from soho.models.structures import VisualFeatures
+from soho.datasets.batch import Batch
+from soho.errors import UserError
+from soho.models.heads.base import name_heads, run_heads
+from soho.models.structures import CaptionFeatures, VisualFeatures
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class VirTex(BaseModel):
-    """How the parts are wired; what each does is its own affair.
+    """A feature map, and a transformer that reads and writes captions beside it.
 
     Args:
         backbone: Image -> feature maps.
         heads: One config a head, by name; their losses are added.
-        language: Feature map and captions -> textual features. ``None`` for
-            heads that look at the image alone.
+        language: Feature map and captions -> logits. ``None`` for heads that
+            read the image alone.
         data_preprocessor: Batch -> device, normalised.
         frozen_backbone: The backbone stays as it is, in eval mode and without
-            a gradient, while the heads learn from what it sees.
+            a gradient, while the heads learn from its features.
         init_cfg: mmengine's initialisation.
     """
 
@@ -43,6 +45,7 @@ class VirTex(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.language = MODELS.build(language) if language else None
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
+        name_heads(self.heads, self.language)
         self.frozen_backbone = frozen_backbone
         if frozen_backbone:
             self.backbone.requires_grad_(False)
@@ -58,20 +61,42 @@ class VirTex(BaseModel):
     ) -> dict[str, Tensor] | list[dict[str, Tensor]] | VisualFeatures:
         """
         Args:
-            mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (what the image looks like).
-            **batch: The preprocessed batch, see :mod:`soho.datasets.collate`.
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'`` (features of the images).
+            **batch: The preprocessed batch, see :mod:`soho.datasets.batch`.
 
         Returns:
             Losses by name; predictions, one dict of tensors for the batch in a
             list; or :class:`VisualFeatures`.
         """
-        seen = self.encode_image(batch)
-        return seen if mode == 'tensor' else ask(self.heads, mode, seen, batch)
+        visual = self.encode_image(batch['image'])
+        if mode == 'tensor':
+            return visual
+        return run_heads(self.heads, mode, self.read_captions(visual, batch, mode), batch)
 
-    def encode_image(self, batch: Batch) -> VisualFeatures:
-        """The image, as the heads look at it; it fills its canvas."""
+    def encode_image(self, image: Tensor) -> VisualFeatures:
+        """Features of images, computed once for all their captions.
+
+        Args:
+            image: (B, 3, H, W) float32, normalised; an image fills its canvas.
+        """
         with torch.no_grad() if self.frozen_backbone else nullcontext():
-            feature = self.backbone(batch['image'])[-1]  # (B, C, h, w)
+            feature = self.backbone(image)[-1]  # (B, C, h, w)
+        return VisualFeatures(feature, self.language.project_memory(feature) if self.language else None)
+
+    def read_captions(self, visual: VisualFeatures, batch: Batch, mode: str) -> CaptionFeatures:
+        """What the heads read: the feature map, logits of the captions, and a step that writes new ones.
+
+        Raises:
+            UserError: Two heads read logits of the same tokens.
+        """
         if self.language is None:
-            return VisualFeatures(feature)
-        return VisualFeatures(feature, self.language, self.language.project_memory(feature))
+            return CaptionFeatures(visual.feature, {})
+        logits: dict[str, Tensor] = {}
+        lengths = batch['caption_lengths'].flatten() if 'caption_lengths' in batch else None  # (R,)
+        for head in self.heads.values():
+            for name, positions in head.text_positions(batch, mode).items():
+                if name in logits:
+                    raise UserError(f'two heads read {name}: captions are either read whole or with hidden tokens')
+                tokens, backward = batch[name].flatten(0, -2), name == 'noitpac_tokens'  # (R, L)
+                logits[name] = self.language(visual.memory, tokens, lengths, backward, positions).logits
+        return CaptionFeatures(visual.feature, logits, self.language.make_decode_step(visual.memory))

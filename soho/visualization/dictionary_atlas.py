@@ -140,7 +140,7 @@ def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int], seen: dict[str, Any]) -> Cells:
     sizes, canvas = batch['image_size'].float(), batch['image'].shape[-2:]
     batch = model.data_preprocessor(dict(image=batch['image'], image_size=batch['image_size']))
-    found = model.encode_image(batch)
+    found = model.encode_image(batch['image'], batch['image_size'])
     valid, words = found.valid.cpu(), found.words.cpu()  # (B, N)
     nearest = model.neck.dictionary[found.words.flatten()]
     distance = (seen['features'].float() - nearest).norm(dim=1).view_as(found.words).cpu()

@@ -44,7 +44,7 @@ def test_an_item_is_an_image_in_order_of_its_first_caption(coco):
         (7, '000000000007.jpg', ['a red dog']),
         (3, '000000000003.jpg', ['A cat on the left']),
     ]
-    assert items.aspect_ratio.tolist() == [1.25, 1.25]
+    assert items.aspect_ratio.tolist() == [[1.25], [1.25]]
 
 
 def test_training_draws_a_caption_by_seed_and_epoch(coco):
@@ -57,10 +57,13 @@ def test_training_draws_a_caption_by_seed_and_epoch(coco):
 
 def test_objects_are_numbered_from_one_by_the_files_order(coco):
     items = dataset(coco, ObjectLabelsDataset, 'instances.json')
-    assert [(items[i]['image_id'], items[i]['labels'].tolist()) for i in range(len(items))] == [(7, [1, 3]), (3, [1])]
-    packed = [PackSample(['image_id', 'labels'])(items[i]) for i in range(2)]
+    assert [(items[i]['image_id'], items[i]['label_set'].tolist()) for i in range(len(items))] == [
+        (7, [1, 3]),
+        (3, [1]),
+    ]
+    packed = [PackSample(['image_id', 'label_set'])(items[i]) for i in range(2)]
     batch = collate(packed)
-    assert batch['labels'].tolist() == [[1, 3], [1, 0]] and batch['image_id'].tolist() == [7, 3]
+    assert batch['label_set'].tolist() == [[1, 3], [1, 0]] and batch['image_id'].tolist() == [7, 3]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_a_long_caption_is_cut_before_it_is_reversed(coco):
     whole = TokenizeCaption(tokenizer(coco))(dict(sentences=['a red dog on the cat']))
     assert cut['caption_tokens'].tolist() == whole['caption_tokens'][:4].tolist()
     assert cut['noitpac_tokens'].tolist() == cut['caption_tokens'][::-1].tolist()
-    assert cut['caption_lengths'] == 4 and LabelTokens()(cut)['labels'].tolist() == cut['caption_tokens'].tolist()
+    assert cut['caption_lengths'] == 4 and LabelTokens()(cut)['label_set'].tolist() == cut['caption_tokens'].tolist()
 
 
 def test_several_captions_share_an_image(coco):

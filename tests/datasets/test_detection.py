@@ -126,7 +126,7 @@ def test_boxes_and_outlines_follow_the_picture(synthetic):
             y, x = torch.nonzero(mask, as_tuple=True)
             seen = torch.stack([x.min(), y.min(), x.max() + 1, y.max() + 1]) / 4
             assert (seen - box).abs().max() < 0.75  # a tip may lie between the centres of the cells
-        raw = data.get_annotation(index, None)['boxes'] * (width / data.images.sizes[data.item_image[index]][1])
+        raw = data.get_annotation(index, None)['boxes'] * (width / data.images.sizes[data.item_images[index, 0]][1])
         flips.add(bool(np.abs(raw[:, 0] - sample['boxes'][:, 0]).max() > 1.01))
         assert sample['boxes'].dtype == sample['mask_edges'].dtype == np.float32
     assert flips == {True, False}

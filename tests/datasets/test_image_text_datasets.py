@@ -91,7 +91,7 @@ class TestPretrain:
         dataset = pretrain(records, tmp_path, sentence_group=2, replace_by_first=by_first)
         replaced, captions = [], set()
         for index in range(len(dataset)):
-            image = dataset.item_image[index]
+            image = dataset.item_images[index, 0]
             own = {1, 1001} if image in (1, 20) else {image}
             for epoch in range(25):
                 sample = get_annotation(dataset, index, 0, epoch)
@@ -191,7 +191,7 @@ class TestVQA:
         dataset = vqa(tmp_path, bare, sentence_group=2, test_mode=True)
         assert [get_annotation(dataset, i)['question_id'].tolist() for i in range(2)] == [[0, 1], [2, -1]]
         assert (get_annotation(dataset, 0)['answer_labels'] == -1).all()
-        assert dataset.metainfo == dict(label2ans=['yes', 'no', 'red'])
+        assert dataset.metainfo == dict(class_names=['yes', 'no', 'red'])
 
     def test_questions_without_a_listed_answer_are_kept_unless_asked(self, tmp_path):
         data = [
@@ -205,7 +205,7 @@ class TestVQA:
 
     def test_an_answer_list_written_as_an_object(self, tmp_path):
         vqa_file(tmp_path, [asked(1, question(11))], label2ans={'0': 'yes', '1': 'no', '2': 'red'})
-        assert vqa(tmp_path).metainfo['label2ans'] == ['yes', 'no', 'red']
+        assert vqa(tmp_path).metainfo['class_names'] == ['yes', 'no', 'red']
 
     @pytest.mark.parametrize(
         'questions, message',

@@ -35,7 +35,7 @@ def build(kind, path, **options):
 
 def samples(dataset):
     described = [dataset.get_annotation(i, SampleKey(0, 1, i).rng()) for i in range(len(dataset))]
-    names = [dataset.images.file_names[image] for image in dataset.item_image]
+    names = [dataset.images.file_names[image] for image in dataset.item_images[:, 0]]
     return [{'file_name': name, **sample} for name, sample in zip(names, described, strict=True)]
 
 

@@ -14,7 +14,7 @@ from soho.datasets.storage.decoding import decode_image
 from soho.datasets.synthetic.exports import EXPORTS
 from soho.datasets.transforms import LoadImage
 
-TAKE = [dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])]
+TAKE = [dict(type='LoadImage'), dict(type='PackSample', keys=['attribute_labels'])]
 
 
 def write(path, grey=0, size=(40, 36)):
@@ -48,7 +48,7 @@ def test_folders_are_classes_in_alphabetical_order(train, kind):
     assert dataset.metainfo == dict(label_names=dict(category=['n01', 'n015', 'n02']))
     assert names_and_labels(dataset) == [('n01/n01_10.JPEG', 0), ('n01/n01_9.JPEG', 0), ('n02/n02_1.JPEG', 2)]
     sample = dataset[2]
-    assert sample['labels'].tolist() == [2] and sample['image'].shape == (40, 36, 3)
+    assert sample['attribute_labels'].tolist() == [2] and sample['image'].shape == (40, 36, 3)
     assert abs(int(sample['image'].mean()) - 10) < 3
 
 
@@ -64,7 +64,7 @@ def test_no_image_is_opened_to_begin_with(train):
 def test_another_image_stands_in_for_a_broken_one(train):
     (train / 'n02' / 'n02_1.JPEG').write_bytes(b'')
     dataset = ImageFolders(str(train), TAKE, max_broken_images=1)
-    assert dataset[2]['labels'].tolist() == [0] and dataset.broken_images == 1
+    assert dataset[2]['attribute_labels'].tolist() == [0] and dataset.broken_images == 1
 
 
 def test_images_outside_of_folders_are_explained(tmp_path):
@@ -116,8 +116,8 @@ def test_species_are_numbered_by_their_ids(inaturalist, zipped):
     dataset = INaturalist('annotations/train2018.json', 'train_val2018', TAKE, data_root=str(root))
     assert dataset.metainfo == dict(label_names=dict(category=['a plant', 'a bird']))
     assert names_and_labels(dataset) == [('Plantae/4/a.jpg', 0), ('Aves/30/b.jpg', 1)]  # in the annotations' order
-    assert dataset[1]['labels'].tolist() == [1] and int(dataset[1]['image'].mean()) in range(5, 10)
-    assert dataset.aspect_ratio.tolist() == [0.9, 0.9]
+    assert dataset[1]['attribute_labels'].tolist() == [1] and int(dataset[1]['image'].mean()) in range(5, 10)
+    assert dataset.aspect_ratio.tolist() == [[0.9], [0.9]]
 
 
 def test_an_unknown_species_is_an_error(inaturalist):
@@ -140,7 +140,7 @@ def test_voc_images_with_all_labels_or_with_the_only_one(tmp_path):
     for i in range(4):
         write(tmp_path / 'JPEGImages' / f'{i:06d}.jpg')
     everything = VOC07('test', str(tmp_path), TAKE)
-    assert everything[2]['labels'].tolist() == [1, -1, 0]
+    assert everything[2]['attribute_labels'].tolist() == [1, -1, 0]
     single = VOC07('test', str(tmp_path), TAKE, single=True)
     # The third shows a difficult boat, too, and the fourth a difficult bird alone.
     assert names_and_labels(single) == [('000000.jpg', 0), ('000001.jpg', 1)]

@@ -107,7 +107,7 @@ def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpo
         images='objects_train2014',
         data_root=str(synthetic),
         attributes=['category'],
-        pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['labels'])],
+        pipeline=[dict(type='LoadImage'), dict(type='PackSample', keys=['attribute_labels'])],
     )
     cfg = tiny_config(iters=3)
     cfg.model = dict(

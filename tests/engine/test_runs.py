@@ -168,7 +168,7 @@ def rename(path):
 
 def widen(path):
     state = weights(path)
-    state['heads.vqa.vqa.3.bias'] = torch.zeros(7)
+    state['heads.vqa.classifier.3.bias'] = torch.zeros(7)
     torch.save(dict(state_dict=state), path)
 
 
@@ -178,7 +178,7 @@ def as_list(path):
 
 def lose_entry(path):
     state = weights(path)
-    del state['heads.vqa.vqa.0.weight']
+    del state['heads.vqa.classifier.0.weight']
     torch.save(dict(state_dict=state), path)
 
 
@@ -229,7 +229,7 @@ class SpoilWeights(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == 2:
-            runner.model.heads['vqa'].vqa[-1].bias.data[0] = float('nan')
+            runner.model.heads['vqa'].classifier[-1].bias.data[0] = float('nan')
 
 
 def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):

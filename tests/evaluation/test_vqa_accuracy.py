@@ -96,7 +96,7 @@ def prediction(question_ids, labels):
 
 
 def evaluate(metric, question_ids, labels):
-    metric.dataset_meta = dict(label2ans=LABEL2ANS)
+    metric.dataset_meta = dict(class_names=LABEL2ANS)
     metric.process(batch([[i] for i in question_ids]), prediction(question_ids, labels))
     return metric.evaluate(len(question_ids))
 
@@ -196,7 +196,7 @@ def test_predictions_of_another_batch_are_refused():
 def test_answer_list_is_needed(annotation_file):
     metric = VQAAccuracy(annotation_file)
     metric.process(batch([[10]]), prediction([10], [0]))
-    with pytest.raises(ValueError, match=r"metainfo\['label2ans'\]"):
+    with pytest.raises(ValueError, match=r"metainfo\['class_names'\]"):
         metric.evaluate(1)
 
 

@@ -1,25 +1,36 @@
 """The objectives against their plain forms."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 
 def fused(rows=6, length=5, cells=4, dim=8):
-    return FusedFeatures(torch.randn(rows, length, dim), torch.randn(rows, cells, dim), torch.randn(20, dim))
+    return FusedFeatures(torch.randn(rows, length, dim), torch.randn(rows, cells, dim))
+
+
+def tied_to(words, name='MLMHead'):
+    """A head on a language model that has nothing but a word embedding."""
+    head = MODELS.build(dict(type=name))
+    head.connect(SimpleNamespace(word_embeddings=nn.Parameter(words)))
+    return head
 
 
 def test_mlm_scores_by_the_word_embedding_alone():
-    head = MODELS.build(dict(type='MLMHead'))
-    assert not list(head.parameters())
+    words = torch.randn(20, 8)
+    head = tied_to(words)
+    assert not head.state_dict() and not head.load_state_dict({}).missing_keys
     inputs, labels = fused(), torch.randint(0, 20, (3, 2, 5))
     labels[torch.rand(labels.shape) < 0.6] = -100
     labels[0, 0, 0] = 3
     losses = head.loss(inputs, dict(mlm_labels=labels))
-    logits = inputs.text @ inputs.word_embeddings.t()
+    logits = inputs.text @ words.t()
     flat = labels.flatten(0, 1)
     torch.testing.assert_close(losses['loss_mlm'], F.cross_entropy(logits.flatten(0, 1), flat.flatten()))
     asked = flat >= 0
@@ -40,7 +51,7 @@ def test_mvm_scores_by_cosine_and_the_dictionary_gets_no_gradient():
     head = MODELS.build(dict(type='MVMHead', temperature=0.5))
     words = torch.randn(7, 8)
     inputs = fused()._replace(dictionary=words, visual_labels=torch.randint(-1, 7, (6, 4)))
-    losses = head.loss(inputs, {})
+    losses = head.loss(inputs, dict(mvm_sentences=torch.ones(3, 2, dtype=torch.bool)))
     cosine = F.cosine_similarity(inputs.visual[:, :, None], words, dim=-1)
     labels = inputs.visual_labels.flatten()
     expected = F.cross_entropy(cosine.flatten(0, 1) / 0.5, labels, ignore_index=-1)
@@ -51,7 +62,8 @@ def test_mvm_scores_by_cosine_and_the_dictionary_gets_no_gradient():
 def test_nothing_asked_is_a_loss_of_zero_with_a_gradient(name):
     inputs = fused()._replace(dictionary=torch.randn(7, 8), visual_labels=torch.full((6, 4), -100))
     inputs = inputs._replace(text=inputs.text.requires_grad_(), visual=inputs.visual.requires_grad_())
-    losses = MODELS.build(dict(type=name)).loss(inputs, dict(mlm_labels=torch.full((3, 2, 5), -100)))
+    batch = dict(mlm_labels=torch.full((3, 2, 5), -100), mvm_sentences=torch.ones(3, 2, dtype=torch.bool))
+    losses = tied_to(torch.randn(20, 8), name).loss(inputs, batch)
     (loss,) = (value for key, value in losses.items() if 'loss' in key)
     loss.backward()
     assert loss == 0 and not (inputs.text if name == 'MLMHead' else inputs.visual).grad.any()
@@ -77,7 +89,7 @@ def vqa_batch():
 
 
 def test_vqa_is_the_dense_cross_entropy_summed_over_answers():
-    head = MODELS.build(dict(type='VQAHead', hidden_size=8, num_answers=10)).eval()
+    head = MODELS.build(dict(type='ClassificationHead', hidden_size=8, num_classes=10)).eval()
     inputs, batch = fused(), vqa_batch()
     dense = torch.zeros(6, 10)
     for row, (labels, scores) in enumerate(
@@ -86,7 +98,8 @@ def test_vqa_is_the_dense_cross_entropy_summed_over_answers():
         for label, score in zip(labels.tolist(), scores.tolist()):
             if label >= 0:
                 dense[row, label] = score
-    logits = head(inputs)
+    logits = head(inputs, batch)
+    head.name = 'vqa'
     losses = head.loss(inputs, batch)
     torch.testing.assert_close(losses['loss_vqa'], F.binary_cross_entropy_with_logits(logits, dense) * 10)
     torch.testing.assert_close(losses['score'], dense[range(6), logits.argmax(1)].mean())
@@ -96,7 +109,8 @@ def test_vqa_is_the_dense_cross_entropy_summed_over_answers():
 
 
 def test_vqa_without_any_counted_row():
-    head = MODELS.build(dict(type='VQAHead', hidden_size=8, num_answers=10))
+    head = MODELS.build(dict(type='ClassificationHead', hidden_size=8, num_classes=10))
+    head.name = 'vqa'
     batch = dict(vqa_batch(), sentence_mask=torch.zeros(3, 2, dtype=torch.bool))
     assert head.loss(fused(), batch)['loss_vqa'] == 0
     assert all(len(value) == 0 for value in head.predict(fused(), batch).values())
@@ -113,7 +127,8 @@ def test_losses_are_float32_under_autocast(task, names, make_model, make_batch, 
 
 
 def test_the_answer_list_has_to_fit_the_head():
-    head = MODELS.build(dict(type='VQAHead', hidden_size=8, num_answers=3))
-    head.check(dict(label2ans=['yes', 'no', '2']), 'train.json')
-    with pytest.raises(ValueError, match='train.json has a list of 2 answers, but the VQA head has num_answers=3'):
-        head.check(dict(label2ans=['yes', 'no']), 'train.json')
+    head = MODELS.build(dict(type='ClassificationHead', hidden_size=8, num_classes=3))
+    head.name = 'vqa'
+    head.check(dict(class_names=['yes', 'no', '2']), 'train.json')
+    with pytest.raises(ValueError, match='train.json has a list of 2 answers, but the head .vqa. has num_classes=3'):
+        head.check(dict(class_names=['yes', 'no']), 'train.json')

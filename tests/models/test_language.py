@@ -47,7 +47,8 @@ def test_torchs_decoder_under_the_same_names(norm_first, causal, memory):
     valid = torch.arange(7) < lengths[:, None]
     order = torch.ones(7, 7, dtype=torch.bool).tril() if causal else torch.ones(7, 7, dtype=torch.bool)
     expected = theirs(hidden, memory, tgt_mask=~order, tgt_key_padding_mask=~valid)
-    output, _ = ours(hidden, ours.project_memory(memory), valid[:, None, None] & order)
+    output, _, projected = ours(hidden, memory, valid[:, None, None] & order)
+    assert ours(hidden, projected, valid[:, None, None] & order)[0].equal(output)
     torch.testing.assert_close(output, expected)
 
 
@@ -68,11 +69,11 @@ def test_every_matrix_starts_anew_and_the_backward_transformer_as_a_copy():
 def test_directions_differ_in_the_transformer_alone(memory):
     language = build(bidirectional=True)
     tokens, lengths = torch.randint(3, VOCABULARY, (2, 6)), torch.tensor([6, 6])
-    forward, backward = (language(memory, tokens, lengths, backward=direction) for direction in (False, True))
+    forward, backward = (language(memory, tokens, lengths, backward=direction).logits for direction in (False, True))
     assert forward.equal(backward)
     nn.init.zeros_(language.backward_transformer.layers[0].linear2.weight)
-    assert language(memory, tokens, lengths).equal(forward)
-    assert not language(memory, tokens, lengths, backward=True).equal(forward)
+    assert language(memory, tokens, lengths).logits.equal(forward)
+    assert not language(memory, tokens, lengths, backward=True).logits.equal(forward)
 
 
 def test_a_causal_position_sees_none_behind_it(memory):
@@ -81,7 +82,7 @@ def test_a_causal_position_sees_none_behind_it(memory):
     changed[:, 4] = (tokens[:, 4] + 1) % 30 + 3
     for causal in (True, False):
         language = build(causal=causal)
-        before, after = language(memory, tokens, lengths), language(memory, changed, lengths)
+        before, after = language(memory, tokens, lengths).logits, language(memory, changed, lengths).logits
         assert before[:, :4].allclose(after[:, :4], atol=1e-5) is causal
         assert not before[:, 4].allclose(after[:, 4], atol=1e-2)
 
@@ -91,7 +92,7 @@ def test_padding_changes_nothing_and_has_no_embedding(memory):
     tokens, lengths = torch.randint(3, VOCABULARY, (2, 5)), torch.tensor([5, 3])
     tokens[1, 3:] = 0
     longer = torch.cat([tokens, torch.zeros(2, 4, dtype=torch.int64)], dim=1)
-    before, after = language(memory, tokens, lengths), language(memory, longer, lengths)
+    before, after = language(memory, tokens, lengths).logits, language(memory, longer, lengths).logits
     torch.testing.assert_close(after[0, :5], before[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(after[1, :3], before[1, :3], rtol=1e-4, atol=1e-5)
     assert not language.embedding(longer)[longer == 0].any()
@@ -100,15 +101,15 @@ def test_padding_changes_nothing_and_has_no_embedding(memory):
 def test_several_captions_of_an_image_are_as_on_an_image_each(memory):
     language = build()
     tokens, lengths = torch.randint(3, VOCABULARY, (6, 5)), torch.tensor([5, 4, 3, 5, 2, 5])
-    apart = language(memory.repeat_interleave(3, 0), tokens, lengths)
-    torch.testing.assert_close(language(memory, tokens, lengths), apart, rtol=1e-4, atol=1e-5)
+    apart = language(memory.repeat_interleave(3, 0), tokens, lengths).logits
+    torch.testing.assert_close(language(memory, tokens, lengths).logits, apart, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('norm_first', [False, True])
 def test_what_is_kept_changes_no_logit(norm_first, memory):
     language = build(norm_first=norm_first)
     tokens = torch.randint(3, VOCABULARY, (2, 6))
-    whole = language.logits(language(memory, tokens, torch.tensor([6, 6])))
+    whole = language(memory, tokens, torch.tensor([6, 6])).logits
     step, state = language.make_decode_step(memory), None
     for i, token in enumerate(tokens.unbind(1)):
         logits, state = step(token, state)
@@ -120,8 +121,8 @@ def without_memory(language, memory):
 
     def step(tokens, state):
         prefix = tokens[:, None] if state is None else torch.cat([state[0], tokens[:, None]], dim=1)
-        features = language(memory, prefix, torch.full((len(prefix),), prefix.size(1)))
-        return language.logits(features[:, -1]), [prefix]
+        logits = language(memory, prefix, torch.full((len(prefix),), prefix.size(1))).logits
+        return logits[:, -1], [prefix]
 
     return step
 

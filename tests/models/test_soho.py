@@ -44,7 +44,10 @@ def test_a_larger_canvas_changes_nothing(task, pool, make_model, make_batch, pre
     before, after = model(mode='tensor', **small), model(mode='tensor', **large)
     torch.testing.assert_close(after.text, before.text, rtol=1e-4, atol=1e-5)
 
-    valid = [model.encode_image(batch).valid.repeat_interleave(2, 0) for batch in (small, large)]
+    valid = [
+        model.encode_image(batch['image'], batch['image_size']).valid.repeat_interleave(2, 0)
+        for batch in (small, large)
+    ]
     assert valid[1].shape[1] > valid[0].shape[1] and valid[0].sum() == valid[1].sum()
     torch.testing.assert_close(after.visual[valid[1]], before.visual[valid[0]], rtol=1e-4, atol=1e-5)
     losses = [model(mode='loss', **batch) for batch in (small, large)]

@@ -41,7 +41,7 @@ def test_the_last_layer_where_heads_look_learns_what_the_whole_layer_does(
         model = make_model(task).train()
         if whole:
             for head in model.heads.values():
-                monkeypatch.setattr(head, 'reads', lambda *_: None)
+                monkeypatch.setattr(head, 'output_positions', lambda *_: None)
         results.append(learn(model, preprocess(model, batch)))
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 

@@ -36,10 +36,10 @@ def total(losses, task):
 def test_captioning_is_cross_entropy_of_the_next_token(make_virtex, batch):
     model = make_virtex('bicaptioning')
     torch.nn.init.normal_(model.language.backward_transformer.layers[0].linear2.weight)
-    losses, seen = model(mode='loss', **batch), model(mode='tensor', **batch)
+    losses, visual = model(mode='loss', **batch), model(mode='tensor', **batch)
     for name, tokens in (('forward', batch['caption_tokens']), ('backward', batch['noitpac_tokens'])):
-        features = model.language(seen.memory, tokens, batch['caption_lengths'], backward=name == 'backward')
-        logits = model.language.logits(features)[:, :-1]
+        backward = name == 'backward'
+        logits = model.language(visual.memory, tokens, batch['caption_lengths'], backward).logits[:, :-1]
         expected = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
         close(losses[f'loss_captioning_{name}'], expected)
     assert losses['loss_captioning_forward'] != losses['loss_captioning_backward']
@@ -47,8 +47,8 @@ def test_captioning_is_cross_entropy_of_the_next_token(make_virtex, batch):
 
 def test_masked_captions_are_guessed_at_the_mask(make_virtex, batch):
     model = make_virtex('masked_lm')
-    losses, seen = model(mode='loss', **batch), model(mode='tensor', **batch)
-    logits = model.language.logits(model.language(seen.memory, batch['caption_tokens'], batch['caption_lengths']))
+    losses, visual = model(mode='loss', **batch), model(mode='tensor', **batch)
+    logits = model.language(visual.memory, batch['caption_tokens'], batch['caption_lengths']).logits
     expected = F.cross_entropy(logits.flatten(0, 1), batch['masked_labels'].flatten(), ignore_index=0)
     close(losses['loss_mlm'], expected)
     (predicted,) = model(mode='predict', **batch)
@@ -58,10 +58,10 @@ def test_masked_captions_are_guessed_at_the_mask(make_virtex, batch):
 
 def test_a_set_of_labels_shares_the_probability(make_virtex, batch):
     model = make_virtex('classification')
-    seen = model(mode='tensor', **batch)
-    logprobs = model.heads['classification'](seen).log_softmax(1)
+    visual = model(mode='tensor', **batch)
+    logprobs = model.heads['classification'](visual).log_softmax(1)
     each = []
-    for row, labels in zip(logprobs, batch['labels'].tolist()):
+    for row, labels in zip(logprobs, batch['label_set'].tolist()):
         wanted = sorted(set(labels) - {0, 1, 2})
         each.append(-row[wanted].mean())
     close(model(mode='loss', **batch)['loss_classification'], torch.stack(each).mean())
@@ -72,11 +72,11 @@ def test_a_set_of_labels_shares_the_probability(make_virtex, batch):
 
 def test_an_image_without_labels_does_not_count(make_virtex, batch):
     model = make_virtex('classification')
-    few = dict(batch, labels=batch['labels'].clone())
-    few['labels'][2:] = torch.tensor([0, 1, 2] * 3)
+    few = dict(batch, label_set=batch['label_set'].clone())
+    few['label_set'][2:] = torch.tensor([0, 1, 2] * 3)
     first = {name: value[:2] for name, value in batch.items()}
     close(model(mode='loss', **few)['loss_classification'], model(mode='loss', **first)['loss_classification'])
-    few['labels'][:] = 0
+    few['label_set'][:] = 0
     loss = model(mode='loss', **few)['loss_classification']
     loss.backward()
     assert loss == 0 and not model.heads['classification'].output.weight.grad.any()
@@ -87,7 +87,8 @@ def test_padding_of_captions_changes_nothing(task, make_virtex, batch):
     padded = dict(
         batch,
         **{
-            name: F.pad(batch[name], (0, 3)) for name in ('caption_tokens', 'noitpac_tokens', 'masked_labels', 'labels')
+            name: F.pad(batch[name], (0, 3))
+            for name in ('caption_tokens', 'noitpac_tokens', 'masked_labels', 'label_set')
         },
     )
     close(model(mode='loss', **padded), model(mode='loss', **batch))
@@ -198,15 +199,15 @@ def test_losses_are_float32_under_autocast(task, make_virtex, batch):
 def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
     model = make_virtex('classification')
     head = model.heads['classification']
-    labels = batch['labels'].clone()
+    labels = batch['label_set'].clone()
     labels[2] = 1  # an ignored one: this image has no label
-    (predicted,) = model(mode='predict', **dict(batch, labels=labels))
+    (predicted,) = model(mode='predict', **dict(batch, label_set=labels))
     best = predicted['labels'][:, 0]
     correct = [int(best[i]) in set(labels[i].tolist()) - set(head.ignore) for i in (0, 1, 3)]
     assert predicted['classification_correct'].tolist() == correct
-    loss = model(mode='loss', **dict(batch, labels=labels))['loss_classification']
+    loss = model(mode='loss', **dict(batch, label_set=labels))['loss_classification']
     assert predicted['classification_losses'].mean().item() == pytest.approx(loss.item(), rel=1e-5)
-    unlabelled = {name: value for name, value in batch.items() if name != 'labels'}
+    unlabelled = {name: value for name, value in batch.items() if name != 'label_set'}
     assert 'classification_correct' not in model(mode='predict', **unlabelled)[0]
 
 

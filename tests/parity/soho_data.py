@@ -276,16 +276,16 @@ def check_grouping(fixture: Fixture) -> None:
                 replace_prob=0.0,
                 fill_seed=int(fixture[case + 'python_random_seed']),
             )
-        names = [dataset.images.file_names[i] for i in dataset.item_image]
+        names = [dataset.images.file_names[i] for i in dataset.item_images[:, 0]]
         by_name = {record['file_name']: record for record in records}
         rng = np.random.default_rng(0)  # nothing is left to draw
         fixture.check(case + 'items/filename', names)
         fixture.check(
             case + 'items/caption', [dataset.get_annotation(i, rng)['sentences'] for i in range(len(dataset))]
         )
-        fixture.check(case + 'items/height', dataset.images.sizes[dataset.item_image, 0])
-        fixture.check(case + 'items/width', dataset.images.sizes[dataset.item_image, 1])
+        fixture.check(case + 'items/height', dataset.images.sizes[dataset.item_images[:, 0], 0])
+        fixture.check(case + 'items/width', dataset.images.sizes[dataset.item_images[:, 0], 1])
         for key in ('image_id', 'labels'):
             fixture.check(f'{case}items/{key}', [by_name[name][key] for name in names])
-        fixture.check(case + 'flag', (dataset.aspect_ratio > 1).astype(int))
+        fixture.check(case + 'flag', (dataset.aspect_ratio[:, 0] > 1).astype(int))
         fixture.remark(case + 'cache_file')  # groups are not kept in a file here

@@ -114,8 +114,8 @@ def check_vqa(fixture: Fixture) -> None:
     whole = _run_whole(model, batch)
     _check_visual(fixture, model, batch, whole)
     _check_language(fixture, batch, whole)
-    head = next(name for name in trace if name.startswith('heads.') and name.endswith('vqa.0'))
-    logits = trace.output(head.removesuffix('.vqa.0'))
+    head = next(name for name in trace if name.startswith('heads.') and name.endswith('classifier.0'))
+    logits = trace.output(head.removesuffix('.classifier.0'))
     fixture.check('ref_head_hidden_slice', trace.output(head)[:, ::8], TOKENS, SHARE)
     fixture.check('ref_logits', logits, LOGITS, SHARE)
     fixture.check('ref_argmax', logits.argmax(1))
@@ -221,9 +221,9 @@ def _check_language(fixture: Fixture, batch: dict[str, Tensor], trace: Trace) ->
 
 
 def _check_heads(fixture: Fixture, model: nn.Module, batch: dict[str, Tensor]) -> None:
-    fused = model.fuse(batch)
+    fused = model(mode='tensor', **batch)
     heads = {type(head).__name__: head for head in model.heads.values()}
-    logits, labels = heads['MLMHead'].scores(fused, batch)
+    logits, labels = heads['MLMHead'].logits(fused, batch)
     fixture.check('ref_mlm_logits_slice', logits[:, ::8], MLM, SHARE)
     fixture.check('ref_mlm_labels', labels)
     fixture.check('ref_mlm_rows', (batch['mlm_labels'].flatten(0, 1) >= 0).nonzero())

@@ -83,7 +83,7 @@ def _apply_official(config: dict, official: dict) -> None:
     unused = ('type', 'frozen_stages', 'return_all')
     config['language'].update({k: v for k, v in official.get('language', {}).items() if k not in unused})
     for ours in config['heads'].values():
-        for key, theirs in (('hidden_size', 'hidden_size'), ('num_answers', 'num_answes')):  # spelled so there
+        for key, theirs in (('hidden_size', 'hidden_size'), ('num_classes', 'num_answes')):  # spelled so there
             if key in ours:
                 ours[key] = head.get(theirs, ours[key])
 

@@ -99,7 +99,7 @@ def _check_items(fixture: Fixture, dataset: CaptioningDataset, tokenizer: dict) 
     fixture.check('batch_image_shape', batch['image'].shape)
     for key in ('image_id', 'caption_tokens', 'noitpac_tokens', 'caption_lengths'):
         fixture.check('captioning_batch_of_first_4/' + key, batch[key])
-    fixture.check('token_classification_labels', LabelTokens()(dict(samples[0]))['labels'])
+    fixture.check('token_classification_labels', LabelTokens()(dict(samples[0]))['label_set'])
     fixture.remark('token_classification_dataset')
 
 
@@ -171,12 +171,13 @@ def _check_objects(fixture: Fixture, folder: str) -> None:
         categories=[dict(id=category) for category in fixture[name + 'category_ids_in_file']],
     )
     dataset = ObjectLabelsDataset(path, None, [])
-    ours = {str(dataset.image_id(i)): dataset.get_annotation(i, None)['labels'].tolist() for i in range(len(dataset))}
+    annotations = [dataset.get_annotation(i, None) for i in range(len(dataset))]
+    ours = {str(item['image_id']): item['label_set'].tolist() for item in annotations}
     recorded = {part.rpartition('/')[2] for part in fixture.names(name + 'labels_by_image/')}
     fixture.check('images with objects', sorted(ours), recorded=sorted(recorded))
     fixture.check_all(ours, prefix=name + 'labels_by_image/')
-    batch = collate([dict(labels=np.array(labels)) for labels in ours.values()])
-    fixture.check(name + 'padding', int(batch['labels'].min()))
+    batch = collate([dict(label_set=np.array(labels)) for labels in ours.values()])
+    fixture.check(name + 'padding', int(batch['label_set'].min()))
     fixture.remark(name + 'note', name + 'vocab_size')  # 80 categories and padding
 
 

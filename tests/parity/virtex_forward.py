@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from soho.models.decoding.beam_search import BeamSearch
 from soho.models.decoding.decode_step import DecodeStep
 from soho.models.decoding.nucleus_sampling import REMOVED
-from soho.models.structures import VisualFeatures
 from tests.parity.fixture import Fixture
 from tests.parity.virtex_decoding import OfficialDraws
 from tests.parity.virtex_model import build, config_of, doubled, fill_model, read_batch
@@ -38,10 +37,10 @@ def check_captioning(fixture: Fixture) -> None:
     size = torch.tensor(canvas.shape[-2:]).expand(len(canvas), 2)
     image = model.data_preprocessor(dict(image=canvas, image_size=size))['image']
     fixture.check('image_input_slice', image[:, :, ::32, ::32], INPUT, note='of the preprocessor')
-    seen = model(mode='tensor', **batch)
-    _check_visual(fixture, seen.feature)
-    argmax = _check_direction(fixture, seen, batch['caption_tokens'], batch, 'forward')
-    _check_direction(fixture, seen, batch['noitpac_tokens'], batch, 'backward')
+    feature, memory = model(mode='tensor', **batch)
+    _check_visual(fixture, feature)
+    argmax = _check_direction(fixture, model.language, memory, batch['caption_tokens'], batch, 'forward')
+    _check_direction(fixture, model.language, memory, batch['noitpac_tokens'], batch, 'backward')
     fixture.check('predictions', argmax)
     losses = model(mode='loss', **batch)
     losses['loss'] = sum(losses.values())
@@ -50,7 +49,7 @@ def check_captioning(fixture: Fixture) -> None:
         with _changed(
             model, float(fixture[f'decode_{variant}_scale_words']), float(fixture[f'decode_{variant}_add_eos_bias'])
         ):
-            _check_decoding(fixture, seen, variant)
+            _check_decoding(fixture, model.language, memory, variant)
     model, batch = doubled(model, batch)
     fixture.check('loss_float64', sum(model(mode='loss', **batch).values()), 0, DOUBLE)
 
@@ -64,13 +63,15 @@ def _check_visual(fixture: Fixture, feature: Tensor) -> None:
 
 
 def _check_direction(
-    fixture: Fixture, seen: VisualFeatures, tokens: Tensor, batch: dict[str, Tensor], name: str
+    fixture: Fixture, language: nn.Module, memory: Tensor, tokens: Tensor, batch: dict[str, Tensor], name: str
 ) -> Tensor:
     """All positions of one direction; returns the likeliest tokens (B, L)."""
-    language = seen.language
-    features = language(seen.memory, tokens, batch['caption_lengths'], backward=name == 'backward')
-    logits = language.logits(features)
-    fixture.check(f'{name}_projected_slice', seen.memory[:, :, ::32], FEATURES)
+    backward = name == 'backward'
+    transformer = language.backward_transformer if backward else language.transformer
+    with capture_output(transformer) as captured:
+        logits = language(memory, tokens, batch['caption_lengths'], backward).logits
+    features = captured[0][0]
+    fixture.check(f'{name}_projected_slice', memory[:, :, ::32], FEATURES)
     fixture.check(f'{name}_embedded_slice', language.embedding(tokens)[:, :, ::16], FEATURES)
     fixture.check(f'{name}_textual_features_slice', features[:, :, ::16], FEATURES)
     fixture.check(f'{name}_logits_columns', logits[:, :, fixture.tensor('logit_columns')], LOGITS, SHARE)
@@ -80,6 +81,17 @@ def _check_direction(
     each = F.cross_entropy(logits[:, :-1].transpose(1, 2), tokens[:, 1:], reduction='none')
     fixture.check(f'{name}_target_nll', each, LOGITS, SHARE)
     return logits.argmax(2)
+
+
+@contextmanager
+def capture_output(module: nn.Module) -> Iterator[list]:
+    """The outputs of a module's calls inside the block, in their order."""
+    outputs: list = []
+    hook = module.register_forward_hook(lambda module, args, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        hook.remove()
 
 
 @contextmanager
@@ -96,11 +108,11 @@ def _changed(model: nn.Module, scale_words: float, add_eos_bias: float) -> Itera
         bias.copy_(before[1])
 
 
-def _check_decoding(fixture: Fixture, seen: VisualFeatures, variant: str) -> None:
+def _check_decoding(fixture: Fixture, language: nn.Module, memory: Tensor, variant: str) -> None:
     prefix = f'decode_{variant}_'
     limit = int(fixture.get(prefix + 'max_steps', STEPS))
-    write = seen.language.make_decode_step(seen.memory)
-    start = torch.full((len(seen.memory),), SOS)
+    write = language.make_decode_step(memory)
+    start = torch.full((len(memory),), SOS)
     for name in fixture.names(prefix):
         match = re.fullmatch(prefix + r'((?:beam(\d+)|greedy)(_keep_sos)?)_beams', name)
         if match is None:

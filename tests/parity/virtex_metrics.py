@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from soho.evaluation.captions import cider_d, score_captions, tokenize
-from soho.evaluation.classification import TopKAccuracy
+from soho.evaluation.classification import ClassificationAccuracy
 from soho.evaluation.voc07 import COSTS, FOLDS, average_precision, mean_average_precision, train_svm
 from tests.parity.fixture import Fixture, find_near
 from tests.parity.virtex_text import VAL2017, read_gzip
@@ -94,18 +94,24 @@ def _check_top_k(fixture: Fixture) -> None:
     batches = [torch.tensor(batch) for batch in fixture[name + 'logits']]
     labels = [torch.tensor(batch) for batch in fixture[name + 'labels']]
     top_k = [int(n.rpartition('/')[2]) for n in fixture.names(name + 'running_accuracy_percent/')]
-    metric = TopKAccuracy(top_k)
+    metric = ClassificationAccuracy(top_k)
     running = []
     for scores, truth in zip(batches, labels):
-        metric.process(dict(label=truth), dict(scores=scores))
+        _process(metric, scores, truth)
         running.append(metric.compute_metrics(metric.results))
     for k in top_k:
-        fixture.check(f'{name}running_accuracy_percent/{k}', [metrics[f'top{k}'] for metrics in running], PERCENT)
+        found = [metrics['accuracy' if k == 1 else f'top{k}'] for metrics in running]
+        fixture.check(f'{name}running_accuracy_percent/{k}', found, PERCENT)
     batch, row = fixture[name + 'unbatched_example/row']
-    metric = TopKAccuracy([1])
-    fixture.check(name + 'empty', metric.compute_metrics([])['top1'])
-    metric.process(dict(label=labels[batch][row : row + 1]), dict(scores=batches[batch][row : row + 1]))
-    fixture.check(name + 'unbatched_example/value', metric.compute_metrics(metric.results)['top1'])
+    metric = ClassificationAccuracy([1])
+    fixture.check(name + 'empty', metric.compute_metrics([])['accuracy'])
+    _process(metric, batches[batch][row : row + 1], labels[batch][row : row + 1])
+    fixture.check(name + 'unbatched_example/value', metric.compute_metrics(metric.results)['accuracy'])
+
+
+def _process(metric: ClassificationAccuracy, scores: torch.Tensor, labels: torch.Tensor) -> None:
+    batch = dict(answer_labels=labels[:, None, None], sentence_mask=torch.ones(len(labels), 1, dtype=torch.bool))
+    metric.process(batch, dict(logits=scores))
 
 
 def _arrays(fixture: Fixture) -> tuple[list[np.ndarray], list[np.ndarray]]:

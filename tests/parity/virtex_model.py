@@ -102,9 +102,10 @@ def read_batch(fixture: Fixture, prefix: str, images: str = 'images_u8') -> dict
         images: Name of the uint8 images.
     """
     batch = dict(image=normalised(fixture.tensor(images)))
-    for name in ('caption_tokens', 'noitpac_tokens', 'caption_lengths', 'masked_labels', 'labels'):
+    recorded = ('caption_tokens', 'noitpac_tokens', 'caption_lengths', 'masked_labels', 'labels')
+    for name, ours in zip(recorded, (*recorded[:-1], 'label_set')):
         if prefix + name in fixture:
-            batch[name] = fixture.tensor(prefix + name)
+            batch[ours] = fixture.tensor(prefix + name)
     return batch
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.official_virtex import BACKWARD, TEXT
-from soho.models.structures import VisualFeatures
 from tests.parity.fixture import Fixture
 from tests.parity.virtex_model import config_of, doubled, filled, official_parameters, read_batch
 
@@ -76,16 +75,16 @@ def official_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Ten
 def _check_eval(fixture: Fixture, case: str, model: nn.Module, batch: dict[str, Tensor]) -> None:
     losses = official_losses(model, batch)
     fixture.check_all(dict(losses, loss=sum(losses.values())), 0, LOSS, case + 'eval_')
-    seen = model(mode='tensor', **batch)
-    fixture.check(case + 'eval_visual_pooled', seen.feature.mean((2, 3)), 1e-4)
-    if seen.language is None:
+    visual = model(mode='tensor', **batch)
+    fixture.check(case + 'eval_visual_pooled', visual.feature.mean((2, 3)), 1e-4)
+    if model.language is None:
         head = model.heads['classification']
-        logits = head(seen)
+        logits = head(visual)
         fixture.check(case + 'eval_logits', logits, LOGITS)
-        predicted = head.predict(seen, dict(batch, image_id=torch.arange(len(logits))))
+        predicted = head.predict(visual, dict(batch, image_id=torch.arange(len(logits))))
         fixture.check(case + 'eval_predictions', predicted['labels'])
         return
-    directions = dict(_logits(seen, batch))
+    directions = dict(_logits(model.language, visual.memory, batch))
     for name, logits in directions.items():
         fixture.check(f'{case}eval_{name}logits_slice', logits[..., ::CLASSES_STEP], LOGITS)
     best = directions[''].argmax(2)
@@ -93,12 +92,12 @@ def _check_eval(fixture: Fixture, case: str, model: nn.Module, batch: dict[str, 
     fixture.check(case + 'eval_predictions', best * asked)
 
 
-def _logits(seen: VisualFeatures, batch: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _logits(language: nn.Module, memory: Tensor, batch: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Of each direction, (B, L, V)."""
-    language, lengths = seen.language, batch['caption_lengths']
-    yield '', language.logits(language(seen.memory, batch['caption_tokens'], lengths))
+    lengths = batch['caption_lengths']
+    yield '', language(memory, batch['caption_tokens'], lengths).logits
     if language.bidirectional:
-        yield 'backward_', language.logits(language(seen.memory, batch['noitpac_tokens'], lengths, backward=True))
+        yield 'backward_', language(memory, batch['noitpac_tokens'], lengths, backward=True).logits
 
 
 def _train(

@@ -35,7 +35,7 @@ def configs(tmp_path_factory):
     for name in ('cnn', 'pretrain', 'vqa', 'vqa_blind'):
         text = f'"""Short."""\n_base_ = {str(ROOT / "configs" / "demo" / f"{name}.py")!r}\n{LOADERS}'
         if name.startswith('vqa'):
-            text += 'model = dict(heads=dict(vqa=dict(num_answers=NUMBER)))\n'
+            text += 'model = dict(heads=dict(vqa=dict(num_classes=NUMBER)))\n'
         (folder / f'{name}.py').write_text(text)
     return folder
 

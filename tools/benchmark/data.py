@@ -120,7 +120,7 @@ def _datasets(photos: str, captions: str, vocabulary: str, folder: Path) -> dict
 
 def _measure(bench: Bench, name: str, dataset: Any) -> Rows:
     chosen = np.linspace(0, len(dataset) - 1, min(FILES, len(dataset))).astype(int).tolist()
-    files = [dataset.store.read(dataset.images.file_names[dataset.item_image[i]]) for i in chosen]
+    files = [dataset.store.read(dataset.images.file_names[dataset.item_images[i, 0]]) for i in chosen]
     load, resize = dataset.pipeline.transforms[:2]
     decode = _bare if load.reduce_to is None else (lambda file: decode_reduced(file, load.reduce_to)[0])
 

@@ -48,8 +48,8 @@ def loop(bench: Bench) -> Rows:
 
 def _fine_tuning(bench: Bench) -> Config:
     cfg = load_config(str(CONFIGS / 'demo' / 'vqa.py'), bench.args.cfg_options)
-    answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['label2ans']
-    cfg.model.heads.vqa.num_answers = len(answers)  # a data set of another size may have fewer
+    answers = DATASETS.build(cfg.train_dataloader.dataset).metainfo['class_names']
+    cfg.model.heads.vqa.num_classes = len(answers)  # a data set of another size may have fewer
     return cfg
 
 

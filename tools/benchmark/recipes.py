@@ -101,7 +101,7 @@ def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tupl
         return dict(
             batch,
             question_id=integers(0, 1000, images, sentences),
-            answer_labels=integers(0, cfg.model.heads.vqa.num_answers, images, sentences, 1),
+            answer_labels=integers(0, cfg.model.heads.vqa.num_classes, images, sentences, 1),
             answer_scores=torch.ones(images, sentences, 1),
         )
     hidden = torch.rand(ids.shape, generator=generator) < 0.15

@@ -1,7 +1,7 @@
 """COCO 2017 objects for VirTex: the categories of an image's objects are its labels."""
 
 _base_ = './coco_virtex.py'
-pack = dict(type='PackSample', keys=['image_id', 'labels'])
+pack = dict(type='PackSample', keys=['image_id', 'label_set'])
 source = dict(type='ObjectLabelsDataset', data_root={{_base_.data_root}})
 train_dataloader = dict(
     dataset=dict(

@@ -2,7 +2,7 @@
 
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})
-pack = dict(type='PackSample', keys=['image_id', 'labels'])
+pack = dict(type='PackSample', keys=['image_id', 'label_set'])
 source = dict(type='CaptioningDataset', data_root={{_base_.data_root}})
 train_dataloader = dict(
     dataset=dict(

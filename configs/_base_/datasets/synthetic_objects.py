@@ -8,7 +8,7 @@ pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeKeepRatio', scale=(32, 32)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSample', keys=['labels']),
+    dict(type='PackSample', keys=['attribute_labels']),
 ]
 test_pipeline = [pipeline[0], pipeline[1], pipeline[3]]
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='collate', size_divisor=8))

@@ -1,7 +1,7 @@
 """The kinds of objects in the pictures of the synthetic data set, as labels; pictures as for captions."""
 
 _base_ = './synthetic_captions_virtex.py'
-pack = dict(type='PackSample', keys=['image_id', 'labels'])
+pack = dict(type='PackSample', keys=['image_id', 'label_set'])
 source = dict(type='ObjectLabelsDataset', data_root={{_base_.data_root}})
 train_dataloader = dict(
     dataset=dict(

@@ -3,5 +3,5 @@
 _base_ = './soho_pretrain.py'
 model = dict(
     neck=dict(_delete_=True, type='PlainNeck', in_channels=512, out_channels=768),
-    heads=dict(_delete_=True, vqa=dict(type='VQAHead', hidden_size=768, num_answers=3129)),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=768, num_classes=3129)),
 )

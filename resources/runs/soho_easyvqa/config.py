@@ -21,7 +21,7 @@ log_processor = dict(window_size=50)
 model = dict(
     backbone=dict(depth=18, num_stages=3, out_indices=(2,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(vqa=dict(dropout=0.1, hidden_size=128, num_answers=13, type='VQAHead')),
+    heads=dict(vqa=dict(dropout=0.1, hidden_size=128, num_classes=13, type='ClassificationHead')),
     language=dict(
         attention='eager',
         attention_probs_dropout_prob=0.0,

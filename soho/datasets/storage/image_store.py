@@ -23,6 +23,9 @@ SCANNERS = 16  # folders listed at once; on a network file system each waits for
 class ImageError(UserError):
     """One image of a data set cannot be used; the message is one sentence that names it."""
 
+    image_number: int = 0
+    """Which image of its sample it is."""
+
 
 class ImageMissingError(ImageError):
     """The store has no image of this name."""

@@ -6,28 +6,25 @@ albumentations 1.1, with which the official release ran.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 
 from soho.datasets.storage.decoding import Size
+from soho.datasets.transforms.base import ImageTransform, Results
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
-Results = dict[str, Any]
 TRIES = 10  # of drawing a crop that fits in the image
 
 
-def _resized(results: Results, image: np.ndarray, width: int, height: int) -> Results:
+def _resize(results: Results, image: np.ndarray, width: int, height: int) -> None:
     results['image'] = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     results['image_size'] = (height, width)
-    return results
 
 
 @TRANSFORMS.register_module()
-class RandomResizedCrop(BaseTransform):
+class RandomResizedCrop(ImageTransform):
     """A random part of the image, resized to a square (arXiv:1409.4842, section 6).
 
     Args:
@@ -61,19 +58,20 @@ class RandomResizedCrop(BaseTransform):
         h = min(height, round(width / self.ratio[0]))
         return (height - h) // 2, (width - w) // 2, h, w
 
-    def transform(self, results: Results) -> Results:
-        return crop_and_resize(results, self.draw(results['image'].shape[:2], results['rng']), self.size)
+    def transform_image(self, results: Results) -> None:
+        crop_and_resize(results, self.draw(results['image'].shape[:2], results['rng']), self.size)
 
 
 def crop_and_resize(results: Results, part: tuple[int, int, int, int], size: int) -> Results:
-    """``part`` (top, left, height, width) of ``results['image']`` as a square of side ``size``."""
+    """Cut ``part`` (top, left, height, width) out of ``results['image']``, as a square of side ``size``."""
     results.pop('reduced_from', None)
     top, left, height, width = part
-    return _resized(results, results['image'][top : top + height, left : left + width], size, size)
+    _resize(results, results['image'][top : top + height, left : left + width], size, size)
+    return results
 
 
 @TRANSFORMS.register_module()
-class ResizeShortest(BaseTransform):
+class ResizeShortest(ImageTransform):
     """Resize so that the short edge has ``size`` pixels; halves round to even.
 
     Args:
@@ -83,14 +81,14 @@ class ResizeShortest(BaseTransform):
     def __init__(self, size: int = 256) -> None:
         self.size = size
 
-    def transform(self, results: Results) -> Results:
+    def transform_image(self, results: Results) -> None:
         size = results.pop('reduced_from', results['image'].shape[:2])
         height, width = (round(edge * self.size / min(size)) for edge in size)
-        return _resized(results, results['image'], width, height)
+        _resize(results, results['image'], width, height)
 
 
 @TRANSFORMS.register_module()
-class CenterCrop(BaseTransform):
+class CenterCrop(ImageTransform):
     """The square of side ``size`` in the middle of the image, a pixel further up and left where that is uneven.
 
     Raises:
@@ -100,7 +98,7 @@ class CenterCrop(BaseTransform):
     def __init__(self, size: int = 224) -> None:
         self.size = size
 
-    def transform(self, results: Results) -> Results:
+    def transform_image(self, results: Results) -> None:
         height, width = results['image'].shape[:2]
         if min(height, width) < self.size:
             raise UserError(
@@ -110,7 +108,6 @@ class CenterCrop(BaseTransform):
         top, left = (height - self.size) // 2, (width - self.size) // 2
         image = results['image'][top : top + self.size, left : left + self.size]
         results.update(image=np.ascontiguousarray(image), image_size=(self.size, self.size))
-        return results
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -145,7 +142,7 @@ NEUTRAL = dict(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0)
 
 
 @TRANSFORMS.register_module()
-class ColorJitter(BaseTransform):
+class ColorJitter(ImageTransform):
     """Brightness, contrast, saturation and hue change at random, in a random order.
 
     Args:
@@ -165,13 +162,12 @@ class ColorJitter(BaseTransform):
         self.reach = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.prob = prob
 
-    def transform(self, results: Results) -> Results:
+    def transform_image(self, results: Results) -> None:
         rng = results['rng']
         if rng.random() < self.prob:
             factors = {name: NEUTRAL[name] + rng.uniform(-reach, reach) for name, reach in self.reach.items()}
             names = list(factors)
             results['image'] = jitter(results['image'], {names[i]: factors[names[i]] for i in rng.permutation(4)})
-        return results
 
 
 def jitter(image: np.ndarray, factors: dict[str, float]) -> np.ndarray:

@@ -6,12 +6,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soho.datasets.storage.image_store import ImageError
-from soho.datasets.transforms.image import Results, resize_keep_ratio
+from soho.datasets.transforms.base import ImageTransform, Results
+from soho.datasets.transforms.image import resize_keep_ratio
 from soho.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class ResizeShortEdge(BaseTransform):
+class ResizeShortEdge(ImageTransform):
     """Resize so that the short edge has one of some lengths, drawn evenly, but the long one at most ``long_edge``.
 
     Args:
@@ -23,9 +24,9 @@ class ResizeShortEdge(BaseTransform):
         self.short_edges = tuple(short_edges)
         self.long_edge = long_edge
 
-    def transform(self, results: Results) -> Results:
+    def transform_image(self, results: Results) -> None:
         short = int(results['rng'].choice(self.short_edges)) if len(self.short_edges) > 1 else self.short_edges[0]
-        return resize_keep_ratio(results, (self.long_edge, short))
+        resize_keep_ratio(results, (self.long_edge, short))
 
 
 @TRANSFORMS.register_module()

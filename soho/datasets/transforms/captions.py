@@ -48,10 +48,10 @@ class TokenizeCaption(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LabelTokens(BaseTransform):
-    """The tokens of the captions as the image's labels: ``labels`` (L,) int64, as they stand, or (S * L,)."""
+    """The tokens of the captions as the image's labels: ``label_set`` (L,) int64, as they stand, or (S * L,)."""
 
     def transform(self, results: dict) -> dict:
-        results['labels'] = results['caption_tokens'].reshape(-1)
+        results['label_set'] = results['caption_tokens'].reshape(-1)
         return results
 
 

@@ -5,7 +5,6 @@ Normalisation happens on the device and padding when samples meet in a batch.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import mmcv
@@ -14,14 +13,13 @@ from mmcv.transforms import BaseTransform
 
 from soho.datasets.storage.decoding import Color, Size, decode_image, decode_reduced
 from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.transforms.base import ImageTransform, Results
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
-Results = dict[str, Any]
-
 
 @TRANSFORMS.register_module()
-class LoadImage(BaseTransform):
+class LoadImage(ImageTransform):
     """Read and decode the image of a sample.
 
     Reads ``image_store`` (:class:`soho.datasets.storage.image_store.ImageStore`) and
@@ -55,7 +53,7 @@ class LoadImage(BaseTransform):
         self.background = background
         self.upright = upright
 
-    def transform(self, results: Results) -> Results:
+    def transform_image(self, results: Results) -> None:
         if 'image' in results:
             image, full_size = results['image'], results['image'].shape[:2]
         else:
@@ -63,7 +61,6 @@ class LoadImage(BaseTransform):
         if full_size != image.shape[:2]:
             results['reduced_from'] = full_size
         results.update(image=image, image_size=image.shape[:2], ori_size=full_size, flipped=False)
-        return results
 
     def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
         data = store.read(file_name)
@@ -75,7 +72,7 @@ class LoadImage(BaseTransform):
 
 
 def resize_keep_ratio(results: Results, scale: Size) -> Results:
-    """Resize ``results['image']`` as large as it goes within ``scale``, the aspect ratio kept.
+    """Resize ``results['image']`` in place, as large as it goes within ``scale``, the aspect ratio kept.
 
     The arithmetic and the interpolation (bilinear on uint8, rounded) are those
     of mmcv and of the official code, bit for bit: with the factor f that fits
@@ -83,11 +80,11 @@ def resize_keep_ratio(results: Results, scale: Size) -> Results:
 
     Args:
         results: With ``image`` (H, W, 3) and, where it was decoded at reduced
-            scale, ``reduced_from``.
+            scale, ``reduced_from``; gets a new ``image`` and ``image_size``.
         scale: Longest long edge and longest short edge, in either order.
 
     Returns:
-        ``results`` with a new ``image`` and ``image_size``.
+        ``results``.
     """
     height, width = results.pop('reduced_from', results['image'].shape[:2])
     size = tuple(max(1, edge) for edge in mmcv.rescale_size((width, height), tuple(scale)))
@@ -97,7 +94,7 @@ def resize_keep_ratio(results: Results, scale: Size) -> Results:
 
 
 @TRANSFORMS.register_module()
-class ResizeKeepRatio(BaseTransform):
+class ResizeKeepRatio(ImageTransform):
     """Resize to the largest size within ``scale`` that keeps the aspect ratio; enlarges small images.
 
     Args:
@@ -108,12 +105,12 @@ class ResizeKeepRatio(BaseTransform):
     def __init__(self, scale: Size = (1000, 600)) -> None:
         self.scale = scale
 
-    def transform(self, results: Results) -> Results:
-        return resize_keep_ratio(results, self.scale)
+    def transform_image(self, results: Results) -> None:
+        resize_keep_ratio(results, self.scale)
 
 
 @TRANSFORMS.register_module()
-class RandomResizeKeepRatio(BaseTransform):
+class RandomResizeKeepRatio(ImageTransform):
     """Resize within a random scale, as in the official VQA training pipeline.
 
     The long edge is drawn first, then the short edge, independently and
@@ -138,8 +135,8 @@ class RandomResizeKeepRatio(BaseTransform):
         long_edge = int(rng.integers(*self.long_edges, endpoint=True))
         return long_edge, int(rng.integers(*self.short_edges, endpoint=True))
 
-    def transform(self, results: Results) -> Results:
-        return resize_keep_ratio(results, self.draw(results['rng']))
+    def transform_image(self, results: Results) -> None:
+        resize_keep_ratio(results, self.draw(results['rng']))
 
 
 _OPPOSITE = {'left': 'right', 'right': 'left'}
@@ -171,7 +168,7 @@ def swap_letters(text: str) -> str:
 
 @TRANSFORMS.register_module()
 class RandomFlip(BaseTransform):
-    """Mirror the image horizontally, and its sentences with it.
+    """Mirror the image, or all images of a sample, horizontally, and the sentences with them.
 
     Where the sample carries ``sentences`` (a list of str), "left" and "right"
     change places in those of a flipped image, which would otherwise teach the
@@ -193,8 +190,9 @@ class RandomFlip(BaseTransform):
     def transform(self, results: Results) -> Results:
         if results['rng'].random() >= self.prob:
             return results
-        results['image'] = cv2.flip(results['image'], 1)
-        results['flipped'] = not results['flipped']
+        for image in results.get('images', (results,)):  # all alike: they share the sentences
+            image['image'] = cv2.flip(image['image'], 1)
+            image['flipped'] = not image['flipped']
         if self.swap_words and 'sentences' in results:
             swapped = [self.swap(sentence) for sentence in results['sentences']]
             if swapped != results['sentences']:

@@ -74,7 +74,7 @@ class DrawVisualMask(BaseTransform):
     """Draws what masked visual modelling hides; the neck, which knows the words, hides it.
 
     Writes ``mvm_cell``, float32 in [0, 1): the cell whose dictionary word is
-    hidden, as a share of the valid cells; and ``mvm_sentences`` (S,) bool: the
+    hidden, as a share of the valid cells ((M,) of M images); and ``mvm_sentences`` (S,) bool: the
     sentences for which it is hidden.
 
     Args:
@@ -87,14 +87,15 @@ class DrawVisualMask(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng = results['rng']
-        results['mvm_cell'] = np.float32(rng.random(dtype=np.float32))
+        images = len(results['images']) if 'images' in results else None
+        results['mvm_cell'] = np.float32(rng.random(images, dtype=np.float32))
         results['mvm_sentences'] = rng.random(len(results['sentences'])) < self.prob
         return results
 
 
 @TRANSFORMS.register_module()
 class PackSample(BaseTransform):
-    """Keeps what goes into the batch.
+    """Keeps what goes into the batch; of M images ``image`` and ``image_size`` are lists.
 
     Args:
         keys: Names to keep, besides those of ``ALWAYS`` that the sample has.
@@ -106,5 +107,7 @@ class PackSample(BaseTransform):
         self.keys = tuple(keys)
 
     def transform(self, results: dict) -> dict:
-        always = {key: results[key] for key in self.ALWAYS if key in results}
-        return always | {key: results[key] for key in self.keys}
+        packed = {key: results[key] for key in self.ALWAYS if key in results}
+        if 'images' in results:
+            packed = {key: [image[key] for image in results['images']] for key in ('image', 'image_size')} | packed
+        return packed | {key: results[key] for key in self.keys}

@@ -74,6 +74,14 @@ class RegionHeads(RoIHeads):
     def has_mask(self) -> bool:
         return self.mask_head is not None
 
+    num_images = 1
+
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        """Fields of the batch that are read; see :class:`soho.models.heads.base.Head`."""
+        if mode == 'predict':
+            return 'image_id', 'full_size'
+        return ('boxes', 'box_labels', 'mask_edges') if self.has_mask() else ('boxes', 'box_labels')
+
     def check(self, metainfo: dict[str, Any], source: str) -> None:
         """Refuse a dataset of another number of classes; see :class:`soho.models.heads.base.Head`."""
         names = metainfo.get('class_names')

@@ -1,15 +1,16 @@
 from soho.models.heads.base import Head
 from soho.models.heads.captioning import CaptioningHead
+from soho.models.heads.classification import ClassificationHead
 from soho.models.heads.itm import ITMHead
 from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
 from soho.models.heads.multi_attribute import MultiAttributeHead
 from soho.models.heads.multi_label import MultiLabelHead
 from soho.models.heads.mvm import MVMHead
-from soho.models.heads.vqa import VQAHead
 
 __all__ = [
     'CaptioningHead',
+    'ClassificationHead',
     'Head',
     'ITMHead',
     'MultiAttributeHead',
@@ -17,5 +18,4 @@ __all__ = [
     'MLMHead',
     'MVMHead',
     'MaskedCaptionHead',
-    'VQAHead',
 ]

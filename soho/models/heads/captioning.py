@@ -6,22 +6,16 @@ virtex/models/captioning.py.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, gather_positions, mean_over, no_autocast, upcast
-from soho.models.structures import VisualFeatures
+from soho.models.heads.base import Batch, Features, Head, mean_over, no_autocast, upcast
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class CaptioningHead(Head):
-    """Forward captioning, and backward too where the textual side is bidirectional.
-
-    Reads ``caption_tokens`` (B, L) int64, [SOS] ... [EOS] padded on the right
-    with id 0, which is no target; ``caption_lengths`` (B,) int64; and for the
-    backward direction ``noitpac_tokens`` (B, L), [EOS] ... [SOS]. Of S captions
-    an image they are (B, S, L) and (B, S).
+    """Forward captioning, and backward too where the caption transformer is bidirectional.
 
     Args:
         decoder: How captions are written: ``dict(type='BeamSearch')`` by
@@ -29,35 +23,50 @@ class CaptioningHead(Head):
         sos_id: Begins a caption.
     """
 
+    directions: tuple[str, ...] = ('caption_tokens',)
+    """Fields whose tokens are predicted: forward, and backward."""
+
     def __init__(self, decoder: dict | None = None, sos_id: int = 1) -> None:
         super().__init__()
         self.decoder = MODELS.build(decoder or dict(type='BeamSearch'))
         self.sos_id = sos_id
 
-    def loss(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return (*self.directions, 'caption_lengths') if mode == 'loss' else ('image_id',)
+
+    def connect(self, language: nn.Module | None) -> None:
+        if language.bidirectional:
+            self.directions = ('caption_tokens', 'noitpac_tokens')
+
+    def text_positions(self, batch: Batch, mode: str) -> dict[str, Tensor]:
+        positions: dict[str, Tensor] = {}
+        for name in self.directions if mode == 'loss' else ():
+            length = batch[name].size(-1)
+            # Counted over L - 1 predicted tokens a caption; the one before a token predicts it.
+            targets = target_positions(batch, name)
+            positions[name] = targets // (length - 1) * length + targets % (length - 1)
+        return positions
+
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``loss_captioning_forward`` and ``_backward``, each a mean over its tokens."""
-        losses = dict(loss_captioning_forward=self.loss_of(seen, 'caption_tokens', batch))
-        if seen.language.bidirectional:
-            losses['loss_captioning_backward'] = self.loss_of(seen, 'noitpac_tokens', batch, backward=True)
+        losses = {}
+        for name, direction in zip(self.directions, ('forward', 'backward')):
+            logits = features.logits[name]
+            targets = batch[name][..., 1:].flatten()[target_positions(batch, name)]
+            with no_autocast(logits):
+                losses[f'loss_captioning_{direction}'] = mean_over(
+                    F.cross_entropy(upcast(logits), targets, reduction='none')
+                )
         return losses
 
-    def loss_of(self, seen: VisualFeatures, key: str, batch: Batch, backward: bool = False) -> Tensor:
-        """Mean cross-entropy of the tokens (B, L) or (B, S, L) under ``key``, in one direction."""
-        tokens, lengths = batch[key].flatten(0, -2), batch['caption_lengths'].flatten()  # (R, L), (R,)
-        features = seen.language(seen.memory, tokens, lengths, backward)  # (R, L, D)
-        features, targets = gather_positions(features[:, :-1], tokens[:, 1:], target_positions(batch, key))
-        logits = seen.language.logits(features)  # (M, V)
-        with no_autocast(logits):
-            return mean_over(F.cross_entropy(upcast(logits), targets, reduction='none'))
-
     @torch.no_grad()
-    def predict(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``tokens`` (B, T) int64 after [SOS], filled up with [EOS]; ``logprobs`` (B,) float32.
 
         T is the decoder's ``max_steps``, the same for every batch.
         """
         start = torch.full_like(batch['image_id'], self.sos_id)
-        tokens, logprobs = self.decoder(seen.language.make_decode_step(seen.memory), start, batch['image_id'])
+        tokens, logprobs = self.decoder(features.decode_step, start, batch['image_id'])
         missing = self.decoder.max_steps - tokens.size(1)
         tokens = F.pad(tokens, (0, missing), value=self.decoder.eos_id)
         return dict(image_id=batch['image_id'], tokens=tokens, logprobs=logprobs)

@@ -6,16 +6,13 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, accuracy, no_autocast, reads_first_only
-from soho.models.structures import FusedFeatures
+from soho.models.heads.base import Batch, Features, Head, accuracy, cls_only, no_autocast
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class ITMHead(Head):
     """A linear two-way classifier on [CLS].
-
-    Reads ``itm_labels`` (B, S): 1 = matched, 0 = replaced.
 
     Args:
         hidden_size: D.
@@ -28,26 +25,29 @@ class ITMHead(Head):
     def init_weights(self) -> None:
         nn.init.kaiming_normal_(self.match_class.weight)
 
-    def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
-        return reads_first_only(batch)
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return ('itm_labels',)
 
-    def forward(self, fused: FusedFeatures) -> Tensor:
+    def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
+        return cls_only(batch)
+
+    def forward(self, features: Features) -> Tensor:
         """(R, 2) logits."""
-        return self.match_class(fused.text[:, 0])
+        return self.match_class(features.text[:, 0])
 
-    def loss(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``loss_itm`` (mean cross-entropy) and ``acc_itm`` (percent)."""
-        losses, correct = self.per_sample_loss(fused, batch)
+        losses, correct = self.per_sample_loss(features, batch)
         return dict(loss_itm=losses.mean(), acc_itm=accuracy(correct))
 
-    def predict(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``itm_losses`` float32 and ``itm_correct`` bool of the R rows."""
-        losses, correct = self.per_sample_loss(fused, batch)
+        losses, correct = self.per_sample_loss(features, batch)
         return dict(itm_losses=losses, itm_correct=correct)
 
-    def per_sample_loss(self, fused: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
+    def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
         """(R,) cross-entropies and (R,) whether the verdict is right."""
-        logits = self(fused)
+        logits = self(features)
         labels = batch['itm_labels'].flatten()
         with no_autocast(logits):
             losses = F.cross_entropy(logits.float(), labels, reduction='none')

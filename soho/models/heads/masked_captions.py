@@ -4,26 +4,28 @@ Paper: VirTex, arXiv:2006.06666, section 4.2. Official file:
 virtex/models/masked_lm.py.
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, gather_positions
+from soho.models.heads.base import Batch, Features
 from soho.models.heads.mlm import MLMHead
-from soho.models.structures import VisualFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class MaskedCaptionHead(MLMHead):
-    """:class:`MLMHead` on the textual side of VirTex.
+    """:class:`MLMHead` on the caption transformer of VirTex."""
 
-    Reads ``caption_tokens`` (B, L) int64 with masked tokens,
-    ``caption_lengths`` (B,) int64, and ``masked_labels`` (B, L) int64, 0 where
-    nothing is asked.
-    """
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return ('caption_tokens', 'caption_lengths', 'masked_labels')
 
-    def scores(self, seen: VisualFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
+    def connect(self, language: nn.Module | None) -> None:
+        """Share nothing: the caption transformer gives logits."""
+
+    def text_positions(self, batch: Batch, mode: str) -> dict[str, Tensor]:
+        return dict(caption_tokens=target_positions(batch, 'masked_labels'))
+
+    def logits(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the hidden words."""
-        features = seen.language(seen.memory, batch['caption_tokens'], batch['caption_lengths'])
-        features, labels = gather_positions(features, batch['masked_labels'], target_positions(batch, 'masked_labels'))
-        return seen.language.logits(features), labels
+        labels = batch['masked_labels'].flatten()
+        return features.logits['caption_tokens'], labels[target_positions(batch, 'masked_labels')]

@@ -1,4 +1,4 @@
-"""Image classification with one or several attributes of labels."""
+"""Image classification: one label, or one for each of several attributes (shape, colour, ...)."""
 
 from typing import Any
 
@@ -6,20 +6,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast, upcast
-from soho.models.structures import VisualFeatures
+from soho.models.heads.base import Batch, Features, Head, accuracy, mean_over, no_autocast, upcast
 from soho.registry import MODELS
 
 
 @MODELS.register_module()
 class MultiAttributeHead(Head):
-    """A linear classifier an attribute of label, on the mean of the feature map.
+    """A linear classifier for each attribute, on the mean of the feature map.
 
-    Reads ``labels`` (B, G) int64, -1 where an attribute is not known.
+    Labels that are not known (-1) count nowhere.
 
     Args:
         in_channels: C.
-        attributes: How many labels there are, by attribute; ``dict(category=1000)``.
+        attributes: Number of labels of each attribute; ``dict(category=1000)`` for ImageNet.
         init_cfg: mmengine's initialisation.
     """
 
@@ -29,22 +28,25 @@ class MultiAttributeHead(Head):
         self.fc = nn.Linear(in_channels, sum(self.attributes.values()))
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
-        """Demand that the dataset has the same attributes of labels, and as many of each."""
+        """Demand that the data set has the same attributes, with as many labels each."""
         found = {attribute: len(names) for attribute, names in metainfo.get('label_names', {}).items()}
         if list(found.items()) != list(self.attributes.items()):
             raise UserError(
-                f'{source} has labels of the attributes {found}, but the head was made for {self.attributes}: '
+                f'{source} has the attributes {found}, but the head was made for {self.attributes}: '
                 'both have to be the same'
             )
 
-    def forward(self, seen: VisualFeatures) -> tuple[Tensor, ...]:
-        """(B, K) logits, one tensor an attribute."""
-        return self.fc(seen.feature.mean((2, 3))).split(list(self.attributes.values()), dim=1)
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return ('attribute_labels',)
 
-    def loss(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, features: Features) -> tuple[Tensor, ...]:
+        """(B, K) logits, one tensor an attribute."""
+        return self.fc(features.feature.mean((2, 3))).split(list(self.attributes.values()), dim=1)
+
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``loss_<attribute>`` (mean cross-entropy over known labels) and ``acc_<attribute>`` (percent)."""
         outputs = {}
-        for attribute, logits, labels in zip(self.attributes, self(seen), batch['labels'].unbind(1)):
+        for attribute, logits, labels in zip(self.attributes, self(features), batch['attribute_labels'].unbind(1)):
             known = labels >= 0
             with no_autocast(logits):
                 losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
@@ -52,9 +54,9 @@ class MultiAttributeHead(Head):
             outputs[f'acc_{attribute}'] = accuracy((logits.detach().argmax(1) == labels)[known])
         return outputs
 
-    def predict(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``<attribute>`` (B,) int64, the best label of each, and ``<attribute>_scores`` (B, K), all its logits."""
         outputs = {}
-        for attribute, logits in zip(self.attributes, self(seen)):
+        for attribute, logits in zip(self.attributes, self(features)):
             outputs |= {attribute: logits.argmax(1), f'{attribute}_scores': logits}
         return outputs

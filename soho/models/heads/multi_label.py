@@ -1,4 +1,4 @@
-"""Classification with a set of labels: the tokens of a caption, or the objects of an image.
+"""Multi-label classification: the tokens of a caption, or the objects of an image.
 
 Paper: VirTex, arXiv:2006.06666, section 4.2. Official file:
 virtex/models/classification.py.
@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
-from soho.models.structures import VisualFeatures
+from soho.models.heads.base import Batch, Features, Head, mean_over, no_autocast, upcast
 from soho.registry import MODELS
 
 
@@ -18,7 +17,7 @@ from soho.registry import MODELS
 class MultiLabelHead(Head):
     """A linear classifier on the mean of the feature map; the target is spread evenly over the labels.
 
-    Reads ``labels`` (B, K) int64, in any order and any number of times each.
+    Labels may come in any order and any number of times each.
 
     Args:
         in_channels: C.
@@ -34,9 +33,12 @@ class MultiLabelHead(Head):
         self.ignore = list(ignore)
         self.top_k = top_k
 
-    def forward(self, seen: VisualFeatures) -> Tensor:
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return ('label_set',) if mode == 'loss' else ('image_id',)
+
+    def forward(self, features: Features) -> Tensor:
         """(B, A) logits."""
-        return self.output(seen.feature.mean((2, 3)))
+        return self.output(features.feature.mean((2, 3)))
 
     def targets(self, labels: Tensor) -> Tensor:
         """(B, K) labels to (B, A) bool: which classes the image has."""
@@ -45,22 +47,22 @@ class MultiLabelHead(Head):
         present[:, self.ignore] = False
         return present
 
-    def loss(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
-        each, labelled = self.per_sample_loss(self(seen), self.targets(batch['labels']))
+        each, labelled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
         return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
 
-    def predict(self, seen: VisualFeatures, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first.
 
         Where the batch says which labels are right, also ``classification_losses`` float32 and
         ``classification_correct`` bool (the likeliest label is among them) of the M images that have one.
         """
-        logits = self(seen)
+        logits = self(features)
         probabilities, labels = upcast(logits).softmax(1).topk(self.top_k)
         outputs = dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
-        if 'labels' in batch:
-            present = self.targets(batch['labels'])
+        if 'label_set' in batch:
+            present = self.targets(batch['label_set'])
             losses, labelled = self.per_sample_loss(logits, present)
             correct = present.gather(1, labels[:, :1]).squeeze(1)
             outputs.update(classification_losses=losses[labelled], classification_correct=correct[labelled])

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast
-from soho.models.structures import FusedFeatures
+from soho.models.heads.base import Batch, Features, Head, accuracy, mean_over, no_autocast
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
@@ -18,8 +17,8 @@ class MVMHead(Head):
     """Cosine similarity to the dictionary's words.
 
     The dictionary learns by its moving average alone and gets no gradient
-    here. Reads ``FusedFeatures.visual_labels`` (R, N), which the neck makes when it
-    masks, in the sentences for which it masks (``mvm_sentences`` (B, S) bool).
+    here. Its labels are ``FusedFeatures.visual_labels`` (R, N), which the neck makes when it
+    masks, of the sentences for which it masks.
 
     Args:
         temperature: Divides the cosines; 1 as published.
@@ -29,37 +28,37 @@ class MVMHead(Head):
         super().__init__()
         self.temperature = temperature
 
-    def reads(self, batch: Batch, length: int, cells: int) -> Tensor:
+    def required_fields(self, mode: str) -> tuple[str, ...]:
+        return ('mvm_cell', 'mvm_sentences')
+
+    def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
         first = target_positions(batch, 'mvm_sentences') * (length + cells) + length
         return (first[:, None] + torch.arange(cells, device=first.device)).flatten()
 
-    def loss(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over hidden cells) and ``acc_mvm`` (percent)."""
-        losses, correct, hidden = self.per_sample_loss(fused, batch)
+        losses, correct, hidden = self.per_sample_loss(features, batch)
         return dict(loss_mvm=mean_over(losses, hidden.sum().float()), acc_mvm=accuracy(correct, hidden))
 
-    def predict(self, fused: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """``mvm_losses`` float32 and ``mvm_correct`` bool of the M hidden cells."""
-        losses, correct, hidden = self.per_sample_loss(fused, batch)
+        losses, correct, hidden = self.per_sample_loss(features, batch)
         return dict(mvm_losses=losses[hidden], mvm_correct=correct[hidden])
 
-    def per_sample_loss(self, fused: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(P,) cross-entropies, whether the nearest word is the hidden one, and whether one is hidden."""
-        scores, labels = self.scores(fused, batch)
+        scores, labels = self.scores(features, batch)
         losses = F.cross_entropy(scores / self.temperature, labels.clamp(min=-1), ignore_index=-1, reduction='none')
         return losses, scores.detach().argmax(1) == labels, labels >= 0
 
-    def scores(self, fused: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
+    def scores(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
         """(P, K) float32 cosines and (P,) words, -100 where none is hidden.
 
         Of all cells of the sentences for which words are hidden: how many of
         their cells carry one, only the device knows.
         """
-        features, labels = fused.visual, fused.visual_labels
-        if 'mvm_sentences' in batch:
-            rows = target_positions(batch, 'mvm_sentences')
-            features, labels = features[rows], labels[rows]
-        features = features.flatten(0, 1)
-        with no_autocast(features):
-            scores = F.linear(F.normalize(features.float(), dim=-1), F.normalize(fused.dictionary, dim=-1))
-        return scores, labels.flatten()
+        rows = target_positions(batch, 'mvm_sentences')
+        cells = features.visual[rows].flatten(0, 1)  # (P, D)
+        with no_autocast(cells):
+            scores = F.linear(F.normalize(cells.float(), dim=-1), F.normalize(features.dictionary, dim=-1))
+        return scores, features.visual_labels[rows].flatten()

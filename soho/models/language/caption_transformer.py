@@ -1,4 +1,4 @@
-"""The textual side of VirTex: captions read and written beside an image.
+"""The caption transformer of VirTex: reads and writes captions beside an image.
 
 Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 2021, arXiv:2006.06666, section 3. Source: kdexd/virtex,
@@ -6,6 +6,7 @@ virtex/modules/textual_heads.py (``TransformerDecoderTextualHead``).
 """
 
 import copy
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,26 @@ from soho.models.language.text_embedding import TextEmbedding
 from soho.models.language.transformer_decoder import KeysValues, TransformerDecoder
 from soho.registry import MODELS
 
+Memory = Tensor | list[KeysValues]
+
+
+class CaptionOutput(NamedTuple):
+    """What the caption transformer computes."""
+
+    logits: Tensor
+    """(R, L, V), or (P, V) at the positions that were named."""
+    present: list[KeysValues]
+    """Of each layer, for all tokens up to the last."""
+    memory: list[KeysValues]
+    """Of each layer, for the image; later steps take these instead of the memory."""
+
 
 @MODELS.register_module()
 class CaptionTransformer(BaseModule):
     """Projection of the feature map, text embedding, transformer decoder, output tied to the embedding.
 
-    The output layer is the word embedding with a bias of its own. Reading
-    backwards shares all but the transformer, which starts as an exact copy.
+    The output layer is the word embedding with a bias of its own. The backward
+    direction shares all but the transformer, which starts as an exact copy.
 
     Args:
         visual_size: C, channels of the feature map.
@@ -34,7 +48,7 @@ class CaptionTransformer(BaseModule):
         feedforward_size: 4 D by default.
         dropout: In the embedding and in the transformer.
         norm_first: Pre-norm layers.
-        causal: A position sees itself and those before it; ``False`` for masked language modelling.
+        causal: A position attends to itself and those before it; ``False`` for masked language modelling.
         bidirectional: Have a second transformer, for reversed captions.
         max_length: Longest caption in tokens, the special ones among them.
         padding_id: The token that has no embedding and is no target.
@@ -96,36 +110,45 @@ class CaptionTransformer(BaseModule):
         """(B, C, h, w) feature map to the memory (B, h * w, D) of both directions."""
         return self.visual_projection(feature.flatten(2).transpose(1, 2))
 
-    def forward(self, memory: Tensor, tokens: Tensor, lengths: Tensor, backward: bool = False) -> Tensor:
+    def forward(
+        self,
+        memory: Memory,
+        tokens: Tensor,
+        lengths: Tensor | None = None,
+        backward: bool = False,
+        positions: Tensor | None = None,
+        past: list[KeysValues] | None = None,
+    ) -> CaptionOutput:
         """
         Args:
-            memory: (B, N, D), see :meth:`project_memory`.
+            memory: (B, N, D), see :meth:`project_memory`, or its keys and values from an earlier step.
             tokens: (R, L) int64, padded on the right; R / B captions an image, image by image.
-            lengths: (R,) int64.
+            lengths: (R,) int64; ``None`` where a step of decoding goes on from ``past``.
             backward: ``tokens`` are reversed captions.
-
-        Returns:
-            (R, L, D) textual features.
+            positions: (P,) int64, positions whose logits are computed, counted over all R captions; by default all.
+            past: Keys and values of the tokens before these, a list item a layer.
         """
         transformer = self.backward_transformer if backward else self.transformer
+        start = past[0].keys.size(2) if past else 0
+        mask = None if lengths is None else self._mask(tokens, lengths)
+        hidden, present, projected = transformer(self.embedding(tokens, start), memory, mask, past)  # (R, L, D)
+        if positions is not None:
+            hidden = hidden.flatten(0, 1)[positions]  # (P, D)
+        return CaptionOutput(F.linear(hidden, self.embedding.words.weight, self.output_bias), present, projected)
+
+    def _mask(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Which positions a position attends to: (R, 1, 1, L) or, causal, (R, 1, L, L) bool."""
         positions = torch.arange(tokens.size(1), device=tokens.device)
-        mask = (positions < lengths[:, None])[:, None, None]  # (R, 1, 1, L)
-        if self.causal:
-            mask = mask & (positions <= positions[:, None])  # (R, 1, L, L)
-        return transformer(self.embedding(tokens), transformer.project_memory(memory), mask)[0]
+        mask = (positions < lengths[:, None])[:, None, None]
+        return mask & (positions <= positions[:, None]) if self.causal else mask
 
-    def logits(self, features: Tensor) -> Tensor:
-        """(..., D) textual features to (..., V)."""
-        return F.linear(features, self.embedding.words.weight, self.output_bias)
-
-    def make_decode_step(self, memory: Tensor) -> DecodeStep:
-        """A step of decoding, forwards, for images with this memory (B, N, D)."""
-        seen = self.transformer.project_memory(memory)
+    def make_decode_step(self, memory: Memory) -> DecodeStep:
+        """A step of decoding, forward, for images with this memory (B, N, D)."""
 
         def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+            nonlocal memory
             past = state and [KeysValues(*pair) for pair in zip(state[::2], state[1::2])]
-            start = state[0].size(2) if state else 0
-            hidden, kept = self.transformer(self.embedding(tokens[:, None], start), seen, past=past)
-            return self.logits(hidden[:, -1]), [tensor for pair in kept for tensor in pair]
+            logits, present, memory = self(memory, tokens[:, None], past=past)
+            return logits[:, -1], [tensor for pair in present for tensor in pair]
 
         return step

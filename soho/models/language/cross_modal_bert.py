@@ -10,10 +10,11 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import BertConfig
-from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer
+from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder
 from transformers.utils import cached_file
 
-from soho.models.language.attention import BY_DEVICE, attend
+from soho.models.language.attention import BY_DEVICE
+from soho.models.language.partial_layer import PartialBertLayer
 from soho.registry import MODELS, WEIGHT_INITIALIZERS
 
 
@@ -29,6 +30,8 @@ class CrossModalBert(BaseModule):
             (``'bert-base-uncased'``) to take weights from; its first layers
             are used where it has more. ``None`` starts at random.
         with_cp: Activation checkpointing of the layers.
+        partial_last_layer: Compute of the last layer only the positions that heads read; ``False`` computes all, with
+            the same losses.
         attention: One of transformers' attention implementations, or by default this project's choice for the device.
         init_cfg: mmengine's initialisation.
         **config: Overrides of ``transformers.BertConfig``, for instance
@@ -39,6 +42,7 @@ class CrossModalBert(BaseModule):
         self,
         pretrained: str | None = None,
         with_cp: bool = False,
+        partial_last_layer: bool = True,
         attention: str = BY_DEVICE,
         init_cfg: dict | None = None,
         **config,
@@ -51,6 +55,9 @@ class CrossModalBert(BaseModule):
             for layer in self.bert['encoder'].layer:
                 layer.gradient_checkpointing = True
                 layer._gradient_checkpointing_func = _checkpoint
+        if partial_last_layer:
+            layers = self.bert['encoder'].layer
+            layers[-1] = PartialBertLayer(layers[-1])
 
     def init_weights(self) -> None:
         """Weights from ``pretrained``, or BERT's normal(0, 0.02).
@@ -74,8 +81,8 @@ class CrossModalBert(BaseModule):
             nn.init.zeros_(module.weight[module.padding_idx].detach())
 
     @property
-    def word_embeddings(self) -> Tensor:
-        """(V, D) input embedding matrix."""
+    def word_embeddings(self) -> nn.Parameter:
+        """(V, D) input embedding matrix, for output layers that are tied to it."""
         return self.bert['embeddings'].word_embeddings.weight
 
     def forward(
@@ -84,7 +91,7 @@ class CrossModalBert(BaseModule):
         attention_mask: Tensor,
         visual: Tensor | None = None,
         visual_valid: Tensor | None = None,
-        wanted: Tensor | None = None,
+        output_positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """
         Args:
@@ -92,14 +99,13 @@ class CrossModalBert(BaseModule):
             attention_mask: (R, L), nonzero at real tokens.
             visual: (R, N, D) visual tokens; ``None`` reads text alone.
             visual_valid: (R, N) bool.
-            wanted: (M,) int64, positions that are wanted of the last layer
-                beside [CLS], counted over all R rows of T = L + N. Of the
-                others only the keys and values are computed there, 2 D^2 of
-                12 D^2 products a token. By default all are wanted.
+            output_positions: (P,) int64, positions that are read of the last layer
+                beside [CLS], counted over all R rows of T = L + N; by default all,
+                see :class:`PartialBertLayer`.
 
         Returns:
             Fused features at the text positions (R, L, D) and at the visual
-            positions (R, N, D), zero where they are not wanted. If nothing
+            positions (R, N, D), NaN where they are not computed. If nothing
             beside [CLS] is: (R, 1, D) and (R, 0, D).
         """
         hidden = self.bert['embeddings'](input_ids)
@@ -113,7 +119,8 @@ class CrossModalBert(BaseModule):
         *layers, last = self.bert['encoder'].layer
         for layer in layers:
             hidden = layer(hidden, bias)
-        fused = last(hidden, bias) if wanted is None else _at(last, hidden, bias, wanted)
+        partial = isinstance(last, PartialBertLayer)
+        fused = last(hidden, bias, output_positions) if partial else last(hidden, bias)
         length = input_ids.size(1)
         return fused[:, :length], fused[:, length:]
 
@@ -124,37 +131,6 @@ def _weight_file(pretrained: str) -> str:
         return pretrained
     path = cached_file(pretrained, 'model.safetensors', _raise_exceptions_for_missing_entries=False)
     return path or cached_file(pretrained, 'pytorch_model.bin')
-
-
-def _at(layer: BertLayer, hidden: Tensor, bias: Tensor, wanted: Tensor) -> Tensor:
-    """One BERT layer (R, T, D) at [CLS] and at ``wanted`` only: to (R, T, D), or to (R, 1, D) where that is [CLS]."""
-    rows, length, size = hidden.shape
-    width = length if len(wanted) else 1
-    first = torch.arange(rows, device=hidden.device)
-    # Each place gets one value: [CLS], if it is wanted once more, goes to a place that is cut off.
-    slots = torch.cat([first * width, torch.where(wanted % length == 0, rows * width, wanted)])
-    wanted = torch.cat([first * length, wanted])  # (M,)
-
-    def spread(values: Tensor) -> Tensor:
-        """(M, D) to (R, width, D)."""
-        places = values.new_zeros(rows * width + 1, size).index_copy(0, slots, values)
-        return places[:-1].unflatten(0, (rows, width))
-
-    def heads(x: Tensor) -> Tensor:
-        return x.unflatten(2, (attention.num_attention_heads, attention.attention_head_size)).transpose(1, 2)
-
-    attention = layer.attention.self
-    asked = hidden.flatten(0, 1)[wanted]
-    context = attend(
-        heads(spread(attention.query(asked))),
-        heads(attention.key(hidden)),
-        heads(attention.value(hidden)),
-        bias,
-        attention.dropout.p if layer.training else 0.0,
-    )
-    context = context.transpose(1, 2).reshape(rows * width, size)[wanted if width > 1 else first]
-    attended = layer.attention.output(context, asked)
-    return spread(layer.output(layer.intermediate(attended), attended))
 
 
 def _checkpoint(function, *args, **kwargs):

@@ -3,7 +3,7 @@
 Paper: Attention Is All You Need, arXiv:1706.03762. Parameters are those of
 torch's ``nn.TransformerDecoder``, under the same names; what is added is that
 keys and values of earlier positions are kept, and that those of the image are
-computed once and shared by all rows that look at it.
+computed once and shared by all rows that attend to it.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from soho.models.language.attention import attend
 
 
 class KeysValues(NamedTuple):
-    """What attention looks at; ``H`` heads of size ``d``."""
+    """Keys and values of an attention layer; ``H`` heads of size ``d``."""
 
     keys: Tensor
     """(R, H, T, d)"""
@@ -42,28 +42,27 @@ class DecoderLayer(nn.TransformerDecoderLayer):
             hidden_size, num_heads, feedforward_size, dropout, F.gelu, batch_first=True, norm_first=norm_first
         )
 
-    def project_memory(self, memory: Tensor) -> KeysValues:
-        """(B, N, D) memory to its keys and values."""
-        return _keys_values(self.multihead_attn, memory)
-
     def forward(
-        self, hidden: Tensor, memory: KeysValues, mask: Tensor | None = None, past: KeysValues | None = None
-    ) -> tuple[Tensor, KeysValues]:
+        self, hidden: Tensor, memory: Tensor | KeysValues, mask: Tensor | None = None, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues, KeysValues]:
         """
         Args:
             hidden: (R, L, D), the new positions of R rows.
-            memory: Of B images, :meth:`project_memory`; rows lie image by image, R / B each.
+            memory: (B, N, D) of B images, or its keys and values from an earlier step; rows lie image by
+                image, R / B each.
             mask: (L, P + L) or (R, 1, L, P + L) bool, true where a position may look.
             past: Of the P positions before.
 
         Returns:
-            (R, L, D), and the keys and values of all P + L positions.
+            (R, L, D), the keys and values of all P + L positions, and those of the memory.
         """
+        if isinstance(memory, Tensor):
+            memory = _keys_values(self.multihead_attn, memory)
         normed = self.norm1(hidden) if self.norm_first else hidden
-        seen = _keys_values(self.self_attn, normed)
+        present = _keys_values(self.self_attn, normed)
         if past is not None:
-            seen = KeysValues(*(torch.cat(pair, dim=2) for pair in zip(past, seen)))
-        hidden = hidden + self.dropout1(_attend(self.self_attn, normed, seen, mask))
+            present = KeysValues(*(torch.cat(pair, dim=2) for pair in zip(past, present)))
+        hidden = hidden + self.dropout1(_attend(self.self_attn, normed, present, mask))
         hidden = hidden if self.norm_first else self.norm1(hidden)
 
         normed = self.norm2(hidden) if self.norm_first else hidden
@@ -74,7 +73,7 @@ class DecoderLayer(nn.TransformerDecoderLayer):
 
         normed = self.norm3(hidden) if self.norm_first else hidden
         hidden = hidden + self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(normed)))))
-        return hidden if self.norm_first else self.norm3(hidden), seen
+        return hidden if self.norm_first else self.norm3(hidden), present, memory
 
 
 class TransformerDecoder(nn.Module):
@@ -91,19 +90,21 @@ class TransformerDecoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(hidden_size, **layer) for _ in range(num_layers))
         self.norm = nn.LayerNorm(hidden_size) if layer['norm_first'] else nn.Identity()
 
-    def project_memory(self, memory: Tensor) -> list[KeysValues]:
-        """(B, N, D) memory to what each layer sees of it."""
-        return [layer.project_memory(memory) for layer in self.layers]
-
     def forward(
-        self, hidden: Tensor, memory: list[KeysValues], mask: Tensor | None = None, past: list[KeysValues] | None = None
-    ) -> tuple[Tensor, list[KeysValues]]:
+        self,
+        hidden: Tensor,
+        memory: Tensor | list[KeysValues],
+        mask: Tensor | None = None,
+        past: list[KeysValues] | None = None,
+    ) -> tuple[Tensor, list[KeysValues], list[KeysValues]]:
         """As :meth:`DecoderLayer.forward`, with a list item a layer."""
-        seen = []
+        present, projected = [], []
         for i, layer in enumerate(self.layers):
-            hidden, kept = layer(hidden, memory[i], mask, past and past[i])
-            seen.append(kept)
-        return self.norm(hidden), seen
+            of_layer = memory if isinstance(memory, Tensor) else memory[i]
+            hidden, keys_values, of_memory = layer(hidden, of_layer, mask, past and past[i])
+            present.append(keys_values)
+            projected.append(of_memory)
+        return self.norm(hidden), present, projected
 
 
 def _split_heads(projected: Tensor, attention: nn.MultiheadAttention) -> Tensor:
@@ -117,9 +118,9 @@ def _keys_values(attention: nn.MultiheadAttention, source: Tensor) -> KeysValues
     return KeysValues(*(_split_heads(part, attention) for part in both.chunk(2, dim=2)))
 
 
-def _attend(attention: nn.MultiheadAttention, source: Tensor, seen: KeysValues, mask: Tensor | None = None) -> Tensor:
+def _attend(attention: nn.MultiheadAttention, source: Tensor, target: KeysValues, mask: Tensor | None = None) -> Tensor:
     size = attention.embed_dim
     queries = F.linear(source, attention.in_proj_weight[:size], attention.in_proj_bias[:size])
     dropout = attention.dropout if attention.training else 0.0
-    attended = attend(_split_heads(queries, attention), *seen, mask, dropout)
+    attended = attend(_split_heads(queries, attention), *target, mask, dropout)
     return attention.out_proj(attended.transpose(1, 2).flatten(2))

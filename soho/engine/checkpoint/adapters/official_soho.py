@@ -19,7 +19,7 @@ PREFIXES = {
     'neck.begin_line.': 'neck.align_input.',
     'neck.pos_line.': 'neck.align_output.',
     'head.match_class.': 'heads.itm.match_class.',
-    'head.vqa.': 'heads.vqa.vqa.',
+    'head.vqa.': 'heads.vqa.classifier.',
 }
 
 

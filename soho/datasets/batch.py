@@ -1,0 +1,138 @@
+"""The contract between data and models: every field of a batch, its shape, type, padding and targets.
+
+The table below is the only place that says so. Collate pads by it, heads declare which of its fields they
+read (``Head.required_fields``), the preprocessor finds target positions by it, and a run is refused before its
+first step where a pipeline does not give what a head reads. Fields that are not in it are stacked as they are.
+
+``B`` samples, ``M`` images a sample (1 unless a task compares images), ``S`` sentences a sample, ``L`` text
+tokens, ``K`` labels or objects, ``E`` edges of an outline. ``B*M`` is image-major: the images of a sample follow
+each other.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from soho.errors import UserError
+
+Batch = dict[str, Tensor]
+
+
+class Field(NamedTuple):
+    """One field of a batch."""
+
+    shape: tuple[str | int, ...]
+    """Names of the dimensions; the first is ``B`` or, for what belongs to an image, ``B*M``."""
+    dtype: str
+    meaning: str
+    padding: float | None = None
+    """Fills the gaps where samples differ in size; ``None``: all have one size."""
+    is_target: Callable[[Tensor], Tensor] | None = None
+    """Of the whole array, a bool array of its shape, true for the entries that a loss is computed on."""
+
+    @property
+    def per_image(self) -> bool:
+        """Whether there is one entry an image, not one a sample."""
+        return self.shape[0] == 'B*M'
+
+
+def _after_start(tokens: Tensor) -> Tensor:
+    """The targets among caption tokens (..., L): (..., L - 1), since [SOS] is predicted by nothing."""
+    return tokens[..., 1:] != 0
+
+
+FIELDS: dict[str, Field] = {
+    # Images
+    'image': Field(
+        ('B*M', 3, 'H', 'W'), 'uint8', 'RGB at the top left of the canvas, zeros elsewhere; laid out channels-last'
+    ),
+    'image_size': Field(('B*M', 2), 'int64', 'height and width of the image on its canvas, in pixels'),
+    'pad_size': Field(('B*M', 2), 'int64', '``image_size`` rounded up to a multiple of ``size_divisor``'),
+    'image_id': Field(('B',), 'int64', "the image's number in the annotation file"),
+    # Sentences of SOHO
+    'input_ids': Field(('B', 'S', 'L'), 'int64', 'WordPiece tokens, [CLS] ... [SEP], padded on the right'),
+    'attention_mask': Field(('B', 'S', 'L'), 'int64', '1 at tokens, 0 at padding'),
+    'sentence_mask': Field(('B', 'S'), 'bool', 'rows that hold a sentence of their own; the others count nowhere'),
+    # Pretraining
+    'mlm_labels': Field(
+        ('B', 'S', 'L'), 'int64', 'the token hidden at a position, -100 elsewhere', is_target=lambda labels: labels >= 0
+    ),
+    'itm_labels': Field(('B', 'S'), 'int64', '1: the sentence belongs to the image; 0: to another one'),
+    'mvm_cell': Field(('B*M',), 'float32', 'the cell whose dictionary word is hidden, as a share of the valid cells'),
+    'mvm_sentences': Field(
+        ('B', 'S'), 'bool', 'the sentences for which that word is hidden', is_target=lambda hidden: hidden
+    ),
+    # Classification of a sentence and its images
+    'question_id': Field(('B', 'S'), 'int64', "the sentence's number in the annotation file, -1 in empty rows"),
+    'answer_labels': Field(('B', 'S', 'K'), 'int64', 'classes that are right, -1 where there are fewer', padding=-1),
+    'answer_scores': Field(('B', 'S', 'K'), 'float32', 'how right each of ``answer_labels`` is, in [0, 1]', padding=0),
+    # Captions of VirTex; of S > 1 captions an image (B, S, L) and (B, S)
+    'caption_tokens': Field(('B', 'L'), 'int64', '[SOS] ... [EOS], padded with 0', padding=0, is_target=_after_start),
+    'noitpac_tokens': Field(
+        ('B', 'L'), 'int64', 'the caption reversed, [EOS] ... [SOS], padded with 0', padding=0, is_target=_after_start
+    ),
+    'caption_lengths': Field(('B',), 'int64', 'tokens of the caption, the special ones among them'),
+    'masked_labels': Field(
+        ('B', 'L'),
+        'int64',
+        'the caption token hidden at a position, 0 elsewhere',
+        padding=0,
+        is_target=lambda labels: labels != 0,
+    ),
+    # Classification of an image
+    'attribute_labels': Field(('B', 'K'), 'int64', 'one label an attribute (or the only class), -1 where not known'),
+    'label_set': Field(
+        ('B', 'K'), 'int64', 'all labels that hold (tokens, kinds of objects), padded with 0', padding=0
+    ),
+    # Detection
+    'full_size': Field(('B', 2), 'int64', 'height and width of the picture as annotated'),
+    'boxes': Field(('B', 'K', 4), 'float32', 'x0, y0, x1, y1 in pixels of ``image``', padding=0),
+    'box_labels': Field(('B', 'K'), 'int64', 'class of each box from 1, 0 for padding', padding=0),
+    'mask_edges': Field(('B', 'K', 'E', 4), 'float32', 'x0, y0, x1, y1 of every edge of an outline', padding=0),
+}
+
+TOKEN_FIELDS = ('input_ids', 'attention_mask', 'mlm_labels')
+"""Fields of the L tokens of SOHO's sentences, which are trimmed together."""
+
+
+def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str, reader: str) -> None:
+    """Refuse a sample that lacks what a part of the model reads, or whose fields are not what the table says.
+
+    Args:
+        sample: As a dataset gives it.
+        required: Fields that must be there.
+        source: What the sample comes from, for messages, such as ``'train_dataloader of the config'``.
+        reader: What reads the fields, such as ``"the head 'vqa' (ClassificationHead)"``.
+
+    Raises:
+        UserError: A field is missing, or has another kind of numbers or other dimensions.
+    """
+    for name in required:
+        if name not in sample:
+            raise UserError(
+                f'{source} gives no {name!r}, which {reader} reads: its pipeline has to make it and PackSample has to '
+                f'keep it (it gives {", ".join(sorted(sample))})'
+            )
+        field = FIELDS.get(name)
+        if field is None or field.per_image:
+            continue
+        value = np.asarray(sample[name])
+        # B is not there yet, and captions may be one or S a sample.
+        dimensions = {len(field.shape) - 1, len(field.shape)} if 'caption' in name else {len(field.shape) - 1}
+        if value.dtype.kind != np.dtype(field.dtype).kind or value.ndim not in dimensions:
+            raise UserError(
+                f'{source} gives {name!r} as {value.dtype} of shape {value.shape}, but a batch holds it as '
+                f'{field.dtype} of shape ({", ".join(map(str, field.shape))}), whose first dimension is the batch'
+            )
+
+
+def describe_fields() -> str:
+    """The table as lines of Markdown, for the documents."""
+    rows = ['| field | shape | type | padding | meaning |', '|---|---|---|---|---|']
+    for name, field in FIELDS.items():
+        shape = ', '.join(map(str, field.shape))
+        padding = '' if field.padding is None else f'{field.padding:g}'
+        rows.append(f'| `{name}` | ({shape}) | {field.dtype} | {padding} | {field.meaning.replace("``", "`")} |')
+    return '\n'.join(rows)

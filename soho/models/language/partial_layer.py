@@ -1,0 +1,69 @@
+"""A BERT layer that computes only the positions that are read.
+
+Of the last layer most positions are read by nobody: a head looks at [CLS], at hidden words, at hidden cells. Of the
+other positions only keys and values matter, 2 D^2 of the 12 D^2 products of a token.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers.models.bert.modeling_bert import BertLayer
+
+from soho.models.language.attention import attend
+
+
+class PartialBertLayer(nn.Module):
+    """The parts of a BERT layer, under the same names, computed at all positions or at some.
+
+    Args:
+        layer: transformers' layer, whose parts are taken over.
+    """
+
+    def __init__(self, layer: BertLayer) -> None:
+        super().__init__()
+        self.attention = layer.attention
+        self.intermediate = layer.intermediate
+        self.output = layer.output
+
+    def forward(self, hidden: Tensor, bias: Tensor, positions: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            hidden: (R, T, D).
+            bias: (R, 1, 1, T) float, added to the attention scores.
+            positions: (P,) int64, positions to compute beside [CLS] (the first of a row), counted over all R
+                rows; ``None`` computes all.
+
+        Returns:
+            (R, T, D), NaN at positions that are not computed, so that a head which reads one fails at once
+            instead of training on it; or (R, 1, D) where nothing but [CLS] is computed.
+        """
+        if positions is None:
+            attended, _ = self.attention(hidden, bias)
+            return self.output(self.intermediate(attended), attended)
+        rows, length, size = hidden.shape
+        width = length if len(positions) else 1
+        first = torch.arange(rows, device=hidden.device)
+        # Each place gets one value: [CLS] that is named once more goes to a place that is cut off.
+        places = torch.cat([first * width, torch.where(positions % length == 0, rows * width, positions)])
+        positions = torch.cat([first * length, positions])  # (P,)
+
+        def spread(values: Tensor, fill: float) -> Tensor:
+            """(P, D) to (R, width, D)."""
+            table = values.new_full((rows * width + 1, size), fill).index_copy(0, places, values)
+            return table[:-1].unflatten(0, (rows, width))
+
+        attention = self.attention.self
+
+        def split_heads(x: Tensor) -> Tensor:
+            return x.unflatten(2, (attention.num_attention_heads, attention.attention_head_size)).transpose(1, 2)
+
+        chosen = hidden.flatten(0, 1)[positions]
+        context = attend(
+            split_heads(spread(attention.query(chosen), 0.0)),
+            split_heads(attention.key(hidden)),
+            split_heads(attention.value(hidden)),
+            bias,
+            attention.dropout.p if self.training else 0.0,
+        )
+        context = context.transpose(1, 2).reshape(rows * width, size)[positions if width > 1 else first]
+        attended = self.attention.output(context, chosen)
+        return spread(self.output(self.intermediate(attended), attended), float('nan'))
