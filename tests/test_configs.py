@@ -120,7 +120,9 @@ def shrink_labels(node, place, root):
     kind, split = node.get('type'), 'train' if place.startswith('train') else 'val'
     if kind == 'MultiAttributeHead':
         classes = {1000: 6, 8142: 24}
-        node.update(init_cfg=None, attributes={label: classes.get(count, count) for label, count in node.kinds.items()})
+        node.update(
+            init_cfg=None, attributes={label: classes.get(count, count) for label, count in node.attributes.items()}
+        )
     elif kind == 'ImageFolders':
         node.update(data_root=str(root / 'imagenet'), images=split)
     elif kind == 'INaturalist' and 'ann_file' in node:
@@ -154,7 +156,7 @@ def shrink(cfg, small_synthetic, work_dir):
             node.update(LANGUAGE[kind])
         if kind == 'LoadImage' and node.get('upright', True):
             node.reduce_to = SMALL['scale']
-        if 'num_classes' in node:
+        if kind == 'ClassificationHead':
             node.num_classes = small_synthetic['answers']
         if 'ann_file' in node and split:  # not a helper variable
             # There are no captions and objects of test images.

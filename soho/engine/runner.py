@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from soho.engine.checkpoint.adapters import OWN_LAYOUT
 from soho.engine.checkpoint.read import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
 from soho.engine.compile import compile_parts
+from soho.engine.data_checks import check_data
 from soho.engine.cpu import use_onednn_products
 from soho.errors import UserError
 from soho.evaluation.evaluator import Evaluator
@@ -90,8 +91,8 @@ class Runner(MMEngineRunner):
     def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
         """Let every head look at the data before the first step."""
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        for head in getattr(model, 'heads', {}).values():
-            head.check(getattr(loop.dataloader.dataset, 'metainfo', {}), f'{source} of the config')
+        mode = 'loss' if source == 'train_dataloader' else 'predict'
+        check_data(model, loop.dataloader.dataset, mode, f'{source} of the config')
         return loop
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
