@@ -1,6 +1,7 @@
 from soho.datasets import transforms  # noqa: F401  (registers its parts)
-from soho.datasets.coco_captions import CaptioningDataset, ObjectLabelsDataset
+from soho.datasets.coco_captions import CaptioningDataset
 from soho.datasets.coco_detection import CocoDetection, LVISDetection
+from soho.datasets.coco_object_labels import ObjectLabelsDataset
 from soho.datasets.collate import collate
 from soho.datasets.concat import ConcatDataset
 from soho.datasets.image_folders import ImageFolders

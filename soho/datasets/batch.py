@@ -1,8 +1,9 @@
 """The contract between data and models: every field of a batch, its shape, type, padding and targets.
 
-The table below is the only place that says so. Collate pads by it, heads declare which of its fields they
-read (``Head.required_fields``), the preprocessor finds target positions by it, and a run is refused before its
-first step where a pipeline does not give what a head reads. Fields that are not in it are stacked as they are.
+The table below is the only place that says so. ``PackSample`` packs and collate pads by it, heads declare which
+of its fields they read (``Head.required_fields``), the preprocessor finds target positions by it, a run is refused
+before its first step where a pipeline does not give what a head reads, and ``docs/batch.md`` is made of it. Fields
+that are not in it are stacked as they are.
 
 ``B`` samples, ``M`` images a sample (1 unless a task compares images), ``S`` sentences a sample, ``L`` text
 tokens, ``K`` labels or objects, ``E`` edges of an outline. ``B*M`` is image-major: the images of a sample follow
@@ -30,7 +31,9 @@ class Field(NamedTuple):
     padding: float | None = None
     """Fills the gaps where samples differ in size; ``None``: all have one size."""
     is_target: Callable[[Tensor], Tensor] | None = None
-    """Of the whole array, a bool array of its shape, true for the entries that a loss is computed on."""
+    """Of the whole array, a bool array, true for the entries that a loss is computed on."""
+    model_input: bool = False
+    """Read by the model itself, whatever its heads: packed wherever a sample has it."""
 
     @property
     def per_image(self) -> bool:
@@ -46,15 +49,24 @@ def _after_start(tokens: Tensor) -> Tensor:
 FIELDS: dict[str, Field] = {
     # Images
     'image': Field(
-        ('B*M', 3, 'H', 'W'), 'uint8', 'RGB at the top left of the canvas, zeros elsewhere; laid out channels-last'
+        ('B*M', 3, 'H', 'W'),
+        'uint8',
+        'RGB at the top left of the canvas, zeros elsewhere; laid out channels-last',
+        model_input=True,
     ),
-    'image_size': Field(('B*M', 2), 'int64', 'height and width of the image on its canvas, in pixels'),
+    'image_size': Field(
+        ('B*M', 2), 'int64', 'height and width of the image on its canvas, in pixels', model_input=True
+    ),
     'pad_size': Field(('B*M', 2), 'int64', '``image_size`` rounded up to a multiple of ``size_divisor``'),
     'image_id': Field(('B',), 'int64', "the image's number in the annotation file"),
     # Sentences of SOHO
-    'input_ids': Field(('B', 'S', 'L'), 'int64', 'WordPiece tokens, [CLS] ... [SEP], padded on the right'),
-    'attention_mask': Field(('B', 'S', 'L'), 'int64', '1 at tokens, 0 at padding'),
-    'sentence_mask': Field(('B', 'S'), 'bool', 'rows that hold a sentence of their own; the others count nowhere'),
+    'input_ids': Field(
+        ('B', 'S', 'L'), 'int64', 'WordPiece tokens, [CLS] ... [SEP], padded on the right', model_input=True
+    ),
+    'attention_mask': Field(('B', 'S', 'L'), 'int64', '1 at tokens, 0 at padding', model_input=True),
+    'sentence_mask': Field(
+        ('B', 'S'), 'bool', 'rows that hold a sentence of their own; the others count nowhere', model_input=True
+    ),
     # Pretraining
     'mlm_labels': Field(
         ('B', 'S', 'L'), 'int64', 'the token hidden at a position, -100 elsewhere', is_target=lambda labels: labels >= 0
@@ -93,7 +105,8 @@ FIELDS: dict[str, Field] = {
     'mask_edges': Field(('B', 'K', 'E', 4), 'float32', 'x0, y0, x1, y1 of every edge of an outline', padding=0),
 }
 
-TOKEN_FIELDS = ('input_ids', 'attention_mask', 'mlm_labels')
+MODEL_INPUTS = tuple(name for name, field in FIELDS.items() if field.model_input)
+TOKEN_FIELDS = tuple(name for name, field in FIELDS.items() if field.shape == ('B', 'S', 'L'))
 """Fields of the L tokens of SOHO's sentences, which are trimmed together."""
 
 

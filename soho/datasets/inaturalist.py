@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.coco_captions import CocoDataset
+from soho.datasets.coco import CocoDataset
 from soho.datasets.storage.index import IndexBuilder, open_index
 from soho.datasets.storage.json_files import stream_array
 from soho.errors import UserError

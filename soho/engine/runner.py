@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from soho.engine.checkpoint.adapters import OWN_LAYOUT
 from soho.engine.checkpoint.read import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
 from soho.engine.compile import compile_parts
-from soho.engine.data_checks import check_data
 from soho.engine.cpu import use_onednn_products
+from soho.engine.data_checks import check_data
 from soho.errors import UserError
 from soho.evaluation.evaluator import Evaluator
 from soho.malloc import keep_freed_memory

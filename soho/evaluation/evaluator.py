@@ -27,7 +27,7 @@ class Evaluator(MMEngineEvaluator):
     def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
         for prediction in data_samples:
             for metric in self.metrics:
-                metric.process(data_batch, prediction)
+                metric.process(data_batch, metric.select(prediction))
 
 
 class Metric(BaseMetric):
@@ -42,11 +42,12 @@ class Metric(BaseMetric):
         out_file: Where :meth:`write` puts the predictions in the task's
             official submission format; ``None`` writes nothing.
         prefix: Put before each figure's name, as in ``'vqa/overall'``.
+        head: Name of the head whose predictions are evaluated, where several give the same names.
     """
 
     default_prefix = ''
 
-    def __init__(self, out_file: str | None = None, prefix: str | None = None) -> None:
+    def __init__(self, out_file: str | None = None, prefix: str | None = None, head: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
         if out_file is not None and type(self).write is Metric.write:
             raise UserError(
@@ -54,6 +55,16 @@ class Metric(BaseMetric):
                 f'written: {out_file}'
             )
         self.out_file = out_file
+        self.head = head
+
+    def select(self, prediction: Prediction) -> Prediction:
+        """The prediction with the names of ``head``, which carry its own where heads share them."""
+        if self.head is None:
+            return prediction
+        start = f'{self.head}.'
+        return prediction | {
+            name.removeprefix(start): value for name, value in prediction.items() if name.startswith(start)
+        }
 
     @abstractmethod
     def process(self, data_batch: Batch, prediction: Prediction) -> None:

@@ -1,5 +1,7 @@
 """The table of batch fields: what collate, heads and documents take from it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -70,3 +72,5 @@ def test_the_documents_hold_the_table():
     table = describe_fields()
     assert all(f'| `{name}` | (' in table for name in FIELDS)
     assert '| `answer_labels` | (B, S, K) | int64 | -1 |' in table
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'batch.md'
+    assert table in page.read_text(encoding='utf-8'), 'docs/batch.md says how it is made again'

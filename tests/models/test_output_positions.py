@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from soho.evaluation.evaluator import Evaluator
 from soho.models.heads.base import Head
 from soho.models.heads.captioning import CaptioningHead
 from soho.models.heads.itm import ITMHead
@@ -10,7 +11,7 @@ from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
 from soho.models.heads.multi_attribute import MultiAttributeHead
 from soho.models.heads.multi_label import MultiLabelHead
-from soho.registry import MODELS
+from soho.registry import METRICS, MODELS
 
 # Of every head of SOHO a config for the small model; those of VirTex name positions of captions instead.
 OF_SOHO = dict(
@@ -80,3 +81,7 @@ def test_two_heads_of_a_kind_keep_their_outputs_apart(make_model, make_batch, pr
     (predicted,) = model(mode='predict', **batch)
     assert {'answer.logits', 'entailment.logits', 'answer.question_id', 'itm_losses'} <= set(predicted)
     assert not predicted['answer.logits'].equal(predicted['entailment.logits'])
+    evaluator = Evaluator([METRICS.build(dict(type='ClassificationAccuracy', head='entailment'))])
+    evaluator.process([predicted], batch)
+    right = (predicted['entailment.label'] == batch['answer_labels'][..., 0].flatten()).float().mean()
+    assert evaluator.evaluate(6)['accuracy'] == pytest.approx(100 * right.item())

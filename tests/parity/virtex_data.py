@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from soho.datasets.coco_captions import CaptioningDataset, ObjectLabelsDataset
+from soho.datasets.coco_captions import CaptioningDataset
+from soho.datasets.coco_object_labels import ObjectLabelsDataset
 from soho.datasets.collate import collate
 from soho.datasets.transforms.captions import LabelTokens, MaskCaption, TokenizeCaption
 from soho.datasets.voc07 import LABELS, read_voc07

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from soho.datasets.batch import MODEL_INPUTS
 from soho.datasets.tokenizer import BertTokenizer
 from soho.registry import TRANSFORMS
 
@@ -98,16 +99,15 @@ class PackSample(BaseTransform):
     """Keeps what goes into the batch; of M images ``image`` and ``image_size`` are lists.
 
     Args:
-        keys: Names to keep, besides those of ``ALWAYS`` that the sample has.
+        keys: Names to keep, besides the inputs of the model that the sample has (see
+            :data:`soho.datasets.batch.MODEL_INPUTS`).
     """
-
-    ALWAYS = ('image', 'image_size', 'input_ids', 'attention_mask', 'sentence_mask')
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = tuple(keys)
 
     def transform(self, results: dict) -> dict:
-        packed = {key: results[key] for key in self.ALWAYS if key in results}
+        packed = {key: results[key] for key in MODEL_INPUTS if key in results}
         if 'images' in results:
             packed = {key: [image[key] for image in results['images']] for key in ('image', 'image_size')} | packed
         return packed | {key: results[key] for key in self.keys}

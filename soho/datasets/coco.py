@@ -1,0 +1,50 @@
+"""What data sets in COCO's own format have in common."""
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.storage.image_sizes import coco_sizes
+from soho.datasets.storage.index import IndexBuilder
+from soho.errors import UserError
+
+
+class CocoDataset(ImageTextDataset):
+    """Base of the datasets that read COCO's json files: an item is an image that has annotations."""
+
+    def add_images(
+        self, out: IndexBuilder, annotations: dict[int, Collection], add: Callable[[Collection], None]
+    ) -> None:
+        """Put those images of the file into its index that ``annotations`` name, in their order.
+
+        Args:
+            out: The index.
+            annotations: By image id.
+            add: Called with an image's annotations after the image.
+
+        Raises:
+            ValueError: An annotation of an image that the file does not list.
+        """
+        sizes = coco_sizes([self.ann_file])
+        unknown = annotations.keys() - sizes.keys()
+        if unknown:
+            raise UserError(
+                f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
+                f'lacks; the first is {min(unknown)}'
+            )
+        for image, items in annotations.items():
+            out.image(dict(sizes[image]._asdict(), file_name=self.file_name(sizes[image].file_name), image_id=image))
+            add(items)
+
+    def file_name(self, name: str) -> str:
+        """The name of an image below the folder of the images, from that in the annotation file."""
+        return name
+
+    def read_images(self) -> None:
+        """Take the images of the index that are large enough."""
+        self.images = ImageTable.of(self.index, self.min_side)
+        self.item_images = np.arange(len(self.images))[:, None]
+
+    def image_id(self, index: int) -> int:
+        return int(self.images.image_ids[self.item_images[index, 0]])

@@ -1,0 +1,60 @@
+"""Images with the kinds of objects they show, in COCO's own format."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from soho.datasets.coco import CocoDataset
+from soho.datasets.storage.index import IndexBuilder, open_index, spans
+from soho.datasets.storage.json_files import stream_array
+from soho.errors import UserError
+from soho.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ObjectLabelsDataset(CocoDataset):
+    """Which kinds of objects an image shows.
+
+    The annotation file is COCO's ``instances_*.json``. Categories become 1, 2,
+    ... in the order of the file, so that 0 is free for padding; images without
+    objects are left out.
+
+    Args:
+        **kwargs: See :class:`ImageTextDataset`.
+
+    Raises:
+        ValueError: An object of a category that the file does not list.
+    """
+
+    kind = 'coco_objects'
+
+    def load_annotations(self) -> None:
+        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.read_images()
+        self.labels = self.index['label']
+        self.label_start, self.label_count = spans(self.index['labels_end'], self.images.rows)
+
+    def _scan(self, out: IndexBuilder) -> None:
+        categories = [item['id'] for item in stream_array(self.ann_file, 'categories', required=('id',))]
+        number = {category: i for i, category in enumerate(categories, start=1)}
+        by_image: dict[int, set[int]] = {}
+        for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
+            if item['category_id'] not in number:
+                raise UserError(
+                    f'{self.ann_file}: image {item["image_id"]} has an object of category '
+                    f'{item["category_id"]}, which the list of categories lacks'
+                )
+            by_image.setdefault(item['image_id'], set()).add(number[item['category_id']])
+        labels, ends = out.numbers('label'), out.numbers('labels_end')
+
+        def add(objects: Collection[int]) -> None:
+            labels.extend(sorted(objects))
+            ends.append(len(labels))
+
+        self.add_images(out, by_image, add)
+
+    def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """``label_set`` (K,) int64, in rising order, and ``image_id``."""
+        first = self.label_start[index]
+        return dict(label_set=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))
