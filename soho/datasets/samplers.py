@@ -61,8 +61,12 @@ class EpochSampler(Sampler):
             order = np.resize(order, -(-len(order) // self.world_size) * self.world_size)
         return (self.key(i) for i in order[self.rank :: self.world_size])
 
+    def size(self) -> int:
+        """Number of samples of this epoch on all ranks together; asked in every iteration, so it counts nothing."""
+        return len(self.dataset)
+
     def __len__(self) -> int:
-        total = len(self.members())
+        total = self.size()
         return -(-total // self.world_size) if self.round_up else len(range(self.rank, total, self.world_size))
 
 
@@ -84,6 +88,12 @@ class RepeatFactorSampler(EpochSampler):
     def __init__(self, dataset: Dataset, threshold: float = 0.001, **kwargs) -> None:
         super().__init__(dataset, **kwargs)
         self.factors = repeat_factors([np.unique(labels) for labels in dataset.labels_of_items()], threshold)
+        self._size: tuple[int, int] | None = None  # epoch, samples
+
+    def size(self) -> int:
+        if self._size is None or self._size[0] != self.epoch:
+            self._size = self.epoch, len(self.members())
+        return self._size[1]
 
     def members(self) -> np.ndarray:
         """An index beyond the dataset's end is a repeat: ``index + n * len(dataset)`` is the n-th."""
@@ -175,6 +185,7 @@ class AspectRatioBatchSampler(Sampler):
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
+        self._sizes: tuple[int, np.ndarray] | None = None  # epoch, samples of each group
         ratio = np.asarray(sampler.dataset.aspect_ratio)  # (N, M)
         shapes = np.searchsorted(np.asarray(boundaries), ratio.reshape(len(ratio), -1), side='left')
         # Of several images all have a place in the group's number, in whichever order they come.
@@ -190,6 +201,13 @@ class AspectRatioBatchSampler(Sampler):
     @property
     def global_size(self) -> int:
         return self.batch_size * self.sampler.world_size
+
+    def group_sizes(self) -> np.ndarray:
+        """(G,) int64, samples in each group of this epoch, counted once an epoch: a run asks in every iteration."""
+        if self._sizes is None or self._sizes[0] != self.sampler.epoch:
+            members = self.sampler.members()
+            self._sizes = self.sampler.epoch, np.bincount(self._group[members % len(self._group)])
+        return self._sizes[1]
 
     def _global_batches(self) -> list[np.ndarray]:
         batches = []
@@ -213,13 +231,10 @@ class AspectRatioBatchSampler(Sampler):
                 yield [self.sampler.key(i) for i in mine]
 
     def __len__(self) -> int:
-        per_group = [len(members) / self.global_size for members in self.groups]
+        full, rest = np.divmod(self.group_sizes(), self.global_size)
         if self.drop_last:
-            return int(sum(np.floor(per_group)))
-        if self.sampler.round_up:
-            return int(sum(np.ceil(per_group)))
-        rank = self.sampler.rank
-        return sum(len(m) // self.global_size + (len(m) % self.global_size > rank) for m in self.groups)
+            return int(full.sum())
+        return int((full + (rest > (0 if self.sampler.round_up else self.sampler.rank))).sum())
 
 
 @DATA_SAMPLERS.register_module()
@@ -253,4 +268,4 @@ class OfficialBatchSampler(AspectRatioBatchSampler):
         return list(by_rank.transpose(1, 0, 2).reshape(len(self), self.global_size))
 
     def __len__(self) -> int:
-        return sum(-(-len(members) // self.global_size) for members in self.groups)
+        return int((-(-self.group_sizes() // self.global_size)).sum())

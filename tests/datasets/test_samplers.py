@@ -182,3 +182,33 @@ def test_ranks_of_a_sharded_set_share_what_one_process_sees():
     assert [a + b for a, b in zip(first, second, strict=True)] == whole
     still = ShardSampler(data, shuffle=False, seed=3)
     assert indices(still) == list(range(400))
+
+
+@pytest.mark.parametrize('options', [dict(), dict(drop_last=True)])
+@pytest.mark.parametrize('round_up', [True, False])
+def test_the_length_is_counted_once_an_epoch(options, round_up, monkeypatch):
+    sampler = EpochSampler(DATA, seed=0, round_up=round_up)
+    batches = AspectRatioBatchSampler(sampler, 4, boundaries=[0.8, 1.2], **options)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        assert len(batches) == len(list(batches))
+        with monkeypatch.context() as patch:
+            patch.setattr(EpochSampler, 'members', None)  # nothing that grows with the data is looked at again
+            assert len(batches) == len(batches) > 0 and len(sampler) == len(DATA)
+
+
+def test_the_length_with_repeats_follows_the_epoch():
+    class Rare:
+        def __len__(self):
+            return 50
+
+        def labels_of_items(self):
+            return (np.array([index % 7]) for index in range(50))
+
+    sampler = RepeatFactorSampler(Rare(), threshold=0.3, seed=0)
+    sizes = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        assert len(sampler) == len(list(sampler))
+        sizes.append(len(sampler))
+    assert len(set(sizes)) > 1
