@@ -2,7 +2,6 @@
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +9,8 @@ from mmengine.hooks import Hook
 
 from soho.datasets.synthetic.exports import EXPORTS
 from soho.engine import Runner, load_config
+from soho.paths import CONFIGS
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # Validated, but not to choose a checkpoint by it: the last one is what comes next in the demo, or all there is.
