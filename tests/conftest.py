@@ -21,6 +21,11 @@ from soho.registry import MODELS
 VOCABULARY = 60  # words of the small models
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs CUDA')
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)

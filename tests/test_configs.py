@@ -219,6 +219,7 @@ def test_what_is_validated_can_be_tested(path):
     assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_synthetic, tmp_path):
     runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_synthetic, tmp_path))
