@@ -238,9 +238,12 @@ def test_several_machines_meet_where_the_variables_say(shell):
         ('configs/VQA/soho_res18_vqa.py', 'work_dirs/VQA/soho_res18_vqa'),
         ('/somewhere/configs/VQA/deep/mine.py', 'work_dirs/VQA/deep/mine'),
         ('elsewhere/mine.py', 'work_dirs/mine'),
+        ('VQA/soho_res18_vqa', 'work_dirs/VQA/soho_res18_vqa'),
     ],
 )
 def test_an_epoch_means_the_checkpoint_of_the_config(shell, tmp_path, config, work_dir):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'mine.py').touch()
     checkpoint = tmp_path / work_dir / 'epoch_18.pth'
     missing = shell('dist_test_vqa.sh', config, '18', '1')
     assert missing.returncode == 1 and f'there is no checkpoint {work_dir}/epoch_18.pth' in missing.stderr
