@@ -4,7 +4,8 @@ VENV ?= .venv
 WORKERS ?= 2
 
 # What the outcome of the tests depends on.
-TESTED = soho demo configs tools tests requirements setup.py pyproject.toml Makefile "$(VENV)/soho-env"
+TESTED = soho demo configs tools tests requirements hubconf.py setup.py pyproject.toml MANIFEST.in README.md \
+	CONTRIBUTING.md CITATION.cff .ci .github .pre-commit-config.yaml Makefile "$(VENV)/soho-env"
 PASSED = build/tests-passed
 
 .PHONY: help env demo test lint clean
@@ -30,12 +31,12 @@ test: env
 	if [ -z "$(AGAIN)" ] && [ "$$now" = "$$(cat $(PASSED) 2>/dev/null)" ]; then \
 		echo 'test: nothing has changed since all tests passed (make test AGAIN=1 runs them)'; exit 0; \
 	fi; \
-	"$(VENV)/bin/python" -m ruff check . && \
+	"$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
 	"$(VENV)/bin/python" -m pytest -n $(WORKERS) --dist worksteal && \
 	mkdir -p build && echo "$$now" > $(PASSED)
 
 lint: env
-	@"$(VENV)/bin/python" -m ruff check .
+	@"$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check .
 
 clean:
 	rm -rf "$(VENV)" build dist soho.egg-info .pytest_cache .ruff_cache

@@ -1,49 +1,41 @@
-"""Packaging: the version comes from soho/version.py, what is needed from requirements/."""
+"""The build step that pyproject.toml has no words for: a wheel carries configs/ and the scripts of tools/.
 
-import re
+They go to ``soho/.mim``, where OpenMMLab's packages have them. An editable install has no such folder:
+``soho/paths.py`` finds the repository's own.
+"""
+
+import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# What serves this project and not its users.
+LEFT_OUT = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
 
 
-def read_version() -> str:
-    """The version, read and not imported: importing soho may need what is not yet installed."""
-    text = (ROOT / 'soho' / 'version.py').read_text(encoding='utf-8')
-    return re.search(r"^__version__ = '([^']+)'", text, flags=re.MULTILINE).group(1)
+def shipped_files() -> list[Path]:
+    """The configs and the scripts that a wheel carries, relative to the repository."""
+    files = [*ROOT.glob('configs/**/*.py'), *ROOT.glob('tools/**/*.py'), *ROOT.glob('tools/*.sh')]
+    names = sorted(file.relative_to(ROOT) for file in files)
+    return [name for name in names if not name.as_posix().startswith(LEFT_OUT)]
 
 
-def read_requirements(name: str) -> list[str]:
-    """The requirements of ``requirements/<name>.txt``, without comments."""
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
-    requirements = [re.sub(r'(^|\s)#.*', '', line).strip() for line in lines]
-    return [requirement for requirement in requirements if requirement]
+class BuildWithConfigsAndTools(build_py):
+    """``build_py`` that copies them into the package."""
+
+    def run(self) -> None:
+        package = Path(self.build_lib) / 'soho'
+        if not self.editable_mode:
+            # what an earlier build left here would be packed as well
+            shutil.rmtree(package, ignore_errors=True)
+        super().run()
+        if not self.editable_mode:
+            for name in shipped_files():
+                copy = package / '.mim' / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, copy)
 
 
-def read_readme() -> str:
-    """README.md, or nothing where a partial copy of the sources has none."""
-    readme = ROOT / 'README.md'
-    return readme.read_text(encoding='utf-8') if readme.exists() else ''
-
-
-setup(
-    name='soho',
-    version=read_version(),
-    description='A toolbox for learning from images and the sentences that go with them, end to end',
-    long_description=read_readme(),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    license_files=['LICENSE'],
-    keywords='vision-language, pretraining, visual question answering, image captioning',
-    classifiers=[
-        'Operating System :: OS Independent',
-        'Programming Language :: Python :: 3',
-        'Topic :: Scientific/Engineering :: Artificial Intelligence',
-    ],
-    packages=find_packages(include=['soho', 'soho.*']),
-    include_package_data=True,
-    python_requires='>=3.10',
-    install_requires=read_requirements('runtime'),
-    extras_require={'optional': read_requirements('optional'), 'tests': read_requirements('tests')},
-)
+setup(cmdclass={'build_py': BuildWithConfigsAndTools})

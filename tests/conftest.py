@@ -4,7 +4,6 @@ import importlib.util
 import itertools
 import json
 import os
-from pathlib import Path
 
 os.environ['HF_HUB_OFFLINE'] = '1'  # before transformers is imported: no test waits for a network
 
@@ -16,10 +15,15 @@ from mmengine.config import Config
 from soho.datasets.collate import collate
 from soho.datasets.synthetic import generate_synthetic
 from soho.engine import Runner
+from soho.paths import TOOLS
 from soho.registry import MODELS
 
-ROOT = Path(__file__).resolve().parents[1]
 VOCABULARY = 60  # words of the small models
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs CUDA')
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +42,7 @@ def load_tool():
     """A script below ``tools/`` as a module."""
 
     def load(name):
-        spec = importlib.util.spec_from_file_location(name.replace('/', '_'), ROOT / 'tools' / f'{name}.py')
+        spec = importlib.util.spec_from_file_location(name.replace('/', '_'), TOOLS / f'{name}.py')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

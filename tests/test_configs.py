@@ -2,7 +2,6 @@
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +9,8 @@ from mmengine.hooks import Hook
 
 from soho.datasets.synthetic.exports import EXPORTS
 from soho.engine import Runner, load_config
+from soho.paths import CONFIGS
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # Validated, but not to choose a checkpoint by it: the last one is what comes next in the demo, or all there is.
@@ -222,6 +221,7 @@ def test_what_is_validated_can_be_tested(path):
     assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_synthetic, tmp_path):
     runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_synthetic, tmp_path))

@@ -88,6 +88,7 @@ def torchrun(configs, folder):
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(script, configs, synthetic, tmp_path):
     for name in ('one', 'two'):
         (tmp_path / name).mkdir()

@@ -28,6 +28,7 @@ def test_a_hub_model_is_torchvisions_without_its_end(name, tmp_path):
     torch.testing.assert_close(theirs.fc(features.mean((2, 3))), theirs(image), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_all_that_is_imported_is_named():
     """Else torch.hub.load ends in an ImportError where it would name what is missing."""
     ask = (

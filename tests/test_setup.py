@@ -1,5 +1,6 @@
 """What a fresh machine and a shell meet first: requirements, version, tools/env.py, launch scripts."""
 
+import ast
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,19 @@ from packaging.requirements import Requirement
 import soho
 
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ('soho', 'tools', 'demo', 'tests')
+LISTS = ('eval', 'virtex', 'timm', 'tests', 'dev')  # beside what soho always needs
+# What each extra is made of.
+EXTRAS = dict(
+    eval=['eval'],
+    virtex=['virtex'],
+    timm=['timm'],
+    all=['eval', 'virtex', 'timm'],
+    tests=['tests', 'virtex', 'timm'],
+    dev=['dev', 'tests', 'virtex', 'timm'],
+)
+RUN = {'build', 'pre-commit', 'pytest-xdist', 'ruff'}  # by a command or by pytest, and imported nowhere
+MODULES = {'scikit-learn': 'sklearn'}  # where the distribution's name is another
 SCRIPTS = [*sorted(ROOT.glob('tools/*.sh')), ROOT / '.ci' / 'run']
 
 
@@ -58,11 +72,29 @@ def shell(tmp_path):
     return run
 
 
+def imported_packages() -> set[str]:
+    """The packages that the project's code imports anywhere."""
+    found = set()
+    for file in [ROOT / 'setup.py', *(file for name in CODE for file in (ROOT / name).rglob('*.py'))]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition('.')[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition('.')[0])
+    return found
+
+
 def test_a_requirement_is_said_once_or_alike():
-    groups = [requirements_of(name) for name in ('runtime', 'optional', 'tests')]
-    for name in set().union(*groups):
-        assert len({str(group[name]) for group in groups if name in group}) == 1, name
-    assert not groups[0].keys() & (groups[1].keys() | groups[2].keys())
+    groups = {name: requirements_of(name) for name in ('runtime', *LISTS)}
+    for name in set().union(*groups.values()):
+        assert len({str(group[name]) for group in groups.values() if name in group}) == 1, name
+    assert not groups.pop('runtime').keys() & set().union(*groups.values())
+
+
+def test_what_is_optional_is_imported_or_run():
+    imported, listed = imported_packages(), set().union(*(requirements_of(name) for name in LISTS))
+    assert RUN <= listed
+    assert {MODULES.get(name, name) for name in listed - RUN} <= imported
 
 
 def test_torch_2_13_is_never_taken():
@@ -74,7 +106,7 @@ def test_torch_2_13_is_never_taken():
 
 def test_opencv_has_one_owner():
     """opencv-python and its headless twin write into one folder: no list names both."""
-    for name in ('runtime', 'optional', 'tests'):
+    for name in ('runtime', *LISTS):
         assert 'opencv-python-headless' not in requirements_of(name)
     assert not requirements_of('overrides')['opencv-python'].marker.evaluate()
     headless = requirements_of('headless')['opencv-python-headless']
@@ -82,19 +114,23 @@ def test_opencv_has_one_owner():
 
 
 def test_package_says_what_the_files_say(tmp_path):
-    """setup.py takes the version and the requirements from their one place, without installing anything."""
+    """Version and requirements come from their one place; nothing is installed."""
     shutil.copytree(ROOT / 'requirements', tmp_path / 'requirements')
     (tmp_path / 'soho').mkdir()
-    for file in ('setup.py', 'LICENSE', 'soho/version.py', 'soho/__init__.py'):
+    for file in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'soho/version.py', 'soho/__init__.py'):
         shutil.copy(ROOT / file, tmp_path / file)
     subprocess.run([sys.executable, 'setup.py', 'egg_info'], cwd=tmp_path, check=True, capture_output=True)
     said = Parser().parsestr((tmp_path / 'soho.egg-info' / 'PKG-INFO').read_text())
     assert said['Version'] == soho.__version__
     assert said['Requires-Python'] == '>=3.10'
+    assert set(said.get_all('Provides-Extra')) == set(EXTRAS)
     required = [Requirement(text) for text in said.get_all('Requires-Dist')]
-    assert {each.name: each.specifier for each in required if each.marker is None} == {
-        name: each.specifier for name, each in requirements_of('runtime').items()
-    }
+    for extra, files in {'': ['runtime'], **EXTRAS}.items():
+        assert {
+            each.name: each.specifier
+            for each in required
+            if (each.marker is None if not extra else each.marker and each.marker.evaluate({'extra': extra}))
+        } == {name: each.specifier for file in files for name, each in requirements_of(file).items()}, extra
 
 
 def test_pip_configuration_reaches_uv(env):
@@ -202,9 +238,12 @@ def test_several_machines_meet_where_the_variables_say(shell):
         ('configs/VQA/soho_res18_vqa.py', 'work_dirs/VQA/soho_res18_vqa'),
         ('/somewhere/configs/VQA/deep/mine.py', 'work_dirs/VQA/deep/mine'),
         ('elsewhere/mine.py', 'work_dirs/mine'),
+        ('VQA/soho_res18_vqa', 'work_dirs/VQA/soho_res18_vqa'),
     ],
 )
 def test_an_epoch_means_the_checkpoint_of_the_config(shell, tmp_path, config, work_dir):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'mine.py').touch()
     checkpoint = tmp_path / work_dir / 'epoch_18.pth'
     missing = shell('dist_test_vqa.sh', config, '18', '1')
     assert missing.returncode == 1 and f'there is no checkpoint {work_dir}/epoch_18.pth' in missing.stderr

@@ -13,7 +13,10 @@ fi
 # the default of tools/train.py: the config's path below configs/, without its ending
 config="/$1"
 config="${config##*/configs/}"
-[[ $config != /* ]] || config="$(basename "$config")"
+if [[ $config == /* && -f $1 ]]; then
+    config="$(basename "$config")"
+fi
+config="${config#/}"  # of a config that ships with soho, its name
 work_dir="${WORK_DIR:-work_dirs/${config%.py}}"
 
 if [[ $2 =~ ^[0-9]+$ ]]; then

@@ -4,8 +4,8 @@
 
 Nothing but the standard library is used, and of the machine only Python, an index that pip can reach, and,
 where Python comes without pip as on a fresh Debian or Ubuntu, apt (not as root: nothing is installed outside
-FOLDER). Calling it again does nothing unless requirements/, setup.py or the Python beneath have changed; an
-installation that was interrupted is begun anew.
+FOLDER). Calling it again does nothing unless requirements/, pyproject.toml, setup.py or the Python beneath have
+changed; an installation that was interrupted is begun anew.
 """
 
 from __future__ import annotations  # so that an older Python reads on to the sentence that refuses it
@@ -69,7 +69,7 @@ def fingerprint(python: Path) -> list[str]:
     except (OSError, subprocess.CalledProcessError):
         interpreter = ''
     digest = hashlib.sha256()
-    for file in [*sorted(ROOT.glob('requirements/*.txt')), ROOT / 'setup.py']:
+    for file in [*sorted(ROOT.glob('requirements/*.txt')), ROOT / 'pyproject.toml', ROOT / 'setup.py']:
         digest.update(file.read_bytes())
     return [f'{interpreter} for {ROOT}' if interpreter else '', digest.hexdigest()]
 
@@ -165,7 +165,7 @@ def install(python: Path) -> None:
     Raises:
         CalledProcessError: neither uv nor pip could install it.
     """
-    wanted = ('-r', 'requirements/runtime.txt', '-r', 'requirements/tests.txt', '-e', '.')
+    wanted = ('-e', '.[tests]')
     headless = ('-r', 'requirements/headless.txt')
     if runs(python, '-m', 'pip', 'install', '--upgrade', 'pip', 'uv'):
         config = run(python, '-m', 'pip', 'config', 'list', stdout=subprocess.PIPE, text=True).stdout

@@ -1,4 +1,7 @@
-"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--amp] [--out FILE]``."""
+"""Evaluate a checkpoint on the test data of a config.
+
+python tools/test.py CONFIG CHECKPOINT [--out FILE] [--dump FILE.npz] [--amp] [--cfg-options KEY=VALUE ...]
+"""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Train what a config describes: ``python tools/train.py CONFIG``."""
+"""Train what a config describes.
+
+python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] [--cfg-options KEY=VALUE ...]
+"""
 
 from collections.abc import Sequence
 

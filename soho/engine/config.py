@@ -7,8 +7,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from soho import paths
 from soho.engine.config_checks import ConfigError, check_parts, hint
 
+SEE_LIST = '; `soho configs` lists those that do'
 EXTRA_KEYS = {'sync_bn', 'compile'}
 RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}
 
@@ -17,7 +19,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """A config file with ``--cfg-options`` merged in.
 
     Args:
-        path: Python config.
+        path: A file, or the name of a config that ships with soho, see :func:`soho.paths.find_config`.
         options: Dotted keys to values.
 
     Raises:
@@ -26,8 +28,11 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
             error. (A config may define helper variables, so a key is only
             refused where it almost spells one that the runner knows.)
     """
-    if not os.path.isfile(path):
-        raise ConfigError(f'there is no config {path}')
+    found = paths.find_config(path)
+    if found is None:
+        guess = hint(paths.config_name(path), paths.list_configs(), cutoff=0.5)
+        raise ConfigError(f'there is no config {path}, and none of that name ships with soho{guess or SEE_LIST}')
+    path = found
     # Text configs with calls are otherwise taken for "lazy" ones.
     cfg = Config.fromfile(path, lazy_import=False)
     known = RUNNER_KEYS | EXTRA_KEYS
@@ -50,7 +55,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def default_work_dir(path: str) -> str:
-    """``configs/VQA/soho_res18_vqa.py`` to ``work_dirs/VQA/soho_res18_vqa``."""
-    parts = os.path.splitext(os.path.abspath(path))[0].split(os.sep)
+    """``configs/VQA/soho_res18_vqa.py``, and the same by its name alone, to ``work_dirs/VQA/soho_res18_vqa``."""
+    parts = os.path.splitext(os.path.abspath(paths.find_config(path) or path))[0].split(os.sep)
     below = parts[len(parts) - parts[::-1].index('configs') :] if 'configs' in parts else parts[-1:]
     return os.path.join('work_dirs', *below)

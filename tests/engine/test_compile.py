@@ -19,6 +19,7 @@ class CountGraphs(Hook):
 
 
 @pytest.mark.parametrize('task', ['pretrain', 'vqa'])
+@pytest.mark.slow
 def test_training_makes_its_graphs_in_the_first_epoch_and_learns_the_same(task, tiny_config):
     torch._dynamo.reset()
     counters.clear()

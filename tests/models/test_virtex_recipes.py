@@ -1,16 +1,16 @@
 """The recipes in configs/VirTex are the published models whose names they bear."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
 from soho.engine import load_config
 from soho.engine.checkpoint.adapters.official_virtex import to_official
+from soho.paths import CONFIGS
 from tests.parity.virtex_model import build, config_of
 
-RECIPES = sorted(Path(__file__).resolve().parents[2].glob('configs/VirTex/*_R_*.py'))
+RECIPES = sorted(CONFIGS.glob('VirTex/*_R_*.py'))
 BACKBONES = {'50': 'resnet50', '50W2X': 'wide_resnet50_2', '101': 'resnet101'}
 
 

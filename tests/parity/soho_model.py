@@ -1,7 +1,6 @@
 """The model and the batch that a SOHO fixture describes, out of the published recipes."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,21 +10,17 @@ from torch import Tensor, nn
 from soho.engine.checkpoint.adapters.official_soho import to_official
 from soho.engine.checkpoint.read import load_weights
 from soho.engine.config import load_config
+from soho.paths import CONFIGS
 from soho.registry import MODELS
 from tests.parity.fill import fill_all
 from tests.parity.fixture import Fixture
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 PRETRAIN = 'Pretrain/soho_res18_pre.py'
 VQA = 'VQA/soho_res18_vqa.py'
 
 
 def recipe(name: str) -> Any:
-    """A published recipe's config.
-
-    Raises:
-        soho.engine.config.ConfigError: The folder ``configs`` does not lie beside the package.
-    """
+    """A published recipe's config."""
     return load_config(str(CONFIGS / name))
 
 

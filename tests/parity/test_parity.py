@@ -9,6 +9,7 @@ import pytest
 from tests.parity import check_file
 from tests.parity.fill import fill
 
+pytestmark = pytest.mark.parity
 DATA = Path(__file__).resolve().parents[1] / 'data' / 'parity'
 FILES = sorted(path.name for path in DATA.iterdir() if path.suffix in ('.npz', '.json'))
 

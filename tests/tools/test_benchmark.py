@@ -13,6 +13,7 @@ from tools.benchmark import alternatives, bench, growth, official, operators, re
 from tools.benchmark import race as races
 from tools.benchmark.memory import in_a_fresh_process
 
+pytestmark = pytest.mark.slow
 BENCH = dict(device='cpu', dtype='float32', repeat=1)
 SMALL = [
     '--device',

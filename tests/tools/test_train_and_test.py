@@ -97,6 +97,7 @@ def test_mixed_precision(train, load_tool, recipe, tmp_path):
     assert 0 < error < 0.05 * np.abs(logits[0]).max()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_stands_last_on_the_screen(recipe, tmp_path):
     process = subprocess.run(
         [sys.executable, str(ROOT / 'tools' / 'train.py'), recipe, '--cfg-options', 'modle.type=SOHO'],

@@ -29,11 +29,12 @@ from soho.datasets.storage.prepared_tokens import prepare_tokens
 from soho.datasets.wordpiece import train_vocabulary
 from soho.datasets.workers import init_worker
 from soho.engine import load_config
+from soho.paths import CONFIGS
 from soho.registry import DATASETS
 from tools.benchmark.bench import Bench, Rows
 from tools.benchmark.official import checkout
 from tools.benchmark.official_soho import STAND_INS
-from tools.benchmark.recipes import CONFIGS, pictures
+from tools.benchmark.recipes import pictures
 
 BATCH = 16
 FILES = 64  # pictures on which the floors are measured

@@ -12,9 +12,10 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor
 
 from soho.engine import Runner, load_config
+from soho.paths import CONFIGS
 from soho.registry import DATASETS
 from tools.benchmark.bench import Bench, Rows
-from tools.benchmark.recipes import CONFIGS, pictures, precision
+from tools.benchmark.recipes import pictures, precision
 from tools.benchmark.training import title
 
 WARM_UP = 10  # iterations that do not count: workers start, memory is allocated

@@ -2,7 +2,6 @@
 
 import os
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,11 +11,11 @@ from torch import Tensor, nn
 
 from soho.engine import load_config
 from soho.engine.compile import compile_parts
+from soho.paths import CONFIGS
 from soho.registry import MODELS
 from tools.benchmark.bench import Bench
 
 SYNTHETIC = 'data/synthetic/demo'  # unless ``SOHO_SYNTHETIC`` says where it is
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Of each recipe the model and the optimisation.
 RECIPES = dict(
     pretrain=('soho_pretrain_official', 'adamw_sgd'),

@@ -4,7 +4,6 @@ import json
 import runpy
 import sys
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -12,8 +11,8 @@ import pytest
 
 from soho.datasets.synthetic.exports import EXPORTS
 from soho.datasets.voc07 import read_voc07
+from soho.paths import TOOLS
 
-REPOSITORY = Path(__file__).parents[3]
 SHAPES = ['circle', 'heart', 'ring', 'square', 'star', 'triangle']
 
 
@@ -92,7 +91,7 @@ def test_an_export_is_left_alone_and_the_tool_names_it(devkit, synthetic, monkey
     monkeypatch.setattr(
         sys, 'argv', ['synthetic.py', '--size', 'tiny', '--out', str(synthetic), '--also', 'voc', 'lvis']
     )
-    runpy.run_path(str(REPOSITORY / 'tools/prepare/synthetic.py'), run_name='__main__')
+    runpy.run_path(str(TOOLS / 'prepare/synthetic.py'), run_name='__main__')
     assert (devkit / 'VOC2007/mark').exists()
     assert capsys.readouterr().out.endswith(
         'voc: 8 VOC2007 trainval, 8 VOC2007 test, 16 VOC2012 trainval\nlvis: 24 train, 8 val\n'

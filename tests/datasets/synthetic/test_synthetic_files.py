@@ -4,7 +4,6 @@ import json
 import runpy
 import sys
 import zipfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,8 +12,8 @@ from pycocotools.coco import COCO
 from transformers import BertTokenizerFast
 
 from soho.datasets.synthetic import SIZES, generate, generate_synthetic
+from soho.paths import TOOLS
 
-REPOSITORY = Path(__file__).parents[3]
 COUNTS = vars(SIZES['tiny'])
 COCO_SPLITS = ('train2014', 'val2014', 'test2015')
 
@@ -158,8 +157,8 @@ def test_another_data_set_in_the_folder_is_an_error(synthetic):
 def test_command_line_prints_a_summary_or_one_sentence(synthetic, monkeypatch, capsys):
     arguments = ['synthetic.py', '--size', 'tiny', '--out', str(synthetic)]
     monkeypatch.setattr(sys, 'argv', arguments)
-    runpy.run_path(str(REPOSITORY / 'tools/prepare/synthetic.py'), run_name='__main__')
+    runpy.run_path(str(TOOLS / 'prepare/synthetic.py'), run_name='__main__')
     assert 'answers without the picture' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*arguments, '--seed', '5'])
     with pytest.raises(SystemExit, match='error: .* holds a data set of size tiny, seed 0'):
-        runpy.run_path(str(REPOSITORY / 'tools/prepare/synthetic.py'), run_name='__main__')
+        runpy.run_path(str(TOOLS / 'prepare/synthetic.py'), run_name='__main__')

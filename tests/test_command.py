@@ -1,0 +1,88 @@
+"""The command ``soho`` runs the scripts of tools/, says at once what it can do, and refuses in one sentence."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import soho
+from soho import __main__ as command
+from soho.paths import TOOLS
+
+PACKAGE = Path(soho.__file__).resolve().parent
+
+
+def test_every_command_has_its_line(capsys):
+    command.main(['--help'])
+    said = capsys.readouterr().out
+    for name in ('train', 'test', 'prepare/vqa', 'convert/to_official', 'transfer/knn'):
+        summary = ast.get_docstring(ast.parse((TOOLS / f'{name}.py').read_text())).splitlines()[0]
+        assert [line.split(summary)[0].split() for line in said.splitlines() if summary in line] == [name.split('/')]
+    assert 'benchmark' not in said and 'parity' not in said
+    command.main([])
+    assert capsys.readouterr().out == said
+
+
+def test_help_imports_no_torch():
+    code = "import sys, soho.__main__ as m; m.main(['--help']); print(sorted({'torch', 'mmengine'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert said.stdout.splitlines()[-1] == '[]'
+
+
+@pytest.fixture
+def _main(monkeypatch):
+    """Running a script takes the place of the main module."""
+    monkeypatch.setattr(sys, 'argv', sys.argv)
+    monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])
+
+
+@pytest.mark.usefixtures('_main')
+def test_a_script_sees_its_own_command_line(tmp_path, capsys):
+    (tmp_path / 'all.json').write_text('[]')
+    command.main(['prepare', 'captions', f'{tmp_path}/all.json', '--out', f'{tmp_path}/captions.json'])
+    assert capsys.readouterr().out == f'{tmp_path}/captions.json: 0 images, 0 captions\n'
+
+
+@pytest.mark.usefixtures('_main')
+def test_a_script_is_called_by_its_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(['prepare', 'split', '--help'])
+    assert stopped.value.code == 0 and capsys.readouterr().out.startswith('usage: soho prepare split ')
+
+
+def test_a_command_of_several_scripts_lists_them(capsys):
+    command.main(['convert'])
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ['soho', 'convert', file.stem] for file in sorted((TOOLS / 'convert').glob('*.py'))
+    ]
+
+
+@pytest.mark.parametrize('pattern, names', [('EASY', ['VQA/soho_easyvqa']), ('demo/v*d', ['demo/vqa_blind'])])
+def test_configs_are_listed_by_a_pattern(pattern, names, capsys):
+    command.main(['configs', pattern])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == names
+
+
+def test_the_version(capsys):
+    command.main(['--version'])
+    assert capsys.readouterr().out == f'soho {soho.__version__}\n'
+
+
+@pytest.mark.parametrize(
+    'argv, sentence',
+    [
+        (['trian', 'x.py'], '`soho trian`: choose from train, test, prepare, convert, transfer, configs'),
+        (['convert', 'onnx', '--help'], '`soho convert onnx`: choose from from_official, to_detectron2, '),
+        (['--verison'], '`soho --verison`: choose from train, '),
+    ],
+)
+def test_an_unknown_command_is_refused_in_one_sentence(argv, sentence):
+    with pytest.raises(SystemExit, match=f'error: there is no command {sentence}'):
+        command.main(argv)
+
+
+def test_a_pattern_that_no_config_has_is_refused():
+    with pytest.raises(SystemExit, match="error: no config that ships with soho is called like 'nothing'"):
+        command.main(['configs', 'nothing'])

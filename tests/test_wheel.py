@@ -1,0 +1,103 @@
+"""An installed wheel prepares data, trains and tests from another folder; it holds the library and what a user runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import soho
+from soho.paths import TOOLS
+
+ROOT = TOOLS.parent
+SOURCES = ('soho', 'configs', 'tools', 'tests', 'demo', 'requirements')
+FILES = ('pyproject.toml', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE')
+ANSWERS = 36  # of the tiny data set
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """The wheel, built from the source distribution and that from the tree, in a folder that was built in before."""
+    tree, out = tmp_path_factory.mktemp('tree'), tmp_path_factory.mktemp('out')
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns('__pycache__', 'data'))
+    for name in FILES:
+        shutil.copy(ROOT / name, tree)
+    command = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
+    subprocess.run([sys.executable, '-c', command, out], cwd=tree, check=True, capture_output=True)
+    (source,) = out.glob('soho-*.tar.gz')
+    shutil.unpack_archive(source, out)
+    unpacked = Path(str(source).removesuffix('.tar.gz'))
+    (unpacked / 'build' / 'lib' / 'soho').mkdir(parents=True)
+    (unpacked / 'build' / 'lib' / 'soho' / 'removed.py').touch()
+    pip('wheel', unpacked, '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', out)
+    (file,) = out.glob('*.whl')
+    return file
+
+
+def pip(*arguments):
+    command = [sys.executable, '-m', 'pip', '--disable-pip-version-check', *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_wheel_holds_the_library_and_what_a_user_runs(wheel):
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
+    tree = [
+        path.relative_to(ROOT).as_posix()
+        for name in ('soho', 'configs', 'tools')
+        for path in (ROOT / name).rglob('*.*')
+    ]
+    library = {name for name in tree if name.startswith('soho/') and '__pycache__' not in name}
+    left_out = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
+    run = {name for name in tree if name.startswith(('configs/', 'tools/')) and not name.startswith(left_out)}
+    assert held == library | {f'soho/.mim/{name}' for name in run if name.endswith(('.py', '.sh'))}
+    assert {'soho/py.typed', 'soho/visualization/report.css', 'soho/.mim/tools/dist_train.sh'} <= held
+
+
+def test_a_wheel_says_what_it_needs(wheel):
+    files = zipfile.ZipFile(wheel)
+    (name,) = (name for name in files.namelist() if name.endswith('.dist-info/METADATA'))
+    said = Parser().parsestr(files.read(name).decode())
+    assert (said['Name'], said['Version'], said['License-Expression']) == ('soho', soho.__version__, 'Apache-2.0')
+    assert 'torch' in {Requirement(text).name for text in said.get_all('Requires-Dist')}
+    entry = files.read(name.replace('METADATA', 'entry_points.txt')).decode()
+    assert entry.split('\n')[:2] == ['[console_scripts]', 'soho = soho.__main__:main']
+
+
+def test_an_installed_wheel_trains_and_tests_from_another_folder(wheel, tmp_path):
+    installed, elsewhere = tmp_path / 'installed', tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    pip('install', wheel, '--no-deps', '--no-index', '--target', installed)
+    variables = dict(os.environ, PYTHONPATH=str(installed), OMP_NUM_THREADS='1')
+    variables.pop('SOHO_SYNTHETIC', None)
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)], cwd=elsewhere, env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run('-c', 'import soho; print(soho.__file__)') == f'{installed}/soho/__init__.py\n'
+    assert f'{installed}/soho/.mim/tools' in run('-m', 'soho', '--help')
+    data = elsewhere / 'data' / 'synthetic' / 'demo'
+    answers = f'model.heads.vqa.num_answers={ANSWERS}'
+    short = ['load_from=None', 'load_parts=None', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2']
+    commands = [
+        ['prepare', 'synthetic', '--size', 'tiny', '--out', str(data), '--workers', '1'],
+        ['prepare', 'vqa', '--root', str(data)],
+        ['train', 'demo/vqa', '--cfg-options', answers, *short],
+        ['test', 'demo/vqa', 'work_dirs/demo/vqa/epoch_1.pth', '--cfg-options', answers],
+    ]
+    # one process, since each imports torch and transformers anew
+    code = 'import json, sys; from soho.__main__ import main; [main(argv) for argv in json.loads(sys.argv[1])]'
+    said = run('-c', code, json.dumps(commands))
+    assert 0 <= json.loads(said.splitlines()[-1])['accuracy'] <= 100
