@@ -89,7 +89,7 @@ def test_an_installed_wheel_trains_and_tests_from_another_folder(wheel, tmp_path
     assert run('-c', 'import soho; print(soho.__file__)') == f'{installed}/soho/__init__.py\n'
     assert f'{installed}/soho/.mim/tools' in run('-m', 'soho', '--help')
     data = elsewhere / 'data' / 'synthetic' / 'demo'
-    answers = f'model.heads.vqa.num_answers={ANSWERS}'
+    answers = f'model.heads.vqa.num_classes={ANSWERS}'
     short = ['load_from=None', 'load_parts=None', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2']
     commands = [
         ['prepare', 'synthetic', '--size', 'tiny', '--out', str(data), '--workers', '1'],
