@@ -12,7 +12,7 @@ VirTex (whole or its CNN alone), torchvision.
 from torch import Tensor as _Tensor
 
 import soho.engine  # noqa: F401  (reads every checkpoint without running code)
-from soho.engine.checkpoint.backbones import load_part as _load_part
+from soho.engine.checkpoint.load import load_part as _load_part
 from soho.models.backbones import ResNet as _ResNet
 
 dependencies = [

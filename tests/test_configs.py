@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner, load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'

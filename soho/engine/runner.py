@@ -6,22 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed
+from mmengine.evaluator import Evaluator
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.runner import BaseLoop, CheckpointLoader
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from soho.engine.checkpoint.adapters import OWN_LAYOUT
-from soho.engine.checkpoint.read import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
+from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
+from soho.engine.checkpoint.load import load_weights
+from soho.engine.checkpoint.plain import from_plain, to_plain
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.safe_loading import use_safe_loading
 from soho.engine.compile import compile_parts
-from soho.engine.cpu import use_onednn_products
-from soho.errors import UserError
-from soho.evaluation.evaluator import Evaluator
-from soho.malloc import keep_freed_memory
+from soho.engine.distributed import init_gloo, unwrap_model
 from soho.models.sync_bn import convert_sync_batchnorm
-from soho.registry import RUNNERS
+from soho.platform import keep_freed_memory, use_onednn_products
+from soho.registry import EVALUATOR, RUNNERS, import_parts
 
 
 @RUNNERS.register_module(force=True)
@@ -36,23 +37,24 @@ class Runner(MMEngineRunner):
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
 
+    def __init__(self, *args, **kwargs) -> None:
+        use_safe_loading()
+        import_parts()
+        super().__init__(*args, **kwargs)
+
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
 
         For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
-        :mod:`soho.engine.cpu` and :mod:`soho.malloc`.
+        :mod:`soho.platform`.
         """
         if not torch.accelerator.is_available():
             if env_cfg.get('onednn_products', False):
                 use_onednn_products()
             if env_cfg.get('keep_freed_memory', False):
                 keep_freed_memory()
-        if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
-            if self._launcher != 'pytorch':
-                raise UserError(
-                    f'launcher {self._launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)'
-                )
-            torch.distributed.init_process_group('gloo')
+        if self.distributed:
+            init_gloo(self._launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -74,6 +76,7 @@ class Runner(MMEngineRunner):
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+        import_parts()  # a loader can be built without a runner
         if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
             dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
         return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
@@ -89,8 +92,7 @@ class Runner(MMEngineRunner):
 
     def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
         """Let every head look at the data before the first step."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        for head in getattr(model, 'heads', {}).values():
+        for head in getattr(unwrap_model(self.model), 'heads', {}).values():
             head.check(getattr(loop.dataloader.dataset, 'metainfo', {}), f'{source} of the config')
         return loop
 
@@ -98,12 +100,11 @@ class Runner(MMEngineRunner):
         """As mmengine, but metrics are held by this project's evaluator."""
         if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
             return super().build_evaluator(evaluator)
-        return Evaluator(evaluator)
+        return EVALUATOR.get('Evaluator')(evaluator)
 
     def _maybe_compile(self, target: str) -> None:
         """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        compile_parts(model, self.cfg.get('compile'))
+        compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
@@ -136,11 +137,11 @@ class Runner(MMEngineRunner):
         Raises:
             soho.engine.checkpoint.read.CheckpointError: It does not fit.
         """
-        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        checkpoint = read_checkpoint(filename, map_location)
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrap_model(self.model)
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
         report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)

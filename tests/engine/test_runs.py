@@ -212,7 +212,7 @@ def test_fine_tuning_takes_what_fits_and_says_what_does_not(run_training, tiny_c
     assert all(own[name].equal(source[name]) for name in taken)
     log = (tmp_path / 'run').glob('*/*.log')
     text = next(log).read_text()
-    assert re.search(r'epoch_1\.pth: .*\d+ entries taken', text) and 'heads.vqa' in text and 'neck.vq' in text
+    assert re.search(r'epoch_1\.pth: .*\d+ entries loaded', text) and 'heads.vqa' in text and 'neck.vq' in text
 
 
 def test_float16_weights_are_taken_as_float32(trained, tiny_config):
