@@ -14,10 +14,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
-from soho.engine.checkpoint.load import load_weights
-from soho.engine.checkpoint.plain import from_plain, to_plain
+from soho.engine.checkpoint.load import layout_of, load_weights
+from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
+from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.distributed import init_gloo, unwrap_model
 from soho.models.sync_bn import convert_sync_batchnorm
@@ -70,7 +71,11 @@ class Runner(MMEngineRunner):
             device_ids = [local_rank]
         # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
         return MMDistributedDataParallel(
-            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+            model,
+            device_ids=device_ids,
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+            gradient_as_bucket_view=True,
         )
 
     @staticmethod
@@ -119,7 +124,10 @@ class Runner(MMEngineRunner):
         return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        """Go on where a run stopped; the checkpoint has to fill the whole model."""
+        """Go on where a run stopped; the checkpoint has to fill the whole model.
+
+        What mmengine takes from the file beside the weights is checked in :meth:`load_checkpoint`.
+        """
         self._whole_model = self._resuming = True
         super().resume(filename, *args, **kwargs)
 
@@ -138,18 +146,16 @@ class Runner(MMEngineRunner):
             soho.engine.checkpoint.read.CheckpointError: It does not fit.
         """
         checkpoint = read_checkpoint(filename, map_location)
-        if 'message_hub' in checkpoint:
-            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = unwrap_model(self.model)
+        if self._resuming:
+            checkpoint = self._check_resumable(checkpoint, filename)
+        try:
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a hook's state, damaged
+            raise CheckpointError(f'{filename} cannot be used: a hook finds {type(error).__name__}: {error}') from error
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
         report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
-        if self._resuming and report.layout != OWN_LAYOUT:
-            raise CheckpointError(
-                f'{filename} is an {report.layout}: a run of this project starts from its weights '
-                '(load_from) but cannot go on where another program stopped'
-            )
         self._has_loaded = True
         beside = ', '.join(key for key in checkpoint if key != 'state_dict') if 'state_dict' in checkpoint else ''
         self.logger.log(
@@ -157,3 +163,27 @@ class Runner(MMEngineRunner):
             f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''),
         )
         return checkpoint
+
+    def _check_resumable(self, checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
+        """Return the checkpoint of a run like this one, with nothing in it that mmengine would run."""
+        layout = layout_of(checkpoint, unwrap_model(self.model).state_dict(), filename)
+        if layout != OWN_LAYOUT:
+            raise CheckpointError(
+                f'{filename} is an {layout}: a run of this project starts from its weights '
+                '(load_from) but cannot go on where another program stopped'
+            )
+        gpus = count_gpus(checkpoint)
+        if gpus not in (None, self.world_size):
+            if not (self.auto_scale_lr or {}).get('enable'):
+                raise CheckpointError(
+                    f'{filename} is of a run on {gpus} GPUs, and this one has {self.world_size}: its learning rate '
+                    'would be another; auto_scale_lr=dict(enable=True) scales it'
+                )
+            self.logger.info(f'{filename} is of a run on {gpus} GPUs; the learning rate is scaled by auto_scale_lr')
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        # The checkpoint hook makes a folder of the work dir's name in its own.
+        others = [hook.out_dir for hook in self.hooks if getattr(hook, 'out_dir', None)]
+        folders = [self.work_dir, *others, *(os.path.join(o, os.path.basename(self.work_dir)) for o in others)]
+        return check_train_state(checkpoint, filename, self.optim_wrapper, self.param_schedulers, folders)

@@ -44,6 +44,15 @@ def _by_module(names: list[str], depth: int = 2, most: int = 8) -> list[str]:
     return modules if len(modules) <= most + 1 else [*modules[:most], f'and {len(modules) - most} more modules']
 
 
+def layout_of(checkpoint: dict[str, Any], model_names: Collection[str], source: str) -> str:
+    """Return which kind of checkpoint this is for a model with entries of these names."""
+    tensors = {name: value for name, value in state_dict_of(checkpoint).items() if isinstance(value, Tensor)}
+    try:
+        return adapt(tensors, model_names).layout
+    except ValueError as error:
+        raise CheckpointError(f'{source} cannot be used: {error}') from error
+
+
 def load_weights(
     model: nn.Module, state: dict[str, Any], source: str, strict: bool = False, parts: Sequence[str] | None = None
 ) -> LoadReport:
