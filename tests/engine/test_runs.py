@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader
 
 from soho.engine import Runner
 from soho.engine.checkpoint.read import CheckpointError
-from soho.errors import UserError
+from soho.errors import TrainingError
 from soho.registry import HOOKS
 
 
@@ -235,7 +235,9 @@ class SpoilWeights(Hook):
 def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):
     cfg = tiny_config('vqa', custom_hooks=[dict(type='SpoilWeights'), dict(type='FiniteLossHook', interval=1)])
     runner = Runner.from_cfg(cfg)
-    with pytest.raises(UserError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'):
+    with pytest.raises(
+        TrainingError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'
+    ):
         runner.train()
     assert runner.iter == 2
 

@@ -84,5 +84,5 @@ def run_command(rename: Rename, description: str, argv: Sequence[str] | None = N
     args = parser.parse_args(argv)
     try:
         print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
-    except (CheckpointError, FileNotFoundError) as error:
+    except (CheckpointError, OSError) as error:
         parser.exit(1, f'{error}\n')

@@ -19,6 +19,10 @@ class CheckpointError(UserError):
     """A file that cannot be used as a checkpoint here; the message says why."""
 
 
+class MissingCheckpointError(CheckpointError, FileNotFoundError):
+    """There is no such file; a person gave its name, so that this is no failure of the system."""
+
+
 def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
     """A checkpoint's contents; never runs code.
 
@@ -28,7 +32,7 @@ def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
         map_location: Where tensors go.
 
     Raises:
-        FileNotFoundError: No such file.
+        MissingCheckpointError: No such file.
         CheckpointError: Truncated, no checkpoint, or a pickle that wants to
             run code; it could not be downloaded.
     """
@@ -44,7 +48,7 @@ def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
 
 def _read_file(path: str, map_location: Any) -> dict[str, Any]:
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'there is no checkpoint {path}')
+        raise MissingCheckpointError(f'there is no checkpoint {path}')
     if _is_safetensors(path):
         return dict(state_dict=_read_safetensors(path, str(map_location or 'cpu')))
     with open(path, 'rb') as file:
