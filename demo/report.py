@@ -17,7 +17,8 @@ from soho.datasets.storage.decoding import decode_image
 from soho.datasets.storage.json_files import load_json
 from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
-from soho.engine.checkpoint.read import load_weights, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.load import load_weights
+from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.evaluation.vqa import load_truth, question_accuracy
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Series, line_chart

@@ -12,9 +12,9 @@ import torch
 from mmengine.runner import find_latest_checkpoint
 
 from soho.datasets.storage.json_files import write_json
-from soho.datasets.workers import available_cores
 from soho.engine import Runner, load_config
 from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.platform import available_cores
 from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
 

@@ -1,12 +1,22 @@
-"""What a person can put right, as against what this project did wrong."""
+"""How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import logging
 import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Its message is one sentence to a person: what, where, and what would be right."""
+    """What a person got wrong in a config, a command or data.
+
+    Its message is one sentence to that person: what, where, and what would be right.
+    """
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on by itself, though nothing that it was given is wrong."""
 
 
 USER_ERRORS = (UserError, OSError)
@@ -14,18 +24,43 @@ USER_ERRORS = (UserError, OSError)
 
 @contextmanager
 def exit_on_user_error(output: os.PathLike | None = None) -> Iterator[None]:
-    """End the program with the sentence alone, without a traceback; ``SOHO_TRACEBACK=1`` shows both.
+    """End the program with a sentence and exit code 1 instead of a traceback; ``SOHO_TRACEBACK=1`` shows both.
+
+    What a person can put right is said in a sentence: a :class:`UserError`, and whatever the system refuses
+    before a run has begun. Anything else goes with its traceback into the log of the run,
+    and the sentence says where; without such a log the traceback is shown.
 
     Args:
         output: What is being made, to be named where the system refuses it (a full disk).
     """
+    earlier = _log_file()
     try:
         yield
-    except USER_ERRORS as error:
+    except Exception as error:
         if os.environ.get('SOHO_TRACEBACK'):
             raise
-        refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
-        raise SystemExit(f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}') from None
+        log = _log_file()
+        if isinstance(error, UserError) or (isinstance(error, OSError) and log in (None, earlier)):
+            refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+            raise SystemExit(
+                f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}'
+            ) from None
+        if log in (None, earlier):
+            raise
+        with open(log, 'a', encoding='utf-8') as file:
+            traceback.print_exception(error, file=file)
+        kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
+        message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
+        raise SystemExit(f'error: {kind}{message} (traceback in {log})') from None
+
+
+def _log_file() -> str | None:
+    """The file that the newest run of this process writes its log to, where there is one."""
+    mmengine = sys.modules.get('mmengine.logging')  # who has not imported it has no run
+    if mmengine is None or not mmengine.MMLogger._instance_dict:
+        return None
+    handlers = mmengine.MMLogger.get_current_instance().handlers
+    return next((handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)), None)
 
 
 def format_error(error: Exception) -> str:

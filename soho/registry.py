@@ -1,9 +1,12 @@
 """The registries: which names a config may use, and in which folder each lives.
 
 Every registry is a child of mmengine's of the same name, so that a part that
-is not found here is looked up there. ``locations`` are imported on first use:
-nobody has to import a part before a config can name it.
+is not found here is looked up there. All modules of ``locations`` are imported on first use:
+nobody has to import a part before a config can name it, and a new part is one new file.
 """
+
+import pkgutil
+from importlib import import_module
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -31,38 +34,71 @@ from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZER
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='soho', locations=list(locations))
+class ChildRegistry(Registry):
+    """A child of one of mmengine's registries.
+
+    Args:
+        parent: Where a part is looked up that is not found here.
+        *locations: Packages; a part may stand in any module of them or of the packages below.
+    """
+
+    def __init__(self, parent: Registry, *locations: str) -> None:
+        super().__init__(parent.name, parent=parent, scope='soho', locations=list(locations))
+
+    def import_from_location(self) -> None:
+        """Import every module in which a part may stand, once."""
+        if self._imported:
+            return
+        self._imported = True  # before, since modules that register a part may look another one up
+        try:
+            for location in self._locations:
+                package = import_module(location)
+                for module in pkgutil.walk_packages(package.__path__, f'{location}.'):
+                    import_module(module.name)
+        except BaseException:
+            self._imported = False
+            raise
+
+
+def import_parts() -> None:
+    """Import every part of this project, for look-ups that go by mmengine's own registries.
+
+    ``collate_fn`` and ``init_cfg`` are looked up there, whatever the default scope.
+    """
+    for registry in list(globals().values()):
+        if isinstance(registry, ChildRegistry):
+            registry.import_from_location()
 
 
 # What is read, and in which order.
-DATASETS = _child(MMENGINE_DATASETS, 'soho.datasets')
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'soho.datasets')
-TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'soho.datasets.transforms')
+DATASETS = ChildRegistry(MMENGINE_DATASETS, 'soho.datasets')
+DATA_SAMPLERS = ChildRegistry(MMENGINE_DATA_SAMPLERS, 'soho.datasets')
+TRANSFORMS = ChildRegistry(MMENGINE_TRANSFORMS, 'soho.datasets.transforms')
 # mmengine's runner looks collate functions up in its own registry only.
 FUNCTIONS = MMENGINE_FUNCTIONS
-TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'soho.datasets')
+TASK_UTILS = ChildRegistry(MMENGINE_TASK_UTILS, 'soho.datasets')
 
 # What learns.
-MODELS = _child(MMENGINE_MODELS, 'soho.models')
-MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'soho.models')
-WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'soho.engine')
+# init_cfg of any part may name Pretrained, for which mmengine has a less careful one.
+MODELS = ChildRegistry(MMENGINE_MODELS, 'soho.models', 'soho.engine.checkpoint')
+MODEL_WRAPPERS = ChildRegistry(MMENGINE_MODEL_WRAPPERS, 'soho.models')
+WEIGHT_INITIALIZERS = ChildRegistry(MMENGINE_WEIGHT_INITIALIZERS, 'soho.engine')
 
 # What happens around a step.
-HOOKS = _child(MMENGINE_HOOKS, 'soho.engine')
-LOOPS = _child(MMENGINE_LOOPS, 'soho.engine')
-RUNNERS = _child(MMENGINE_RUNNERS, 'soho.engine')
-RUNNER_CONSTRUCTORS = _child(MMENGINE_RUNNER_CONSTRUCTORS, 'soho.engine')
-STRATEGIES = _child(MMENGINE_STRATEGIES, 'soho.engine')
-OPTIMIZERS = _child(MMENGINE_OPTIMIZERS, 'soho.engine')
-OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'soho.engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'soho.engine')
-PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS, 'soho.engine')
-LOG_PROCESSORS = _child(MMENGINE_LOG_PROCESSORS, 'soho.engine')
+HOOKS = ChildRegistry(MMENGINE_HOOKS, 'soho.engine')
+LOOPS = ChildRegistry(MMENGINE_LOOPS, 'soho.engine')
+RUNNERS = ChildRegistry(MMENGINE_RUNNERS, 'soho.engine')
+RUNNER_CONSTRUCTORS = ChildRegistry(MMENGINE_RUNNER_CONSTRUCTORS, 'soho.engine')
+STRATEGIES = ChildRegistry(MMENGINE_STRATEGIES, 'soho.engine')
+OPTIMIZERS = ChildRegistry(MMENGINE_OPTIMIZERS, 'soho.engine')
+OPTIM_WRAPPERS = ChildRegistry(MMENGINE_OPTIM_WRAPPERS, 'soho.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = ChildRegistry(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'soho.engine')
+PARAM_SCHEDULERS = ChildRegistry(MMENGINE_PARAM_SCHEDULERS, 'soho.engine')
+LOG_PROCESSORS = ChildRegistry(MMENGINE_LOG_PROCESSORS, 'soho.engine')
 
 # What is measured, shown and called.
-METRICS = _child(MMENGINE_METRICS, 'soho.evaluation')
-EVALUATOR = _child(MMENGINE_EVALUATOR, 'soho.evaluation')
-VISUALIZERS = _child(MMENGINE_VISUALIZERS, 'soho.visualization')
-VISBACKENDS = _child(MMENGINE_VISBACKENDS, 'soho.visualization')
-INFERENCERS = _child(MMENGINE_INFERENCERS, 'soho.apis')
+METRICS = ChildRegistry(MMENGINE_METRICS, 'soho.evaluation')
+EVALUATOR = ChildRegistry(MMENGINE_EVALUATOR, 'soho.evaluation')
+VISUALIZERS = ChildRegistry(MMENGINE_VISUALIZERS, 'soho.visualization')
+VISBACKENDS = ChildRegistry(MMENGINE_VISBACKENDS, 'soho.visualization')
+INFERENCERS = ChildRegistry(MMENGINE_INFERENCERS, 'soho.apis')

@@ -11,9 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from soho.engine import Runner
+from soho.engine.distributed import unwrap_model
 from soho.registry import HOOKS
 
 
@@ -36,7 +36,7 @@ class KeepGradients(Hook):
 
 
 def unwrapped(runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return unwrap_model(runner.model)
 
 
 def train(cfg):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner, load_config
 from soho.paths import CONFIGS
 

@@ -1,11 +1,19 @@
-"""What a person got wrong ends a tool with one sentence; what this project got wrong keeps its traceback."""
+"""What a person got wrong ends a tool with one sentence; anything else leaves its traceback."""
 
 import json
+import re
+import subprocess
+import sys
 import zipfile
+from collections import OrderedDict
+from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import TrainingError, UserError, exit_on_user_error
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_mistakes_of_this_project_keep_their_traceback():
@@ -19,6 +27,70 @@ def test_the_traceback_may_be_asked_for(monkeypatch):
     monkeypatch.setenv('SOHO_TRACEBACK', '1')
     with pytest.raises(UserError), exit_on_user_error():
         raise UserError('of theirs')
+
+
+@pytest.fixture
+def log(monkeypatch, tmp_path):
+    """Begin a run: from here on there is a log. Returns its path."""
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict(MMLogger._instance_dict))
+
+    def begin():
+        path = tmp_path / 'run.log'
+        MMLogger._instance_dict[path.stem] = MMLogger(path.stem, log_file=str(path))
+        return path
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    'error, sentence',
+    [
+        (TrainingError('loss is nan'), 'error: loss is nan'),
+        (OSError(28, 'No space left on device'), r'error: \[Errno 28\] No space left on device'),
+        (RuntimeError('mat1 and mat2\nsecond line'), 'error: RuntimeError: mat1 and mat2'),
+        (KeyError('weights'), "error: KeyError: 'weights'"),
+        (AssertionError(), 'error: AssertionError: no more is known'),
+    ],
+)
+def test_what_stops_a_run_is_in_its_log(error, sentence, log):
+    path = None
+    with pytest.raises(SystemExit, match=rf'\A{sentence} \(traceback in \S+run\.log\)\Z') as caught:
+        with exit_on_user_error():
+            path = log()
+            raise error
+    assert str(path) in str(caught.value)
+    text = path.read_text()
+    assert 'Traceback (most recent call last)' in text and 'raise error' in text and type(error).__name__ in text
+
+
+def test_a_mistake_in_a_config_is_said_without_the_log(log):
+    with pytest.raises(SystemExit, match=r'\Aerror: of theirs\Z'), exit_on_user_error():
+        path = log()
+        raise UserError('of theirs')
+    assert 'Traceback' not in path.read_text()
+
+
+def test_the_log_of_an_earlier_run_is_left_alone(log):
+    path = log()
+    with pytest.raises(SystemExit, match=r'\Aerror: out\.zip could not be made: \[Errno 28\] full\Z'):
+        with exit_on_user_error('out.zip'):
+            raise OSError(28, 'full')
+    with pytest.raises(ZeroDivisionError), exit_on_user_error():
+        1 / 0  # noqa: B018
+    assert 'Traceback' not in path.read_text()
+
+
+def test_training_that_fails_leaves_its_traceback_and_exit_code_1(tiny_config, tmp_path):
+    """Through the real command: a loss that is no number."""
+    cfg = tiny_config('vqa', iters=3, custom_hooks=[dict(type='FiniteLossHook', interval=1)])
+    cfg.optim_wrapper.optimizer.lr = 1e30
+    cfg.dump(str(tmp_path / 'recipe.py'))
+    command = [sys.executable, 'tools/train.py', str(tmp_path / 'recipe.py')]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = done.stderr.strip().splitlines()[-1]
+    path = re.fullmatch(r'error: \S+ is \S+ at iteration \d+: training stopped; .* \(traceback in (\S+)\)', said)[1]
+    assert 'Traceback' not in done.stderr and 'TrainingError' in Path(path).read_text()
 
 
 def change(record):

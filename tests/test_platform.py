@@ -1,14 +1,24 @@
-"""Memory that was freed is used again, and goes back when it is told to."""
+"""Memory that was freed is used again; products by oneDNN are as exact as float32 is, or not used."""
 
 import subprocess
 import sys
 
+import pytest
+import torch
+
 from soho.engine import Runner
+from soho.platform import use_onednn_products
+
+
+@pytest.fixture(autouse=True)
+def _products_as_before():
+    yield
+    torch.set_float32_matmul_precision('highest')
 
 
 def test_freed_memory_is_kept():
     script = (
-        'import resource, sys; from soho.malloc import keep_freed_memory; import torch\n'
+        'import resource, sys; from soho.platform import keep_freed_memory; import torch\n'
         'if sys.argv[1] == "keep": assert keep_freed_memory()\n'
         'faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
         'for _ in range(20): torch.ones(2**24)\n'  # until the heap has its size
@@ -25,7 +35,7 @@ def test_freed_memory_is_kept():
 
 def test_freed_memory_is_released():
     script = (
-        'import torch; from soho.malloc import keep_freed_memory, release_freed_memory\n'
+        'import torch; from soho.platform import keep_freed_memory, release_freed_memory\n'
         'keep_freed_memory()\n'
         'held = lambda: int(open("/proc/self/statm").read().split()[1]) // 256\n'  # MiB
         'tensors = [(torch.ones(2**22), torch.ones(64)) for _ in range(32)]\n'  # 16 MiB, and something behind it
@@ -45,3 +55,29 @@ def test_a_run_releases_it_now_and_then(tiny_config, monkeypatch):
     monkeypatch.setattr('torch.accelerator.is_available', lambda: False)
     Runner.from_cfg(tiny_config('vqa', iters=5, custom_hooks=[dict(type='ReleaseMemoryHook', interval=2)])).train()
     assert len(calls) == 2
+
+
+def test_products_stay_float32():
+    use_onednn_products()
+    a, b = torch.randn(300, 700), torch.randn(700, 200)
+    torch.testing.assert_close(a @ b, (a.double() @ b.double()).float(), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(a[None] @ b[None], (a.double() @ b.double()).float()[None], rtol=1e-5, atol=1e-4)
+
+
+def test_bfloat16_inside_of_products_is_refused(monkeypatch):
+    monkeypatch.setattr(
+        torch.Tensor,
+        '__matmul__',
+        lambda a, b: torch.mm(a.bfloat16().to(a), b.bfloat16().to(b)) if a.dtype == torch.float32 else torch.mm(a, b),
+    )
+    assert not use_onednn_products()
+    assert torch.get_float32_matmul_precision() == 'highest'
+
+
+@pytest.mark.parametrize('asked', [True, False])
+def test_a_run_uses_them_where_its_config_says_so(asked, tiny_config, monkeypatch):
+    calls = []
+    for name in ('use_onednn_products', 'keep_freed_memory'):
+        monkeypatch.setattr(f'soho.engine.runner.{name}', lambda name=name: calls.append(name))
+    Runner.from_cfg(tiny_config(env_cfg=dict(onednn_products=asked, keep_freed_memory=asked)))
+    assert calls == ['use_onednn_products', 'keep_freed_memory'] * asked

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from soho.engine import ConfigError, Runner, exit_on_user_error, parse_run, run_parser
+from soho.engine import ConfigError, Runner, parse_run, run_parser
+from soho.errors import exit_on_user_error
 
 
 def build_config(argv: Sequence[str] | None = None) -> Config:

@@ -13,8 +13,8 @@ import numpy as np
 from soho.datasets.storage.decoding import decode_reduced
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import stream_array
-from soho.datasets.workers import available_cores
 from soho.errors import UserError
+from soho.platform import available_cores
 
 SIZE, SMALLEST = 64, 16  # pixels: side of a cut-out, longer side of the smallest object
 # Side of a cut-out as a multiple of the longer side of the object's box.

@@ -5,7 +5,7 @@ import os
 
 import cv2
 
-from soho.malloc import keep_freed_memory
+from soho.platform import keep_freed_memory
 from soho.registry import FUNCTIONS
 
 
@@ -24,8 +24,3 @@ def init_worker(worker_id: int) -> None:
     # The collector would write into, and thereby copy, every inherited object.
     gc.freeze()
     keep_freed_memory()
-
-
-def available_cores() -> int:
-    """How many cores this process may use, which in a container are often fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -11,7 +11,16 @@ from soho import paths
 from soho.engine.config_checks import ConfigError, check_parts, hint
 
 SEE_LIST = '; `soho configs` lists those that do'
-EXTRA_KEYS = {'sync_bn', 'compile'}
+# That the runners read besides the arguments of mmengine's.
+EXTRA_KEYS = {
+    'activation_checkpointing',
+    'compile',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'load_parts',
+    'model_wrapper_cfg',
+    'sync_bn',
+}
 RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}
 
 

@@ -6,23 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed
+from mmengine.evaluator import Evaluator
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.runner import BaseLoop, CheckpointLoader
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from soho.engine.checkpoint.adapters import OWN_LAYOUT
-from soho.engine.checkpoint.read import CheckpointError, from_plain, load_weights, state_dict_of, to_plain
+from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
+from soho.engine.checkpoint.load import layout_of, load_weights
+from soho.engine.checkpoint.plain import to_plain
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.safe_loading import use_safe_loading
+from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
-from soho.engine.cpu import use_onednn_products
 from soho.engine.data_checks import check_data
-from soho.errors import UserError
-from soho.evaluation.evaluator import Evaluator
-from soho.malloc import keep_freed_memory
+from soho.engine.distributed import init_gloo, unwrap_model
 from soho.models.sync_bn import convert_sync_batchnorm
-from soho.registry import RUNNERS
+from soho.platform import keep_freed_memory, use_onednn_products
+from soho.registry import EVALUATOR, RUNNERS, import_parts
 
 
 @RUNNERS.register_module(force=True)
@@ -37,23 +39,24 @@ class Runner(MMEngineRunner):
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
 
+    def __init__(self, *args, **kwargs) -> None:
+        use_safe_loading()
+        import_parts()
+        super().__init__(*args, **kwargs)
+
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
 
         For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
-        :mod:`soho.engine.cpu` and :mod:`soho.malloc`.
+        :mod:`soho.platform`.
         """
         if not torch.accelerator.is_available():
             if env_cfg.get('onednn_products', False):
                 use_onednn_products()
             if env_cfg.get('keep_freed_memory', False):
                 keep_freed_memory()
-        if self.distributed and not torch.cuda.is_available() and not torch.distributed.is_initialized():
-            if self._launcher != 'pytorch':
-                raise UserError(
-                    f'launcher {self._launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)'
-                )
-            torch.distributed.init_process_group('gloo')
+        if self.distributed:
+            init_gloo(self._launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -69,12 +72,17 @@ class Runner(MMEngineRunner):
             device_ids = [local_rank]
         # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
         return MMDistributedDataParallel(
-            model, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+            model,
+            device_ids=device_ids,
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+            gradient_as_bucket_view=True,
         )
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
         """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+        import_parts()  # a loader can be built without a runner
         if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
             dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
         return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
@@ -90,21 +98,19 @@ class Runner(MMEngineRunner):
 
     def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
         """Let every head look at the data before the first step."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
         mode = 'loss' if source == 'train_dataloader' else 'predict'
-        check_data(model, loop.dataloader.dataset, mode, f'{source} of the config')
+        check_data(unwrap_model(self.model), loop.dataloader.dataset, mode, f'{source} of the config')
         return loop
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         """As mmengine, but metrics are held by this project's evaluator."""
         if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
             return super().build_evaluator(evaluator)
-        return Evaluator(evaluator)
+        return EVALUATOR.get('Evaluator')(evaluator)
 
     def _maybe_compile(self, target: str) -> None:
         """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        compile_parts(model, self.cfg.get('compile'))
+        compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
@@ -119,7 +125,10 @@ class Runner(MMEngineRunner):
         return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        """Go on where a run stopped; the checkpoint has to fill the whole model."""
+        """Go on where a run stopped; the checkpoint has to fill the whole model.
+
+        What mmengine takes from the file beside the weights is checked in :meth:`load_checkpoint`.
+        """
         self._whole_model = self._resuming = True
         super().resume(filename, *args, **kwargs)
 
@@ -137,19 +146,17 @@ class Runner(MMEngineRunner):
         Raises:
             soho.engine.checkpoint.read.CheckpointError: It does not fit.
         """
-        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
-        if 'message_hub' in checkpoint:
-            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint = read_checkpoint(filename, map_location)
+        model = unwrap_model(self.model)
+        if self._resuming:
+            checkpoint = self._check_resumable(checkpoint, filename)
+        try:
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a hook's state, damaged
+            raise CheckpointError(f'{filename} cannot be used: a hook finds {type(error).__name__}: {error}') from error
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
         report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
-        if self._resuming and report.layout != OWN_LAYOUT:
-            raise CheckpointError(
-                f'{filename} is an {report.layout}: a run of this project starts from its weights '
-                '(load_from) but cannot go on where another program stopped'
-            )
         self._has_loaded = True
         beside = ', '.join(key for key in checkpoint if key != 'state_dict') if 'state_dict' in checkpoint else ''
         self.logger.log(
@@ -157,3 +164,27 @@ class Runner(MMEngineRunner):
             f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''),
         )
         return checkpoint
+
+    def _check_resumable(self, checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
+        """Return the checkpoint of a run like this one, with nothing in it that mmengine would run."""
+        layout = layout_of(checkpoint, unwrap_model(self.model).state_dict(), filename)
+        if layout != OWN_LAYOUT:
+            raise CheckpointError(
+                f'{filename} is an {layout}: a run of this project starts from its weights '
+                '(load_from) but cannot go on where another program stopped'
+            )
+        gpus = count_gpus(checkpoint)
+        if gpus not in (None, self.world_size):
+            if not (self.auto_scale_lr or {}).get('enable'):
+                raise CheckpointError(
+                    f'{filename} is of a run on {gpus} GPUs, and this one has {self.world_size}: its learning rate '
+                    'would be another; auto_scale_lr=dict(enable=True) scales it'
+                )
+            self.logger.info(f'{filename} is of a run on {gpus} GPUs; the learning rate is scaled by auto_scale_lr')
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        # The checkpoint hook makes a folder of the work dir's name in its own.
+        others = [hook.out_dir for hook in self.hooks if getattr(hook, 'out_dir', None)]
+        folders = [self.work_dir, *others, *(os.path.join(o, os.path.basename(self.work_dir)) for o in others)]
+        return check_train_state(checkpoint, filename, self.optim_wrapper, self.param_schedulers, folders)

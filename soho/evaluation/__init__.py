@@ -1,22 +1,19 @@
-from soho.evaluation.attribute_accuracy import AttributeAccuracy
-from soho.evaluation.captions import CaptionMetrics
-from soho.evaluation.classification import ClassificationAccuracy
-from soho.evaluation.detection import LVISAP, VOCAP, CocoAP
-from soho.evaluation.dump import PredictionDump
-from soho.evaluation.evaluator import Evaluator, Metric
-from soho.evaluation.pretrain import PretrainMetrics
-from soho.evaluation.vqa import VQAAccuracy
+"""Metrics and protocols, one a file."""
 
-__all__ = [
-    'LVISAP',
-    'VOCAP',
-    'CaptionMetrics',
-    'CocoAP',
-    'Evaluator',
-    'AttributeAccuracy',
-    'Metric',
-    'PredictionDump',
-    'PretrainMetrics',
-    'ClassificationAccuracy',
-    'VQAAccuracy',
-]
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'attribute_accuracy': ['AttributeAccuracy'],
+        'captions.metric': ['CaptionMetrics'],
+        'classification': ['ClassificationAccuracy'],
+        'detection.coco': ['CocoAP'],
+        'detection.lvis': ['LVISAP'],
+        'detection.voc': ['VOCAP'],
+        'dump': ['PredictionDump'],
+        'evaluator': ['Evaluator', 'Metric'],
+        'pretrain': ['PretrainMetrics'],
+        'vqa': ['VQAAccuracy'],
+    },
+)

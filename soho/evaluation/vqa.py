@@ -189,7 +189,7 @@ class VQAAccuracy(Metric):
         if self.annotation_file is None and 'answer_labels' in data_batch:
             mask = data_batch['sentence_mask'].cpu()
             if not data_batch['question_id'].cpu()[mask].equal(question_ids):
-                raise UserError('The predictions are not of the questions of this batch, in its order.')
+                raise ValueError('the predictions are not of the questions of this batch, in its order')
             targets = data_batch['answer_labels'].cpu()[mask]  # (R, K)
             soft = data_batch['answer_scores'].cpu()[mask]  # (R, K)
             row_scores = (soft * (targets == labels[:, None])).sum(-1).tolist()

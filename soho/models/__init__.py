@@ -1,8 +1,14 @@
-from soho.models import backbones, decoding, detection, heads, language, necks  # noqa: F401  (registers their parts)
-from soho.models.detector import Detector
-from soho.models.preprocessor import ImageTextPreprocessor
-from soho.models.soho import SOHO
-from soho.models.sync_bn import SyncBatchNorm, convert_sync_batchnorm
-from soho.models.virtex import VirTex
+"""Models, and the parts they are wired from."""
 
-__all__ = ['SOHO', 'Detector', 'ImageTextPreprocessor', 'SyncBatchNorm', 'VirTex', 'convert_sync_batchnorm']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'detector': ['Detector'],
+        'preprocessor': ['ImageTextPreprocessor'],
+        'soho': ['SOHO'],
+        'sync_bn': ['SyncBatchNorm', 'convert_sync_batchnorm'],
+        'virtex': ['VirTex'],
+    },
+)

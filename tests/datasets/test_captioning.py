@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from soho.datasets import CaptioningDataset, ObjectLabelsDataset, SampleKey, collate
+from soho.datasets import CaptioningDataset, ObjectLabelsDataset, SampleKey
+from soho.datasets.collate import collate
 from soho.datasets.transforms import LabelTokens, MaskCaption, PackSample, TokenizeCaption
 from soho.datasets.wordpiece import train_vocabulary
 

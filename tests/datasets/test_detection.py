@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from soho.datasets import CocoDetection, ConcatDataset, LVISDetection, VOCDetection, collate
+from soho.datasets import CocoDetection, ConcatDataset, LVISDetection, VOCDetection
 from soho.datasets.coco_detection import read_categories
+from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.datasets.transforms import PlaceObjects, ResizeShortEdge
 from soho.datasets.voc_detection import image_number, read_names, read_voc_image
 from soho.models.detection.outlines import rasterize

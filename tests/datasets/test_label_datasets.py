@@ -11,7 +11,7 @@ from PIL import Image
 
 from soho.datasets import VOC07, AspectRatioBatchSampler, EpochSampler, ImageFolders, INaturalist
 from soho.datasets.storage.decoding import decode_image
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.datasets.transforms import LoadImage
 
 TAKE = [dict(type='LoadImage'), dict(type='PackSample', keys=['attribute_labels'])]

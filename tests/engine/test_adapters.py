@@ -13,9 +13,10 @@ from torchvision.models import resnet18, resnet34
 from transformers import BertConfig, BertForPreTraining
 
 from soho.engine import Runner
-from soho.engine.checkpoint.adapters import OWN_LAYOUT
+from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, to_official
-from soho.engine.checkpoint.read import CheckpointError, load_weights, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.load import load_weights
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.registry import MODELS
 
 
@@ -59,7 +60,7 @@ def test_an_official_checkpoint_fills_the_model_bit_for_bit(wrapping, official, 
     model = make_model('pretrain')
     report = load(model, save(tmp_path, WRAPPINGS[wrapping](official)), strict=True)
     assert report.layout == 'official SOHO checkpoint'
-    assert not report.left and not report.missing
+    assert not report.unexpected and not report.missing
     loaded = to_official(model.state_dict())
     assert list(loaded) == list(official)
     assert all(loaded[name].equal(value) for name, value in official.items())
@@ -86,11 +87,17 @@ def test_pretraining_into_vqa_leaves_the_dictionary_and_says_so(official, make_m
     model = make_model('vqa')
     path = save(tmp_path, dict(state_dict=official))
     report = load(model, path)
-    assert {name.split('.')[1] for name in report.left} == {'vq', 'gate_fc', 'pos_line', 'mask_emb', 'match_class'}
+    assert {name.split('.')[1] for name in report.unexpected} == {
+        'vq',
+        'gate_fc',
+        'pos_line',
+        'mask_emb',
+        'match_class',
+    }
     assert {name.rsplit('.', 2)[0] for name in report.missing} == {'heads.vqa.classifier'}
     assert model.state_dict()['neck.conv.conv.weight'].equal(official['neck.conv.conv.weight'])
     text = str(report)
-    assert 'left in the file: ' in text and 'neck.vq.* (4)' in text and 'missing from the file: heads.vqa.*' in text
+    assert 'unexpected: ' in text and 'neck.vq.* (4)' in text and 'missing: heads.vqa.*' in text
     with pytest.raises(CheckpointError, match='is incomplete'):
         load(model, path, strict=True)
 
@@ -121,7 +128,7 @@ def test_wanted_parts_alone_are_taken(make_model):
     for value in source.state_dict().values():
         value.add_(1)
     report = load_weights(model, source.state_dict(), 'x.pth', parts=['backbone'])
-    assert report.taken and all(name.startswith('backbone.') for name in report.taken)
+    assert report.loaded and all(name.startswith('backbone.') for name in report.loaded)
     for name, value in model.state_dict().items():
         expected = source.state_dict()[name] if name.startswith('backbone.') else before[name]
         assert value.equal(expected)
@@ -145,7 +152,7 @@ def test_bert_fills_the_language_part_with_its_first_layers(spelling, make_model
     assert {name.split('.')[0] for name in report.missing} == {'backbone', 'neck', 'heads'}
     for name, value in model.language.state_dict().items():
         assert value.equal(state[name])
-    assert any('layer.3' in name for name in report.left)
+    assert any('layer.3' in name for name in report.unexpected)
 
 
 def test_bert_with_too_few_layers_is_refused(make_model, tmp_path):
@@ -159,7 +166,7 @@ def test_a_torchvision_resnet_fills_the_backbone(make_model, tmp_path):
     model, net = make_model('vqa'), shaken(resnet18())
     report = load(model, save(tmp_path, net.state_dict()))
     assert report.layout == 'torchvision ResNet'
-    assert {'fc.weight', 'fc.bias'} < set(report.left)
+    assert {'fc.weight', 'fc.bias'} < set(report.unexpected)
     assert all(value.equal(net.state_dict()[name]) for name, value in model.backbone.state_dict().items())
 
 
@@ -277,7 +284,7 @@ def test_code_in_a_file_is_refused_and_does_not_run(legacy, official, tmp_path):
 
 def test_what_is_no_tensor_is_reported(official, make_model, tmp_path):
     report = load(make_model('pretrain'), save(tmp_path, dict(state_dict=dict(official, note='hello'))))
-    assert report.left == ['note']
+    assert report.unexpected == ['note']
 
 
 @pytest.fixture

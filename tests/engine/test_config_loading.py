@@ -1,8 +1,13 @@
 """What is wrong with a config is said before anything is built."""
 
+import re
+from pathlib import Path
+
+import mmengine.runner.runner
 import pytest
 
-from soho.engine import ConfigError, default_work_dir, load_config
+from soho.engine import ConfigError, default_work_dir, load_config, parse_run, run_parser, runner
+from soho.engine.config import EXTRA_KEYS, RUNNER_KEYS
 
 
 @pytest.fixture
@@ -43,6 +48,17 @@ def test_calls_in_a_config_are_allowed(config):
 def test_typing_errors_are_found(text, options, message, config):
     with pytest.raises(ConfigError, match=message):
         load_config(config(text), options)
+
+
+def test_every_key_that_a_runner_reads_is_known():
+    for module in (runner, mmengine.runner.runner):
+        read = set(re.findall(r"\bcfg\.get\(\s*'(\w+)'", Path(module.__file__).read_text()))
+        assert read and read <= RUNNER_KEYS | EXTRA_KEYS
+
+
+def test_parts_to_load_can_be_named_on_the_command_line(config):
+    _, cfg = parse_run(run_parser(''), [config('model = dict()'), '--cfg-options', "load_parts=['backbone']"])
+    assert cfg.load_parts == ['backbone']
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from soho.engine.checkpoint.adapters.official import from_official, to_official
 from soho.engine.checkpoint.adapters.official_virtex import is_official
 from soho.engine.checkpoint.adapters.torchvision_resnet import to_detectron2, to_torchvision
 from soho.engine.checkpoint.convert import bare_file, convert_file, detectron2_file, official_file
-from soho.engine.checkpoint.read import CheckpointError, load_weights, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.load import load_weights
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 
 
 def shaken(model):
@@ -36,7 +37,7 @@ def test_an_official_file_fills_the_model_and_comes_out_equal(task, make_virtex,
     model = make_virtex(task)
     state = state_dict_of(read_checkpoint(str(tmp_path / 'official.pth')))
     report = load_weights(model, state, 'official.pth', strict=True)
-    assert report.layout == 'official VirTex checkpoint' and not report.left and not report.missing
+    assert report.layout == 'official VirTex checkpoint' and not report.unexpected and not report.missing
     returned = to_official(model.state_dict())
     assert list(returned) == list(official)
     assert all(returned[name].equal(value) for name, value in official.items())

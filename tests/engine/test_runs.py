@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader
 
 from soho.engine import Runner
 from soho.engine.checkpoint.read import CheckpointError
-from soho.errors import UserError
+from soho.errors import TrainingError
 from soho.registry import HOOKS
 
 
@@ -212,7 +212,7 @@ def test_fine_tuning_takes_what_fits_and_says_what_does_not(run_training, tiny_c
     assert all(own[name].equal(source[name]) for name in taken)
     log = (tmp_path / 'run').glob('*/*.log')
     text = next(log).read_text()
-    assert re.search(r'epoch_1\.pth: .*\d+ entries taken', text) and 'heads.vqa' in text and 'neck.vq' in text
+    assert re.search(r'epoch_1\.pth: .*\d+ entries loaded', text) and 'heads.vqa' in text and 'neck.vq' in text
 
 
 def test_float16_weights_are_taken_as_float32(trained, tiny_config):
@@ -235,7 +235,9 @@ class SpoilWeights(Hook):
 def test_a_run_stops_at_a_loss_that_is_no_number(tiny_config):
     cfg = tiny_config('vqa', custom_hooks=[dict(type='SpoilWeights'), dict(type='FiniteLossHook', interval=1)])
     runner = Runner.from_cfg(cfg)
-    with pytest.raises(UserError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'):
+    with pytest.raises(
+        TrainingError, match=r'loss_vqa is nan at iteration 3: training stopped|loss is nan at iter.* 3'
+    ):
         runner.train()
     assert runner.iter == 2
 

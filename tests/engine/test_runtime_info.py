@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 
 from soho.engine import Runner
-from soho.engine.checkpoint.read import from_plain
+from soho.engine.checkpoint.plain import from_plain
 
 
 def history(runner, name):

@@ -12,7 +12,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from soho.datasets.collate import collate
 from soho.datasets.object_table import outline
 from soho.datasets.synthetic.instances import _run_lengths
-from soho.engine.checkpoint.read import load_weights
+from soho.engine.checkpoint.load import load_weights
 from soho.models.detection.anchors import Anchors
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
@@ -261,7 +261,7 @@ def test_the_cnn_comes_from_any_checkpoint(prefix):
     report = load_weights(model, state, 'file', parts=['backbone'])
     for name, value in model.backbone.state_dict().items():
         assert value.equal(state[prefix + name])
-    assert {name.split('.')[0] for name in report.taken} == {'backbone'}
+    assert {name.split('.')[0] for name in report.loaded} == {'backbone'}
     # The stage that regions pass through is the CNN's own, and stays where an export looks for it.
     assert any(name.startswith('backbone.layer4') for name in model.state_dict())
 

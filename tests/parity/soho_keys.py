@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, from_official, is_official, to_official
-from soho.engine.checkpoint.read import load_weights
+from soho.engine.checkpoint.load import load_weights
 from soho.errors import UserError
 from tests.parity.fill import fill_all
 from tests.parity.fixture import Fixture

@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.official_soho import to_official
-from soho.engine.checkpoint.read import load_weights
+from soho.engine.checkpoint.load import load_weights
 from soho.engine.config import load_config
 from soho.paths import CONFIGS
 from soho.registry import MODELS

@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.official_soho import to_official
-from soho.engine.checkpoint.read import load_weights
+from soho.engine.checkpoint.load import load_weights
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from tests.parity.fixture import Fixture
 from tests.parity.soho_forward import LOSS_NAMES, check_scalars, official_scalars, squared_distances, traced

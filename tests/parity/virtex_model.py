@@ -7,7 +7,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.official_virtex import to_official
-from soho.engine.checkpoint.read import load_weights
+from soho.engine.checkpoint.load import load_weights
 from soho.registry import MODELS
 from tests.parity.fill import fill_all
 from tests.parity.fixture import Fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import load_config
 
 SMALL = ['--backbone', 'depth=18', 'num_stages=2', '--workers', '1', '--batch-size', '16']

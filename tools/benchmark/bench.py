@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from soho.engine.cpu import use_onednn_products
-from soho.malloc import keep_freed_memory
+from soho.platform import keep_freed_memory, use_onednn_products
 from tools.benchmark.memory import Memory
 
 Rows = list[tuple[str, float, str]]
@@ -23,8 +22,8 @@ class Bench:
 
     Args:
         args: The command line.
-        tuned: With the settings that a run of this project has: on a CPU see :mod:`soho.engine.cpu` and
-            :mod:`soho.malloc`, on a GPU cuDNN looks for its fastest convolutions.
+        tuned: With the settings that a run of this project has: on a CPU see
+            :mod:`soho.platform`, on a GPU cuDNN looks for its fastest convolutions.
     """
 
     def __init__(self, args: argparse.Namespace, tuned: bool = True) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
 
-from soho.datasets import AspectRatioBatchSampler, EpochSampler, PretrainDataset, collate, init_worker
+from soho.datasets import AspectRatioBatchSampler, EpochSampler, PretrainDataset, init_worker
+from soho.datasets.collate import collate
 
 
 class BlankImage:

@@ -26,8 +26,8 @@ from soho.datasets.object_crops import SIZE, SMALLEST, Labels, cut_all, read_pho
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.datasets.workers import available_cores
 from soho.errors import exit_on_user_error
+from soho.platform import available_cores
 
 SPLITS = ('train2014', 'val2014')
 

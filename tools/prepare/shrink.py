@@ -30,8 +30,8 @@ import cv2
 from soho.datasets.storage.decoding import Size, decode_image
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
-from soho.datasets.workers import available_cores
 from soho.errors import UserError, exit_on_user_error
+from soho.platform import available_cores
 
 BLOCK = 2048  # images at work at a time
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from soho.datasets.synthetic import SIZES, generate_synthetic
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.errors import exit_on_user_error
 
 

@@ -4,6 +4,6 @@ It is written in the files and formats of the public downloads (COCO, VQA v2,
 Visual Genome), so that everything that reads those reads this.
 """
 
-from .generate import SIZES, generate_synthetic
+from soho.lazy import lazy_names
 
-__all__ = ['SIZES', 'generate_synthetic']
+__getattr__, __dir__, __all__ = lazy_names(__name__, {'generate': ['SIZES', 'generate_synthetic']})

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 
-from soho.datasets.workers import available_cores
 from soho.errors import UserError
+from soho.platform import available_cores
 
 from .blind import BlindBaseline
 from .files import CocoSplitFiles, VisualGenomeFiles

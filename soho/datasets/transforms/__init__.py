@@ -1,27 +1,14 @@
-"""What is done to one sample: importing this package registers every transform."""
+"""What is done to one sample."""
 
-from soho.datasets.transforms.augmentation import CenterCrop, ColorJitter, RandomResizedCrop, ResizeShortest
-from soho.datasets.transforms.boxes import PlaceObjects, ResizeShortEdge
-from soho.datasets.transforms.captions import LabelTokens, MaskCaption, TokenizeCaption
-from soho.datasets.transforms.image import LoadImage, RandomFlip, RandomResizeKeepRatio, ResizeKeepRatio
-from soho.datasets.transforms.text import DrawVisualMask, MaskTokens, PackSample, Tokenize
+from soho.lazy import lazy_names
 
-__all__ = [
-    'CenterCrop',
-    'ColorJitter',
-    'DrawVisualMask',
-    'LabelTokens',
-    'LoadImage',
-    'MaskCaption',
-    'MaskTokens',
-    'PackSample',
-    'PlaceObjects',
-    'RandomFlip',
-    'RandomResizeKeepRatio',
-    'RandomResizedCrop',
-    'ResizeKeepRatio',
-    'ResizeShortEdge',
-    'ResizeShortest',
-    'Tokenize',
-    'TokenizeCaption',
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'augmentation': ['CenterCrop', 'ColorJitter', 'RandomResizedCrop', 'ResizeShortest'],
+        'boxes': ['PlaceObjects', 'ResizeShortEdge'],
+        'captions': ['LabelTokens', 'MaskCaption', 'TokenizeCaption'],
+        'image': ['LoadImage', 'RandomFlip', 'RandomResizeKeepRatio', 'ResizeKeepRatio'],
+        'text': ['DrawVisualMask', 'MaskTokens', 'PackSample', 'Tokenize'],
+    },
+)

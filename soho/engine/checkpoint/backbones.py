@@ -1,54 +1,22 @@
 """The CNN out of any checkpoint, its kind known by its weights."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
-from soho.engine.checkpoint.read import CheckpointError, LoadReport, load_weights, state_dict_of
+from soho.engine.checkpoint.load import fill_part
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.safe_loading import use_safe_loading
 from soho.errors import UserError
 from soho.models.backbones.resnet import BLOCKS
 from soho.registry import MODELS
 
 RANDOM = 'random'
 WIDE = 'layer1.0.conv3.weight'  # of bottleneck blocks
-
-
-def prefix_in(state: Collection[str], names: Collection[str]) -> str:
-    """Below which prefix a file holds most entries of a part: ``'visual.cnn.'``, ``'backbone.'``, ``''``."""
-    first = next(iter(names))
-    found = [name[: -len(first)] for name in state if name.endswith(first)]
-    return max(found, key=lambda prefix: sum(prefix + name in state for name in names), default='')
-
-
-def load_part(module: nn.Module, source: str, prefix: str | None = None, map_location: Any = 'cpu') -> LoadReport:
-    """Fill a part of a model, such as its CNN, from a file that holds it, whole models among them.
-
-    Args:
-        module: Filled in place.
-        source: A file, ``http(s)://`` or ``torchvision://``.
-        prefix: Take the entries below this name; by default those below which most of the part's are found.
-        map_location: Where tensors go.
-
-    Raises:
-        soho.engine.checkpoint.read.CheckpointError: The file does not fill the part.
-    """
-    return _fill(module, _read(source, map_location), source, prefix)
-
-
-def _read(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
-    return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location))
-
-
-def _fill(module: nn.Module, state: dict[str, Any], source: str, prefix: str | None = None) -> LoadReport:
-    start = prefix_in(state, module.state_dict()) if prefix is None else f'{prefix}.' if prefix else ''
-    part = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
-    report = load_weights(module, part, source, strict=True)
-    return report._replace(layout=f'{report.layout} below {start!r}') if start else report
 
 
 def infer_resnet_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -106,8 +74,9 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
     Raises:
         soho.engine.checkpoint.read.CheckpointError: The file has no such CNN.
     """
+    use_safe_loading()
     options = dict(options or {})
-    state = {} if source == RANDOM else _read(source)
+    state = {} if source == RANDOM else state_dict_of(read_checkpoint(source))
     if 'type' not in options:
         kind = dict(type='ResNet', depth=50, num_stages=4) if source == RANDOM else _resnet_config(state, source)
         last = options.get('num_stages', kind['num_stages']) - 1
@@ -118,7 +87,7 @@ def load_backbone(source: str, options: Mapping[str, Any] | None = None, seed: i
         if source == RANDOM:
             backbone.init_weights()
     if source != RANDOM:
-        _fill(backbone, state, source)
+        fill_part(backbone, state, source)
     return backbone.eval()
 
 

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from soho.engine.checkpoint.adapters import official_virtex
-from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.read import CheckpointError, is_count, read_checkpoint, state_dict_of
+from soho.files import atomic_path
 
 State = dict[str, Tensor]
 Rename = Callable[[State], State]
@@ -56,19 +57,22 @@ def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -
     """
     checkpoint = read_checkpoint(source)
     try:
-        state = rename(state_dict_of(checkpoint))
+        state = state_dict_of(checkpoint)
+        if odd := [name for name, value in state.items() if not isinstance(value, Tensor)]:
+            raise CheckpointError(f'{odd[0]} is a {type(state[odd[0]]).__name__} and no tensor')
+        state = rename(state)
     except ValueError as error:
         raise CheckpointError(f'{source} cannot be converted: {error}') from error
     if out.endswith('.safetensors'):
         # The format has no aliases: an entry that shares memory is written out.
-        save_file(
-            {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()},
-            out,
-            metadata=dict(format='pt'),
-        )
+        whole = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+        with atomic_path(out) as path:
+            save_file(whole, path, metadata=dict(format='pt'))
     else:
-        meta = checkpoint.get('meta', {})
-        torch.save(wrap(state, {k: meta[k] for k in ('epoch', 'iter') if k in meta}), out)
+        meta = checkpoint.get('meta')
+        counts = {k: meta[k] for k in ('epoch', 'iter') if is_count(meta.get(k))} if isinstance(meta, dict) else {}
+        with atomic_path(out) as path:
+            torch.save(wrap(state, counts), path)
     return len(state)
 
 
@@ -80,5 +84,5 @@ def run_command(rename: Rename, description: str, argv: Sequence[str] | None = N
     args = parser.parse_args(argv)
     try:
         print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
-    except (CheckpointError, FileNotFoundError) as error:
+    except (CheckpointError, OSError) as error:
         parser.exit(1, f'{error}\n')

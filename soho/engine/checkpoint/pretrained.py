@@ -6,7 +6,7 @@ from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from torch import nn
 
-from soho.engine.checkpoint.backbones import load_part
+from soho.engine.checkpoint.load import load_part
 
 
 # In mmengine's registry, so that no part is read by the other one, whatever the default scope.

@@ -1,15 +1,15 @@
-from soho.engine.hooks.finite_loss import FiniteLossHook
-from soho.engine.hooks.fold_norms import FoldNormsHook
-from soho.engine.hooks.precise_norm import PreciseNormHook
-from soho.engine.hooks.rank_zero_buffers import RankZeroBuffersHook
-from soho.engine.hooks.release_memory import ReleaseMemoryHook
-from soho.engine.hooks.runtime_info import RuntimeInfoHook
+"""What happens around a step, one hook a file."""
 
-__all__ = [
-    'FiniteLossHook',
-    'FoldNormsHook',
-    'PreciseNormHook',
-    'RankZeroBuffersHook',
-    'ReleaseMemoryHook',
-    'RuntimeInfoHook',
-]
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'finite_loss': ['FiniteLossHook'],
+        'fold_norms': ['FoldNormsHook'],
+        'precise_norm': ['PreciseNormHook'],
+        'rank_zero_buffers': ['RankZeroBuffersHook'],
+        'release_memory': ['ReleaseMemoryHook'],
+        'runtime_info': ['RuntimeInfoHook'],
+    },
+)

@@ -3,7 +3,7 @@
 import torch
 from mmengine.hooks import Hook
 
-from soho.errors import UserError
+from soho.errors import TrainingError
 from soho.registry import HOOKS
 
 
@@ -15,7 +15,7 @@ class FiniteLossHook(Hook):
         interval: Iterations between looks; each look waits for the device.
 
     Raises:
-        UserError: In ``after_train_iter``, naming the iteration and the loss.
+        TrainingError: In ``after_train_iter``, naming the iteration and the loss.
     """
 
     def __init__(self, interval: int = 50) -> None:
@@ -29,7 +29,7 @@ class FiniteLossHook(Hook):
         for name, value in (outputs or {}).items():
             value = torch.as_tensor(value).detach()
             if 'loss' in name and not value.isfinite().all():
-                raise UserError(
+                raise TrainingError(
                     f'{name} is {value.tolist()} at iteration {runner.iter + 1}: training stopped; '
                     'lower the learning rate, or resume from the last checkpoint with --resume'
                 )

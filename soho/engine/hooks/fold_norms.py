@@ -3,8 +3,8 @@
 from copy import deepcopy
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from soho.engine.distributed import unwrap_model
 from soho.models.folding import fold_norms
 from soho.registry import HOOKS
 
@@ -20,8 +20,7 @@ class FoldNormsHook(Hook):
 
     def before_test_epoch(self, runner) -> None:
         self.model = runner.model
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        runner.model = fold_norms(deepcopy(model).eval())
+        runner.model = fold_norms(deepcopy(unwrap_model(runner.model)).eval())
 
     def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         runner.model = self.model

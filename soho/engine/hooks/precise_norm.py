@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from soho.engine.distributed import unwrap_model
 from soho.errors import UserError
 from soho.registry import HOOKS
 
@@ -57,8 +58,8 @@ class PreciseNormHook(Hook):
                 except StopIteration:
                     batches = iter(runner.train_dataloader)
                     continue
-                model = getattr(runner.model, 'module', runner.model)
-                runner.model(**model.data_preprocessor(batch, True), mode='loss')
+                preprocess = unwrap_model(runner.model).data_preprocessor
+                runner.model(**preprocess(batch, True), mode='loss')
                 seen += 1
                 for norm, (mean, var) in zip(norms, sums):
                     mean += norm.running_mean

@@ -3,7 +3,7 @@
 import torch
 from mmengine.hooks import Hook
 
-from soho.malloc import release_freed_memory
+from soho.platform import release_freed_memory
 from soho.registry import HOOKS
 
 
@@ -11,7 +11,7 @@ from soho.registry import HOOKS
 class ReleaseMemoryHook(Hook):
     """Now and then, and after validation, a run on a CPU returns what it has freed.
 
-    ``keep_freed_memory`` (:mod:`soho.malloc`) is fast because freed memory is
+    ``keep_freed_memory`` (:mod:`soho.platform`) is fast because freed memory is
     used again. But where batches differ in size, free pieces seldom fit, and
     a run came to hold three times what it used. Returning them
     costs one step the time of taking new pages.

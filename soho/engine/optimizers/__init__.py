@@ -1,6 +1,13 @@
-from soho.engine.optimizers.adamw_lars import AdamWLARS
-from soho.engine.optimizers.adamw_sgd import AdamWSGD
-from soho.engine.optimizers.constructor import PatternConstructor
-from soho.engine.optimizers.lookahead import Lookahead
+"""Optimizers, their wrappers, parameter groups and schedules."""
 
-__all__ = ['AdamWLARS', 'AdamWSGD', 'Lookahead', 'PatternConstructor']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'adamw_lars': ['AdamWLARS'],
+        'adamw_sgd': ['AdamWSGD'],
+        'constructor': ['PatternConstructor'],
+        'lookahead': ['Lookahead'],
+    },
+)

@@ -70,6 +70,24 @@ class Lookahead(Optimizer):
         """The inner optimizer's state and, under ``lookahead``, slow weights in the order of the groups."""
         return dict(self.inner.state_dict(), lookahead=dict(slow=self.slow, steps=self.steps))
 
+    def check_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse slow weights that are not of these parameters.
+
+        Raises:
+            ValueError: What is wrong.
+        """
+        own = state_dict.get('lookahead', dict(slow=None, steps=0))
+        if not isinstance(own, dict) or type(own.get('steps')) is not int or not 0 <= own['steps'] < self.k:
+            raise ValueError(f'lookahead.steps is no number of steps below {self.k}')
+        slow, weights = own.get('slow'), self._weights()
+        if slow is not None and not (
+            isinstance(slow, list)
+            and len(slow) == len(weights)
+            and all(isinstance(value, Tensor) and value.layout is torch.strided for value in slow)
+            and all(value.shape == param.shape for value, param in zip(slow, weights))
+        ):
+            raise ValueError('lookahead.slow does not hold one tensor of its shape for each parameter')
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = dict(state_dict)
         own = state.pop('lookahead', dict(slow=None, steps=0))

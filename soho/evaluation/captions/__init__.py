@@ -1,5 +1,12 @@
-from soho.evaluation.captions.metric import CaptionMetrics, load_references, score_captions
-from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
-from soho.evaluation.captions.treebank import tokenize
+"""Scores of captions: BLEU, CIDEr-D, ROUGE-L, and METEOR and SPICE where Java is installed."""
 
-__all__ = ['CaptionMetrics', 'Score', 'bleu', 'cider_d', 'load_references', 'rouge_l', 'score_captions', 'tokenize']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'metric': ['CaptionMetrics', 'load_references', 'score_captions'],
+        'scores': ['Score', 'bleu', 'cider_d', 'rouge_l'],
+        'treebank': ['tokenize'],
+    },
+)

@@ -1,5 +1,5 @@
-from soho.evaluation.detection.coco import CocoAP
-from soho.evaluation.detection.lvis import LVISAP
-from soho.evaluation.detection.voc import VOCAP
+"""Average precision of detections as COCO, LVIS and VOC define it."""
 
-__all__ = ['LVISAP', 'VOCAP', 'CocoAP']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, {'coco': ['CocoAP'], 'lvis': ['LVISAP'], 'voc': ['VOCAP']})

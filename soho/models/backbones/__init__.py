@@ -1,4 +1,5 @@
-from soho.models.backbones.resnet import ResNet
-from soho.models.backbones.timm_backbone import TimmBackbone
+"""CNNs: image to feature maps."""
 
-__all__ = ['ResNet', 'TimmBackbone']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, {'resnet': ['ResNet'], 'timm_backbone': ['TimmBackbone']})

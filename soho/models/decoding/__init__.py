@@ -1,6 +1,7 @@
 """Ways of writing a text with a language model: beam search and nucleus sampling."""
 
-from soho.models.decoding.beam_search import BeamSearch
-from soho.models.decoding.nucleus_sampling import NucleusSampling
+from soho.lazy import lazy_names
 
-__all__ = ['BeamSearch', 'NucleusSampling']
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, {'beam_search': ['BeamSearch'], 'nucleus_sampling': ['NucleusSampling']}
+)

@@ -1,5 +1,7 @@
-from soho.models.detection.heads import FCBoxHead, MaskHead, NormBoxHead
-from soho.models.detection.regions import RegionHeads
-from soho.models.detection.rpn import RPN
+"""Parts of a detector of two stages."""
 
-__all__ = ['RPN', 'FCBoxHead', 'MaskHead', 'NormBoxHead', 'RegionHeads']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, {'heads': ['FCBoxHead', 'MaskHead', 'NormBoxHead'], 'regions': ['RegionHeads'], 'rpn': ['RPN']}
+)

@@ -1,21 +1,18 @@
-from soho.models.heads.base import Head
-from soho.models.heads.captioning import CaptioningHead
-from soho.models.heads.classification import ClassificationHead
-from soho.models.heads.itm import ITMHead
-from soho.models.heads.masked_captions import MaskedCaptionHead
-from soho.models.heads.mlm import MLMHead
-from soho.models.heads.multi_attribute import MultiAttributeHead
-from soho.models.heads.multi_label import MultiLabelHead
-from soho.models.heads.mvm import MVMHead
+"""What a model learns from and answers with, one head a task."""
 
-__all__ = [
-    'CaptioningHead',
-    'ClassificationHead',
-    'Head',
-    'ITMHead',
-    'MultiAttributeHead',
-    'MultiLabelHead',
-    'MLMHead',
-    'MVMHead',
-    'MaskedCaptionHead',
-]
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'base': ['Head'],
+        'captioning': ['CaptioningHead'],
+        'classification': ['ClassificationHead'],
+        'itm': ['ITMHead'],
+        'masked_captions': ['MaskedCaptionHead'],
+        'mlm': ['MLMHead'],
+        'multi_attribute': ['MultiAttributeHead'],
+        'multi_label': ['MultiLabelHead'],
+        'mvm': ['MVMHead'],
+    },
+)

@@ -1,6 +1,7 @@
 """Language models: the cross-modal BERT of SOHO and the caption transformer of VirTex."""
 
-from soho.models.language.caption_transformer import CaptionTransformer
-from soho.models.language.cross_modal_bert import CrossModalBert
+from soho.lazy import lazy_names
 
-__all__ = ['CaptionTransformer', 'CrossModalBert']
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, {'caption_transformer': ['CaptionTransformer'], 'cross_modal_bert': ['CrossModalBert']}
+)

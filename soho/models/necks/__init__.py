@@ -1,6 +1,13 @@
-from soho.models.necks.dictionary_neck import DictionaryNeck
-from soho.models.necks.fpn import FPN
-from soho.models.necks.plain import PlainNeck
-from soho.models.necks.visual_dictionary import VisualDictionary
+"""Necks: feature maps to the visual tokens that a language model reads."""
 
-__all__ = ['FPN', 'DictionaryNeck', 'PlainNeck', 'VisualDictionary']
+from soho.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        'dictionary_neck': ['DictionaryNeck'],
+        'fpn': ['FPN'],
+        'plain': ['PlainNeck'],
+        'visual_dictionary': ['VisualDictionary'],
+    },
+)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import cv2
 import pytest
 
-from soho.datasets.synthetic.exports import EXPORTS
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.datasets.voc07 import read_voc07
 from soho.paths import TOOLS
 

@@ -11,7 +11,7 @@ from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
 
 
 def export_imagenet(root: Path) -> dict[str, int]:
-    """Write ``imagenet`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
+    """Write ``imagenet`` into the data set at ``root``; see ``formats.py``."""
     target = root / 'imagenet'
     if not target.exists():
         with whole_folder(target) as folder:

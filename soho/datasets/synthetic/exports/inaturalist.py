@@ -15,7 +15,7 @@ IMAGES = 'train_val2018'
 
 
 def export_inaturalist(root: Path) -> dict[str, int]:
-    """Write ``inaturalist`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
+    """Write ``inaturalist`` into the data set at ``root``; see ``formats.py``."""
     target = root / 'inaturalist'
     if not target.exists():
         with whole_folder(target) as folder:

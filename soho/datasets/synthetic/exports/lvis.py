@@ -32,7 +32,7 @@ RARE, COMMON = 10, 100  # training images of a rare category are fewer than the 
 def export_lvis(root: Path) -> dict[str, int]:
     """Write ``lvis/lvis_v1_{train,val}.json`` into the data set at ``root``; the pictures stay where they are.
 
-    See :data:`~soho.datasets.synthetic.exports.EXPORTS`.
+    See ``formats.py``.
     """
     paths = {split: root / f'lvis/lvis_v1_{split}.json' for split in SPLITS}
     if not all(path.exists() for path in paths.values()):

@@ -44,7 +44,7 @@ class Picture(NamedTuple):
 
 
 def export_voc(root: Path) -> dict[str, int]:
-    """Write ``VOCdevkit`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
+    """Write ``VOCdevkit`` into the data set at ``root``; see ``formats.py``."""
     devkit = root / 'VOCdevkit'
     if not devkit.exists():
         with whole_folder(devkit) as folder:

@@ -1,0 +1,51 @@
+"""Foreign checkpoints, known by their contents and renamed to this project's layout.
+
+An adapter is a function ``adapt(state, model_names)`` that returns ``None``
+for weights that are not of its kind, and otherwise the same weights under this
+project's names. A new foreign layout is one file here and its line in
+``ADAPTERS``.
+"""
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from torch import Tensor
+
+from soho.engine.checkpoint.adapters import hugging_face_bert, official_soho, official_virtex, torchvision_resnet
+
+
+class Adapted(NamedTuple):
+    """Weights under the names of a model."""
+
+    layout: str
+    """What kind of checkpoint it was."""
+    state: dict[str, Tensor]
+    unexpected: list[str]
+    """Entries, by their foreign names, that have no place in the model."""
+
+
+Adapter = Callable[[dict[str, Tensor], Collection[str]], dict[str, str] | None]
+
+OWN_LAYOUT = 'own checkpoint'
+ADAPTERS: dict[str, Adapter] = {
+    'official SOHO checkpoint': official_soho.names,
+    'official VirTex checkpoint': official_virtex.names,
+    'Hugging Face BERT': hugging_face_bert.names,
+    'torchvision ResNet': torchvision_resnet.names,
+}
+
+
+def adapt(state: dict[str, Tensor], model_names: Collection[str]) -> Adapted:
+    """Rename foreign weights to those of a model.
+
+    Args:
+        state: Names to tensors, as the file has them, without ``module.``.
+        model_names: Names of the model's state dict.
+    """
+    for layout, names in ADAPTERS.items():
+        renamed = names(state, model_names)
+        if renamed is not None:
+            loaded = {renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names}
+            return Adapted(layout, loaded, [name for name in state if renamed.get(name) not in model_names])
+    loaded = {name: value for name, value in state.items() if name in model_names}
+    return Adapted(OWN_LAYOUT, loaded, [name for name in state if name not in model_names])

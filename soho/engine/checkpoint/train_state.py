@@ -1,0 +1,335 @@
+"""What a resumed run takes from a checkpoint beside the weights, checked before any of it is used.
+
+mmengine trusts the file: it runs the config in it, puts whatever it finds into schedulers and optimizers, and later
+deletes the file that it names as the best checkpoint. Here each value has to be of the kind that the run itself has in
+its place, and tensors of the shape; a damaged file ends in one sentence.
+"""
+
+import math
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor
+
+from soho.engine.checkpoint.config_text import parse_config
+from soho.engine.checkpoint.plain import from_plain
+from soho.engine.checkpoint.read import CheckpointError, is_count
+
+DEPTH = 16  # of lists and dicts in one another; a list may also hold itself
+# Numbers that cannot have a fraction.
+COUNTS = {'T_max', '_global_step', 'begin', 'end', 'last_step', 'step_size', 'total', 'total_iters', 'warmup'}
+SCALER = {'scale', 'growth_factor', 'backoff_factor', 'growth_interval', '_growth_tracker'}
+SEEDS = 2**32
+
+
+class _WrongValue(ValueError):
+    """What is wrong, without the file's name."""
+
+
+def check_train_state(
+    checkpoint: dict[str, Any], source: str, optim_wrapper: Any, param_schedulers: Any, folders: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return a checkpoint in which all that a run goes on from is known to fit.
+
+    Args:
+        checkpoint: As read; not changed.
+        source: Its name, for messages.
+        optim_wrapper: Of the run; mmengine's ``OptimWrapper`` or ``OptimWrapperDict``.
+        param_schedulers: Of the run: a list, a dict of lists, or ``None``.
+        folders: In which the run writes. A best or last checkpoint that the file says is elsewhere is forgotten:
+            mmengine deletes the best one when there is a better.
+
+    Returns:
+        A copy, without the config of ``meta``, histories as mmengine's ``HistoryBuffer``.
+
+    Raises:
+        CheckpointError: What is wrong, and where.
+    """
+    checkpoint = dict(checkpoint)
+    try:
+        checkpoint['meta'] = _check_meta(checkpoint.get('meta'))
+        checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), folders)
+        if 'optimizer' in checkpoint:
+            checkpoint['optimizer'] = _check_optim_wrapper(checkpoint['optimizer'], optim_wrapper)
+        if 'param_schedulers' in checkpoint and param_schedulers is not None:
+            _check_all_schedulers(checkpoint['param_schedulers'], param_schedulers)
+    except _WrongValue as error:
+        raise CheckpointError(f'{source} is nothing to go on from: {error}') from error
+    return checkpoint
+
+
+def count_gpus(checkpoint: dict[str, Any]) -> int | None:
+    """Return on how many GPUs a run of an older mmengine said it was, if it did."""
+    meta = checkpoint.get('meta')
+    try:
+        config = parse_config(meta['config'])
+    except (KeyError, TypeError, ValueError):  # no config, or none that is data
+        return None
+    ids = config.get('gpu_ids')
+    return len(ids) if isinstance(ids, (list, tuple)) and ids else None
+
+
+def _check_meta(meta: Any) -> dict[str, Any]:
+    _require(isinstance(meta, dict), 'it has no meta, which says how far the run was')
+    for name in ('epoch', 'iter'):
+        _require(is_count(meta.get(name)), f'meta.{name} is {_show(meta.get(name))}; it is a whole number, 0 or more')
+    seed = meta.get('seed')
+    _require(seed is None or is_count(seed) and seed < SEEDS, f'meta.seed is {_show(seed)}; it is a number below 2^32')
+    _require_plain(meta.get('dataset_meta'), 'meta.dataset_meta')
+    return {name: value for name, value in meta.items() if name != 'config'}
+
+
+def _check_message_hub(hub: Any, folders: Iterable[str]) -> dict[str, Any]:
+    _require(isinstance(hub, dict), 'it has no message_hub: these are weights (for load_from), not the state of a run')
+    parts = {}
+    for name in ('log_scalars', 'runtime_info', 'resumed_keys'):
+        _require(isinstance(hub.get(name), dict), f'message_hub.{name} is {_show(hub.get(name))} and no dict')
+        parts[name] = dict(hub[name])
+        for key in parts[name]:
+            _require(isinstance(key, str), f'message_hub.{name} has the key {_show(key)}, which is no text')
+    parts['log_scalars'] = {
+        key: _history(value, f'message_hub.log_scalars.{key}') for key, value in parts['log_scalars'].items()
+    }
+    for key, value in parts['resumed_keys'].items():
+        _require(isinstance(value, bool), f'message_hub.resumed_keys.{key} is {_show(value)}; it is True or False')
+    info = parts['runtime_info']
+    for key, value in list(info.items()):
+        where = f'message_hub.runtime_info.{key}'
+        _require_plain(value, where)
+        if key.startswith('best_score'):
+            _require(_is_number(value), f'{where} is {_show(value)} and no number')
+        elif key == 'keep_ckpt_ids':
+            _require(isinstance(value, (list, tuple)) and all(map(is_count, value)), f'{where} are no whole numbers')
+        elif key == 'last_ckpt' or key.startswith('best_ckpt'):
+            _require(value is None or isinstance(value, str), f'{where} is {_show(value)} and no path')
+            if value is not None and not any(_lies_in(value, folder) for folder in folders):
+                del info[key]
+    return parts
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return '\0' not in path and os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
+
+
+def _history(value: Any, where: str) -> HistoryBuffer:
+    """The history of a scalar out of what :func:`soho.engine.checkpoint.plain.to_plain` makes of it."""
+    _require(isinstance(value, dict) and value.get('is_history_buffer') is True, f'{where} is no history')
+    arrays = [value.get('history'), value.get('counts')]
+    for array in arrays:
+        _require(
+            isinstance(array, Tensor) and _is_dense(array) and array.dim() == 1 and len(array) == len(arrays[0]),
+            f'{where} is no pair of equally long lists of numbers',
+        )
+    length = value.get('max_length')
+    _require(is_count(length) and length > 0, f'{where}.max_length is {_show(length)}; it is a whole number above 0')
+    return from_plain(value)
+
+
+def _check_optim_wrapper(state: Any, wrapper: Any) -> dict[str, Any]:
+    if not isinstance(wrapper, OptimWrapperDict):
+        return _check_optimizer(state, wrapper, 'optimizer')
+    names = set(wrapper.optim_wrappers)
+    _require(
+        isinstance(state, dict) and set(state) == names,
+        f'the run has the optimizers {", ".join(sorted(names))}, and the file has not',
+    )
+    return {name: _check_optimizer(state[name], wrapper[name], f'optimizer.{name}') for name in state}
+
+
+def _check_optimizer(state: Any, wrapper: Any, where: str) -> dict[str, Any]:
+    _require(isinstance(state, dict), f'{where} is {_show(state)} and no dict')
+    optimizer = wrapper.optimizer
+    groups, own = state.get('param_groups'), optimizer.state_dict()['param_groups']
+    _require(isinstance(groups, list), f'{where}.param_groups is {_show(groups)} and no list')
+    _require(len(groups) == len(own), f'{where} has {len(groups)} groups of parameters, and the run {len(own)}')
+    state = dict(state, param_groups=[], state={}) | {'state': state.get('state')}
+    _require(isinstance(state['state'], dict), f'{where}.state is {_show(state["state"])} and no dict')
+    parameters: dict[int, Tensor] = {}
+    entries = {}
+    for number, (group, own_group, live) in enumerate(zip(groups, own, optimizer.param_groups)):
+        here = f'{where}.param_groups.{number}'
+        state['param_groups'].append(_check_group(group, own_group, here))
+        members = dict(zip(group['params'], live['params']))
+        _require(
+            len(members) == len(live['params']) and not members.keys() & parameters.keys(),
+            f'{here} names a parameter twice',
+        )
+        parameters |= members
+        known = {
+            i: _check_entry(state['state'][i], p, f'{where}.state.{i}')
+            for i, p in members.items()
+            if i in state['state']
+        }
+        kinds = {frozenset(entry) for entry in known.values() if entry}
+        _require(len(kinds) < 2, f'{where}.state has different values for parameters of one group')
+        entries |= known
+    foreign = [key for key in state['state'] if key not in parameters]
+    _require(not foreign, f'{where}.state has {_show(foreign[:1])}, which is in no group')
+    state['state'] = {key: entries[key] for key in state['state']}
+    _check_wrapper(state, wrapper, where)
+    return state
+
+
+def _check_group(group: Any, own: dict[str, Any], where: str) -> dict[str, Any]:
+    _require(isinstance(group, dict), f'{where} is {_show(group)} and no dict')
+    ids = group.get('params')
+    _require(isinstance(ids, list) and all(map(is_count, ids)), f'{where}.params is no list of numbers')
+    _require(
+        len(ids) == len(own['params']), f'{where} has {len(ids)} parameters, and in the run it has {len(own["params"])}'
+    )
+    _check_options(group, own, where)
+    # What a newer torch has besides.
+    return {**{name: value for name, value in own.items() if name not in group}, **group}
+
+
+def _check_options(group: dict[str, Any], own: dict[str, Any], where: str) -> None:
+    for name, value in group.items():
+        here = f'{where}.{name}'
+        if name == 'params':
+            continue
+        if name in own:
+            _require_like(own[name], value, here)
+        else:
+            _require_plain(value, here)
+        if name in ('lr', 'initial_lr'):
+            _require(not _is_number(value) or value >= 0, f'{here} is {_show(value)}; it cannot be negative')
+
+
+def _check_entry(entry: Any, parameter: Tensor, where: str) -> dict[str, Any]:
+    """The state of one parameter."""
+    _require(isinstance(entry, dict), f'{where} is {_show(entry)} and no dict')
+    checked = {}
+    for name, value in entry.items():
+        here = f'{where}.{name}'
+        if isinstance(value, Tensor):
+            _require(_is_dense(value), f'{here} is no tensor of plain numbers')
+            if value.shape == parameter.shape and name != 'step':
+                same = value.is_floating_point() == parameter.is_floating_point()
+                _require(same, f'{here} is of {value.dtype}, its parameter of {parameter.dtype}')
+                # Fused kernels write through the strides: no two values may share their memory.
+                value = value if _is_packed(value) else value.clone(memory_format=torch.contiguous_format)
+            else:
+                shape = tuple(value.shape)
+                _require(value.numel() == 1, f'{here} has the shape {shape}, its parameter {tuple(parameter.shape)}')
+                _require(0 <= value.item() < math.inf, f'{here} is {value.item()}; it is a number, 0 or more')
+        elif value is not None:
+            _require(_is_number(value) and value >= 0, f'{here} is {_show(value)}; it is a number, 0 or more')
+        checked[name] = value
+    return checked
+
+
+def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str) -> None:
+    """What stands beside the optimizer's own state."""
+    base, own_base = state.pop('base_param_settings', None), wrapper.base_param_settings
+    if base is not None and own_base is not None:
+        _require(isinstance(base, dict), f'{where}.base_param_settings is {_show(base)} and no dict')
+        _check_options(base, own_base, f'{where}.base_param_settings')
+        # Its only parameter stands for none.
+        state['base_param_settings'] = {**own_base, **base, 'params': own_base['params']}
+    scaler = state.get('loss_scaler')
+    if scaler:
+        here = f'{where}.loss_scaler'
+        _require(isinstance(scaler, dict) and SCALER <= set(scaler), f'{here} lacks {", ".join(sorted(SCALER))}')
+        for name in SCALER:
+            least = 0 if name == '_growth_tracker' else 1 if name == 'growth_interval' else 1e-30
+            value = scaler[name]
+            _require(_is_number(value) and least <= value < math.inf, f'{here}.{name} is {_show(value)}')
+    elif 'loss_scaler' in state:
+        del state['loss_scaler']
+    _require_plain(state.get('apex_amp'), f'{where}.apex_amp')
+    if hasattr(wrapper.optimizer, 'check_state_dict'):
+        try:
+            wrapper.optimizer.check_state_dict(state)
+        except ValueError as error:
+            raise _WrongValue(f'{where}: {error}') from error
+
+
+def _check_all_schedulers(states: Any, schedulers: Any) -> None:
+    if isinstance(schedulers, dict):
+        _require(
+            isinstance(states, dict) and set(states) == set(schedulers), 'param_schedulers are of other optimizers'
+        )
+        for name, some in schedulers.items():
+            _check_schedulers(states[name], some, f'param_schedulers.{name}')
+    else:
+        _check_schedulers(states, schedulers, 'param_schedulers')
+
+
+def _check_schedulers(states: Any, schedulers: list, where: str) -> None:
+    _require(isinstance(states, (list, tuple)), f'{where} is {_show(states)} and no list')
+    _require(
+        len(states) == len(schedulers),
+        f'{where} has {len(states)} schedules, and the config of the run {len(schedulers)}',
+    )
+    for number, (state, scheduler) in enumerate(zip(states, schedulers)):
+        here = f'{where}.{number}'
+        _require(isinstance(state, dict), f'{here} is {_show(state)} and no dict')
+        own = scheduler.state_dict()
+        for name, value in state.items():
+            _require(name in own, f'{here} has {_show(name)}, which a {type(scheduler).__name__} has not')
+            _require_like(own[name], value, f'{here}.{name}')
+            if name in COUNTS:
+                _require(type(value) is int, f'{here}.{name} is {_show(value)} and no whole number')
+
+
+def _require_like(own: Any, value: Any, where: str) -> None:
+    """Refuse a value of another kind than the run's own; texts have to be the same, since they decide what is done."""
+    if isinstance(own, Tensor):
+        fits = isinstance(value, Tensor) and _is_dense(value) and value.shape == own.shape
+    elif own is None or isinstance(own, bool):
+        fits = value is None or isinstance(value, bool)
+    elif isinstance(own, (int, float)):
+        fits = _is_number(value) and (math.isfinite(value) or not math.isfinite(own))
+    elif isinstance(own, (list, tuple)):
+        fits = isinstance(value, (list, tuple)) and len(value) == len(own)
+        for number, (mine, theirs) in enumerate(zip(own, value if fits else ())):
+            _require_like(mine, theirs, f'{where}.{number}')
+    elif isinstance(own, dict):
+        fits = isinstance(value, dict) and value.keys() == own.keys()
+        for name, mine in own.items() if fits else ():
+            _require_like(mine, value[name], f'{where}.{name}')
+    else:
+        fits = type(own) is type(value) and own == value
+    _require(fits, f'{where} is {_show(value)}, and in the run {_show(own)}')
+
+
+def _require_plain(value: Any, where: str, depth: int = 0) -> None:
+    _require(depth < DEPTH, f'{where} is nested too deeply')
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require(isinstance(key, (str, int, float)), f'{where} has the key {_show(key)}')
+            _require_plain(item, where, depth + 1)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            _require_plain(item, where, depth + 1)
+    elif isinstance(value, Tensor):
+        _require(_is_dense(value), f'{where} is no tensor of plain numbers')
+    else:
+        _require(value is None or isinstance(value, (str, int, float)), f'{where} is {_show(value)}')
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or type(value) is int and abs(value) < 2**63
+
+
+def _is_dense(value: Tensor) -> bool:
+    return value.layout is torch.strided and not (value.is_quantized or value.is_meta or value.is_complex())
+
+
+def _is_packed(value: Tensor) -> bool:
+    return value.is_contiguous() or value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last)
+
+
+def _show(value: Any) -> str:
+    """A value for a message."""
+    plain = isinstance(value, (str, int, float, type(None))) or isinstance(value, (list, tuple)) and len(value) < 5
+    return f'{value!r:.60}' if plain else f'a {type(value).__name__}'
+
+
+def _require(fits: bool, message: str) -> None:
+    if not fits:
+        raise _WrongValue(message)

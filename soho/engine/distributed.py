@@ -1,0 +1,29 @@
+"""Several processes of one training."""
+
+import torch
+import torch.distributed
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from soho.errors import UserError
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model itself, out of ``DistributedDataParallel`` or another wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def init_gloo(launcher: str) -> None:
+    """Start the process group where there is no GPU; mmengine starts one on GPUs only.
+
+    Args:
+        launcher: What started the processes.
+
+    Raises:
+        UserError: It is not torchrun.
+    """
+    if torch.cuda.is_available() or torch.distributed.is_initialized():
+        return
+    if launcher != 'pytorch':
+        raise UserError(f'launcher {launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)')
+    torch.distributed.init_process_group('gloo')
