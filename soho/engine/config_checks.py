@@ -53,6 +53,9 @@ def check_parts(node: Any, where: str, path: str) -> None:
 def _check(part: dict[str, Any], where: str, path: str) -> None:
     makers = _parts().get(part['type'])
     if makers is None:
+        _parts.cache_clear()  # custom_imports of this config may have registered more
+        makers = _parts().get(part['type'])
+    if makers is None:
         raise ConfigError(
             f'{path}: {where} is of the type {part["type"]}, which nobody has registered' + hint(part['type'], _parts())
         )

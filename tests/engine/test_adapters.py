@@ -310,3 +310,13 @@ def test_a_run_cannot_go_on_from_a_foreign_checkpoint(runner, official, tmp_path
 def test_own_weights_are_called_so(make_model):
     model = make_model('vqa')
     assert load_weights(model, model.state_dict(), 'itself', strict=True).layout == OWN_LAYOUT
+
+
+def test_a_checkpoint_from_before_the_shared_head_is_read(make_model, tmp_path):
+    model = make_model('vqa')
+    earlier = {name.replace('heads.vqa.classifier.', 'heads.vqa.vqa.'): v for name, v in model.state_dict().items()}
+    assert 'heads.vqa.vqa.0.weight' in earlier
+    other = make_model('vqa')
+    report = load(other, save(tmp_path, dict(state_dict=earlier)), strict=True)
+    assert report.layout == 'own checkpoint' and not report.missing and not report.unexpected
+    assert other.heads['vqa'].classifier[0].weight.equal(model.heads['vqa'].classifier[0].weight)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soho.datasets.voc07 import read_voc07
-from soho.evaluation import TopKAccuracy
+from soho.evaluation import ClassificationAccuracy
 from soho.evaluation.voc07 import average_precision, classify, eleven_point_precision, mean_average_precision
 
 
@@ -81,9 +81,14 @@ def test_broken_labels(voc, content, error, message):
 
 
 def test_top_k_over_batches():
-    metric = TopKAccuracy((1, 2, 20))
+    metric = ClassificationAccuracy((1, 2, 20))
     scores = torch.tensor([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1]])
-    metric.process(dict(label=torch.tensor([2, 0])), dict(scores=scores))
-    metric.process(dict(label=torch.tensor([2])), dict(scores=scores[1:]))
-    assert metric.evaluate(3) == pytest.approx(dict(top1=100 / 3, top2=200 / 3, top20=100.0))
-    assert metric.compute_metrics([]) == dict(top1=0.0, top2=0.0, top20=0.0)
+
+    def batch(*labels):  # one sentence a sample; the second row of a sample that has none counts nowhere
+        rows = torch.tensor([[[label], [0]] for label in labels])
+        return dict(answer_labels=rows, sentence_mask=torch.tensor([[True, False]] * len(labels)))
+
+    metric.process(batch(2, 0), dict(logits=scores))
+    metric.process(batch(2, -1), dict(logits=scores[[1, 0]]))  # the last label is not known
+    assert metric.evaluate(3) == pytest.approx(dict(accuracy=100 / 3, top2=200 / 3, top20=100.0))
+    assert metric.compute_metrics([]) == dict(accuracy=0.0, top2=0.0, top20=0.0)

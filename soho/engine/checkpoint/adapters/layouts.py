@@ -6,6 +6,7 @@ project's names. A new foreign layout is one file here and its line in
 ``ADAPTERS``.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ class Adapted(NamedTuple):
 Adapter = Callable[[dict[str, Tensor], Collection[str]], dict[str, str] | None]
 
 OWN_LAYOUT = 'own checkpoint'
+# Before there was one head for all classification, VQA's called its layers so.
+EARLIER_CLASSIFIER = re.compile(r'^(heads\.\w+)\.vqa\.(?=\d)')
 ADAPTERS: dict[str, Adapter] = {
     'official SOHO checkpoint': official_soho.names,
     'official VirTex checkpoint': official_virtex.names,
@@ -47,5 +50,6 @@ def adapt(state: dict[str, Tensor], model_names: Collection[str]) -> Adapted:
         if renamed is not None:
             loaded = {renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names}
             return Adapted(layout, loaded, [name for name in state if renamed.get(name) not in model_names])
-    loaded = {name: value for name, value in state.items() if name in model_names}
-    return Adapted(OWN_LAYOUT, loaded, [name for name in state if name not in model_names])
+    names = {name: EARLIER_CLASSIFIER.sub(r'\1.classifier.', name) for name in state}
+    loaded = {names[name]: value for name, value in state.items() if names[name] in model_names}
+    return Adapted(OWN_LAYOUT, loaded, [name for name in state if names[name] not in model_names])
