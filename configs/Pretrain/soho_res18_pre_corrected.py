@@ -27,6 +27,6 @@ for dataset in datasets:
         if step.type in ('Tokenize', 'MaskTokens'):
             step.tokenizer.clean_text = True
         if step.type == 'MaskTokens':
-            step.guess_unknown = False
+            step.mask_unknown = False
 train_dataloader = dict(dataset=dict(datasets=datasets))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res18_pre_corrected'

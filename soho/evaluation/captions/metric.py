@@ -131,7 +131,7 @@ class CaptionMetrics(Metric):
                 at the first [EOS].
         """
         for image_id, ids in zip(prediction['image_id'].tolist(), prediction['tokens'].tolist()):
-            self.results.append(Record(image_id, self.tokenizer.words(ids)))
+            self.results.append(Record(image_id, self.tokenizer.decode(ids)))
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """The metrics; see the class.
