@@ -1,8 +1,8 @@
 """COCO captions and Visual Genome regions for pretraining, in the official files.
 
-Made from the public downloads by ``tools/prepare/pretrain.py``. Text is read
-as the official code reads it (``clean_text``, ``mask_unknown``,
-``replace_by_first``; the parts say what each does).
+The files are made from the public downloads by ``tools/prepare/pretrain.py``.
+Text is processed as by the official code (``clean_text``, ``mask_unknown``,
+``replace_by_first``; see the docstrings of the classes).
 """
 
 data_root = '{{$IN_OUT_PATH:.}}/data/vg_coco_pre'
