@@ -1,6 +1,6 @@
 """Data structures that the parts of a model pass to each other, with shapes.
 
-``B`` samples, ``M`` images a sample, ``S`` sentences a sample, ``R = B * M * S`` rows (image-major: for each
+``B`` samples, ``M`` images per sample, ``S`` sentences per sample, ``R = B * M * S`` rows (image-major: for each
 sample, for each of its images, its sentences), ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K``
 dictionary words, ``V`` vocabulary, ``C`` channels of the backbone.
 """

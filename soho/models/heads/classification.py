@@ -29,7 +29,7 @@ LOSSES = ('bce', 'ce')
 
 @MODELS.register_module()
 class ClassificationHead(Head):
-    """A two-layer classifier on [CLS], or on the [CLS] of a sentence beside each of M images.
+    """A two-layer classifier on [CLS], or on the [CLS] of a sentence with each of M images.
 
     Args:
         hidden_size: D.
