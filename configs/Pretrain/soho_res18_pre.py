@@ -2,7 +2,7 @@
 
     bash tools/dist_train.sh configs/Pretrain/soho_res18_pre.py 8
 
-16 images x 4 sentences a GPU, float16, gradients of two iterations an update.
+16 images x 4 sentences per GPU, float16, gradients accumulated over two iterations.
 Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
 """
 

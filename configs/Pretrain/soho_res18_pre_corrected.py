@@ -1,12 +1,13 @@
-"""SOHO pretraining without the official code's known bugs: for training of one's own.
+"""SOHO pretraining without the known bugs of the release, for new training.
 
     bash tools/dist_train.sh configs/Pretrain/soho_res18_pre_corrected.py 8
 
-Against the published recipe: the valid-area mask follows the canvas, every
-image hides a cell of its own, padding does not move the dictionary, unused
-words start again instead of becoming zero, a matching caption is replaced by
-any caption, [UNK] is never a label, and the batch-norm statistics move once a
-step. Its checkpoints are for ``configs/VQA/soho_res18_vqa_corrected.py``.
+Differences from the published recipe: the mask of the valid area has the shape
+of the canvas, each image has a masked cell of its own, padding does not update
+the dictionary, unused words are re-initialised instead of becoming zero, a
+caption is replaced by any other image's caption, [UNK] is never a label, and
+batch-norm statistics are updated once per step. Its checkpoints are for
+``configs/VQA/soho_res18_vqa_corrected.py``.
 """
 
 _base_ = './soho_res18_pre.py'
@@ -27,6 +28,6 @@ for dataset in datasets:
         if step.type in ('Tokenize', 'MaskTokens'):
             step.tokenizer.clean_text = True
         if step.type == 'MaskTokens':
-            step.guess_unknown = False
+            step.mask_unknown = False
 train_dataloader = dict(dataset=dict(datasets=datasets))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res18_pre_corrected'

@@ -4,8 +4,8 @@
     bash tools/dist_test.sh configs/Transfer/coco_mask_rcnn_fpn.py \
         work_dirs/Transfer/coco_mask_rcnn_fpn/iter_180000.pth 8 --out results.json
 
-CHECKPOINT is anything with a ResNet-50: of this project, official, ``torchvision://resnet50``; without one the
-CNN starts from random weights. Published for VirTex: box AP 40.9 (AP50 61.7, AP75 44.8), mask AP 36.9 (58.4, 39.7).
+CHECKPOINT is any checkpoint with a ResNet-50: of this project, official, ``torchvision://resnet50``; without one the
+CNN is initialised at random. Published for VirTex: box AP 40.9 (AP50 61.7, AP75 44.8), mask AP 36.9 (58.4, 39.7).
 Not yet run at this size. Source: kdexd/virtex, configs/detectron2/coco_segm_default_init_2x.yaml.
 """
 

@@ -1,4 +1,4 @@
-"""ImageNet-1k by a linear classifier on a frozen CNN, as VirTex publishes it: top-1 53.8 for bicaptioning, H2048.
+"""Linear classification of ImageNet-1k on a frozen CNN, as published for VirTex: top-1 53.8 for bicaptioning, H2048.
 
     bash tools/dist_train.sh configs/Transfer/imagenet_linear.py 8 \
         --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT

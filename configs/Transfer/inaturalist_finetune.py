@@ -1,4 +1,4 @@
-"""iNaturalist 2018, CNN and classifier fine-tuned end to end, as VirTex publishes it.
+"""iNaturalist 2018, CNN and classifier fine-tuned end to end, as published for VirTex.
 
     bash tools/dist_train.sh configs/Transfer/inaturalist_finetune.py 8 \
         --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT

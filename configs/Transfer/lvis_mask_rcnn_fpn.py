@@ -1,10 +1,10 @@
-"""Instance segmentation on LVIS v1 as VirTex's transfer: 1,203 categories, rare ones more often, 180,000 iterations.
+"""Instance segmentation on LVIS v1 as VirTex's transfer: 1,203 categories, rare ones repeated, 180,000 iterations.
 
     bash tools/dist_train.sh configs/Transfer/lvis_mask_rcnn_fpn.py 8 --cfg-options load_from=CHECKPOINT
 
-Differs from COCO's recipe in the data, the number of classes and what counts as a detection: up to 300 an image, from
-a score of 0.0001. The published baseline from ImageNet's labels keeps the batch-norm of the backbone as it is
-(``model.backbone.norm_eval=True``) and has none in the pyramid. Not yet run at this size.
+Differs from COCO's recipe in the data, the number of classes and the detections that are kept: up to 300 per image,
+from a score of 0.0001. The published ImageNet-supervised baseline freezes the batch-norm statistics of the backbone
+(``model.backbone.norm_eval=True``) and has no batch-norm in the pyramid. Not yet run at this size.
 Source: kdexd/virtex, configs/detectron2/lvis_segm_default_init_2x.yaml.
 """
 

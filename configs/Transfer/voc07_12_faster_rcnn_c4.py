@@ -4,8 +4,8 @@
     bash tools/dist_test.sh configs/Transfer/voc07_12_faster_rcnn_c4.py \
         work_dirs/Transfer/voc07_12_faster_rcnn_c4/iter_24000.pth 8
 
-CHECKPOINT is anything with a ResNet-50: of this project, official, ``torchvision://resnet50``; without one the
-CNN starts from random weights. Data: ``data/VOCdevkit`` with VOC2007 (test annotations included) and VOC2012. Not yet
+CHECKPOINT is any checkpoint with a ResNet-50: of this project, official, ``torchvision://resnet50``; without one the
+CNN is initialised at random. Data: ``data/VOCdevkit`` with VOC2007 (test annotations included) and VOC2012. Not yet
 run at this size. Source: kdexd/virtex, configs/detectron2/voc_det_default_init_24k.yaml.
 """
 

@@ -1,11 +1,11 @@
-"""SOHO on easy-VQA (github.com/vzhou842/easy-VQA): 64 x 64 pictures of one shape, 13 answers, from scratch.
+"""SOHO on easy-VQA (github.com/vzhou842/easy-VQA), from scratch: 64 x 64 images of one shape, 13 answers.
 
     python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
     python tools/train.py configs/VQA/soho_easyvqa.py
     python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_16.pth
 
 Test accuracy 99.72 % (without the image at most 67.0 %; the reference Keras model 93.78 % in a typical run), in 18
-minutes on one core. Chosen by the validation part, 99.63 %; the test split was scored once. Log, config and figures:
+minutes on one core. Selected on the validation split, 99.63 %; the test split was evaluated once. Log, config, results:
 resources/runs/soho_easyvqa.
 """
 

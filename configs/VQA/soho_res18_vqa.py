@@ -3,7 +3,7 @@
     bash tools/dist_train.sh configs/VQA/soho_res18_vqa.py 8
     bash tools/dist_test_vqa.sh configs/VQA/soho_res18_vqa.py 18 8
 
-32 images a GPU, gradients of two iterations an update.
+32 images per GPU, gradients accumulated over two iterations.
 Source: researchmm/soho, configs/VQA/soho_res18_vqa.py.
 """
 
@@ -17,7 +17,7 @@ optim_wrapper = dict(clip_grad=dict(max_norm=4.0))
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
-# As the official script tests: in a larger batch the square mask would follow the largest image.
+# As in the official test script: in a larger batch the square mask would depend on the largest image.
 test_dataloader = dict(batch_size=1)
 load_from = '{{$INIT_PATH:.}}/work_dirs/pretrained/soho_res18_fp16_40-9441cdd3.pth'
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VQA/soho_res18_vqa'

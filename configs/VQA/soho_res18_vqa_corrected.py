@@ -2,8 +2,9 @@
 
     bash tools/dist_train.sh configs/VQA/soho_res18_vqa_corrected.py 8
 
-Against the published recipe: the valid-area mask follows the canvas, text is
-cleaned as BERT does, and batches may be tested whole.
+Differences from the published recipe: the mask of the valid area has the shape
+of the canvas, text is cleaned as in BERT, and tests use batches of several
+images.
 """
 
 _base_ = './soho_res18_vqa.py'

@@ -2,8 +2,8 @@
 
     bash tools/dist_train.sh configs/VirTex/bicaptioning_R_50_L1_H1024.py 8
 
-The base of the ablations: 256 images over all GPUs, 500,000 iterations, float16. Not run here; what official
-checkpoints of it compute is checked to the number (tools/analysis/parity.py).
+The base of the ablations: 256 images over all GPUs, 500,000 iterations, float16. Not trained in this project; the
+outputs of its official checkpoints are reproduced (tools/analysis/parity.py).
 Published weights: https://www.dropbox.com/s/pdat4tvhnqxel64/bicaptioning_R_50_L1_H1024.pth?dl=1
 Source: kdexd/virtex, configs/width_ablations/bicaptioning_R_50_L1_H1024.yaml.
 """

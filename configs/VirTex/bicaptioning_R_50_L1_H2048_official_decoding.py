@@ -1,10 +1,10 @@
-"""Captions of the best published model as the official code writes them.
+"""Captions of the best published model with the decoding of the official code.
 
     python tools/test.py configs/VirTex/bicaptioning_R_50_L1_H2048_official_decoding.py CHECKPOINT --out captions.json
 
-The official beam search drops the start token after the first step, looks at two continuations of each text only, and
-forbids a token twice in a row (kdexd/virtex, virtex/utils/beam_search.py). Its checkpoints give their recorded
-captions so; for training of your own the other recipes have the usual search.
+The official beam search drops the start token after the first step, considers only two continuations per beam, and
+forbids a token twice in a row (kdexd/virtex, virtex/utils/beam_search.py). Official checkpoints reproduce their
+published captions with it; the other recipes use standard beam search.
 """
 
 _base_ = './bicaptioning_R_50_L1_H2048.py'

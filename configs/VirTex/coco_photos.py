@@ -1,12 +1,12 @@
-"""VirTex on a few real photographs with five captions each: does it learn them by heart?
+"""VirTex overfitted to a few real photographs with five captions each.
 
     python tools/prepare/captions.py data/coco_photos/permissive.json --out data/coco_photos/captions.json
     python tools/prepare/vocabulary.py data/coco_photos/captions.json --size 1000 --out data/coco_photos/captions.model
     python tools/train.py configs/VirTex/coco_photos.py
 
-The published method at a size for two CPU cores, from scratch and without dropout, on whole pictures of 128 x 96.
-After 240 epochs, 8 minutes on one core, it does: every caption it writes is one of the photograph's own, CIDEr 2.80
-(captions of another photograph 0.03; a person's against the other four 1.02). Log, config and figures:
+The published method at a size for two CPU cores, trained from scratch and without dropout, on whole images of 128 x 96.
+After 240 epochs (8 minutes on one core) every generated caption is one of the photograph's own, CIDEr 2.80 (captions
+of another photograph: 0.03; one reference against the other four: 1.02). Log, config and results:
 resources/runs/virtex_coco_photos.
 """
 
@@ -34,7 +34,7 @@ train_dataloader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=source,
 )
-# The training set itself: the question is whether it can be learnt.
+# Validated on the training set: the test is whether the model can overfit it.
 val_dataloader = dict(
     **loader,
     batch_size=16,

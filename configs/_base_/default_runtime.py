@@ -1,4 +1,4 @@
-"""What every run has: logs, checkpoints, environment."""
+"""Runtime settings of all runs: logs, checkpoints, environment."""
 
 default_scope = 'soho'
 randomness = dict(seed=0)
@@ -18,7 +18,7 @@ default_hooks = dict(
 
 env_cfg = dict(
     cudnn_benchmark=True,
-    # Without a GPU; products are as exact, but rounded differently.
+    # Affects runs on the CPU only; matrix products are as exact, but rounded differently.
     onednn_products=True,
     keep_freed_memory=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

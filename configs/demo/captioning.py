@@ -1,12 +1,12 @@
-"""VirTex on the synthetic data set: a CNN learnt from captions alone, in both directions.
+"""VirTex on the synthetic data set: a CNN trained by captioning alone, in both directions.
 
     python tools/prepare/vocabulary.py data/synthetic/demo/annotations/captions_train2014.json \
         --size 400 --out data/synthetic/demo/captions.model
     python tools/train.py configs/demo/captioning.py
     python tools/test.py configs/demo/captioning.py work_dirs/demo/captioning/iter_5000.pth --out captions.json
 
-25 minutes on two cores; CIDEr 1.03 on held-out pictures (resources/runs/virtex_world). Longer, the captions of the
-training pictures are learnt by heart: 0.89 after 8,000 steps without dropout.
+25 minutes on two cores; CIDEr 1.03 on held-out images (resources/runs/virtex_world). Longer training overfits: 0.89
+after 8,000 steps without dropout.
 """
 
 _base_ = [
@@ -26,7 +26,7 @@ model = dict(
         max_length=32,
         initializer_range=0.07,
     ),
-    # A wider beam prefers the shortest of the data set's ways to say it.
+    # A wider beam prefers the shortest of the data set's phrasings.
     heads=dict(captioning=dict(decoder=dict(type='BeamSearch', beam_size=3))),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

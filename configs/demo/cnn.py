@@ -1,4 +1,4 @@
-"""The demo's CNN: colour, texture and shape of single objects, before it sees any sentence.
+"""The demo's CNN, pretrained to classify colour, texture and shape of single objects.
 
     make demo        (or: python tools/prepare/objects.py --root data/synthetic/demo
                           python tools/train.py configs/demo/cnn.py)
@@ -13,7 +13,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
+    type='VirTex',  # without a language model: a CNN and heads on the image alone
     backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),
     heads=dict(
         labels=dict(type='MultiAttributeHead', in_channels=128, attributes=dict(category=6, color=8, texture=4))

@@ -1,11 +1,11 @@
-"""Boxes and masks of the synthetic data set's objects: what a CNN learnt elsewhere is worth for finding things.
+"""Detection and segmentation on the synthetic data set, as a transfer task for pretrained CNNs.
 
     python tools/train.py configs/demo/detection.py --cfg-options load_from=CHECKPOINT
 
-CHECKPOINT is anything with a ResNet-18 of three stages; without one the CNN starts from random weights. Box and mask AP
-on the 300 pictures of val2014, seed 0, two CPU cores: from random weights 21.1 and 14.1, from a CNN that has learnt for
-three epochs to name objects (``configs/demo/cnn.py`` with three stages) 53.9 and 36.4. With more time the start matters
-less: 1,000 iterations from random weights reach 74.3 and 63.4.
+CHECKPOINT is any checkpoint with a ResNet-18 of three stages; without one the CNN is initialised at random. Box and
+mask AP on the 300 images of val2014, seed 0, two CPU cores: from random weights 21.1 and 14.1, from a CNN trained for
+three epochs to classify objects (``configs/demo/cnn.py`` with three stages) 53.9 and 36.4. With longer training the
+initialisation matters less: 1,000 iterations from random weights reach 74.3 and 63.4.
 """
 
 _base_ = ['../_base_/schedules/adamw_cosine.py', '../_base_/iteration_runtime.py']

@@ -1,9 +1,9 @@
-"""Pretraining on the large synthetic data set (80,000 pictures), for one GPU. Not yet run.
+"""Pretraining on the large synthetic data set (80,000 images), for one GPU. Not yet run.
 
     python tools/prepare/synthetic.py --size large && python tools/prepare/pretrain.py --root data/synthetic/large
     SOHO_SYNTHETIC=data/synthetic/large python tools/train.py configs/demo/large_pretrain.py
 
-The published model without pretrained weights, on pictures of 320 x 240.
+The published model, trained from scratch on images of 320 x 240.
 """
 
 _base_ = [

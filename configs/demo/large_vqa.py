@@ -1,4 +1,4 @@
-"""Questions about the large synthetic data set (80,000 pictures), for one GPU. Not yet run.
+"""VQA on the large synthetic data set (80,000 images), for one GPU. Not yet run.
 
 Commands::
 

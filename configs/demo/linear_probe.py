@@ -1,11 +1,11 @@
-"""A linear classifier of single objects on a frozen CNN, by default the one that captions have taught.
+"""Linear classification of single objects on a frozen CNN, by default the one trained by captioning.
 
     python tools/prepare/objects.py --root data/synthetic/demo
     python tools/train.py configs/demo/linear_probe.py
         [--cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT | model.backbone.init_cfg=None]
 
-A minute on two CPU cores. Any checkpoint that holds such a CNN will do; ``init_cfg=None`` is the random one. Another
-kind of CNN changes ``model.backbone`` and the channels that the classifier reads.
+A minute on two CPU cores. CHECKPOINT is any checkpoint with such a CNN; ``init_cfg=None`` is a random one. For another
+architecture change ``model.backbone`` and the input channels of the classifier.
 """
 
 _base_ = ['../_base_/datasets/synthetic_objects.py', '../_base_/default_runtime.py']
@@ -25,7 +25,7 @@ model = dict(
         )
     ),
 )
-# Objects as large as in pictures that captions are learnt from.
+# Objects at the same scale as in the images of the captions.
 pipeline, test_pipeline = _base_.pipeline, _base_.test_pipeline
 pipeline[1].scale = test_pipeline[1].scale = (40, 40)
 train_dataloader = dict(dataset=dict(pipeline=pipeline))

@@ -1,4 +1,4 @@
-"""The rival of captions on the synthetic data set: the same CNN and budget, learnt from which shapes a picture holds.
+"""Baseline of captioning on the synthetic data set: the same CNN and budget, trained on the object categories.
 
 Command: ``python tools/train.py configs/demo/objects.py``
 """

@@ -2,9 +2,9 @@
 
     make demo        (or: python tools/train.py configs/demo/pretrain.py)
 
-One pass over the captions is short, so that more words are hidden (40 % for
-15 %) and fewer captions exchanged (20 % for 50 %): a hidden word of an
-exchanged caption cannot be read off the picture.
+One epoch is short, so more tokens are masked (40 % instead of 15 %) and fewer
+captions replaced (20 % instead of 50 %): a masked token of a replaced caption
+cannot be predicted from the image.
 """
 
 _base_ = [
@@ -13,7 +13,7 @@ _base_ = [
     '../_base_/schedules/adamw_cosine.py',
     '../_base_/default_runtime.py',
 ]
-# What the CNN has learnt is refined, not overwritten; its first stage is frozen, as published.
+# A low learning rate fine-tunes the CNN without overwriting it; its first stage is frozen, as published.
 model = dict(backbone=dict(frozen_stages=1))
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.1)})

@@ -1,4 +1,4 @@
-"""A CNN that is looked at, not trained: what the tools of ``tools/transfer`` share."""
+"""Features of a frozen CNN, shared by the tools in ``tools/transfer``."""
 
 import argparse
 import sys
@@ -15,24 +15,24 @@ from torch.utils.data import Dataset
 from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import extract
 
-REPORT = 5.0  # seconds between two lines of progress
+REPORT = 5.0  # seconds between progress lines
 
 
 class FrozenCNN:
-    """Features of datasets from the CNN of a checkpoint.
+    """Extractor of image features with the CNN of a checkpoint.
 
     Args:
         checkpoint: See :func:`soho.engine.checkpoint.backbones.load_backbone`.
-        options: Of the backbone's config, over what the weights tell.
-        seed: Of a CNN that is ``'random'``.
-        batch_size: Images at a time.
-        workers: Processes that read images.
-        device: By default a GPU where there is one.
+        options: Overrides of the backbone's config that is inferred from the weights.
+        seed: Seed of a ``'random'`` CNN.
+        batch_size: Images per batch.
+        workers: Worker processes of the data loader.
+        device: Device; by default a GPU if there is one.
         amp: Mixed precision.
         half: Store features as float16.
 
     Raises:
-        soho.engine.checkpoint.read.CheckpointError: The file has no such CNN.
+        soho.engine.checkpoint.read.CheckpointError: The checkpoint has no such CNN.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FrozenCNN:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> 'FrozenCNN':
-        """As the options of :func:`add_arguments` say."""
+        """Build from the command-line options of :func:`add_arguments`."""
         return cls(
             args.checkpoint, args.backbone, args.seed, args.batch_size, args.workers, args.device, args.amp, args.half
         )
@@ -67,24 +67,24 @@ class FrozenCNN:
         return self.extraction['device']
 
     def features(self, dataset: Dataset, name: str) -> tuple[Tensor, Tensor]:
-        """(N, C) L2-normalised features and (N, G) labels of a dataset; ``name`` is what progress calls it."""
-        shown = time.monotonic()
+        """(N, C) L2-normalised features and (N, G) labels of a dataset; ``name`` is its name in progress lines."""
+        last_report = time.monotonic()
 
         def progress(done: int, total: int) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > REPORT or done == total:
-                shown = time.monotonic()
+            nonlocal last_report
+            if time.monotonic() - last_report > REPORT or done == total:
+                last_report = time.monotonic()
                 print(f'{name}: {done} of {total} images', file=sys.stderr, flush=True)
 
         return extract(self.backbone, dataset, progress=progress, **self.extraction)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``CHECKPOINT`` and how its CNN looks at images."""
+    """Add ``CHECKPOINT`` and the options of the feature extraction to a parser."""
     parser.add_argument(
         'checkpoint',
-        help='of this project, official VirTex or SOHO, or torchvision: a file, '
-        'http(s):// or torchvision://; or "random" for weights that nothing has taught',
+        help='checkpoint of this project, official VirTex or SOHO, or torchvision: a file, '
+        'http(s):// or torchvision://; or "random" for randomly initialised weights',
     )
     parser.add_argument(
         '--backbone',
@@ -92,13 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         metavar='KEY=VALUE',
         default={},
-        help="of the CNN's config, over what the weights tell, as in strides=1,2,2,1; a random one "
-        'is a ResNet-50 unless this says otherwise, as in depth=18 num_stages=3',
+        help="overrides of the CNN's config that is inferred from the weights, such as strides=1,2,2,1; a random "
+        'CNN is a ResNet-50 by default, another one for instance depth=18 num_stages=3',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of a random CNN')
+    parser.add_argument('--seed', type=int, default=0, help='seed of a random CNN')
     parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--workers', type=int, default=4, help='processes')
-    parser.add_argument('--device', help='by default a GPU where there is one')
+    parser.add_argument('--workers', type=int, default=4, help='worker processes')
+    parser.add_argument('--device', help='by default a GPU if there is one')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument('--half', action='store_true', help='keep features as float16, in half the memory')
+    parser.add_argument('--half', action='store_true', help='store features as float16, in half the memory')
     parser.add_argument('--out', metavar='FILE.json', help='write all metrics')

@@ -1,4 +1,4 @@
-"""What every image-text dataset has in common."""
+"""Base class of the datasets, and functions that several of them use."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,12 +28,12 @@ class ImageTable:
 
     Args:
         records: Items with ``file_name``, ``image_id`` and, all of them or none,
-            ``width`` and ``height``; each is handed to ``take`` and then forgotten.
-        take: Called with every item that is large enough.
-        min_side: Smallest side in pixels.
+            ``width`` and ``height``; read one at a time and not kept.
+        add_record: Called with every item whose image is large enough.
+        min_side: Minimum side in pixels.
     """
 
-    def __init__(self, records: Iterator[dict], take: Callable[[dict], None], min_side: int) -> None:
+    def __init__(self, records: Iterator[dict], add_record: Callable[[dict], None], min_side: int) -> None:
         names, ids, sizes = [], [], []
         self.dropped = 0
         for record in records:
@@ -44,16 +44,16 @@ class ImageTable:
                 sizes.append((record['height'], record['width']))
             names.append(record['file_name'])
             ids.append(str(record['image_id']))
-            take(record)
+            add_record(record)
         self.file_names = PackedStrings(names)
         self.image_ids = PackedStrings(ids)
-        # (I, 2) of (h, w); None where nothing states them, and nobody reads every header to find out.
+        # (I, 2) of (h, w); None where the annotations do not state them: reading every header would be slow.
         self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
         self.rows = np.arange(len(names))
 
     @classmethod
     def of(cls, index: Index, min_side: int) -> 'ImageTable':
-        """The images of an index that are large enough; ``rows`` are their numbers in it."""
+        """Table of the images of an index that are large enough; ``rows`` are their numbers in the index."""
         table = cls.__new__(cls)
         sizes = index['size'].reshape(-1, 2)
         table.rows = np.flatnonzero(sizes.min(1, initial=min_side) >= min_side)
@@ -70,28 +70,29 @@ class ImageTable:
 
 
 class ImageTextDataset(Dataset):
-    """Base of the datasets: images, their sentences and a pipeline.
+    """Base class of the datasets: images, their sentences and a pipeline.
 
-    A subclass reads its annotation file in ``load_annotations`` and describes one sample
-    in ``get_annotation``. ``self.images`` (an :class:`ImageTable`) and
-    ``self.item_images`` (the M images of each item, (N, M)) come from ``load_annotations``. Where it
-    keeps ``self.index``, as datasets of millions of sentences do, spawned
-    processes open that file instead of receiving its contents, and tokens that
-    ``tools/prepare/tokens.py`` has made are used: ``kind`` names the index and
-    ``column`` its sentences, whose rows ``get_annotation`` gives as ``sentence_rows``.
+    A subclass reads its annotation file in ``load_annotations``, which sets
+    ``self.images`` (an :class:`ImageTable`) and ``self.item_images`` (the M
+    images of each item, (N, M)), and returns the annotation of one item from
+    ``get_annotation``. A dataset of millions of sentences also sets
+    ``self.index``: spawned processes then open that file instead of receiving
+    its contents, and tokens prepared by ``tools/prepare/tokens.py`` are used.
+    ``kind`` names the index and ``column`` its sentences, whose rows
+    ``get_annotation`` returns as ``sentence_rows``.
 
     Args:
         ann_file: Annotation file, below ``data_root``.
         images: Folder or zip of the images, below ``data_root``, as
             :class:`ImageStore` takes it; ``None`` for text alone.
         pipeline: Transforms of one sample.
-        data_root: Put before ``ann_file`` and ``images``.
+        data_root: Prefix of ``ann_file`` and ``images``.
         sentence_group: Sentences S that share one image in a sample.
-        test_mode: Every sample exactly once and nothing drawn at random.
-        max_broken_images: How many undecodable or missing images may be
-            skipped before that is an error; each is reported. In
-            training another sample takes the place; in test mode an empty
-            image does, so that no answer is missing.
+        test_mode: Every sample exactly once, without random choices.
+        max_broken_images: Number of undecodable or missing images that may be
+            skipped before an error is raised; each is reported. In training
+            another sample replaces them; in test mode an empty image does, so
+            that no prediction is missing.
 
     Raises:
         FileNotFoundError: The annotation file or the images are missing.
@@ -125,13 +126,13 @@ class ImageTextDataset(Dataset):
         before = set(vars(self)) - {'index', 'tokens'}
         self._open()
         self._opened = set(vars(self)) - before
-        # Which images are broken is known to all worker processes.
+        # Shared, so that all worker processes know the broken images.
         self._broken = torch.zeros(len(self.images), dtype=torch.bool).share_memory_()
         if not len(self):
             raise UserError(
                 f'{self.ann_file} holds no usable sample: '
                 f'{self.images.dropped} images are smaller than {MIN_SIDE} pixels, '
-                'no other has a sentence'
+                'and no other has a sentence'
             )
         if self.images.dropped:
             print_log(
@@ -144,16 +145,16 @@ class ImageTextDataset(Dataset):
             self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 
     def load_annotations(self) -> None:
-        """Fill ``self.images`` and ``self.item_images`` (N, M), rows of ``self.images``; M is 1 for most tasks."""
+        """Set ``self.images`` and ``self.item_images`` (N, M), rows of ``self.images``; M is 1 for most tasks."""
         raise NotImplementedError
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """That of the pipeline."""
+        """Tokenizer of the pipeline; ``None`` if it has none."""
         return next((step.tokenizer for step in self.pipeline.transforms if hasattr(step, 'tokenizer')), None)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """The sentences of item ``index`` and what belongs to them."""
+        """Sentences of item ``index`` and their labels."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
@@ -169,14 +170,14 @@ class ImageTextDataset(Dataset):
         if origin is not None:
             if not file_fingerprint(self.ann_file).items() <= origin.items():
                 raise RuntimeError(
-                    f'{self.ann_file} has changed since this run opened it, and its samples would no '
-                    'longer be those of the other processes: start the run again'
+                    f'{self.ann_file} has changed since this run opened it, so its samples would '
+                    'differ from those of the other processes: start the run again'
                 )
             self._open()
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What metrics want to know of the dataset."""
+        """Information for heads and metrics, such as the names of the classes."""
         return {}
 
     @property
@@ -184,19 +185,19 @@ class ImageTextDataset(Dataset):
         """(len(self), M) float, width over height of each item's images.
 
         Raises:
-            ValueError: The sizes are not known.
+            ValueError: The annotations do not state the sizes.
         """
         if self.images.sizes is None:
             raise UserError(
-                f'{self.ann_file} does not say how large its images are, so batches cannot be made of '
-                'like shapes: leave the batch sampler out and cut the images to one size'
+                f'{self.ann_file} does not state the sizes of its images, so batches cannot be grouped by '
+                'shape: remove the batch sampler and crop the images to one size'
             )
         size = self.images.sizes[self.item_images]
         return size[..., 1] / size[..., 0]
 
     @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's first image lies; 0 where there is none."""
+        """(len(self),) int, the tar shard of each item's first image; 0 where there are no shards."""
         if self.store is None:
             return np.zeros(len(self), np.int64)
         return self.store.shards_of(self.images.file_names)[self.item_images[:, 0]]
@@ -214,7 +215,7 @@ class ImageTextDataset(Dataset):
         return self.prepare(key.index, key.rng())
 
     def prepare(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """The packed sample ``index`` with its random choices drawn from ``rng``."""
+        """Return sample ``index`` after the pipeline, with random choices from ``rng``."""
         tried: list[int] = [index]
         broken: set[int] = set()
         while True:
@@ -230,16 +231,16 @@ class ImageTextDataset(Dataset):
                     broken.add(error.image_number)
 
     def sample(self, index: int, rng: np.random.Generator, broken: Collection[int] = ()) -> dict[str, Any]:
-        """What the pipeline starts from.
+        """Input of the pipeline.
 
         Args:
-            index: Of the item.
-            rng: For all random choices.
-            broken: Numbers of the item's images in whose place an empty one stands.
+            index: Index of the item.
+            rng: Generator of all random choices.
+            broken: Numbers of the item's images that are replaced by an empty one.
 
         Returns:
-            The annotation, ``rng`` and ``tokens``; of one image ``image_store``, ``file_name`` and ``flipped``,
-            of several ``images`` with a dict of these for each.
+            The annotation, ``rng`` and ``tokens``; for one image ``image_store``, ``file_name`` and ``flipped``,
+            for several ``images`` with a dict of these for each.
         """
         images: list[dict[str, Any]] = []
         for number, image in enumerate(self.item_images[index]):
@@ -251,7 +252,7 @@ class ImageTextDataset(Dataset):
 
     @property
     def broken_images(self) -> int:
-        """How many images have been skipped, by all worker processes together."""
+        """Number of images skipped by all worker processes together."""
         return int(self._broken.sum())
 
     def _skip_broken(self, error: ImageError, image: int) -> None:
@@ -271,29 +272,29 @@ class ImageTextDataset(Dataset):
             print_log(f'skipped ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
 
     def _pick_replacement(self, tried: list[int]) -> int:
-        """The next item of another image with like orientation, so that the batch keeps its canvas."""
+        """Next item of another image with the same orientation, so that the batch keeps its canvas."""
         landscape = np.zeros(len(self), int) if self.images.sizes is None else (self.aspect_ratio > 1).sum(1)
         untried = ~np.isin(self.item_images, self.item_images[tried]).any(1)
         others = np.flatnonzero(untried & (landscape == landscape[tried[0]]))
         if not len(others):
             others = np.flatnonzero(untried)
         if not len(others):
-            raise ImageError(f'{self.ann_file} has no image left that could stand in for a broken one')
+            raise ImageError(f'{self.ann_file} has no image left that could replace a broken one')
         return int(others[np.searchsorted(others, tried[-1]) % len(others)])
 
 
 def group_sentences(counts: np.ndarray, size: int, starts: np.ndarray | None = None) -> list[np.ndarray]:
-    """Cut each image's sentences into groups of ``size``, the last one ragged.
+    """Split the sentences of each image into groups of ``size``, the last of which may be smaller.
 
     Args:
-        counts: (I,) sentences of each image.
-        size: Sentences a group.
-        starts: (I,) number of each image's first sentence; by default they
-            follow each other.
+        counts: (I,) number of sentences of each image.
+        size: Sentences per group.
+        starts: (I,) index of each image's first sentence; by default the
+            images follow each other.
 
     Returns:
-        Image of each group (G,), its first sentence (G,) counted over all
-        images, and how many it holds (G,); int32 where that is enough.
+        Image of each group (G,), index of its first sentence (G,) counted over
+        all images, and its number of sentences (G,); int32 where that is enough.
     """
     if starts is None:
         starts = np.cumsum(counts) - counts

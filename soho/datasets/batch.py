@@ -1,12 +1,12 @@
-"""The contract between data and models: every field of a batch, its shape, type, padding and targets.
+"""Contract between data and models: every field of a batch, its shape, dtype, padding and targets.
 
-The table below is the only place that says so. ``PackSample`` packs and collate pads by it, heads declare which
-of its fields they read (``Head.required_fields``), the preprocessor finds target positions by it, a run is refused
-before its first step where a pipeline does not give what a head reads, and ``docs/batch.md`` is made of it. Fields
-that are not in it are stacked as they are.
+The table below is the only definition. ``PackSample`` packs by it, collate pads by it, heads declare which of its
+fields they read (``Head.required_fields``), the preprocessor finds target positions by it, a run whose pipeline does
+not provide what a head reads is refused before its first step, and ``docs/batch.md`` is generated from it. Fields
+that are not in it are stacked without padding.
 
-``B`` samples, ``M`` images a sample (1 unless a task compares images), ``S`` sentences a sample, ``L`` text
-tokens, ``K`` labels or objects, ``E`` edges of an outline. ``B*M`` is image-major: the images of a sample follow
+``B`` samples, ``M`` images per sample (1 unless a task compares images), ``S`` sentences per sample, ``L`` text
+tokens, ``K`` labels or objects, ``E`` edges of an outline. ``B*M`` is sample-major: the images of a sample follow
 each other.
 """
 
@@ -25,24 +25,24 @@ class Field(NamedTuple):
     """One field of a batch."""
 
     shape: tuple[str | int, ...]
-    """Names of the dimensions; the first is ``B`` or, for what belongs to an image, ``B*M``."""
+    """Names of the dimensions; the first is ``B`` or, for fields of images, ``B*M``."""
     dtype: str
     meaning: str
     padding: float | None = None
-    """Fills the gaps where samples differ in size; ``None``: all have one size."""
+    """Padding value where samples differ in size; ``None``: all must have the same size."""
     is_target: Callable[[Tensor], Tensor] | None = None
-    """Of the whole array, a bool array, true for the entries that a loss is computed on."""
+    """Function from the whole array to a bool array, true at entries that a loss is computed on."""
     model_input: bool = False
-    """Read by the model itself, whatever its heads: packed wherever a sample has it."""
+    """Whether the model itself reads the field, independent of its heads; packed if a sample has it."""
 
     @property
     def per_image(self) -> bool:
-        """Whether there is one entry an image, not one a sample."""
+        """Whether the field has one entry per image, not per sample."""
         return self.shape[0] == 'B*M'
 
 
 def _after_start(tokens: Tensor) -> Tensor:
-    """The targets among caption tokens (..., L): (..., L - 1), since [SOS] is predicted by nothing."""
+    """Targets among caption tokens (..., L): (..., L - 1) bool, since [SOS] is never predicted."""
     return tokens[..., 1:] != 0
 
 
@@ -51,7 +51,7 @@ FIELDS: dict[str, Field] = {
     'image': Field(
         ('B*M', 3, 'H', 'W'),
         'uint8',
-        'RGB at the top left of the canvas, zeros elsewhere; laid out channels-last',
+        'RGB at the top left of the canvas, zeros elsewhere; in channels-last memory format',
         model_input=True,
     ),
     'image_size': Field(
@@ -65,41 +65,43 @@ FIELDS: dict[str, Field] = {
     ),
     'attention_mask': Field(('B', 'S', 'L'), 'int64', '1 at tokens, 0 at padding', model_input=True),
     'sentence_mask': Field(
-        ('B', 'S'), 'bool', 'rows that hold a sentence of their own; the others count nowhere', model_input=True
+        ('B', 'S'), 'bool', 'rows that hold a sentence; the others are padding and ignored', model_input=True
     ),
     # Pretraining
     'mlm_labels': Field(
-        ('B', 'S', 'L'), 'int64', 'the token hidden at a position, -100 elsewhere', is_target=lambda labels: labels >= 0
+        ('B', 'S', 'L'), 'int64', 'the masked token at a position, -100 elsewhere', is_target=lambda labels: labels >= 0
     ),
     'itm_labels': Field(('B', 'S'), 'int64', '1: the sentence belongs to the image; 0: to another one'),
-    'mvm_cell': Field(('B*M',), 'float32', 'the cell whose dictionary word is hidden, as a share of the valid cells'),
+    'mvm_cell': Field(
+        ('B*M',), 'float32', 'the cell whose dictionary word is masked, as a fraction of the valid cells'
+    ),
     'mvm_sentences': Field(
-        ('B', 'S'), 'bool', 'the sentences for which that word is hidden', is_target=lambda hidden: hidden
+        ('B', 'S'), 'bool', 'the sentences for which that word is masked', is_target=lambda masked: masked
     ),
     # Classification of a sentence and its images
     'question_id': Field(('B', 'S'), 'int64', "the sentence's number in the annotation file, -1 in empty rows"),
-    'answer_labels': Field(('B', 'S', 'K'), 'int64', 'classes that are right, -1 where there are fewer', padding=-1),
-    'answer_scores': Field(('B', 'S', 'K'), 'float32', 'how right each of ``answer_labels`` is, in [0, 1]', padding=0),
-    # Captions of VirTex; of S > 1 captions an image (B, S, L) and (B, S)
+    'answer_labels': Field(('B', 'S', 'K'), 'int64', 'correct classes, padded with -1', padding=-1),
+    'answer_scores': Field(('B', 'S', 'K'), 'float32', 'soft score of each of ``answer_labels``, in [0, 1]', padding=0),
+    # Captions of VirTex; with S > 1 captions per image (B, S, L) and (B, S)
     'caption_tokens': Field(('B', 'L'), 'int64', '[SOS] ... [EOS], padded with 0', padding=0, is_target=_after_start),
     'noitpac_tokens': Field(
         ('B', 'L'), 'int64', 'the caption reversed, [EOS] ... [SOS], padded with 0', padding=0, is_target=_after_start
     ),
-    'caption_lengths': Field(('B',), 'int64', 'tokens of the caption, the special ones among them'),
+    'caption_lengths': Field(('B',), 'int64', 'tokens of the caption, with the special ones'),
     'masked_labels': Field(
         ('B', 'L'),
         'int64',
-        'the caption token hidden at a position, 0 elsewhere',
+        'the masked caption token at a position, 0 elsewhere',
         padding=0,
         is_target=lambda labels: labels != 0,
     ),
     # Classification of an image
-    'attribute_labels': Field(('B', 'K'), 'int64', 'one label an attribute (or the only class), -1 where not known'),
+    'attribute_labels': Field(('B', 'K'), 'int64', 'label of each attribute (or the only class), -1 where not known'),
     'label_set': Field(
-        ('B', 'K'), 'int64', 'all labels that hold (tokens, kinds of objects), padded with 0', padding=0
+        ('B', 'K'), 'int64', 'all labels of the image (tokens, object categories), padded with 0', padding=0
     ),
     # Detection
-    'full_size': Field(('B', 2), 'int64', 'height and width of the picture as annotated'),
+    'full_size': Field(('B', 2), 'int64', 'height and width of the image as annotated'),
     'boxes': Field(('B', 'K', 4), 'float32', 'x0, y0, x1, y1 in pixels of ``image``', padding=0),
     'box_labels': Field(('B', 'K'), 'int64', 'class of each box from 1, 0 for padding', padding=0),
     'mask_edges': Field(('B', 'K', 'E', 4), 'float32', 'x0, y0, x1, y1 of every edge of an outline', padding=0),
@@ -107,20 +109,20 @@ FIELDS: dict[str, Field] = {
 
 MODEL_INPUTS = tuple(name for name, field in FIELDS.items() if field.model_input)
 TOKEN_FIELDS = tuple(name for name, field in FIELDS.items() if field.shape == ('B', 'S', 'L'))
-"""Fields of the L tokens of SOHO's sentences, which are trimmed together."""
+"""Fields over the L tokens of SOHO's sentences, which are trimmed together."""
 
 
 def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str, reader: str) -> None:
-    """Refuse a sample that lacks what a part of the model reads, or whose fields are not what the table says.
+    """Check that a sample has the fields that a part of the model reads, in the form of the table.
 
     Args:
-        sample: As a dataset gives it.
-        required: Fields that must be there.
-        source: What the sample comes from, for messages, such as ``'train_dataloader of the config'``.
-        reader: What reads the fields, such as ``"the head 'vqa' (ClassificationHead)"``.
+        sample: An item of a dataset.
+        required: Names of the fields.
+        source: Origin of the sample, for error messages, such as ``'train_dataloader of the config'``.
+        reader: Part that reads the fields, such as ``"the head 'vqa' (ClassificationHead)"``.
 
     Raises:
-        UserError: A field is missing, or has another kind of numbers or other dimensions.
+        UserError: A field is missing, or differs in kind of dtype or in number of dimensions.
     """
     for name in required:
         if name not in sample:
@@ -132,7 +134,7 @@ def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str
         if field is None or field.per_image:
             continue
         value = np.asarray(sample[name])
-        # B is not there yet, and captions may be one or S a sample.
+        # A sample has no dimension B yet, and may hold one caption or S.
         dimensions = {len(field.shape) - 1, len(field.shape)} if 'caption' in name else {len(field.shape) - 1}
         if value.dtype.kind != np.dtype(field.dtype).kind or value.ndim not in dimensions:
             raise UserError(
@@ -142,7 +144,7 @@ def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str
 
 
 def describe_fields() -> str:
-    """The table as lines of Markdown, for the documents."""
+    """Return the table in Markdown, for the documentation."""
     rows = ['| field | shape | type | padding | meaning |', '|---|---|---|---|---|']
     for name, field in FIELDS.items():
         shape = ', '.join(map(str, field.shape))

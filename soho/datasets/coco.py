@@ -1,4 +1,4 @@
-"""What data sets in COCO's own format have in common."""
+"""Base class of the datasets in COCO's own format."""
 
 from collections.abc import Callable, Collection
 
@@ -11,17 +11,17 @@ from soho.errors import UserError
 
 
 class CocoDataset(ImageTextDataset):
-    """Base of the datasets that read COCO's json files: an item is an image that has annotations."""
+    """Base class of the datasets that read COCO's json files: an item is an image that has annotations."""
 
     def add_images(
         self, out: IndexBuilder, annotations: dict[int, Collection], add: Callable[[Collection], None]
     ) -> None:
-        """Put those images of the file into its index that ``annotations`` name, in their order.
+        """Add the images with annotations to the index, in the order of ``annotations``.
 
         Args:
             out: The index.
-            annotations: By image id.
-            add: Called with an image's annotations after the image.
+            annotations: Annotations by image id.
+            add: Called with the annotations of an image after the image is added.
 
         Raises:
             ValueError: An annotation of an image that the file does not list.
@@ -38,11 +38,11 @@ class CocoDataset(ImageTextDataset):
             add(items)
 
     def file_name(self, name: str) -> str:
-        """The name of an image below the folder of the images, from that in the annotation file."""
+        """File name of an image below the image folder, from its name in the annotation file."""
         return name
 
     def read_images(self) -> None:
-        """Take the images of the index that are large enough."""
+        """Set ``images`` and ``item_images`` to the images of the index that are large enough."""
         self.images = ImageTable.of(self.index, self.min_side)
         self.item_images = np.arange(len(self.images))[:, None]
 

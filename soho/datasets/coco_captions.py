@@ -14,19 +14,19 @@ from soho.registry import DATASETS
 
 @DATASETS.register_module()
 class CaptioningDataset(CocoDataset):
-    """``sentence_group`` captions of an image a sample, others in every epoch; in test mode the first.
+    """Images with ``sentence_group`` random captions each; in test mode the first caption.
 
-    VirTex was published with one. Several share the image's way through the
-    CNN, which is most of a step, and all are there before any comes again.
+    VirTex was published with one caption. Several share the forward pass of the
+    CNN, which is most of a step; a caption repeats only after all others.
 
-    The annotation file is COCO's ``captions_*.json``. Images come in the order
-    in which their first captions stand in it, as in the official VirTex.
+    The annotation file is COCO's ``captions_*.json``. Images are ordered by
+    their first caption in it, as in the official VirTex.
 
     Args:
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A caption that is empty or no text.
+        ValueError: A caption is empty or not a string.
     """
 
     kind = 'coco_captions'
@@ -57,7 +57,7 @@ class CaptioningDataset(CocoDataset):
         self.add_images(out, by_image, add)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``, of ``sentence_group`` captions (one in test mode), ``sentence_rows``, and ``image_id``."""
+        """``sentences`` (``sentence_group`` captions, one in test mode), ``sentence_rows`` and ``image_id``."""
         first, count = self.caption_start[index], self.caption_count[index]
         if self.test_mode:
             rows = [first]

@@ -1,4 +1,4 @@
-"""Images with boxes and outlines of the objects in them: COCO, LVIS."""
+"""Images with boxes and outlines of their objects: COCO, LVIS."""
 
 import os
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from soho.registry import DATASETS
 
 
 def read_categories(ann_file: PathLike) -> dict[int, str]:
-    """Category id to name, in the order of the ids: the first is label 1, since 0 is the background."""
+    """Names by category id, in the order of the ids: the first is label 1, since 0 is the background."""
     return dict(
         sorted((item['id'], item['name']) for item in stream_array(ann_file, 'categories', required=('id', 'name')))
     )
 
 
 class DetectionDataset(ImageTextDataset):
-    """Base of the datasets of objects: a sample is an image with all its objects.
+    """Base class of the detection datasets: a sample is an image with all its objects.
 
     In training, images without objects are left out; in test mode every image
-    is there and nothing is said of its objects. A subclass yields its images
-    in ``records``.
+    is included, without its objects. A subclass yields its images in
+    ``records``.
 
     Args:
         outlines: Whether samples have ``outlines``, for masks.
@@ -40,15 +40,15 @@ class DetectionDataset(ImageTextDataset):
         super().__init__(*args, **kwargs)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Each image's ``file_name``, ``image_id``, ``height``, ``width`` and ``objects`` (see :class:`ObjectTable`);
-        fills ``class_names`` first."""
+        """Set ``class_names``, then yield ``file_name``, ``image_id``, ``height``, ``width`` and ``objects`` (see
+        :class:`ObjectTable`) of each image."""
         raise NotImplementedError
 
     def load_annotations(self) -> None:
         self.objects = ObjectTable(self.outlines)
         without = 0
 
-        def wanted() -> Iterator[dict[str, Any]]:
+        def usable_records() -> Iterator[dict[str, Any]]:
             nonlocal without
             for record in self.records():
                 if self.test_mode or record['objects']:
@@ -56,11 +56,11 @@ class DetectionDataset(ImageTextDataset):
                 else:
                     without += 1
 
-        def take(record: dict[str, Any]) -> None:
+        def add_objects(record: dict[str, Any]) -> None:
             objects = [] if self.test_mode else record['objects']
             self.objects.add_image(objects, record['height'], record['width'])
 
-        self.images = ImageTable(wanted(), take, self.min_side)
+        self.images = ImageTable(usable_records(), add_objects, self.min_side)
         self.objects.finish()
         counts = np.diff(self.objects.image_ends)
         self.item_images = (np.arange(len(self.images)) if self.test_mode else np.flatnonzero(counts))[:, None]
@@ -74,12 +74,12 @@ class DetectionDataset(ImageTextDataset):
         return dict(class_names=self.class_names)
 
     def labels_of_items(self) -> Iterator[np.ndarray]:
-        """The labels of each item's objects, for samplers."""
+        """Labels of each item's objects, for samplers."""
         ends = self.objects.image_ends
         return (self.objects.labels[ends[image] : ends[image + 1]] for image in self.item_images[:, 0])
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``image_id``, ``full_size`` (h, w) as annotated, and in training what the image's objects are."""
+        """``image_id``, ``full_size`` (h, w) as annotated, and in training the objects of the image."""
         image = self.item_images[index, 0]
         known = dict(image_id=int(self.images.image_ids[image]), full_size=self.images.sizes[image].astype(np.int64))
         return known if self.test_mode else dict(known, **self.objects.of_image(image))
@@ -87,16 +87,17 @@ class DetectionDataset(ImageTextDataset):
 
 @DATASETS.register_module()
 class CocoDetection(DetectionDataset):
-    """COCO's ``instances_*.json``; in test mode any file with ``images`` and ``categories`` does.
+    """COCO's ``instances_*.json``; in test mode any file with ``images`` and ``categories``.
 
     Objects marked ``iscrowd`` are groups; they are left out of training, as in
-    detectron2, and the evaluation ignores what lies on them.
+    detectron2, and the evaluation ignores detections on them.
 
     Args:
         **kwargs: See :class:`DetectionDataset`.
 
     Raises:
-        ValueError: An object of an image or a category that the file does not list, or a broken outline.
+        ValueError: An object belongs to an image or a category that the file does not list, or its outline is
+            broken.
     """
 
     image_keys = ('id', 'file_name', 'height', 'width')
@@ -147,11 +148,11 @@ class CocoDetection(DetectionDataset):
 
 
 class FolderStores:
-    """Images by ``FOLDER/NAME``, each folder an :class:`ImageStore` of its own (a folder or a zip).
+    """Image stores of several folders (or zips), addressed by ``FOLDER/NAME``.
 
     Args:
-        root: What holds the folders.
-        folders: Their names.
+        root: Parent of the folders.
+        folders: Names of the folders.
     """
 
     def __init__(self, root: str, folders: list[str]) -> None:
@@ -165,9 +166,9 @@ class FolderStores:
 
 @DATASETS.register_module()
 class LVISDetection(CocoDetection):
-    """LVIS v1's ``lvis_v1_*.json``: COCO's pictures, in the folders that each image's ``coco_url`` names.
+    """LVIS v1's ``lvis_v1_*.json``: COCO's images, in the folders named by each image's ``coco_url``.
 
-    ``images`` is what holds ``train2017`` and ``val2017`` (folders or zips).
+    ``images`` is the parent of ``train2017`` and ``val2017`` (folders or zips).
 
     Args:
         **kwargs: See :class:`DetectionDataset`.

@@ -1,4 +1,4 @@
-"""Images with the kinds of objects they show, in COCO's own format."""
+"""Images with the categories of their objects, in COCO's own format."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,17 +14,17 @@ from soho.registry import DATASETS
 
 @DATASETS.register_module()
 class ObjectLabelsDataset(CocoDataset):
-    """Which kinds of objects an image shows.
+    """Images labelled with the set of their objects' categories.
 
-    The annotation file is COCO's ``instances_*.json``. Categories become 1, 2,
-    ... in the order of the file, so that 0 is free for padding; images without
-    objects are left out.
+    The annotation file is COCO's ``instances_*.json``. Categories are numbered
+    1, 2, ... in the order of the file, 0 being padding; images without objects
+    are left out.
 
     Args:
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An object of a category that the file does not list.
+        ValueError: An object belongs to a category that the file does not list.
     """
 
     kind = 'coco_objects'
@@ -55,6 +55,6 @@ class ObjectLabelsDataset(CocoDataset):
         self.add_images(out, by_image, add)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``label_set`` (K,) int64, in rising order, and ``image_id``."""
+        """``label_set`` (K,) int64, in ascending order, and ``image_id``."""
         first = self.label_start[index]
         return dict(label_set=self.labels[first : first + self.label_count[index]], image_id=self.image_id(index))

@@ -1,4 +1,4 @@
-"""From samples to one batch: the dict of tensors that every model receives."""
+"""Collation of samples into a batch: the dict of tensors that every model receives."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,26 +19,26 @@ CanvasSizes = int | Sequence[int] | None
 def collate(
     samples: Sequence[Sample], size_divisor: int = 32, canvas_sizes: CanvasSizes = None, trim_text: bool = False
 ) -> dict[str, torch.Tensor]:
-    """Make a batch of samples that have the same keys.
+    """Combine samples that have the same keys into a batch.
 
-    :mod:`soho.datasets.batch` holds the table of all fields. Arrays that it does not name are
-    stacked. Of samples with M images the entries of each image become rows of their own.
+    :mod:`soho.datasets.batch` holds the table of all fields. Arrays that are not in it are
+    stacked. The entries of the M images of a sample become separate rows.
 
-    The canvas is the largest height and the largest width among ``pad_size``,
+    The canvas has the largest height and the largest width among ``pad_size``,
     taken independently, as in the official code.
 
     Args:
         samples: Dicts of numpy arrays and numbers; ``image`` is (h, w, 3) uint8, or a list of M of them.
-        size_divisor: Every side of ``pad_size`` is a multiple of it.
-        canvas_sizes: Bounds the set of canvas shapes, so that compiled and
+        size_divisor: Divisor of every side of ``pad_size``.
+        canvas_sizes: Limits the number of canvas shapes, so that compiled and
             tuned kernels are reused: both sides of the canvas are rounded up to
             a multiple of an int, or to the next of a list of lengths.
-        trim_text: Leave out the text positions that are padding in every row. Results are the same for less work,
-            but L then differs between batches, which compiled kernels do not like.
+        trim_text: Remove the text positions that are padding in every row. Results are the same at lower cost, but
+            L then differs between batches, for which compiled kernels have to be rebuilt.
 
     Raises:
-        ValueError: Samples whose keys or shapes differ, a value that is not
-            numeric, or an image larger than every canvas size.
+        ValueError: Keys or shapes of the samples differ, a value is not numeric, or an image is larger than
+            every canvas size.
     """
     batch = {}
     for key in samples[0]:
@@ -56,18 +56,18 @@ def collate(
 
 
 def _split_images(key: str, values: list[Any]) -> list[Any]:
-    """One value an image, of samples that hold a list or an array of one value for each of their M images."""
+    """One value per image, from samples that hold a list or an array with the values of their M images."""
     if key == 'image':
         several = isinstance(values[0], (list, tuple))
     else:
-        several = np.ndim(values[0]) == len(FIELDS[key].shape)  # one dimension more than a sample of one image has
+        several = np.ndim(values[0]) == len(FIELDS[key].shape)  # one dimension more than in a sample of one image
     return [value for of_sample in values for value in of_sample] if several else values
 
 
 def _get(sample: Sample, key: str, first: Sample) -> Any:
     if sample.keys() != first.keys():
         differ = ', '.join(sorted(map(str, sample.keys() ^ first.keys())))
-        raise UserError(f'samples of one batch must have the same keys, and some lack: {differ}')
+        raise UserError(f'samples of a batch must have the same keys, but some lack: {differ}')
     return sample[key]
 
 
@@ -93,7 +93,7 @@ def _canvas_side(side: int, canvas_sizes: CanvasSizes) -> int:
     if not allowed:
         raise UserError(
             f'canvas_sizes={list(canvas_sizes)} has no length for an image padded to {side} '
-            'pixels: a larger one must be added, or images resized to less'
+            'pixels: add a larger one, or resize images to less'
         )
     return min(allowed)
 

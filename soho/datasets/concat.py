@@ -1,4 +1,4 @@
-"""Several annotation files as one dataset."""
+"""Concatenation of datasets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from soho.registry import DATASETS
 
 @DATASETS.register_module(force=True)
 class ConcatDataset(Dataset):
-    """Datasets one after the other, indexed through.
+    """Datasets one after the other, with continuous indices.
 
     Args:
-        datasets: Configs or datasets. A sample's random choices follow from
-            its index in the whole.
+        datasets: Configs or datasets. The random choices of a sample depend on
+            its index in the concatenation.
     """
 
     def __init__(self, datasets: Sequence[dict | Dataset]) -> None:
@@ -39,7 +39,7 @@ class ConcatDataset(Dataset):
 
     @property
     def shard(self) -> np.ndarray:
-        """(len(self),) int, the tar shard in which each item's first image lies, counted through."""
+        """(len(self),) int, the tar shard of each item's first image, counted over all datasets."""
         shards, first = [], 0
         for dataset in self.datasets:
             shards.append(dataset.shard + first)

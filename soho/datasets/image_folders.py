@@ -1,4 +1,4 @@
-"""Images in a folder of their class, as ImageNet is laid out."""
+"""Images in one folder per class, the layout of ImageNet."""
 
 from typing import Any
 
@@ -12,19 +12,18 @@ from soho.registry import DATASETS
 
 @DATASETS.register_module()
 class ImageFolders(ImageTextDataset):
-    """``train/n01440764/n01440764_10026.JPEG``: the folder of an image is its class.
+    """Images whose class is the name of their folder, as in ``train/n01440764/n01440764_10026.JPEG``.
 
-    Classes are numbered in alphabetical order, as torchvision does; an empty
-    folder is a class of which there is no image. No image is opened before it
-    is needed: 1.28 million are a matter of listing folders or of reading a
-    zip's directory.
+    Classes are numbered in alphabetical order, as in torchvision; an empty
+    folder is a class without images. Images are not opened at construction:
+    for 1.28 million it only lists folders or reads the directory of a zip.
 
     Args:
-        images: The folder that holds the classes' folders, or a zip of it.
+        images: Parent of the class folders, or a zip of it.
         **kwargs: See :class:`ImageTextDataset`; there is no annotation file.
 
     Raises:
-        ValueError: No image lies in a folder.
+        ValueError: No folder contains an image.
     """
 
     def __init__(self, images: str, *args, **kwargs) -> None:
@@ -40,7 +39,7 @@ class ImageFolders(ImageTextDataset):
         if not any(folders.values()):
             what = f'{len(loose)} images that lie in no folder' if loose else 'no images in folders'
             raise UserError(
-                f'{self.store.path} has {what}: the images of a class belong into a folder of their own, '
+                f'{self.store.path} has {what}: the images of a class belong in a folder of their own, '
                 f'as in n01440764/n01440764_10026.JPEG (the download of ILSVRC2012 has one archive a '
                 'class for training; those of validation have to be sorted by the ground truth of the '
                 'devkit, as torchvision.datasets.ImageNet does)'

@@ -1,4 +1,4 @@
-"""Images of one species each, in the format of iNaturalist 2018."""
+"""Images labelled with their species, in the format of iNaturalist 2018."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from soho.datasets.storage.json_files import stream_array
 from soho.errors import UserError
 from soho.registry import DATASETS
 
-FOLDER = 'train_val2018/'  # the folder of the images, with which the download's file names begin
+FOLDER = 'train_val2018/'  # image folder; prefix of the file names in the download
 
 
 @DATASETS.register_module()
 class INaturalist(CocoDataset):
-    """The species of an image.
+    """iNaturalist 2018: images with one species each.
 
     The annotation file is ``train2018.json`` or ``val2018.json`` of the
     download: ``images`` with file names such as
-    ``train_val2018/Plantae/7477/NAME.jpg``, ``annotations`` of one category an
-    image, ``categories``. Categories are numbered in the order of their ids,
-    which in the download are these numbers already.
+    ``train_val2018/Plantae/7477/NAME.jpg``, ``annotations`` with one category
+    per image, ``categories``. Categories are numbered in the order of their
+    ids, which in the download equal these numbers.
 
     Args:
         images: ``train_val2018``, a folder or a zip.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A category that the file does not list.
+        ValueError: An image belongs to a category that the file does not list.
     """
 
     kind = 'inaturalist'

@@ -1,4 +1,4 @@
-"""Images with labels: what a CNN learns to name."""
+"""Images with labels, for the classification pretraining of a CNN."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ KEYS = ('file_name', 'image_id', 'width', 'height', 'labels')
 
 @DATASETS.register_module()
 class LabelledImages(ImageTextDataset):
-    """One label of each attribute an image.
+    """Images with one label for each of several attributes.
 
     The annotation file is ``{data: [{file_name, image_id, height, width,
-    labels: [int, ...]}], labels: {attribute: [name, ...], ...}}``, -1 for an attribute
-    that is not known of an image (``tools/prepare/objects.py`` writes it).
+    labels: [int, ...]}], labels: {attribute: [name, ...], ...}}``, -1 for an unknown
+    attribute of an image (``tools/prepare/objects.py`` writes it).
 
     Args:
-        attributes: The attributes to give, in this order; all of the file by default.
+        attributes: Attributes that are used, in this order; by default all of the file.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An attribute that the file lacks, or a label outside its attribute's
-            list (file, image).
+        ValueError: The file lacks an attribute, or a label is outside the list of its
+            attribute.
     """
 
     def __init__(self, *args, attributes: Sequence[str] | None = None, **kwargs) -> None:
@@ -44,7 +44,7 @@ class LabelledImages(ImageTextDataset):
         sizes = [len(names[attribute]) for attribute in attributes]
         labels: list[list[int]] = []
 
-        def take(record: dict) -> None:
+        def add_labels(record: dict) -> None:
             chosen = [record['labels'][column] for column in columns]
             for attribute, label, size in zip(attributes, chosen, sizes):
                 if not -1 <= label < size:
@@ -54,7 +54,7 @@ class LabelledImages(ImageTextDataset):
                     )
             labels.append(chosen)
 
-        self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), take, self.min_side)
+        self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), add_labels, self.min_side)
         self.labels = np.asarray(labels, np.int64).reshape(-1, len(attributes))
         self.item_images = np.arange(len(self.images))[:, None]
 
@@ -63,5 +63,5 @@ class LabelledImages(ImageTextDataset):
         return dict(label_names=self.label_names)
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``attribute_labels`` (G,) int64, one an attribute."""
+        """``attribute_labels`` (G,) int64, one for each attribute."""
         return dict(attribute_labels=self.labels[index])

@@ -1,6 +1,6 @@
-"""The objects of many images in flat arrays: boxes, labels and outlines.
+"""Objects of many images in flat arrays: boxes, labels and outlines.
 
-Flat arrays are shared between forked workers without being copied.
+Forked workers share flat arrays without copying them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ Rings = list[np.ndarray]
 
 
 class ObjectTable:
-    """What an annotation file says of the objects in its images, image after image.
+    """Objects of an annotation file, image by image.
 
     Args:
         outlines: Whether objects have outlines.
@@ -32,7 +32,7 @@ class ObjectTable:
     def add_image(self, objects: Sequence[tuple[Sequence[float], int, Rings]], height: int, width: int) -> None:
         """Append the objects of the next image, each (x0, y0, x1, y1), label and outline.
 
-        Boxes are cut to the image; objects of which nothing is left are dropped and counted.
+        Boxes are clipped to the image; objects that become empty are dropped and counted.
         """
         for box, label, rings in objects:
             x0, x1 = max(box[0], 0), min(box[2], width)
@@ -50,7 +50,7 @@ class ObjectTable:
         self._image_ends.append(len(self._labels))
 
     def finish(self) -> None:
-        """Pack what was added; nothing can be added any more."""
+        """Pack the objects into flat arrays; after this none can be added."""
         self.boxes = np.asarray(self._boxes, np.float32).reshape(-1, 4)
         self.labels = np.asarray(self._labels, np.int64)
         self.image_ends = np.asarray(self._image_ends, np.int64)
@@ -80,17 +80,17 @@ class ObjectTable:
 
 
 def outline(segmentation: Any, height: int, width: int) -> Rings:
-    """The rings around an object, all in the same sense, so that what lies in any of them is inside.
+    """Rings around an object, all in the same direction, so that the object is the union of their interiors.
 
     Args:
         segmentation: As in COCO's json: polygons, each [x, y, x, y, ...]; or run lengths, compressed or not.
-        height, width: Of the picture.
+        height, width: Size of the image.
 
     Returns:
-        (P, 2) float rings; of run lengths, one around each run.
+        (P, 2) float rings; for run lengths, one around each run.
 
     Raises:
-        ValueError: It is neither, or a polygon has an odd number of values or fewer than three points.
+        ValueError: ``segmentation`` is neither, or a polygon has an odd number of values or fewer than three points.
     """
     if isinstance(segmentation, dict):
         return list(_runs(segmentation, height, width))

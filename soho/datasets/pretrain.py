@@ -17,27 +17,27 @@ KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
 
 @DATASETS.register_module()
 class PretrainDataset(ImageTextDataset):
-    """Captions an image; ``sentence_group`` of them make a sample.
+    """Images with groups of ``sentence_group`` captions, for SOHO's pretraining.
 
     The annotation file is a list of ``{file_name, image_id, height, width,
     captions: [str, ...]}`` (official ``*_cap_*_pre.json``; its ``labels`` are
     not used). An image with more captions than a group holds gives several
-    samples; the last group is filled up with captions of the same image, drawn
-    anew in every epoch.
+    samples; the last group is filled with captions of the same image, sampled
+    again in every epoch.
 
     Args:
         replace_prob: Probability that a caption is replaced by another
             image's, for image-text matching.
-        replace_by_first: The official code always takes the first caption of
-            the item it draws; by default any of them.
-        fill_seed: The official code fills groups up once, from Python's
-            random stream, and keeps the outcome in a pickle file beside the
-            annotation. An integer seeds the same draws, without a file; by
-            default they are drawn anew in every epoch.
+        replace_by_first: Known bug of the release: the replacement is always
+            the first caption of the sampled item; by default any of them.
+        fill_seed: Official behaviour: groups are filled once, from Python's
+            random generator, and the result is kept in a pickle file next to
+            the annotation. An integer seeds the same choices, without a file;
+            by default they are sampled again in every epoch.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An image without caption, an empty caption (file, item).
+        ValueError: An image has no caption, or an empty one.
     """
 
     kind = 'captions'
@@ -90,7 +90,7 @@ class PretrainDataset(ImageTextDataset):
             ends.append(len(captions))
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """``sentences``: S captions, and their ``sentence_rows``; ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
+        """``sentences`` (S captions), their ``sentence_rows``, and ``itm_labels`` (S,) int64, 1 matched, 0 replaced."""
         image, first, length = self.item_images[index, 0], self.item_first[index], self.item_length[index]
         rows = [first + i for i in range(length)]
         start, count = self.caption_start[image], self.caption_count[image]
@@ -110,27 +110,27 @@ class PretrainDataset(ImageTextDataset):
         )
 
     def _caption_of_another(self, image: int, rng: np.random.Generator) -> int:
-        mine = self.images.image_ids[image]
+        image_id = self.images.image_ids[image]
         while True:
             item = rng.integers(len(self))
             other = self.item_images[item, 0]
-            if self.images.image_ids[other] != mine:
+            if self.images.image_ids[other] != image_id:
                 nth = 0 if self.replace_by_first else rng.integers(self.item_length[item])
                 return self.item_first[item] + nth
 
 
 def official_fill(counts: Sequence[int], size: int, seed: int) -> list[list[int]]:
-    """Which captions fill up each image's last group, as the official code draws them.
+    """Captions that fill the last group of each image, sampled as by the official code.
 
     Official file: SOHO/datasets/VisualLanguagePretrain.py (``_process_train_data``).
 
     Args:
-        counts: Captions of each image.
-        size: Sentences a group.
-        seed: Of Python's generator, whose stream runs through all images.
+        counts: Number of captions of each image.
+        size: Sentences per group.
+        seed: Seed of Python's generator, whose stream continues over all images.
 
     Returns:
-        For each image the numbers of ``-count % size`` of its captions.
+        Indices of ``-count % size`` captions for each image.
     """
     generator = random.Random(seed)
     fill = []
@@ -140,9 +140,9 @@ def official_fill(counts: Sequence[int], size: int, seed: int) -> list[list[int]
             generator.shuffle(order)
             fill.append(order[:missing])
             continue
-        drawn = []
+        chosen = []
         for _ in range(missing):
             generator.shuffle(order)
-            drawn.append(order[0])
-        fill.append(drawn)
+            chosen.append(order[0])
+        fill.append(chosen)
     return fill

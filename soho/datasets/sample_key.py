@@ -1,4 +1,4 @@
-"""Which sample, in which epoch of which run: all that its random choices may depend on."""
+"""Key of a sample: index, epoch and seed, on which alone its random choices depend."""
 
 from typing import NamedTuple, Union
 
@@ -6,23 +6,23 @@ import numpy as np
 
 
 class SampleKey(NamedTuple):
-    """What a sampler yields and a dataset is indexed by.
+    """Key that a sampler yields and a dataset is indexed by.
 
-    Workers are copies of the dataset that live for many epochs; carrying the
-    epoch in the key spares them from being told about it.
+    Workers hold copies of the dataset for many epochs; they learn the current
+    epoch from the key.
     """
 
     seed: int
     epoch: int
     index: int
     repeat: int = 0
-    """How often the sample has come before in this epoch, where a sampler repeats rare ones."""
+    """Number of earlier occurrences in this epoch, for samplers that repeat rare samples."""
 
     @classmethod
     def of(cls, key: Union[int, 'SampleKey']) -> 'SampleKey':
-        """A plain integer stands for that sample in epoch 0 of seed 0."""
+        """Return ``key`` as a SampleKey; an integer is that sample in epoch 0 with seed 0."""
         return key if isinstance(key, SampleKey) else cls(0, 0, int(key))
 
     def rng(self) -> np.random.Generator:
-        """The generator of this sample's random choices, the same in whichever worker or rank."""
+        """Generator of this sample's random choices, the same in every worker and rank."""
         return np.random.default_rng(np.random.SeedSequence(self if self.repeat else self[:3]))

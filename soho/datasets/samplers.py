@@ -1,4 +1,4 @@
-"""In which order samples are read, and which of them share a batch."""
+"""Samplers: the order of the samples, and their grouping into batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,19 +10,19 @@ from torch.utils.data import Dataset, Sampler
 from soho.datasets.sample_key import SampleKey
 from soho.registry import DATA_SAMPLERS
 
-# Streams of an epoch's random numbers: 0 orders samples or batches, 1, 2, ... the groups of like shape.
+# Random streams of an epoch: 0 orders samples or batches, 1, 2, ... the groups of similar shape.
 _ROUNDING = 1 << 16
 
 
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler):
-    """All samples in an order that follows from (seed, epoch) alone.
+    """Sampler of all samples, in an order that depends on (seed, epoch) alone.
 
     Args:
-        dataset: What is sampled.
-        shuffle: Another order in every epoch; otherwise the dataset's.
-        seed: The run's seed; ``None`` draws one that all ranks share.
-        round_up: Repeat samples so that all ranks see equally many, as
+        dataset: The dataset.
+        shuffle: Shuffle in every epoch; otherwise keep the dataset's order.
+        seed: Seed of the run; ``None`` chooses one that all ranks share.
+        round_up: Repeat samples so that all ranks get equally many, as
             training needs. Evaluation must not repeat any.
     """
 
@@ -38,11 +38,11 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def members(self) -> np.ndarray:
-        """The samples of this epoch, before they are put in order."""
+        """Samples of this epoch, unordered."""
         return np.arange(len(self.dataset))
 
     def order(self, members: np.ndarray, stream: int = 0) -> np.ndarray:
-        """``members`` in this epoch's order; ``stream`` tells several orders of an epoch apart."""
+        """``members`` in this epoch's order; ``stream`` distinguishes several orders of an epoch."""
         if not self.shuffle:
             return members
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch, stream]))
@@ -72,16 +72,16 @@ class EpochSampler(Sampler):
 
 @DATA_SAMPLERS.register_module()
 class RepeatFactorSampler(EpochSampler):
-    """Images with rare categories more often (arXiv:1908.03195, appendix B.2).
+    """Sampler that repeats images with rare categories (arXiv:1908.03195, appendix B.2).
 
-    A category in a share f of the images asks for its images to be repeated
-    max(1, sqrt(threshold / f)) times, an image for as often as its rarest
-    category; fractions are rounded at random in every epoch. Repeats of an
-    image are cropped, resized and flipped on their own.
+    The repeat factor of a category in a fraction f of the images is
+    max(1, sqrt(threshold / f)), that of an image the largest of its
+    categories; fractions are rounded at random in every epoch. Repeats of an
+    image are augmented independently.
 
     Args:
-        dataset: With ``labels_of_items``.
-        threshold: Share of the images below which a category is rare; 0.001 for LVIS.
+        dataset: A dataset with ``labels_of_items``.
+        threshold: Fraction of the images below which a category is rare; 0.001 for LVIS.
         **kwargs: See :class:`EpochSampler`.
     """
 
@@ -96,7 +96,7 @@ class RepeatFactorSampler(EpochSampler):
         return self._size[1]
 
     def members(self) -> np.ndarray:
-        """An index beyond the dataset's end is a repeat: ``index + n * len(dataset)`` is the n-th."""
+        """Samples of this epoch; ``index + n * len(dataset)`` is the n-th repeat of a sample."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch, _ROUNDING]))
         whole = np.floor(self.factors)
         times = (whole + (rng.random(len(whole)) < self.factors - whole)).astype(np.int64)
@@ -108,11 +108,11 @@ class RepeatFactorSampler(EpochSampler):
 
 
 def repeat_factors(categories: Sequence[np.ndarray], threshold: float) -> np.ndarray:
-    """How often each image is wanted: (N,) float64, at least 1.
+    """Repeat factor of each image: (N,) float64, at least 1.
 
     Args:
-        categories: The different categories in each of N images.
-        threshold: As in :class:`RepeatFactorSampler`.
+        categories: Distinct categories of each of N images.
+        threshold: See :class:`RepeatFactorSampler`.
     """
     images, counts = np.unique(np.concatenate(categories), return_counts=True)
     factor = dict(zip(images.tolist(), np.maximum(1.0, np.sqrt(threshold * len(categories) / counts))))
@@ -121,21 +121,21 @@ def repeat_factors(categories: Sequence[np.ndarray], threshold: float) -> np.nda
 
 @DATA_SAMPLERS.register_module()
 class ShardSampler(EpochSampler):
-    """An order that reads only a few tar shards at a time, for disks and networks that are slow to seek.
+    """Sampler that reads only a few tar shards at a time, for storage with slow random access.
 
-    In every epoch the shards are put in another order, and ``window`` of them
-    after the other are mixed as one. It follows from (seed, epoch) alone, as any
-    other, so that resuming and ranks work as ever. Inside a window it is as
-    random as :class:`EpochSampler`'s; images that share a shard, however, meet more
-    often: write shards in random order (``tools/prepare/shards.py --shuffle``).
+    In every epoch the shards are shuffled, and samples are shuffled within each
+    window of ``window`` consecutive shards. The order depends on (seed, epoch)
+    alone, so that resuming and distribution work as with :class:`EpochSampler`.
+    Images of the same shard are batched together more often than at random:
+    write shards in random order (``tools/prepare/shards.py --shuffle``).
 
     Args:
-        dataset: With ``shard``, the shard of each item.
-        window: Shards that are mixed.
+        dataset: A dataset with ``shard``, the shard of each item.
+        window: Shards that are shuffled together.
         **kwargs: See :class:`EpochSampler`.
     """
 
-    _SHARDS = 1 << 31  # the stream of the shards' order
+    _SHARDS = 1 << 31  # random stream of the shards' order
 
     def __init__(self, dataset: Dataset, window: int = 8, **kwargs) -> None:
         super().__init__(dataset, **kwargs)
@@ -143,7 +143,7 @@ class ShardSampler(EpochSampler):
         self.shard = dataset.shard
 
     def _windows(self) -> np.ndarray:
-        """(N,) the window in which each item is read in this epoch."""
+        """(N,) int, the window in which each item is read in this epoch."""
         place = super().order(np.arange(self.shard.max() + 1), self._SHARDS)
         return place[self.shard] // self.window
 
@@ -163,20 +163,19 @@ class ShardSampler(EpochSampler):
 
 @DATA_SAMPLERS.register_module()
 class AspectRatioBatchSampler(Sampler):
-    """Batches of images of like shape, so that little padding is computed on.
+    """Batch sampler that groups images by aspect ratio, to reduce padding.
 
-    A *global* batch of ``batch_size * world_size`` samples is drawn from one
-    group, and each rank takes its part: two ranks with half the batch see what
-    one rank with the whole batch sees.
+    A *global* batch of ``batch_size * world_size`` samples comes from one
+    group and is split over the ranks: two ranks with half the batch size get
+    the same global batches as one rank.
 
     Args:
-        sampler: An :class:`EpochSampler`; its seed, epoch and rounding apply.
-        batch_size: Samples a rank.
-        boundaries: Aspect ratios (width / height) that part the groups; the
-            official recipe tells landscape from the rest.
-        drop_last: Leave out what does not fill a global batch, instead of
-            filling it up from the group (training) or giving a smaller batch
-            (evaluation).
+        sampler: An :class:`EpochSampler`, which determines seed, epoch and rounding.
+        batch_size: Samples per rank.
+        boundaries: Aspect ratios (width / height) between the groups; the
+            official recipe separates landscape from the rest.
+        drop_last: Drop an incomplete global batch, instead of filling it from
+            its group (training) or yielding it (evaluation).
     """
 
     def __init__(
@@ -188,12 +187,12 @@ class AspectRatioBatchSampler(Sampler):
         self._sizes: tuple[int, np.ndarray] | None = None  # epoch, samples of each group
         ratio = np.asarray(sampler.dataset.aspect_ratio)  # (N, M)
         shapes = np.searchsorted(np.asarray(boundaries), ratio.reshape(len(ratio), -1), side='left')
-        # Of several images all have a place in the group's number, in whichever order they come.
+        # The group of several images encodes the shapes of all, independent of their order.
         self._group = np.sort(shapes, 1) @ (len(boundaries) + 1) ** np.arange(shapes.shape[1])
 
     @property
     def groups(self) -> list[np.ndarray]:
-        """This epoch's samples, parted by shape."""
+        """Samples of this epoch, grouped by shape."""
         members = self.sampler.members()
         group = self._group[members % len(self._group)]
         return [members[group == g] for g in np.unique(group)]
@@ -224,11 +223,11 @@ class AspectRatioBatchSampler(Sampler):
         rank, world_size = self.sampler.rank, self.sampler.world_size
         for batch in self._global_batches():
             if self.sampler.round_up or self.drop_last:
-                mine = batch[rank * self.batch_size : (rank + 1) * self.batch_size]
+                of_rank = batch[rank * self.batch_size : (rank + 1) * self.batch_size]
             else:
-                mine = batch[rank::world_size]
-            if len(mine):
-                yield [self.sampler.key(i) for i in mine]
+                of_rank = batch[rank::world_size]
+            if len(of_rank):
+                yield [self.sampler.key(i) for i in of_rank]
 
     def __len__(self) -> int:
         full, rest = np.divmod(self.group_sizes(), self.global_size)
@@ -239,17 +238,17 @@ class AspectRatioBatchSampler(Sampler):
 
 @DATA_SAMPLERS.register_module()
 class OfficialBatchSampler(AspectRatioBatchSampler):
-    """The order of the official SOHO release (SOHO/datasets/loader/sampler.py, ``DistributedGroupSampler``).
+    """Batch sampler of the official SOHO release (SOHO/datasets/loader/sampler.py, ``DistributedGroupSampler``).
 
-    It follows from the epoch alone, each rank's batches are a contiguous part
-    of all batches, and the ranks' batches of one step may have different
-    orientations. To repeat an official run sample by sample; for anything else
-    :class:`AspectRatioBatchSampler` is better, whose ranks share a canvas and
-    whose seed counts.
+    Its order depends on the epoch alone, each rank's batches are a contiguous
+    part of all batches, and the batches of the ranks in a step may differ in
+    orientation. It reproduces an official run sample by sample; otherwise
+    prefer :class:`AspectRatioBatchSampler`, whose ranks share a canvas and
+    which uses the seed.
 
     Args:
-        sampler: An :class:`EpochSampler`; gives the epoch, ranks and dataset.
-        batch_size: Samples a rank.
+        sampler: An :class:`EpochSampler`, which determines epoch, ranks and dataset.
+        batch_size: Samples per rank.
     """
 
     def __init__(self, sampler: EpochSampler, batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Text to token ids: BERT's WordPiece, and SentencePiece for captions."""
+"""Tokenizers: BERT's WordPiece, and SentencePiece for captions."""
 
 import hashlib
 import os
@@ -16,19 +16,19 @@ SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
 
 class BertTokenizer:
-    """Sentences to fixed-length token ids: ``[CLS] pieces [SEP] [PAD]...``.
+    """WordPiece tokenizer with fixed-length output: ``[CLS] pieces [SEP] [PAD]...``.
 
     Args:
         vocab: A ``vocab.txt``, a folder that holds one, or a Hub name such as
             ``'bert-base-uncased'``.
-        max_length: L, tokens a sentence with the special ones; longer ones
-            are cut.
+        max_length: L, tokens per sentence with the special ones; longer ones
+            are truncated.
         clean_text: Remove control and zero-width characters first, as BERT
-            does. The official SOHO tokenizer does not, so that a word that
-            holds one becomes [UNK]; ``False`` does the same.
+            does. ``False`` is the official behaviour of SOHO: a word with such
+            a character becomes [UNK].
 
     Raises:
-        FileNotFoundError: ``vocab`` looks like a path but is none.
+        FileNotFoundError: ``vocab`` is a path that does not exist.
         ValueError: The vocabulary lacks a special token.
     """
 
@@ -57,11 +57,11 @@ class BertTokenizer:
         return (np.array([e.ids for e in encoded], np.int64), np.array([e.attention_mask for e in encoded], np.int64))
 
     def encode(self, sentences: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each sentence without padding, int64."""
+        """Ids of each sentence without padding, int64."""
         return [ids[mask == 1] for ids, mask in zip(*self(sentences))]
 
     def pad(self, sentences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """What :meth:`encode` gave, as a call gives it."""
+        """Ids of :meth:`encode` to padded ids (S, L) and attention mask (S, L), as a call returns them."""
         ids = np.full((len(sentences), self.max_length), self.pad_id, np.int64)
         mask = np.zeros_like(ids)
         for row, attended, sentence in zip(ids, mask, sentences):
@@ -70,11 +70,11 @@ class BertTokenizer:
         return ids, mask
 
     def digest(self) -> str:
-        """SHA-256 of all that the ids depend on."""
+        """SHA-256 of everything that the ids depend on."""
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
 
-    def words(self, ids: Sequence[int]) -> str:
-        """Ids back to text, without special tokens."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, without special tokens."""
         return self.backend.decode(list(map(int, ids)))
 
 
@@ -90,20 +90,20 @@ def _load(vocab: str) -> Tokenizer:
 
 
 class SentencePieceTokenizer:
-    """Captions to token ids, ``[SOS] pieces [EOS]``, and back.
+    """SentencePiece tokenizer of captions: ``[SOS] pieces [EOS]``.
 
-    Padding is id 0, which is ``<unk>`` as well.
+    Padding is id 0, which is also ``<unk>``.
 
     Args:
-        vocab: A SentencePiece ``.model`` made by ``tools/prepare/vocabulary.py``, or an official one.
-        max_length: L, tokens a caption with the special ones. As published, a longer caption is cut to its first
-            ``max_length`` and so loses its [EOS].
-        lower_case, keep_accents: As when the vocabulary was made; see
+        vocab: A SentencePiece ``.model`` from ``tools/prepare/vocabulary.py``, or an official one.
+        max_length: L, tokens per caption with the special ones. As published, a longer caption is truncated to its
+            first ``max_length`` tokens and thereby loses its [EOS].
+        lower_case, keep_accents: The options that the vocabulary was trained with; see
             :func:`soho.datasets.wordpiece.normalize_caption`.
 
     Raises:
         FileNotFoundError: There is no file ``vocab``.
-        ValueError: It is no such vocabulary, or lacks a special token.
+        ValueError: ``vocab`` is not a SentencePiece model, or lacks a special token.
     """
 
     def __init__(self, vocab: str, max_length: int = 30, lower_case: bool = True, keep_accents: bool = False) -> None:
@@ -130,21 +130,21 @@ class SentencePieceTokenizer:
         return len(self.backend)
 
     def __call__(self, caption: str) -> np.ndarray:
-        """One caption to its ids, (L,) int64 with L up to ``max_length``."""
+        """Ids of a caption, (L,) int64 with L up to ``max_length``."""
         pieces = self.backend.encode(normalize_caption(caption, self.lower_case, self.keep_accents))
         return np.array([self.sos_id, *pieces, self.eos_id][: self.max_length], np.int64)
 
     def encode(self, captions: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each caption, int64."""
+        """Ids of each caption, int64."""
         return [self(caption) for caption in captions]
 
     def digest(self) -> str:
-        """SHA-256 of all that the ids depend on."""
+        """SHA-256 of everything that the ids depend on."""
         options = f'{self.max_length} {self.lower_case} {self.keep_accents}'
         return hashlib.sha256(self.backend.serialized_model_proto() + options.encode()).hexdigest()
 
-    def words(self, ids: Sequence[int]) -> str:
-        """Ids back to text, up to the first [EOS], without special tokens."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids up to the first [EOS], without special tokens."""
         ids = list(map(int, ids))
         end = ids.index(self.eos_id) if self.eos_id in ids else len(ids)
         return self.backend.decode(ids[:end])

@@ -1,4 +1,4 @@
-"""Which objects the images of PASCAL VOC 2007 show, from the files of the download."""
+"""Image labels of PASCAL VOC 2007, from the files of the download."""
 
 import os
 from pathlib import Path
@@ -10,23 +10,23 @@ from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.errors import UserError
 from soho.registry import DATASETS
 
-# What the files say (absent, difficult, present) and what the published protocol makes of it.
+# Labels in the files (-1 absent, 0 difficult, 1 present) to those of the published protocol.
 LABELS = {-1: 0, 0: -1, 1: 1}
 
 
 class VOC07Labels(NamedTuple):
-    """The images of one split."""
+    """Images of a split and their labels."""
 
     class_names: list[str]
-    """In alphabetical order."""
+    """Classes in alphabetical order."""
     file_names: list[str]
-    """Such as ``000005.jpg``, in the files' order."""
+    """Names such as ``000005.jpg``, in the order of the files."""
     labels: np.ndarray
     """(images, classes) int64: 1 present, 0 absent, -1 present but difficult."""
 
 
 def class_names(root: str | os.PathLike, split: str) -> list[str]:
-    """The classes in alphabetical order, from the names of the files ``ImageSets/Main/CLASS_SPLIT.txt``.
+    """Classes in alphabetical order, from the names of the files ``ImageSets/Main/CLASS_SPLIT.txt``.
 
     Raises:
         FileNotFoundError: There are no such files.
@@ -68,13 +68,13 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
 
 @DATASETS.register_module()
 class VOC07(ImageTextDataset):
-    """The images of a split with all their labels, or those that show one class alone with its number.
+    """Images of a split with all their labels, or with ``single`` those of exactly one class with its index.
 
     Args:
         split: ``trainval`` or ``test``.
         root: The folder ``VOC2007`` of the download, with ``ImageSets`` and ``JPEGImages``; below ``data_root``.
-        single: Only images in which exactly one class is present, difficult ones counted, as for a classifier that
-            knows one label an image.
+        single: Use only images in which exactly one class is present, difficult ones counted, for classifiers with
+            a single label per image.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
@@ -88,12 +88,12 @@ class VOC07(ImageTextDataset):
         super().__init__(root, os.path.join(root, 'JPEGImages'), *args, **kwargs)
 
     def load_annotations(self) -> None:
-        found = read_voc07(self.ann_file, self.split)
-        labels, names = found.labels, found.file_names
+        split = read_voc07(self.ann_file, self.split)
+        labels, names = split.labels, split.file_names
         if self.single:
             chosen = np.flatnonzero(((labels != 0).sum(1) == 1) & (labels == 1).any(1))
             labels, names = labels[chosen].argmax(1)[:, None], [names[i] for i in chosen]
-        self.classes = found.class_names
+        self.classes = split.class_names
         self.labels = labels
         records = (dict(file_name=name, image_id=Path(name).stem) for name in names)
         self.images = ImageTable(records, lambda record: None, self.min_side)
@@ -101,8 +101,9 @@ class VOC07(ImageTextDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        kinds = dict(category=self.classes) if self.single else {name: ['absent', 'present'] for name in self.classes}
-        return dict(label_names=kinds)
+        if self.single:
+            return dict(label_names=dict(category=self.classes))
+        return dict(label_names={name: ['absent', 'present'] for name in self.classes})
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``attribute_labels`` int64: (20,), 1 present, 0 absent, -1 difficult; or with ``single`` (1,), the class."""

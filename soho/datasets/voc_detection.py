@@ -18,12 +18,12 @@ class VOCObject(NamedTuple):
 
     name: str
     box: tuple[float, float, float, float]
-    """x0, y0, x1, y1; the file's pixels are counted from 1 and belong to the box, so that 1 becomes 0."""
+    """x0, y0, x1, y1 from 0; the file counts pixels from 1 and includes the last one."""
     difficult: bool
 
 
 class VOCImage(NamedTuple):
-    """One annotation file."""
+    """Contents of an annotation file."""
 
     height: int
     width: int
@@ -31,17 +31,17 @@ class VOCImage(NamedTuple):
 
 
 def read_names(image_set: str | os.PathLike) -> list[str]:
-    """The images of a split, from ``ImageSets/Main/SPLIT.txt``.
+    """Names of the images of a split, from ``ImageSets/Main/SPLIT.txt``.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: It has another form.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a list of distinct names.
     """
     with open_text(image_set) as file:
         names = file.read().split()
     if len(names) != len(set(names)):
         raise UserError(
-            f'{image_set} names images twice, or is not a list of one name a line '
+            f'{image_set} names images twice, or is not a list of one name per line '
             '(it should be SPLIT.txt, not CLASS_SPLIT.txt)'
         )
     return names
@@ -51,8 +51,8 @@ def read_voc_image(path: str | os.PathLike) -> VOCImage:
     """Read ``Annotations/NAME.xml``.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: It is no XML, or lacks something.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not XML, or lacks an element.
     """
     with open_text(path) as file:
         try:
@@ -61,10 +61,10 @@ def read_voc_image(path: str | os.PathLike) -> VOCImage:
             raise UserError(f'{path} is broken XML: {error}') from error
 
     def text(element: Any, name: str) -> str:
-        found = element.findtext(name)
-        if found is None:
+        value = element.findtext(name)
+        if value is None:
             raise UserError(f'{path} has an element <{getattr(element, "tag", "annotation")}> without {name}')
-        return found
+        return value
 
     try:
         height, width = (int(text(tree, f'size/{side}')) for side in ('height', 'width'))
@@ -84,27 +84,29 @@ def read_voc_image(path: str | os.PathLike) -> VOCImage:
 
 
 def annotation_file(image_set: str | os.PathLike, name: str) -> Path:
-    """The annotation of an image, from the file of its split."""
+    """Path of an image's annotation, from the file of its split."""
     return Path(image_set).parents[2] / 'Annotations' / f'{name}.xml'
 
 
 def image_number(name: str) -> int:
-    """``000005`` is 5 and ``2008_000001`` is 2008000001: results carry numbers."""
+    """Integer id of an image name: ``000005`` is 5 and ``2008_000001`` is 2008000001."""
     return int(name.replace('_', ''))
 
 
 @DATASETS.register_module()
 class VOCDetection(DetectionDataset):
-    """A split of a year: ``ann_file`` is ``VOC2007/ImageSets/Main/trainval.txt``, ``images`` ``VOC2007/JPEGImages``.
+    """A split of PASCAL VOC.
+
+    ``ann_file`` is for instance ``VOC2007/ImageSets/Main/trainval.txt``, ``images`` ``VOC2007/JPEGImages``.
 
     Args:
-        names: The classes in the order of their labels; by default those of
-            the files ``CLASS_SPLIT.txt`` in alphabetical order, as published.
-        difficult: Whether training sees objects marked difficult; detectron2's does.
+        names: Classes in the order of their labels; by default those of the
+            files ``CLASS_SPLIT.txt`` in alphabetical order, as published.
+        difficult: Whether training includes objects marked difficult, as in detectron2.
         **kwargs: See :class:`DetectionDataset`.
 
     Raises:
-        ValueError: An object of a class that is not among ``names``.
+        ValueError: The class of an object is not among ``names``.
     """
 
     def __init__(self, *args, names: Sequence[str] | None = None, difficult: bool = True, **kwargs) -> None:
@@ -119,8 +121,8 @@ class VOCDetection(DetectionDataset):
         for name in read_names(image_set):
             path = annotation_file(image_set, name)
             image = read_voc_image(path)
-            objects = [thing for thing in image.objects if self.difficult or not thing.difficult]
-            if unknown := {thing.name for thing in objects} - labels.keys():
+            objects = [item for item in image.objects if self.difficult or not item.difficult]
+            if unknown := {item.name for item in objects} - labels.keys():
                 raise UserError(
                     f'{path} has an object of the class {min(unknown)!r}, which is not one of {", ".join(labels)}'
                 )
@@ -129,5 +131,5 @@ class VOCDetection(DetectionDataset):
                 image_id=image_number(name),
                 height=image.height,
                 width=image.width,
-                objects=[(thing.box, labels[thing.name], []) for thing in objects],
+                objects=[(item.box, labels[item.name], []) for item in objects],
             )

@@ -18,25 +18,24 @@ QUESTION_KEYS = ('question', 'question_id', 'labels', 'scores')
 
 @DATASETS.register_module()
 class VQADataset(ImageTextDataset):
-    """Questions with soft-scored answers; ``sentence_group`` of an image make a sample.
+    """Images with groups of ``sentence_group`` questions and their soft-scored answers.
 
     The annotation file is ``{data: [{file_name, image_id, height, width, vqa:
     [{question, question_id, labels: [int], scores: [float]}]}], ans2label,
     label2ans}`` (official ``*_data_vqa.json``). The official test file has one
-    item a question instead, with ``question`` and ``question_id`` beside the
-    image; both forms are read, and ``labels`` and ``scores`` may be absent.
-    The last group of an image may be ragged; its empty rows have
-    ``sentence_mask`` False and count nowhere.
+    item per question instead, with ``question`` and ``question_id`` next to
+    ``image_id``; both forms are read, and ``labels`` and ``scores`` may be
+    absent. The last group of an image may be smaller; its empty rows have
+    ``sentence_mask`` False and are ignored.
 
     Args:
         skip_unanswerable: In training, leave out questions whose answers are
-            all outside the answer list; the official code keeps them, as a
-            question to which every answer is wrong.
+            all outside the answer list; the official code keeps them, with
+            all classes as negatives.
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An empty question, a label outside the answer list (file,
-            question id).
+        ValueError: A question is empty, or a label is outside the answer list.
     """
 
     kind = 'questions'
@@ -50,7 +49,7 @@ class VQADataset(ImageTextDataset):
         self.index = open_index(self.ann_file, self.kind, self._scan)
         self.label2ans: list[str] = self.index.meta['label2ans']
         label_of = {answer: label for label, answer in enumerate(self.label2ans)}
-        # An answer whose mirror image is no answer of the list counts as unknown there; so does -1, the last entry.
+        # An answer whose mirrored form is not in the answer list becomes unknown (-1); the last entry maps -1 to -1.
         self.mirrored_answers = np.asarray([label_of.get(swap_sides(answer), -1) for answer in self.label2ans] + [-1])
         self.images = ImageTable.of(self.index, self.min_side)
         starts, counts = spans(self.index['questions_end'], self.images.rows)
@@ -95,7 +94,7 @@ class VQADataset(ImageTextDataset):
             raise UserError(f'{where} is empty')
         labels, scores = question.get('labels', []), question.get('scores', [])
         if len(labels) != len(scores):
-            raise UserError(f'{where} has {len(labels)} labels but {len(scores)} scores; they belong in pairs')
+            raise UserError(f'{where} has {len(labels)} labels but {len(scores)} scores; there must be as many of each')
         for label in labels:
             if not isinstance(label, int) or not 0 <= label < answers:
                 raise UserError(
@@ -109,7 +108,7 @@ class VQADataset(ImageTextDataset):
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
 
-        And for :class:`RandomFlip` ``mirrored_answers`` (A + 1,): what each answer and -1 becomes in the mirror.
+        Also ``mirrored_answers`` (A + 1,) for :class:`RandomFlip`: the label of each answer, and of -1, after a flip.
         """
         first, length, group = self.item_first[index], self.item_length[index], self.sentence_group
         rows = range(first, first + length)
@@ -134,7 +133,7 @@ class VQADataset(ImageTextDataset):
 
 
 def _by_image(records: Iterator[dict]) -> Iterator[dict]:
-    """Items with a list ``vqa``; those with one question each are joined where an image's follow each other."""
+    """Items with a list ``vqa``; consecutive items of one question each are joined if they share an image."""
     joined: dict | None = None
     for record in records:
         if 'vqa' in record:

@@ -1,4 +1,4 @@
-"""Captions as a SentencePiece vocabulary sees them, and how one is learnt."""
+"""Normalisation of captions for SentencePiece, and training of a vocabulary."""
 
 import io
 import unicodedata
@@ -12,7 +12,7 @@ UNKNOWN, SOS, EOS, MASK = '<unk>', '[SOS]', '[EOS]', '[MASK]'
 
 
 def normalize_caption(caption: str, lower_case: bool = True, keep_accents: bool = False) -> str:
-    """Lower case, compatibility decomposition (NFKD) and no combining marks, in the official order."""
+    """Caption in lower case, decomposed (NFKD) and without combining marks, in the official order."""
     if lower_case:
         caption = caption.lower()
     if keep_accents:
@@ -24,22 +24,22 @@ def normalize_caption(caption: str, lower_case: bool = True, keep_accents: bool 
 def train_vocabulary(
     captions: Iterable[str], path: PathLike, size: int = 10000, lower_case: bool = True, keep_accents: bool = False
 ) -> int:
-    """Learn a byte-pair vocabulary with the official trainer's parameters and write it to ``path``.
+    """Train a byte-pair vocabulary with the official trainer's parameters and write it to ``path``.
 
-    Ids: ``<unk>``, which is padding as well, is 0, [SOS] 1, [EOS] 2, [MASK] 3, pieces follow in the order in
-    which they were merged. Official file: kdexd/virtex ``scripts/preprocess/build_vocabulary.py``.
+    Ids: ``<unk>`` (also padding) is 0, [SOS] 1, [EOS] 2, [MASK] 3; the pieces follow in the order of their
+    merges. Official file: kdexd/virtex ``scripts/preprocess/build_vocabulary.py``.
 
     Args:
-        captions: In any number; all are used.
+        captions: Training captions; all are used.
         path: The ``.model`` to write.
-        size: Entries of the vocabulary, the special ones among them.
-        lower_case, keep_accents: As in :func:`normalize_caption`; a tokenizer of this vocabulary needs the same.
+        size: Entries of the vocabulary, with the special ones.
+        lower_case, keep_accents: See :func:`normalize_caption`; a tokenizer of this vocabulary needs the same.
 
     Returns:
-        How many captions were read.
+        Number of captions read.
 
     Raises:
-        ValueError: The captions have too few different characters or pieces for ``size``, or too many.
+        ValueError: The captions have too few distinct characters or pieces for ``size``, or too many.
     """
     from sentencepiece import SentencePieceTrainer
 
@@ -65,7 +65,7 @@ def train_vocabulary(
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise UserError(f'no vocabulary of {size} entries can be learnt from {count} captions: {error}') from error
+        raise UserError(f'no vocabulary of {size} entries can be trained on {count} captions: {error}') from error
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(model.getvalue())
     return count

@@ -1,4 +1,4 @@
-"""What a worker process needs to know before it reads its first sample."""
+"""Initialisation of the data loaders' worker processes."""
 
 import gc
 import os
@@ -11,16 +11,16 @@ from soho.registry import FUNCTIONS
 
 @FUNCTIONS.register_module()
 def init_worker(worker_id: int) -> None:
-    """One thread a worker, memory that is kept for the next batch, and no copies of what all share.
+    """Set up a worker process: one thread, freed memory kept for the next batch, shared objects not copied.
 
-    The default ``worker_init_fn`` of every loader. Random choices follow from
-    the sample, so that there is nothing to seed.
+    The default ``worker_init_fn`` of every loader. Random choices depend on
+    the sample's key alone, so nothing is seeded here.
 
     Args:
         worker_id: Number of the worker.
     """
     cv2.setNumThreads(0)
     os.environ['TOKENIZERS_PARALLELISM'] = 'false'
-    # The collector would write into, and thereby copy, every inherited object.
+    # The garbage collector would write to, and thereby copy, every inherited object.
     gc.freeze()
     keep_freed_memory()

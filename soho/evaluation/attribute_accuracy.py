@@ -1,4 +1,4 @@
-"""Accuracy of image classification with one or several attributes of labels."""
+"""Accuracy of image classification by one or several attributes."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from soho.registry import METRICS
 
 @METRICS.register_module()
 class AttributeAccuracy(Metric):
-    """``accuracy_<attribute>``, in percent, of each attribute of label, over the images where it is known.
+    """Top-k accuracy of each attribute in percent, over the images where it is known.
 
     Reads ``attribute_labels`` (B, G) of the batch and ``<attribute>_scores`` (B, K) of the prediction.
 
     Args:
-        top_k: With 5 among them also ``top5_<attribute>``: the label is one of the five with the highest scores.
+        top_k: Each k; 1 gives ``accuracy_<attribute>``, another one ``top<k>_<attribute>``.
         **kwargs: See :class:`Metric`.
     """
 
@@ -33,9 +33,9 @@ class AttributeAccuracy(Metric):
     def compute_metrics(self, results: list[tuple[str, int, list[int]]]) -> dict[str, float]:
         metrics = {}
         for attribute in self.dataset_meta['label_names']:
-            parts = [(count, found) for name, count, found in results if name == attribute]
+            parts = [(count, correct) for name, count, correct in results if name == attribute]
             total = sum(count for count, _ in parts)
             for i, k in enumerate(self.top_k):
                 name = f'accuracy_{attribute}' if k == 1 else f'top{k}_{attribute}'
-                metrics[name] = 100.0 * sum(found[i] for _, found in parts) / total if total else float('nan')
+                metrics[name] = 100.0 * sum(correct[i] for _, correct in parts) / total if total else float('nan')
         return metrics

@@ -1,4 +1,4 @@
-"""Top-k accuracy of classification with one right label."""
+"""Top-k accuracy of single-label classification."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def top_k_correct(scores: torch.Tensor, labels: torch.Tensor, top_k: Sequence[in
     Args:
         scores: (B, C).
         labels: (B,) int64.
-        top_k: Each k; one beyond C counts as C.
+        top_k: Each k; at most C is used.
 
     Returns:
         (B, len(top_k)) bool.
@@ -25,7 +25,7 @@ def top_k_correct(scores: torch.Tensor, labels: torch.Tensor, top_k: Sequence[in
 
 @METRICS.register_module()
 class ClassificationAccuracy(Metric):
-    """``accuracy`` and the like in percent over sentences whose label is known: of NLVR2, SNLI-VE, NLVR.
+    """Top-k accuracy in percent, over the sentences whose label is known; for NLVR2, SNLI-VE, NLVR.
 
     Args:
         top_k: Each k; 1 gives ``accuracy``, another one ``top<k>``.
@@ -37,12 +37,11 @@ class ClassificationAccuracy(Metric):
         self.top_k = tuple(top_k)
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        """Count the batch.
+        """Add the number of sentences and of correct predictions of the batch.
 
         Args:
-            data_batch: ``answer_labels`` (B, S, K) int64, of which the first counts, and ``sentence_mask`` (B, S).
-            prediction: ``logits`` (R', A) of the sentences that count, see
-                :class:`soho.models.heads.ClassificationHead`.
+            data_batch: ``answer_labels`` (B, S, K) int64, of which the first is used, and ``sentence_mask`` (B, S).
+            prediction: ``logits`` (R', A) of the sentences, see :class:`soho.models.heads.ClassificationHead`.
         """
         labels = data_batch['answer_labels'][..., 0][data_batch['sentence_mask']]
         known = labels >= 0

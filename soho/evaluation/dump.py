@@ -1,4 +1,4 @@
-"""Raw predictions as arrays, to look at or to compare."""
+"""Dump of raw predictions as arrays, for inspection and comparison."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ Arrays = dict[str, np.ndarray]
 
 @METRICS.register_module()
 class PredictionDump(Metric):
-    """Writes every tensor that the model predicts to one ``.npz``; gives no figure.
+    """Metric that writes all predicted tensors to one ``.npz`` and computes nothing.
 
     ``tools/test.py --dump FILE`` adds it. All predictions are held in memory:
     3,129 logits of 100,000 questions are 1.2 GB.
@@ -20,7 +20,7 @@ class PredictionDump(Metric):
         self.results.append({name: value.detach().cpu().numpy() for name, value in prediction.items()})
 
     def write(self, results: list[Arrays], path: str) -> None:
-        """One array a name, batches joined along the first axis, in the order of evaluation."""
+        """Write one array per name, batches concatenated along the first axis in the order of evaluation."""
         np.savez(path, **{name: np.concatenate([part[name] for part in results]) for name in results[0]})
 
     def compute_metrics(self, results: list[Arrays]) -> dict[str, float]:

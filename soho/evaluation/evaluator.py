@@ -1,7 +1,7 @@
-"""From one batch's predictions to one set of metrics, on any number of ranks.
+"""Evaluator and base class of the metrics, for any number of ranks.
 
-A model predicts one dict of tensors a batch; a metric turns it
-into small records (``process``) and the records of all ranks into metrics
+A model predicts one dict of tensors per batch; a metric turns it into small
+records (``process``) and the records of all ranks into metrics
 (``compute_metrics``).
 """
 
@@ -22,7 +22,7 @@ Prediction = dict[str, torch.Tensor]
 
 @EVALUATOR.register_module()
 class Evaluator(MMEngineEvaluator):
-    """mmengine's evaluator for predictions that are one dict a batch."""
+    """mmengine's evaluator for predictions that are one dict per batch."""
 
     def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
         for prediction in data_samples:
@@ -31,18 +31,18 @@ class Evaluator(MMEngineEvaluator):
 
 
 class Metric(BaseMetric):
-    """Base of every metric: records are gathered without padding.
+    """Base class of the metrics; gathers records of ranks that differ in number of samples.
 
-    mmengine's own gathering assumes that every rank saw equally many samples
-    and cuts the repeats off the end. The evaluation sampler of this project
-    never repeats a sample, so ranks may differ in length; records carry their
-    own ids and their order does not matter.
+    mmengine's own gathering assumes equally many samples on every rank and
+    removes repeated ones from the end. The evaluation sampler of this project
+    never repeats a sample, so ranks may differ; records carry their own ids
+    and their order does not matter.
 
     Args:
-        out_file: Where :meth:`write` puts the predictions in the task's
-            official submission format; ``None`` writes nothing.
-        prefix: Put before each figure's name, as in ``'vqa/overall'``.
-        head: Name of the head whose predictions are evaluated, where several give the same names.
+        out_file: File for the predictions in the official submission format
+            of the task, see :meth:`write`; ``None`` writes nothing.
+        prefix: Prefix of the metrics' names, as in ``'vqa/overall'``.
+        head: Name of the head whose predictions are evaluated, where several heads predict the same fields.
     """
 
     default_prefix = ''
@@ -51,14 +51,13 @@ class Metric(BaseMetric):
         super().__init__(collect_device='cpu', prefix=prefix)
         if out_file is not None and type(self).write is Metric.write:
             raise UserError(
-                f'{type(self).__name__} has no official result file, so that out_file (--out) cannot be '
-                f'written: {out_file}'
+                f'{type(self).__name__} has no official result file, so out_file (--out) cannot be written: {out_file}'
             )
         self.out_file = out_file
         self.head = head
 
     def select(self, prediction: Prediction) -> Prediction:
-        """The prediction with the names of ``head``, which carry its own where heads share them."""
+        """Return the prediction with the fields of ``head`` also under their names without the head's prefix."""
         if self.head is None:
             return prediction
         start = f'{self.head}.'
@@ -72,27 +71,27 @@ class Metric(BaseMetric):
 
     @abstractmethod
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Figures from the records of the whole data set."""
+        """Compute the metrics from the records of the whole data set."""
 
     def write(self, results: list[Any], path: str) -> None:
-        """Write the records in the official format of the task to ``path``, where it has one."""
+        """Write the records to ``path`` in the official format of the task, if it has one."""
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Gather every rank's records and compute on the main one.
+        """Gather the records of all ranks and compute the metrics on the main one.
 
         Args:
-            size: Number of samples in the data set; unused, because nothing is
-                repeated and so nothing has to be cut off.
+            size: Number of samples in the data set; unused, because no sample
+                is repeated.
 
         Returns:
-            The metrics, equal on all ranks.
+            The metrics, the same on all ranks.
         """
         gathered = all_gather_object(self.results)
         self.results = []
         message: list[Any] = [None]
         if is_main_process():
             results = [record for part in gathered for record in part]
-            if self.out_file is not None:  # first, so that the predictions survive whatever is wrong with the truth
+            if self.out_file is not None:  # first, so that predictions are kept if the ground truth is faulty
                 self.write(results, self.out_file)
             metrics = self.compute_metrics(results)
             if self.prefix:

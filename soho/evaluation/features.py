@@ -1,4 +1,4 @@
-"""What a frozen CNN makes of every image of a dataset: one vector each."""
+"""Feature extraction: one vector per image from a frozen CNN."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 
 def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, Any]]:
-    """How an image is looked at in an evaluation: its short edge, and the square in the middle."""
+    """Pipeline of evaluations on frozen features: resize the short edge, crop the centre."""
     return [
         dict(type='LoadImage'),
         dict(type='ResizeShortest', size=resize),
@@ -28,7 +28,7 @@ def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, A
 
 
 def build_dataset(config: dict[str, Any], pipeline: list[dict[str, Any]]) -> Dataset:
-    """A dataset whose every sample comes once, through ``pipeline`` in place of its own."""
+    """Build a dataset in test mode with ``pipeline`` instead of its own."""
     return DATASETS.build(ConfigDict(config, pipeline=pipeline, test_mode=True, _scope_='soho'))
 
 
@@ -42,23 +42,23 @@ def extract(
     dtype: torch.dtype = torch.float32,
     progress: Progress | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """L2-normalised means over the last feature map of every image, in the dataset's order.
+    """L2-normalised mean of the last feature map of every image, in the dataset's order.
 
     Args:
-        backbone: In eval mode; image -> tuple of feature maps.
-        dataset: Gives ``image``, all of one size, and ``attribute_labels``.
-        batch_size: Images at a time; no figure depends on it but for rounding.
-        workers: Processes that read.
-        device: Where the CNN computes.
+        backbone: CNN in eval mode; image -> tuple of feature maps.
+        dataset: Dataset with ``image``, all of one size, and ``attribute_labels``.
+        batch_size: Images per batch; affects results by rounding only.
+        workers: Worker processes of the data loader.
+        device: Device of the CNN.
         amp: Mixed precision in the CNN, float16 on a GPU and bfloat16 on a CPU; means and norms stay float32.
-        dtype: Of the stored features; float16 takes half the memory, 5.2 GB for ImageNet's 1.28 million of 2,048.
-        progress: Called with the number of images that are done and of all.
+        dtype: Dtype of the stored features; float16 takes half the memory, 5.2 GB for ImageNet's 1.28 million of 2,048.
+        progress: Called with the number of images done and the total.
 
     Returns:
         Features (N, C) and labels (N, G) int64, on the CPU.
 
     Raises:
-        ValueError: Images of different sizes.
+        ValueError: Images differ in size.
     """
     device = torch.device(device)
     backbone = backbone.to(device)
@@ -75,8 +75,8 @@ def extract(
     for batch in loader:
         if (batch['image_size'] != torch.tensor(batch['image'].shape[-2:])).any():
             raise UserError(
-                'features are compared over images of one size, and those of a batch differ: the '
-                'pipeline has to end in a crop, as ResizeShortest and CenterCrop do'
+                'features are compared between images of one size, but those of a batch differ: the '
+                'pipeline must end in a crop, as ResizeShortest and CenterCrop do'
             )
         labels.append(batch['attribute_labels'])
         with torch.inference_mode():

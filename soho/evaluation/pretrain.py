@@ -1,4 +1,4 @@
-"""How well the pretraining objectives are met on pictures and captions."""
+"""Metrics of the pretraining objectives."""
 
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
@@ -6,14 +6,14 @@ from soho.registry import METRICS
 
 @METRICS.register_module()
 class PretrainMetrics(Metric):
-    """Mean loss and accuracy of each objective over the whole set.
+    """Mean loss and accuracy of each objective over the whole data set.
 
     Reads ``<objective>_losses`` and ``<objective>_correct`` of the prediction and
-    gives ``loss_<objective>`` and ``acc_<objective>`` (percent), as training
-    logs them, but over all hidden words, cells and pairs at once.
+    computes ``loss_<objective>`` and ``acc_<objective>`` (percent), like the
+    training log, but over all masked tokens, masked cells and pairs at once.
 
     Args:
-        objectives: Names; those that a prediction lacks are passed over.
+        objectives: Names of objectives; those that a prediction lacks are skipped.
         **kwargs: See :class:`Metric`.
     """
 

@@ -1,8 +1,8 @@
 """PASCAL VOC 2007 classification by linear SVMs on frozen features.
 
-Protocol of Goyal et al. (arXiv:1905.01235) as the official VirTex runs it
-(scripts/clf_voc07.py): an SVM a class, its cost by cross-validation on
-trainval, area under the precision-recall steps on test.
+Protocol of Goyal et al. (arXiv:1905.01235) as implemented by the official
+VirTex (scripts/clf_voc07.py): one SVM per class, its cost chosen by
+cross-validation on trainval, average precision on test.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,20 +21,20 @@ Precision = Callable[[np.ndarray, np.ndarray], float]
 
 
 class ClassResult(NamedTuple):
-    """One class."""
+    """Result of one class."""
 
     cost: float
-    """Chosen by cross-validation."""
+    """Cost chosen by cross-validation."""
     cross_validation: np.ndarray
     """(costs, folds) float64, average precision of each fold."""
     scores: np.ndarray
-    """(N,) float64, of the test images: signed distance from the plane."""
+    """(N,) float64, signed distance of the test images from the hyperplane."""
     average_precision: float
-    """On the test images where the class is not marked difficult, in [0, 1]."""
+    """Average precision on the test images where the class is not marked difficult, in [0, 1]."""
 
 
 def train_svm(features: np.ndarray, positive: np.ndarray, cost: float) -> 'LinearSVC':
-    """A linear SVM with squared hinge loss; positives weigh twice, the intercept is penalised like a weight."""
+    """Train a linear SVM with squared hinge loss, double weight of positives and a penalised intercept."""
     from sklearn.svm import LinearSVC
 
     svm = LinearSVC(
@@ -57,28 +57,28 @@ def classify(
     costs: Sequence[float] = COSTS,
     eleven_points: bool = False,
 ) -> ClassResult:
-    """Train and test one class.
+    """Train and test the classifier of one class.
 
     Args:
         features: L2-normalised features of trainval (M, D) and of test (N, D), float32.
-        labels: Of the class in trainval (M,) and in test (N,): 1 present, 0 absent, -1 difficult. As published,
-            difficult images are negatives in training and left out of the test.
-        costs: Tried in this order; the first with the highest mean wins.
+        labels: Labels of the class in trainval (M,) and in test (N,): 1 present, 0 absent, -1 difficult. As
+            published, difficult images are negatives in training and left out of the test.
+        costs: Candidates; the first with the highest mean in cross-validation is chosen.
         eleven_points: Average precision by VOC07's 11-point rule instead of the area.
     """
     precision = eleven_point_precision if eleven_points else average_precision
-    tried = [_try(features, labels[0], cost, precision) for cost in costs]
-    return _best(tried, labels[1], costs, precision)
+    candidates = [_cross_validate(features, labels[0], cost, precision) for cost in costs]
+    return _select_best(candidates, labels[1], costs, precision)
 
 
-def _try(
+def _cross_validate(
     features: Sequence[np.ndarray], labels: np.ndarray, cost: float, precision: Precision
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of one cost, the (folds,) precisions in cross-validation and the (N,) scores of the test images."""
+    """(folds,) average precisions in cross-validation with one cost, and (N,) scores of the test images."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    def score(svm: 'LinearSVC', part: np.ndarray, truth: np.ndarray) -> float:
-        return precision(svm.decision_function(part), truth == 1)
+    def score(svm: 'LinearSVC', part: np.ndarray, targets: np.ndarray) -> float:
+        return precision(svm.decision_function(part), targets == 1)
 
     positive = labels == 1
     svm = train_svm(features[0], positive, cost)
@@ -86,25 +86,28 @@ def _try(
     return values, svm.decision_function(features[1])
 
 
-def _best(
-    tried: Iterable[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, costs: Sequence[float], precision: Precision
+def _select_best(
+    candidates: Iterable[tuple[np.ndarray, np.ndarray]],
+    labels: np.ndarray,
+    costs: Sequence[float],
+    precision: Precision,
 ) -> ClassResult:
-    """The first of the costs with the highest mean in cross-validation, tested."""
-    values, scores = map(np.array, zip(*tried))
+    """Test result of the first cost with the highest mean in cross-validation."""
+    values, scores = map(np.array, zip(*candidates))
     best = int(np.argmax(values.mean(1)))
     counted = labels >= 0
     return ClassResult(costs[best], values, scores[best], precision(scores[best][counted], labels[counted] == 1))
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the steps of precision over recall; equal scores make one step."""
+    """Area under the precision-recall steps; equal scores form one step."""
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(positive, scores))
 
 
 def eleven_point_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """VOC07's own rule: the mean of the best precision at recalls of at least 0, 0.1, ... 1."""
+    """Average precision by VOC07's own rule: mean of the best precision at recalls of at least 0, 0.1, ... 1."""
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(positive, scores)
@@ -113,31 +116,34 @@ def eleven_point_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
-    """Mean over the recalls 0, 0.1, ... 1 of the best precision at that recall or above; both (N,), in [0, 1]."""
+    """Mean over recalls 0, 0.1, ... 1 of the best precision at that recall or above; arguments (N,), in [0, 1]."""
     return float(np.mean([precision[recall >= level].max(initial=0.0) for level in np.linspace(0, 1, 11)]))
 
 
 def mean_average_precision(
     features: Sequence[np.ndarray], labels: Sequence[np.ndarray], eleven_points: bool = False, workers: int = 1
 ) -> tuple[float, list[ClassResult]]:
-    """All classes.
+    """Mean average precision over all classes.
 
     Args:
-        features: As for :func:`classify`.
+        features: See :func:`classify`.
         labels: (M, C) and (N, C).
-        eleven_points: As for :func:`classify`.
-        workers: Processes among which the costs of all classes are divided.
+        eleven_points: See :func:`classify`.
+        workers: Processes that share the costs of all classes.
 
     Returns:
-        Their mean in [0, 1] and each class.
+        The mean in [0, 1] and the result of each class.
     """
     from joblib import Parallel, delayed
 
     precision = eleven_point_precision if eleven_points else average_precision
     classes = range(labels[0].shape[1])
-    # Large arrays are mapped into the processes, not copied; and these need not import anything to start.
-    tried = Parallel(workers, backend='multiprocessing')(
-        delayed(_try)(features, labels[0][:, c], cost, precision) for c in classes for cost in COSTS
+    # With this backend large arrays are memory-mapped, not copied, and processes start without imports.
+    candidates = Parallel(workers, backend='multiprocessing')(
+        delayed(_cross_validate)(features, labels[0][:, c], cost, precision) for c in classes for cost in COSTS
     )
-    results = [_best(tried[c * len(COSTS) : (c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision) for c in classes]
+    results = [
+        _select_best(candidates[c * len(COSTS) : (c + 1) * len(COSTS)], labels[1][:, c], COSTS, precision)
+        for c in classes
+    ]
     return float(np.mean([result.average_precision for result in results])), results

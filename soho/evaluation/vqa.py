@@ -1,4 +1,4 @@
-"""The official VQA accuracy, overall and by type of answer and question.
+"""Official VQA accuracy, overall and by type of answer and question.
 
 Source: Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 3;
 official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
@@ -19,8 +19,8 @@ from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
 
 
-class Truth(NamedTuple):
-    """What the annotators said about one question."""
+class GroundTruth(NamedTuple):
+    """Answers of the annotators to one question."""
 
     answers: tuple[str, ...]
     answer_type: str | None = None  # 'yes/no', 'number' or 'other'
@@ -37,7 +37,7 @@ class VQAScores(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One predicted question; ``score`` is the soft target of ``label`` (None: no truth in the batch)."""
+    """Prediction for one question; ``score`` is the soft target of ``label`` (None: no answers in the batch)."""
 
     question_id: int
     label: int
@@ -45,12 +45,12 @@ class Record(NamedTuple):
 
 
 def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
-    """How far ``answers``, usually ten, support ``prediction``: 0 to 1.
+    """Accuracy of a prediction against the annotators' ``answers``, usually ten: 0 to 1.
 
-    Each annotator is left out in turn; a prediction that at least three of the
-    others gave counts fully, fewer count a third each; the turns are averaged.
-    As in the official code, answers are normalised only where the annotators
-    disagree. A single answer is compared as it is.
+    The mean of min(n / 3, 1) over the subsets that leave one annotator out, n
+    being the number of remaining annotators who gave this answer. As in the
+    official code, answers are normalised only where the annotators disagree. A
+    single answer is compared without normalisation.
     """
     answers = [clean_answer(answer) for answer in answers]
     prediction = clean_answer(prediction)
@@ -60,22 +60,22 @@ def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
         answers = [normalize_answer(answer) for answer in answers]
         prediction = normalize_answer(prediction)
     agreeing = answers.count(prediction)
-    turns = [min(1.0, (agreeing - (answer == prediction)) / 3) for answer in answers]
-    return sum(turns) / len(turns)
+    subsets = [min(1.0, (agreeing - (answer == prediction)) / 3) for answer in answers]
+    return sum(subsets) / len(subsets)
 
 
-def score_answers(predictions: dict[int, str], truth: dict[int, Truth]) -> VQAScores:
-    """Accuracies of ``predictions`` (question id to answer) over all questions of ``truth``.
+def score_answers(predictions: dict[int, str], truth: dict[int, GroundTruth]) -> VQAScores:
+    """Accuracies of ``predictions`` (answers by question id) over all questions of ``truth``.
 
     Raises:
         KeyError: A question of ``truth`` has no prediction.
     """
     per_question, answer_types, question_types = {}, defaultdict(list), defaultdict(list)
-    for question_id, known in truth.items():
-        accuracy = 100 * question_accuracy(predictions[question_id], known.answers)
+    for question_id, question in truth.items():
+        accuracy = 100 * question_accuracy(predictions[question_id], question.answers)
         per_question[question_id] = accuracy
-        answer_types[known.answer_type].append(accuracy)
-        question_types[known.question_type].append(accuracy)
+        answer_types[question.answer_type].append(accuracy)
+        question_types[question.question_type].append(accuracy)
 
     def means(groups: dict[str | None, list[float]]) -> dict[str, float]:
         return {name: sum(group) / len(group) for name, group in groups.items() if name is not None}
@@ -85,20 +85,20 @@ def score_answers(predictions: dict[int, str], truth: dict[int, Truth]) -> VQASc
 
 
 def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[str, ...], dict[str, Any]]]:
-    """Question id, answers and the whole item of each entry of a VQA annotations file.
+    """Question id, answers and the whole item of each entry of a VQA annotation file.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Broken JSON, a missing key, no answers, or a question that stands twice.
+        FileNotFoundError: There is no such file.
+        ValueError: The JSON is broken, a key or all answers are missing, or a question is repeated.
     """
     seen = set()
     for item in stream_array(annotation_file, 'annotations', required=('question_id', 'answers')):
         where = f'Question {item["question_id"]} of {annotation_file}'
         if item['question_id'] in seen:
-            raise UserError(f'{where} stands there twice.')
+            raise UserError(f'{where} is listed twice.')
         seen.add(item['question_id'])
         try:
-            # Two million answers, few different ones.
+            # Interned: of two million answers few are distinct.
             answers = tuple(sys.intern(answer['answer']) for answer in item['answers'])
         except (KeyError, TypeError) as error:
             raise MissingKeyError(
@@ -109,20 +109,20 @@ def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[s
         yield item['question_id'], answers, item
 
 
-def load_truth(annotation_file: PathLike) -> dict[int, Truth]:
-    """Read VQA annotations, or a plain ``{question_id: answer}`` file such as easy-VQA's.
+def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
+    """Read the ground truth from VQA annotations, or from a plain ``{question_id: answer}`` file such as easy-VQA's.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: As :func:`stream_annotations`, or neither of the two layouts.
+        FileNotFoundError: There is no such file.
+        ValueError: See :func:`stream_annotations`, or the file has neither of the two layouts.
     """
     try:
         return {
-            question_id: Truth(answers, item.get('answer_type'), item.get('question_type'))
+            question_id: GroundTruth(answers, item.get('answer_type'), item.get('question_type'))
             for question_id, answers, item in stream_annotations(annotation_file)
         }
     except MissingKeyError as error:
-        # A file without 'annotations' may be the plain layout; an item without its keys is a fault.
+        # A file without 'annotations' may have the plain layout; an item without its keys is an error.
         if error.key != 'annotations':
             raise
     answers = load_json(annotation_file)
@@ -133,10 +133,10 @@ def load_truth(annotation_file: PathLike) -> dict[int, Truth]:
             f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
             'have, nor is it an object of question ids and answers, as {"17": "red"}.'
         )
-    return {int(question_id): Truth((answer,)) for question_id, answer in answers.items()}
+    return {int(question_id): GroundTruth((answer,)) for question_id, answer in answers.items()}
 
 
-def _some(ids: Iterable[int]) -> str:
+def _summarize(ids: Iterable[int]) -> str:
     ids = sorted(ids)
     return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {ids[0]})'
 
@@ -147,19 +147,19 @@ class VQAAccuracy(Metric):
 
     With ``annotation_file`` the metrics are the official ones: ``accuracy``,
     and ``accuracy_yes_no``, ``accuracy_number``, ``accuracy_other`` where the
-    file gives answer types. Without it, the soft target score of the predicted
-    label, which the batch brings along, gives ``accuracy`` alone; it differs
-    from the official figure (0.3 a vote instead of leave-one-out thirds), and a
-    data set without any answers gives no figure.
+    file has answer types. Without it, ``accuracy`` is the mean soft target
+    score of the predicted labels, taken from the batch; it differs from the
+    official accuracy (0.3 per vote instead of leave-one-out thirds). A data
+    set without answers has no metric.
 
     Args:
         annotation_file: VQA annotations json, or ``{question_id: answer}``.
-        question_types: Also give ``question_type/<type>`` for each type.
-        out_file: Where the answers go as the official submission json.
-        prefix: Put before each figure's name.
+        question_types: Also compute ``question_type/<type>`` for each type.
+        out_file: File for the answers in the official submission format (json).
+        prefix: Prefix of the metrics' names.
 
     Raises:
-        FileNotFoundError, ValueError: As :func:`load_truth`, when built.
+        FileNotFoundError, ValueError: See :func:`load_truth`; raised when built.
     """
 
     def __init__(
@@ -172,17 +172,17 @@ class VQAAccuracy(Metric):
         super().__init__(out_file=out_file, prefix=prefix)
         self.annotation_file = annotation_file
         self.question_types = question_types
-        # Figures are computed on one rank; the others need not hold two million answers.
+        # Metrics are computed on one rank; the others need not hold two million answers.
         self.truth = load_truth(annotation_file) if annotation_file and is_main_process() else None
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        """Keep question id, label and soft score of each row.
+        """Store question id, label and soft score of each question.
 
         Args:
             data_batch: ``question_id`` int64 (B, S), ``sentence_mask`` bool (B, S) and, where known,
                 ``answer_labels`` int64 (B, S, K), ``answer_scores`` float32 (B, S, K).
-            prediction: ``question_id`` int64 (R,), ``label`` int64 (R,), for the R rows
-                that ``sentence_mask`` lets through.
+            prediction: ``question_id`` int64 (R,), ``label`` int64 (R,), for the R rows where
+                ``sentence_mask`` is true.
         """
         question_ids, labels = prediction['question_id'].cpu(), prediction['label'].cpu()
         scores: Sequence[float | None] = [None] * len(question_ids)
@@ -198,18 +198,18 @@ class VQAAccuracy(Metric):
         self.results += map(Record, question_ids.tolist(), labels.tolist(), scores)
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
-        """Figures in percent; see the class.
+        """Compute the metrics in percent; see the class.
 
         Raises:
-            ValueError: A question predicted twice, not at all or not known, or a
-                label outside of the answer list.
+            ValueError: A question is predicted twice, not at all or is unknown, or
+                a label is outside the answer list.
         """
         if self.annotation_file is None:
             self._check_unique(results)
             if all(record.score is None for record in results):
-                print_log('The data set has no answers: no accuracy is given.', logger='current')
+                print_log('The data set has no answers: no accuracy is computed.', logger='current')
                 return {}
-            # A question none of whose answers is in the answer list counts, and counts 0.
+            # A question without an answer in the answer list counts as 0.
             return {'accuracy': 100 * sum(record.score or 0.0 for record in results) / len(results)}
         answers = self._answers(results)
         self._check_complete(answers)
@@ -236,10 +236,10 @@ class VQAAccuracy(Metric):
             counts[record.question_id] += 1
         twice = [question_id for question_id, count in counts.items() if count > 1]
         if twice:
-            raise UserError(f'More than one prediction was made for {_some(twice)}.')
+            raise UserError(f'More than one prediction was made for {_summarize(twice)}.')
 
     def _answers(self, results: list[Record]) -> dict[int, str]:
-        """Question id to answer string."""
+        """Answers by question id."""
         self._check_unique(results)
         meta: dict[str, Any] = self.dataset_meta or {}
         if 'class_names' not in meta:
@@ -249,15 +249,15 @@ class VQAAccuracy(Metric):
             if not 0 <= record.label < len(class_names):
                 raise UserError(
                     f'Label {record.label}, predicted for question {record.question_id}, is '
-                    f'outside of the answer list of {len(class_names)} answers.'
+                    f'outside the answer list of {len(class_names)} answers.'
                 )
         return {record.question_id: class_names[record.label] for record in results}
 
     def _check_complete(self, answers: dict[int, str]) -> None:
-        """Compare the predicted questions with those of the annotation file."""
+        """Check that the predicted questions are those of the annotation file."""
         unknown = answers.keys() - self.truth.keys()
         if unknown:
-            raise UserError(f'{self.annotation_file} does not know {_some(unknown)} that were predicted.')
+            raise UserError(f'{self.annotation_file} lacks {_summarize(unknown)} with a prediction.')
         missing = self.truth.keys() - answers.keys()
         if missing:
-            raise UserError(f'{self.annotation_file} has {_some(missing)} without a prediction.')
+            raise UserError(f'{self.annotation_file} has {_summarize(missing)} without a prediction.')

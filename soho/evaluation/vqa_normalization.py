@@ -1,6 +1,6 @@
-"""The official VQA normalisation of answers, its quirks included.
+"""Official VQA normalisation of answers, with its known bugs.
 
-Two answers count as the same when they are equal after :func:`normalize_answer`.
+Two answers are the same if they are equal after :func:`normalize_answer`.
 The word lists below are those of the official evaluation code (GT-Vision-Lab/VQA,
 PythonEvaluationTools/vqaEvaluation/vqaEval.py), whose licence follows.
 """
@@ -38,8 +38,8 @@ PythonEvaluationTools/vqaEvaluation/vqaEval.py), whose licence follows.
 import re
 from functools import lru_cache
 
-# Misspelt on purpose where the official list is ("somebody'd" loses its apostrophe; the entries
-# with a capital never match, because words are lower-cased first).
+# Known bugs of the official list are kept ("somebody'd" loses its apostrophe; entries with a capital
+# never match, because words are lower-cased first).
 CONTRACTIONS = dict(
     pair.split(':')
     for pair in """
@@ -73,37 +73,37 @@ ARTICLES = {'a', 'an', 'the'}
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 
 _COMMA_IN_NUMBER = re.compile(r'(\d)(\,)(\d)')
-# The look-behind of the official expression is misspelt and never blocks, so it is left out:
-# a period goes unless a digit follows it.
+# The look-behind of the official expression is misspelt and always matches, so it is left out:
+# a period is removed unless a digit follows it.
 _PERIOD = re.compile(r'\.(?!\d)')
-# The official code passes re.UNICODE where re.sub takes the number of replacements.
+# Known bug of the official code: it passes re.UNICODE as the number of replacements of re.sub.
 _MOST_PERIODS = int(re.UNICODE)
 
 
 def strip_punctuation(text: str) -> str:
-    """Delete or blank out punctuation (the official ``processPunctuation``).
+    """Delete punctuation or replace it by spaces (official ``processPunctuation``).
 
-    A mark is deleted wherever it stands if it touches a blank somewhere in
-    ``text``, or if ``text`` has a comma between digits; otherwise it becomes a
-    blank. Apostrophes, colons and decimal points stay.
+    All occurrences of a mark are deleted if one of them is next to a space,
+    or if ``text`` has a comma between digits; otherwise they become spaces.
+    Apostrophes, colons and decimal points are kept.
     """
     number = _COMMA_IN_NUMBER.search(text) is not None
     result = text
     for mark in PUNCTUATION:
-        touches_blank = mark + ' ' in text or ' ' + mark in text
-        result = result.replace(mark, '' if touches_blank or number else ' ')
+        beside_space = mark + ' ' in text or ' ' + mark in text
+        result = result.replace(mark, '' if beside_space or number else ' ')
     return _PERIOD.sub('', result, count=_MOST_PERIODS)
 
 
 def unify_words(text: str) -> str:
-    """Lower case, digits for number words, no articles (the official ``processDigitArticle``)."""
+    """Text in lower case, with digits for number words, without articles (official ``processDigitArticle``)."""
     words = [NUMBER_WORDS.get(word, word) for word in text.lower().split()]
     return ' '.join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
 
 
 @lru_cache(maxsize=1 << 18)
 def normalize_answer(answer: str) -> str:
-    """Both steps, after white space at the ends and line breaks are gone.
+    """Answer after :func:`clean_answer`, :func:`strip_punctuation` and :func:`unify_words`.
 
     >>> normalize_answer('The T-shirt, and two dogs.')
     't shirt and 2 dogs'
@@ -112,5 +112,5 @@ def normalize_answer(answer: str) -> str:
 
 
 def clean_answer(answer: str) -> str:
-    """What is done to every answer, even where the ten annotators agree."""
+    """Answer without line breaks, tabs and surrounding space; applied even where all annotators agree."""
     return answer.replace('\n', ' ').replace('\t', ' ').strip()

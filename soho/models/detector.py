@@ -15,15 +15,15 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class Detector(BaseModel):
-    """Proposals, and the class, box and mask of what lies in each.
+    """Two-stage detector: region proposals, then a class, a box and a mask for each.
 
     Args:
         backbone: Image -> feature maps, from fine to coarse.
         rpn: Feature maps -> proposals.
         regions: Feature maps and proposals -> classes, boxes and masks.
-        neck: Feature maps -> pyramid; None looks at the last map alone (C4).
-        region_stage: Name of a stage of the backbone that each region passes
-            through instead of the image, ``'layer4'`` for C4. It stays part of
+        neck: Feature maps -> pyramid; ``None`` uses the last map alone (C4).
+        region_stage: Name of a stage of the backbone that is applied to each
+            region instead of the image, ``'layer4'`` for C4. It stays part of
             the backbone, and so of every checkpoint's CNN.
         data_preprocessor: Batch -> device, normalised.
         init_cfg: mmengine's initialisation.
@@ -63,16 +63,16 @@ class Detector(BaseModel):
         targets = self.targets(batch) if mode == 'loss' else None
         proposals, losses = self.rpn(images, features, targets)
         stage = getattr(self.backbone, self.region_stage) if self.region_stage else None
-        found, more = self.heads['regions'](features, proposals, images.image_sizes, targets, stage)
-        return dict(losses, **more) if mode == 'loss' else [self.predict(found, batch)]
+        detections, region_losses = self.heads['regions'](features, proposals, images.image_sizes, targets, stage)
+        return dict(losses, **region_losses) if mode == 'loss' else [self.predict(detections, batch)]
 
     def encode_image(self, image: Tensor) -> dict[str, Tensor]:
-        """The feature maps (B, C, h, w) that proposals and regions are read from, of images (B, 3, H, W)."""
+        """Feature maps (B, C, h, w) by name, of images (B, 3, H, W)."""
         maps = self.backbone(image)
         return self.neck(maps) if self.neck else {'0': maps[-1]}
 
     def targets(self, batch: Batch) -> list[dict[str, Tensor]]:
-        """Each image's objects without the padding, as torchvision's parts take them."""
+        """Objects of each image without padding, in the form that torchvision's detection modules take."""
         fields = dict(boxes=batch['boxes'], labels=batch['box_labels'])
         if 'mask_edges' in batch:
             fields['masks'] = batch['mask_edges']
@@ -81,22 +81,22 @@ class Detector(BaseModel):
             for i, labels in enumerate(batch['box_labels'])
         ]
 
-    def predict(self, found: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
+    def predict(self, detections: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
         """
         Args:
-            found: Each image's detections, in pixels of the canvas.
+            detections: Of each image, in pixels of the canvas.
             batch: The preprocessed batch.
 
         Returns:
-            With D the most detections of an image, padded with zeros:
+            With D the largest number of detections of an image, padded with zeros:
             ``image_id`` (B,), ``full_size`` (B, 2), ``boxes`` (B, D, 4) in
-            pixels of the full picture, ``scores`` (B, D), best first,
+            pixels of the full image, ``scores`` (B, D) in descending order,
             ``labels`` (B, D), 0 for padding, and with a mask head ``masks``
-            (B, D, M, M) in [0, 1], laid over the box.
+            (B, D, M, M) in [0, 1], relative to the box.
         """
         prediction = dict(image_id=batch['image_id'], full_size=batch['full_size'])
-        for name in found[0]:
-            prediction[name] = pad_sequence([result[name] for result in found], batch_first=True)
+        for name in detections[0]:
+            prediction[name] = pad_sequence([result[name] for result in detections], batch_first=True)
         scale = (batch['full_size'] / batch['image_size']).flip(1)  # (B, 2), x and y
         prediction['boxes'] = prediction['boxes'] * torch.cat([scale, scale], 1)[:, None]
         return prediction

@@ -1,21 +1,21 @@
-"""Batch-norm folded into the convolution before it, for inference."""
+"""Folding of batch-norms into the convolutions before them, for inference."""
 
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
-    """Give every convolution the scale and shift of the batch-norm behind it, which then does nothing.
+    """Fold the scale and shift of every batch-norm into the convolution before it.
 
-    In evaluation a batch-norm is a fixed scale and shift a channel, so the
-    results are the same but for rounding. The model cannot be trained or
-    saved as before afterwards.
+    In evaluation a batch-norm is a fixed scale and shift per channel, so the
+    results are the same up to rounding. Afterwards the model can no longer be
+    trained, or saved under its old parameters.
 
     Args:
         model: In eval mode; changed in place.
 
     Raises:
-        ValueError: It is in training mode.
+        ValueError: The model is in training mode.
     """
     if model.training:
         raise ValueError('norms can be folded for inference only: call model.eval() first')

@@ -1,4 +1,4 @@
-"""uint8 canvases to normalised float images, on the device."""
+"""Data preprocessor: moves a batch to the device and normalises its images there."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class ImageTextPreprocessor(BaseDataPreprocessor):
-    """Moves a batch to the device and normalises its images there.
+    """Transfer of a batch to the device and normalisation of its images.
 
-    Images cross the bus as uint8, a quarter of the float32 bytes. Padding is
+    Images are transferred as uint8, a quarter of the float32 bytes. Padding is
     set to zero *after* normalisation, as in the official pipeline (normalise,
     then pad).
 
     Args:
-        mean: Per channel, RGB, in grey levels 0..255.
-        std: Likewise.
-        channels_last: Lay images out as NHWC, which convolutions prefer.
-        non_blocking: Copy without waiting (from pinned memory).
+        mean: Of each channel, RGB, in grey levels 0..255.
+        std: Of each channel, likewise.
+        channels_last: Store images as NHWC, the faster layout for convolutions.
+        non_blocking: Copy asynchronously (from pinned memory).
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         """
         Args:
             data: The batch; ``image`` uint8 (B, 3, H, W), ``image_size`` int64
-                (B, 2). A batch without ``image`` only moves.
+                (B, 2). A batch without ``image`` is only moved.
 
         Returns:
             The same batch with ``image`` float32, zero outside the valid area;
-            where the model is not on the host, also with the positions of its
-            targets, see :mod:`soho.models.target_positions`.
+            on an accelerator also with the positions of its targets, see
+            :mod:`soho.models.target_positions`.
         """
         batch = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
         if 'image' in batch:

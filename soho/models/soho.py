@@ -15,11 +15,11 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class SOHO(BaseModel):
-    """Visual tokens of the images and the words of a sentence, fused by one transformer.
+    """Vision-language model: one transformer over the visual tokens of images and the words of a sentence.
 
     Args:
-        backbone: Image -> feature maps. ``None`` together with ``neck``
-            leaves the image out: the language-only baseline of a task.
+        backbone: Image -> feature maps. ``None`` together with ``neck`` makes
+            the language-only baseline of a task, without the image.
         neck: Feature map -> visual tokens.
         language: ``[text; visual]`` -> fused features.
         heads: One config a head, by name; their losses are added.
@@ -72,13 +72,13 @@ class SOHO(BaseModel):
     def encode_image(
         self, image: Tensor, image_size: Tensor, mvm_cell: Tensor | None = None, mvm_sentences: Tensor | None = None
     ) -> VisualTokens:
-        """Visual tokens of images, computed once for all their sentences.
+        """Visual tokens of images, shared by all their sentences.
 
         Args:
             image: (B*M, 3, H, W) float32, normalised.
             image_size: (B*M, 2) int64, valid height and width in pixels.
-            mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is hidden; without it none is.
-            mvm_sentences: (B*M, S) bool, the sentences for which it is hidden.
+            mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is masked; ``None`` masks nothing.
+            mvm_sentences: (B*M, S) bool, the sentences for which it is masked.
         """
         feature = self.backbone(image)[-1]  # (B*M, C, h', w')
         masking = {} if mvm_cell is None else dict(mvm_cell=mvm_cell, mvm_sentences=mvm_sentences)
@@ -91,16 +91,16 @@ class SOHO(BaseModel):
         visual: VisualTokens | None = None,
         output_positions: Tensor | None = None,
     ) -> FusedFeatures:
-        """Fused features of every sentence of a sample beside each of its images.
+        """Fused features of every sentence of a sample with each of its images.
 
         Args:
             input_ids: (B, S, L) int64.
             attention_mask: (B, S, L), nonzero at real tokens.
-            visual: Of B*M images; ``None`` reads text alone.
-            output_positions: (P,) int64, positions that are read beside [CLS], counted over R rows; by default all.
+            visual: Of B*M images; ``None`` encodes the text alone.
+            output_positions: (P,) int64, positions needed besides [CLS], counted over R rows; by default all.
 
         Returns:
-            R = B * M * S rows.
+            Features of R = B * M * S rows.
         """
         b, s, length = input_ids.shape
         m = visual.valid.size(0) // b if visual else self.num_images

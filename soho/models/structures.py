@@ -1,6 +1,6 @@
-"""What the parts of a model hand to each other, with shapes.
+"""Data structures that the parts of a model pass to each other, with shapes.
 
-``B`` samples, ``M`` images a sample, ``S`` sentences a sample, ``R = B * M * S`` rows (image-major: for each
+``B`` samples, ``M`` images per sample, ``S`` sentences per sample, ``R = B * M * S`` rows (image-major: for each
 sample, for each of its images, its sentences), ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K``
 dictionary words, ``V`` vocabulary, ``C`` channels of the backbone.
 """
@@ -13,51 +13,51 @@ from soho.models.decoding.decode_step import DecodeStep
 
 
 class VisualTokens(NamedTuple):
-    """Images as SOHO's transformer reads them: what :meth:`SOHO.encode_image` returns."""
+    """Images as input of SOHO's transformer: the result of :meth:`SOHO.encode_image`."""
 
     tokens: Tensor
-    """(B*M, S, N, D), or (B*M, 1, N, D) where all sentences see the same tokens."""
+    """(B*M, S, N, D), or (B*M, 1, N, D) where all sentences share the same tokens."""
     valid: Tensor
     """(B*M, N) bool: the cell lies on the image, not on padding."""
     labels: Tensor | None = None
-    """(B*M, S, N) int64: the dictionary word hidden in a cell, -100 where none is."""
+    """(B*M, S, N) int64: the dictionary word of a masked cell, -100 at the others."""
     words: Tensor | None = None
     """(B*M, N) int64: the dictionary word nearest to each cell."""
 
     def select(self, images: Tensor) -> 'VisualTokens':
-        """The tokens of ``images`` (int64 numbers), each any number of times, as when pairs are scored."""
+        """Tokens of ``images`` (int64 indices, repeats allowed), for scoring image-text pairs."""
         return VisualTokens(*(None if field is None else field[images] for field in self))
 
 
 class FusedFeatures(NamedTuple):
-    """All that a head of SOHO may read."""
+    """Input of the heads of SOHO."""
 
     text: Tensor
-    """(R, L, D) fused features at the text positions; ``[:, 0]`` is [CLS], and all there is
-    where every head reads [CLS] alone. NaN where no head reads, see :meth:`Head.output_positions`."""
+    """(R, L, D) fused features at the text positions, ``[:, 0]`` being [CLS]; (R, 1, D) where every
+    head reads [CLS] alone. NaN at positions that no head reads, see :meth:`Head.output_positions`."""
     visual: Tensor
     """(R, N, D) fused features at the visual positions; N is 0 without an image."""
     dictionary: Tensor | None = None
-    """(K, D) the visual dictionary after this step's update, a buffer."""
+    """(K, D) visual dictionary after this step's update; a buffer, without gradient."""
     visual_labels: Tensor | None = None
     """(R, N) int64: see :attr:`VisualTokens.labels`."""
 
 
 class VisualFeatures(NamedTuple):
-    """Images as VirTex reads them: what :meth:`VirTex.encode_image` returns."""
+    """Image features of VirTex: the result of :meth:`VirTex.encode_image`."""
 
     feature: Tensor
-    """(B, C, h, w) the backbone's last feature map."""
+    """(B, C, h, w) last feature map of the backbone."""
     memory: Tensor | None = None
-    """(B, N, D) the feature map as the caption transformer attends to it; N is h * w."""
+    """(B, N, D) projected feature map that the caption transformer attends to; N is h * w."""
 
 
 class CaptionFeatures(NamedTuple):
-    """All that a head of VirTex may read."""
+    """Input of the heads of VirTex."""
 
     feature: Tensor
-    """(B, C, h, w) the backbone's last feature map."""
+    """(B, C, h, w) last feature map of the backbone."""
     logits: dict[str, Tensor]
-    """By field of tokens, (M, V) logits at the positions that :meth:`Head.text_positions` gives."""
+    """(M, V) logits at the positions that :meth:`Head.text_positions` returns, by token field."""
     decode_step: DecodeStep | None = None
-    """Writes captions token by token, where the model has a caption transformer."""
+    """Step of caption decoding; ``None`` for a model without a caption transformer."""

@@ -1,9 +1,9 @@
-"""Batch-norm whose statistics are those of the whole batch on all ranks, on CPU too.
+"""Synchronised batch-norm that also trains on CPU.
 
 torch's ``SyncBatchNorm`` trains on accelerators only, and
 ``DistributedDataParallel`` refuses it on a CPU. Here the same sums are
-exchanged through autograd-aware ``all_reduce``, so that two processes under
-gloo give the numbers of one.
+exchanged by a differentiable ``all_reduce``, so that two processes under
+gloo compute the same as one.
 """
 
 import torch
@@ -18,7 +18,7 @@ from soho.registry import MODELS
 
 @MODELS.register_module(name='SyncBN')
 class SyncBatchNorm(_BatchNorm):
-    """Batch-norm over all ranks in training; with one process ordinary batch-norm."""
+    """Batch-norm with the statistics of all ranks in training; ordinary batch-norm in a single process."""
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() < 2:
@@ -53,10 +53,10 @@ class SyncBatchNorm(_BatchNorm):
 
 
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """Replace every batch-norm below ``module`` by a synchronised one; weights, buffers and modes stay.
+    """Replace every batch-norm below ``module`` by a synchronised one that keeps weights, buffers and mode.
 
-    On an accelerator the synchronised one is torch's, which is fused. timm's
-    batch-norms that hold an activation keep it.
+    On an accelerator this is torch's fused layer. The activation inside timm's
+    batch-norms is kept.
     """
     target = nn.SyncBatchNorm if torch.accelerator.is_available() else SyncBatchNorm
     if isinstance(module, _BatchNorm) and not isinstance(module, target):

@@ -1,8 +1,8 @@
-"""Where a batch has targets, looked up while it is still on the host.
+"""Positions of a batch's targets, computed while it is still on the host.
 
-How many positions carry a label decides how large a tensor becomes. Asked on
-a GPU, that question makes the host wait for all work in flight, in the middle
-of every step; asked of the batch before it moves, it is free.
+The number of labelled positions determines tensor shapes. Computed on a GPU,
+it makes the host wait for all queued work in the middle of every step;
+computed before the batch is moved, it is free.
 """
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from soho.datasets.batch import FIELDS, Batch
 
 
 def cache_target_positions(batch: Batch) -> Batch:
-    """The batch with the positions of all its targets, under ``<field>_positions``."""
+    """Return the batch with the positions of all its targets added as ``<field>_positions``."""
     fields = [name for name in batch if name in FIELDS and FIELDS[name].is_target]
     return dict(batch, **{f'{name}_positions': _find(batch, name) for name in fields})
 
@@ -20,7 +20,7 @@ def target_positions(batch: Batch, name: str) -> Tensor:
     """Positions of the targets in ``batch[name]``, as indices into the flattened array.
 
     Args:
-        batch: Preprocessed; one that has not been through the preprocessor is searched here.
+        batch: The batch; positions that the preprocessor has not cached are computed here.
         name: A field with targets, see :data:`soho.datasets.batch.FIELDS`. For caption tokens the
             array is ``tokens[..., 1:]``, the tokens that are predicted.
 

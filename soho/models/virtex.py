@@ -1,4 +1,4 @@
-"""VirTex: a CNN pretrained by captioning.
+"""VirTex: CNN -> caption transformer -> heads; the CNN is pretrained by captioning.
 
 Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 2021, arXiv:2006.06666.
@@ -19,16 +19,16 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class VirTex(BaseModel):
-    """A feature map, and a transformer that reads and writes captions beside it.
+    """A CNN and a transformer that predicts captions from its feature map.
 
     Args:
         backbone: Image -> feature maps.
         heads: One config a head, by name; their losses are added.
         language: Feature map and captions -> logits. ``None`` for heads that
-            read the image alone.
+            use the image alone.
         data_preprocessor: Batch -> device, normalised.
-        frozen_backbone: The backbone stays as it is, in eval mode and without
-            a gradient, while the heads learn from its features.
+        frozen_backbone: Keep the backbone in eval mode and without gradient
+            while the heads train on its features.
         init_cfg: mmengine's initialisation.
     """
 
@@ -74,17 +74,17 @@ class VirTex(BaseModel):
         return run_heads(self.heads, mode, self.read_captions(visual, batch, mode), batch)
 
     def encode_image(self, image: Tensor) -> VisualFeatures:
-        """Features of images, computed once for all their captions.
+        """Features of images, shared by all their captions.
 
         Args:
-            image: (B, 3, H, W) float32, normalised; an image fills its canvas.
+            image: (B, 3, H, W) float32, normalised, without padding.
         """
         with torch.no_grad() if self.frozen_backbone else nullcontext():
             feature = self.backbone(image)[-1]  # (B, C, h, w)
         return VisualFeatures(feature, self.language.project_memory(feature) if self.language else None)
 
     def read_captions(self, visual: VisualFeatures, batch: Batch, mode: str) -> CaptionFeatures:
-        """What the heads read: the feature map, logits of the captions, and a step that writes new ones.
+        """Input of the heads: the feature map, logits of the captions, and a decoding step.
 
         Raises:
             UserError: Two heads read logits of the same tokens.

@@ -66,7 +66,7 @@ def test_a_small_image_has_no_middle():
 
 def test_crops_are_in_range_and_follow_from_the_generator():
     crop, stream = RandomResizedCrop(8, scale=(0.2, 0.5), ratio=(0.75, 1.333)), rng()
-    parts = np.array([crop.draw((120, 160), stream) for _ in range(2000)])
+    parts = np.array([crop.sample((120, 160), stream) for _ in range(2000)])
     top, left, height, width = parts.T
     assert (top >= 0).all() and (left >= 0).all() and (top + height).max() <= 120 and (left + width).max() <= 160
     area, ratio = height * width / (120 * 160), width / height
@@ -81,7 +81,7 @@ def test_crops_are_in_range_and_follow_from_the_generator():
 
 @pytest.mark.parametrize('size, part', [((10, 1000), (0, 493, 10, 13)), ((1000, 10), (493, 0, 13, 10))])
 def test_what_fits_nowhere_is_the_largest_part_in_the_middle(size, part):
-    assert RandomResizedCrop(scale=(0.9, 1.0), ratio=(0.75, 1.333)).draw(size, rng()) == part
+    assert RandomResizedCrop(scale=(0.9, 1.0), ratio=(0.75, 1.333)).sample(size, rng()) == part
 
 
 def test_colours_by_their_formulas():

@@ -212,7 +212,10 @@ class TestVQA:
         [
             ([question(11, labels=[3, 0])], r'vqa\.json: question 11 has the label 3, .* has 3 answers \(0 to 2\)'),
             ([question(11, labels=[-1, 0])], 'question 11 has the label -1'),
-            ([question(11), question(12, scores=[1.0])], 'question 12 has 2 labels but 1 scores; they belong in pairs'),
+            (
+                [question(11), question(12, scores=[1.0])],
+                'question 12 has 2 labels but 1 scores; there must be as many of each',
+            ),
             ([question(11, question='  ')], 'question 11 is empty'),
             ([question(11, question=None)], 'question 11 is empty'),
             ([dict(question='a?')], "question without question_id has no key 'question_id'"),
@@ -311,7 +314,7 @@ class TestBrokenImages:
             pipeline=[dict(type='LoadImage')],
             max_broken_images=9,
         )
-        with pytest.raises(ImageError, match='has no image left that could stand in'):
+        with pytest.raises(ImageError, match='has no image left that could replace'):
             dataset[0]
 
 

@@ -129,16 +129,16 @@ def test_extreme_shapes_keep_at_least_one_pixel():
 def test_random_scale_covers_both_ends_and_follows_the_generator():
     resize = RandomResizeKeepRatio([(52, 40), (50, 42)])
     rng = np.random.default_rng(0)
-    drawn = [resize.draw(rng) for _ in range(400)]
+    drawn = [resize.sample(rng) for _ in range(400)]
     assert {long_edge for long_edge, _ in drawn} == {50, 51, 52}
     assert {short_edge for _, short_edge in drawn} == {40, 41, 42}
     assert len(set(drawn)) == 9
-    assert resize.draw(np.random.default_rng(7)) == resize.draw(np.random.default_rng(7))
+    assert resize.sample(np.random.default_rng(7)) == resize.sample(np.random.default_rng(7))
 
 
 def test_random_resize_uses_the_draw():
     resize = RandomResizeKeepRatio([(64, 20), (64, 40)])
-    long_edge, short_edge = resize.draw(np.random.default_rng(3))
+    long_edge, short_edge = resize.sample(np.random.default_rng(3))
     results = resize(sample(noise(30, 30), rng=np.random.default_rng(3)))
     assert results['image_size'] == (short_edge, short_edge)
 

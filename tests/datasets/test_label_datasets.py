@@ -57,7 +57,7 @@ def test_no_image_is_opened_to_begin_with(train):
         path.write_bytes(b'')
     dataset = ImageFolders(str(train), TAKE)
     assert len(dataset) == 3 and dataset.images.sizes is None
-    with pytest.raises(ValueError, match='does not say how large its images are.*leave the batch sampler out'):
+    with pytest.raises(ValueError, match='does not state the sizes of its images.*remove the batch sampler'):
         AspectRatioBatchSampler(EpochSampler(dataset, seed=0), 2)
 
 

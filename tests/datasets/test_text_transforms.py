@@ -34,7 +34,7 @@ def test_word_pieces_between_cls_and_sep(vocab):
 
 def test_ids_back_to_words(vocab):
     tokenizer = BertTokenizer(vocab)
-    assert tokenizer.words(tokenizer(['unknown reds'])[0][0]) == 'unknown reds'
+    assert tokenizer.decode(tokenizer(['unknown reds'])[0][0]) == 'unknown reds'
     assert len(tokenizer) == len(WORDS)
 
 

@@ -34,8 +34,8 @@ def test_captions_to_ids_and_back(vocab):
     tokenizer = SentencePieceTokenizer(vocab)
     ids = tokenizer('A DOG on the c\u00e1t.')
     assert ids[0] == 1 and ids[-1] == 2 and (ids[1:-1] > 3).all()
-    assert tokenizer.words(ids) == tokenizer.words([*ids, 7, 9]) == 'a dog on the cat.'
-    assert tokenizer('').tolist() == [1, 2] and tokenizer.words([1, 2]) == ''
+    assert tokenizer.decode(ids) == tokenizer.decode([*ids, 7, 9]) == 'a dog on the cat.'
+    assert tokenizer('').tolist() == [1, 2] and tokenizer.decode([1, 2]) == ''
     assert tokenizer('[MASK]').tolist().count(3) == 0, 'what a person writes is no special token'
 
 
@@ -48,7 +48,7 @@ def test_case_and_accents_may_stay(tmp_path):
     path = tmp_path / 'v.model'
     train_vocabulary(CAPTIONS, path, 50, lower_case=False, keep_accents=True)
     tokenizer = SentencePieceTokenizer(str(path), lower_case=False, keep_accents=True)
-    assert tokenizer.words(tokenizer('A caf\u00e9')) == 'A caf\u00e9'
+    assert tokenizer.decode(tokenizer('A caf\u00e9')) == 'A caf\u00e9'
 
 
 def test_what_is_wrong_with_a_vocabulary(tmp_path):
@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_vocabulary(tmp_path):
     (tmp_path / 'broken.model').write_bytes(b'no model')
     with pytest.raises(ValueError, match=r'broken\.model is no SentencePiece model'):
         SentencePieceTokenizer(str(tmp_path / 'broken.model'))
-    with pytest.raises(ValueError, match='no vocabulary of 5000 entries can be learnt from 5 captions'):
+    with pytest.raises(ValueError, match='no vocabulary of 5000 entries can be trained on 5 captions'):
         train_vocabulary(CAPTIONS, tmp_path / 'v.model', 5000)
 
 

@@ -170,7 +170,7 @@ def test_the_metric_decodes_and_scores(evaluate, tmp_path):
     [
         ([(1, 'cats'), (1, 'cats'), (3, 'dog')], '1 images were captioned more than once'),
         ([(1, 'cats')], 'has 1 images that were not captioned; the first is 3'),
-        ([(1, 'cats'), (3, 'dog'), (8, 'dog')], 'does not know 1 images that were captioned; the first is 8'),
+        ([(1, 'cats'), (3, 'dog'), (8, 'dog')], 'lacks 1 images that were captioned; the first is 8'),
     ],
 )
 def test_a_wrong_set_of_images_is_refused(evaluate, captions, message):

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from soho.evaluation import LVISAP, VOCAP, CocoAP
 from soho.evaluation.detection.coco import index
-from soho.evaluation.detection.lvis import lvis_figures
-from soho.evaluation.detection.records import Detections, mask_in_picture
+from soho.evaluation.detection.lvis import lvis_metrics
+from soho.evaluation.detection.records import Detections, paste_mask
 
 # Made with lvis-api (LVISEval) from lvis_synthetic() below.
 LVIS_BOXES = dict(
@@ -138,7 +138,7 @@ def lvis_file(tmp_path):
     return str(path), results
 
 
-def test_lvis_figures_are_those_of_its_own_program(lvis_file):
+def test_lvis_metrics_are_those_of_its_own_program(lvis_file):
     metric = LVISAP(lvis_file[0])
     metrics = metric.compute_metrics(records_of(lvis_file[1], metric.category_ids))
     expected = {
@@ -166,20 +166,20 @@ def test_an_image_says_nothing_of_categories_that_were_not_looked_for():
     )
     right = [dict(image_id=i, category_id=1, bbox=box, score=0.5) for i in (1, 2)]
     right.append(dict(image_id=2, category_id=2, bbox=box, score=0.5))
-    assert lvis_figures(truth, right, 'bbox')['AP'] == pytest.approx(100)
+    assert lvis_metrics(truth, right, 'bbox')['AP'] == pytest.approx(100)
 
     def with_one_more(image, category):
         more = dict(image_id=image, category_id=category, bbox=[60, 60, 50, 50], score=0.9)
-        return lvis_figures(truth, [*right, more], 'bbox')
+        return lvis_metrics(truth, [*right, more], 'bbox')
 
     assert with_one_more(1, 3)['AP'] == pytest.approx(100)  # not looked for
     assert with_one_more(2, 1)['AP'] == pytest.approx(100)  # not all instances are marked
     assert with_one_more(1, 1)['APf'] < 100  # wrong, where they are
     assert with_one_more(1, 2)['APr'] < 100  # looked for and not there
-    assert 'APc' not in right and 'APc' not in lvis_figures(truth, right, 'bbox')  # no instance anywhere
+    assert 'APc' not in right and 'APc' not in lvis_metrics(truth, right, 'bbox')  # no instance anywhere
 
 
-def test_coco_figures_are_those_of_pycocotools_from_a_result_file(tmp_path, capsys):
+def test_coco_metrics_are_those_of_pycocotools_from_a_result_file(tmp_path, capsys):
     truth, results = lvis_synthetic(images=10)
     for item in truth['annotations']:
         item['iscrowd'] = int(item['id'] % 7 == 0)
@@ -215,9 +215,9 @@ def test_no_detection_at_all_is_zero_and_a_missing_image_an_error(lvis_file):
     none = [Detections(i, (200, 200), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), None) for i in range(1, 31)]
     assert metric.compute_metrics(none)['bbox_AP'] == 0
     for records, message in (
-        (none[1:], 'has 1 images that were not looked at; the first is 1'),
-        ([*none, none[0]], 'has 1 images that were looked at more than once'),
-        ([*none, none[0]._replace(image_id=99)], 'does not know 1 of the images'),
+        (none[1:], 'has 1 images that were not evaluated; the first is 1'),
+        ([*none, none[0]], 'has 1 images that were evaluated more than once'),
+        ([*none, none[0]._replace(image_id=99)], 'lacks 1 of the images'),
     ):
         with pytest.raises(ValueError, match=message):
             metric.check_images(records)
@@ -238,7 +238,7 @@ def test_a_mask_lies_over_its_box_as_bilinear_sampling_lays_it():
         y = (torch.arange(size[0]) + 0.5 - box[1]) / (box[3] - box[1]) * 2 - 1
         grid = torch.stack([x.expand(*size), y[:, None].expand(*size)], -1)[None]
         expected = F.grid_sample(mask[None, None], grid, align_corners=False)[0, 0] >= 0.5
-        assert np.array_equal(mask_in_picture(mask.numpy(), box, size), expected.numpy())
+        assert np.array_equal(paste_mask(mask.numpy(), box, size), expected.numpy())
 
 
 def test_a_prediction_becomes_one_record_an_image():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soho.evaluation import VQAAccuracy
-from soho.evaluation.vqa import Truth, load_truth, question_accuracy, score_answers
+from soho.evaluation.vqa import GroundTruth, load_truth, question_accuracy, score_answers
 from soho.evaluation.vqa_normalization import normalize_answer, strip_punctuation, unify_words
 from soho.registry import METRICS
 
@@ -42,7 +42,9 @@ def test_at_most_32_periods_go():
 
 def test_accuracy_equals_official():
     rows = golden('accuracy.json.gz')['composed']
-    truth = {number: Truth(tuple(row[2]), answer_type=row[1], question_type=row[0]) for number, row in enumerate(rows)}
+    truth = {
+        number: GroundTruth(tuple(row[2]), answer_type=row[1], question_type=row[0]) for number, row in enumerate(rows)
+    }
     scores = score_answers({number: row[3] for number, row in enumerate(rows)}, truth)
     for number, row in enumerate(rows):
         assert round(scores.per_question[number], 4) == row[4]
@@ -152,12 +154,12 @@ def test_figures_and_submission(annotation_file, tmp_path):
     'question_ids, labels, message',
     [
         ([10], [0], r'annotations\.json has 3 questions \(the first is 20\) without a prediction\.'),
-        ([10, 20, 30, 40, 50], [0] * 5, r'does not know 1 question \(the first is 50\)'),
+        ([10, 20, 30, 40, 50], [0] * 5, r'lacks 1 question \(the first is 50\)'),
         ([10, 20, 30, 40, 20], [0] * 5, r'More than one prediction was made for 1 question \(the first is 20\)'),
         (
             [10, 20, 30, 40],
             [0, 4, 0, 0],
-            r'Label 4, predicted for question 20, is outside of the answer list of 4 answers\.',
+            r'Label 4, predicted for question 20, is outside the answer list of 4 answers\.',
         ),
     ],
 )
@@ -189,7 +191,7 @@ def test_test_split_has_answers_but_no_figure(tmp_path):
 
 
 def test_predictions_of_another_batch_are_refused():
-    with pytest.raises(ValueError, match='not of the questions of this batch'):
+    with pytest.raises(ValueError, match='must be of the questions of the batch'):
         VQAAccuracy().process(batch([[5], [6]], [[[0]], [[0]]]), prediction([6, 5], [0, 0]))
 
 
@@ -223,5 +225,5 @@ def test_a_missing_or_doubled_annotation(tmp_path):
         VQAAccuracy(str(tmp_path / 'gone.json'))
     item = dict(question_id=1, answers=[dict(answer='red')])
     (tmp_path / 'truth.json').write_text(json.dumps(dict(annotations=[item, item])))
-    with pytest.raises(ValueError, match=r'Question 1 of .*truth\.json stands there twice'):
+    with pytest.raises(ValueError, match=r'Question 1 of .*truth\.json is listed twice'):
         VQAAccuracy(str(tmp_path / 'truth.json'))

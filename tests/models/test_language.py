@@ -202,7 +202,7 @@ def test_forbidding_repeats():
 
 
 def test_a_beam_wider_than_the_vocabulary_is_refused():
-    with pytest.raises(ValueError, match='a beam of 9 with 9 continuations a text needs a vocabulary of at least 9'):
+    with pytest.raises(ValueError, match='a beam of 9 with 9 continuations per beam needs a vocabulary of at least 9'):
         BeamSearch(9, 4)(chain(ending_chain(0)), torch.tensor([1]))
 
 
@@ -255,7 +255,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely_and_others_never():
     shares = torch.tensor([0.0, 0.25, 0.0, 0.6, 0.15, 0.0])
     numbers = NucleusSampling(max_steps=10000).numbers(torch.tensor([5]))[0]
     edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
-    drawn = NucleusSampling().draw(shares.expand(10002, 6), torch.cat([numbers, edges]))
+    drawn = NucleusSampling().sample(shares.expand(10002, 6), torch.cat([numbers, edges]))
     assert drawn[-2:].tolist() == [1, 4]
     torch.testing.assert_close(drawn[:-2].bincount(minlength=6) / 10000, shares, rtol=0, atol=0.015)
     assert set(drawn.tolist()) == {1, 3, 4}

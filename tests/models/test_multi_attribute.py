@@ -27,7 +27,7 @@ def test_unknown_labels_count_nowhere():
 
 
 def test_head_refuses_labels_of_another_kind():
-    with pytest.raises(ValueError, match='the data has the attributes .* but the head was made for'):
+    with pytest.raises(ValueError, match='the data has the attributes .* but the head has'):
         MultiAttributeHead(4, dict(color=3)).check(dict(label_names=dict(color=['red', 'blue'])), 'the data')
 
 

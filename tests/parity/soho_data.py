@@ -111,7 +111,7 @@ def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTe
     ours = []
     for i, row in enumerate(fixture['vqa_train/table']):
         recorded = dict(zip(columns, row.tolist()))
-        scale = random.draw(_OldStream(recorded['numpy_seed']))
+        scale = random.sample(_OldStream(recorded['numpy_seed']))
         results = _load(fixture, photos[recorded['image_index']])
         factor = _factor(results['image'].shape, scale)
         image = resize_keep_ratio(results, scale)['image']

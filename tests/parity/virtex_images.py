@@ -181,7 +181,7 @@ def _check_crop_statistics(fixture: Fixture) -> None:
         kind, height, width = re.fullmatch(r'(\w+)_(\d+)x(\d+)', case).groups()
         height, width = int(height), int(width)
         crop, rng = RandomResizedCrop(scale=SCALES[kind]), np.random.default_rng(0)
-        parts = np.array([crop.draw((height, width), rng) for _ in range(draws)])
+        parts = np.array([crop.sample((height, width), rng) for _ in range(draws)])
         area = parts[:, 2] * parts[:, 3] / (height * width)
         ratio = np.log(parts[:, 3] / parts[:, 2])
         place = f'{prefix}/{case}/'

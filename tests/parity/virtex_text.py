@@ -69,8 +69,8 @@ def _check_encodings(fixture: Fixture, tokenizer: SentencePieceTokenizer) -> Non
         pieces=[tokenizer.backend.id_to_piece(row) for row in ids],
         caption_tokens=[row.tolist() for row in tokens],
         noitpac_tokens=[row[::-1].tolist() for row in tokens],
-        decoded=[tokenizer.words(row) for row in ids],
-        decoded_with_specials=[tokenizer.words(row) for row in tokens],
+        decoded=[tokenizer.decode(row) for row in ids],
+        decoded_with_specials=[tokenizer.decode(row) for row in tokens],
     )
     fixture.check_all(ours, prefix='encode/')
 

@@ -1,4 +1,4 @@
-"""COCO 2017 captions for VirTex: images of 224 pixels for validation, of 256 cut to 224 for the test, both scored."""
+"""COCO 2017 captions for VirTex: short edge 224 for validation, 256 cropped to 224 for the test."""
 
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})

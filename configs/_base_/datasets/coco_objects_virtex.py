@@ -1,4 +1,4 @@
-"""COCO 2017 objects for VirTex: the categories of an image's objects are its labels."""
+"""COCO 2017 objects for VirTex: the labels of an image are the categories of its objects."""
 
 _base_ = './coco_virtex.py'
 pack = dict(type='PackSample', keys=['image_id', 'label_set'])

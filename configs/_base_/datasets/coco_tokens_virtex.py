@@ -1,4 +1,4 @@
-"""COCO 2017 captions for VirTex, whose tokens are the labels of the image."""
+"""COCO 2017 captions for VirTex, with the tokens of a caption as labels of the image."""
 
 _base_ = './coco_virtex.py'
 tokenize = dict(type='TokenizeCaption', tokenizer={{_base_.tokenizer}})

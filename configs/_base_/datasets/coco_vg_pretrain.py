@@ -1,8 +1,8 @@
 """COCO captions and Visual Genome regions for pretraining, in the official files.
 
-Made from the public downloads by ``tools/prepare/pretrain.py``. Text is read
-as the official code reads it (``clean_text``, ``guess_unknown``,
-``replace_by_first``; the parts say what each does).
+The files are made from the public downloads by ``tools/prepare/pretrain.py``.
+Text is processed as by the official code (``clean_text``, ``mask_unknown``,
+``replace_by_first``; see the docstrings of the classes).
 """
 
 data_root = '{{$IN_OUT_PATH:.}}/data/vg_coco_pre'
@@ -11,7 +11,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeKeepRatio', scale=(1000, 600)),
     dict(type='Tokenize', tokenizer=tokenizer),
-    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15, guess_unknown=True),
+    dict(type='MaskTokens', tokenizer=tokenizer, prob=0.15, mask_unknown=True),
     dict(type='DrawVisualMask', prob=0.015),
     dict(type='PackSample', keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences']),
 ]

@@ -1,4 +1,4 @@
-"""COCO 2017 for VirTex: what its pretraining tasks share; 256 images over eight GPUs.
+"""COCO 2017 for VirTex: settings shared by its pretraining tasks; 256 images over eight GPUs.
 
 Images lie in ``train2017`` and ``val2017`` (folders or zips), the json files of the download in ``annotations``. The
 vocabulary is made by

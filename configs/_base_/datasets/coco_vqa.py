@@ -1,9 +1,9 @@
 """VQA v2 over COCO images, in the official files.
 
-Made from the public downloads by ``tools/prepare/vqa.py``. As published, the
-recipe trains on train and val together; ``test_dataloader`` reads the test
-questions, whose answers only the challenge's server knows. Text is read as the
-official code reads it (``clean_text``).
+The files are made from the public downloads by ``tools/prepare/vqa.py``. As
+published, the recipe trains on train and val together; ``test_dataloader``
+reads the test questions, whose answers are not public. Text is processed as by
+the official code (``clean_text``).
 """
 
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'

@@ -1,8 +1,8 @@
-"""ImageNet-1k (ILSVRC2012): ``train`` and ``val`` below ``data/imagenet``, a folder a class, or zips of these."""
+"""ImageNet-1k (ILSVRC2012): ``train`` and ``val`` below ``data/imagenet``, with one folder per class, or as zips."""
 
 _base_ = './labels_224.py'
 data_root = '{{$IN_OUT_PATH:.}}/data/imagenet'
-load = dict(type='LoadImage', upright=False)  # as with Pillow
+load = dict(type='LoadImage', upright=False)  # like Pillow, which ignores EXIF orientation
 train_dataloader = dict(
     dataset=dict(
         type='ImageFolders',

@@ -1,4 +1,4 @@
-"""One label an image, seen as 224 x 224 pixels; 256 images over eight GPUs."""
+"""Image classification at 224 x 224 pixels with one label per image; 256 images over eight GPUs."""
 
 crop = dict(type='RandomResizedCrop', size=224, scale=(0.08, 1.0), ratio=(0.75, 1.333))
 flip = dict(type='RandomFlip', prob=0.5)

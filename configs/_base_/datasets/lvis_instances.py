@@ -1,4 +1,4 @@
-"""LVIS v1 on the pictures of COCO 2017, images with rare categories more often."""
+"""LVIS v1 on the images of COCO 2017; images with rare categories are repeated."""
 
 _base_ = './coco_instances.py'
 data_root = '{{$IN_OUT_PATH:.}}/data/coco'

@@ -1,11 +1,11 @@
-"""The synthetic data set at a size that a laptop trains on: what its tasks share.
+"""Settings shared by all tasks on the synthetic data set, at a size for training on a laptop.
 
-Its pictures of 480 to 640 pixels are shrunk to 96. They are read between the
-steps: on two cores, both of which compute, a worker process only gets in the way
-(0.053 against 0.065 s a step).
+Images of 480 to 640 pixels are resized to 96. They are loaded in the main
+process: on two cores, both of which compute, a worker process slows training
+down (0.053 s per step without, 0.065 s with one).
 
-Made by ``tools/prepare/synthetic.py``, ``vqa.py`` and ``pretrain.py``, which
-``make demo`` calls.
+The data are made by ``tools/prepare/synthetic.py``, ``vqa.py`` and
+``pretrain.py``, which ``make demo`` calls.
 """
 
 train_dataloader = dict(

@@ -1,7 +1,7 @@
-"""Captions of the synthetic data set for VirTex, at a size that a laptop trains on.
+"""Captions of the synthetic data set for VirTex, at a size for training on a laptop.
 
-Whole pictures, since a crop would make captions untrue that say how many objects there are and where. Its vocabulary
-(149 words) is made by
+Images are not cropped, because captions state the number and positions of objects. The vocabulary (149 words) is made
+by
 
     python tools/prepare/vocabulary.py data/synthetic/demo/annotations/captions_train2014.json \
         --size 400 --out data/synthetic/demo/captions.model

@@ -1,6 +1,6 @@
-"""Single objects cut out of the synthetic data set's pictures, with their labels, at a size that a laptop trains on.
+"""Crops of the synthetic data set's objects with their labels, at a size for training on a laptop.
 
-Made by ``tools/prepare/objects.py``.
+The crops are made by ``tools/prepare/objects.py``.
 """
 
 data_root = '{{$SOHO_SYNTHETIC:data/synthetic/demo}}'

@@ -1,4 +1,4 @@
-"""The kinds of objects in the pictures of the synthetic data set, as labels; pictures as for captions."""
+"""Synthetic data set with the categories of an image's objects as labels; images as for captioning."""
 
 _base_ = './synthetic_captions_virtex.py'
 pack = dict(type='PackSample', keys=['image_id', 'label_set'])

@@ -1,4 +1,4 @@
-"""Questions about the synthetic data set; train, val and test see different pictures."""
+"""Questions about the synthetic data set; train, val and test have different images."""
 
 _base_ = './synthetic.py'
 data_root = '{{$SOHO_SYNTHETIC:data/synthetic/demo}}'

@@ -1,4 +1,4 @@
-"""Images of PASCAL VOC 2007 that show one class, from ``data/VOCdevkit``: training on trainval, the rest on test."""
+"""Images of PASCAL VOC 2007 with a single class, in ``data/VOCdevkit``: trained on trainval, evaluated on test."""
 
 _base_ = './labels_224.py'
 source = dict(type='VOC07', root='{{$IN_OUT_PATH:.}}/data/VOCdevkit/VOC2007', single=True)

@@ -1,11 +1,11 @@
-"""A ResNet-50 and a linear classifier on the mean of its feature map, to be taken to new labels.
+"""ResNet-50 with a linear classifier on the mean of its feature map, for transfer to new labels.
 
 ``model.backbone.init_cfg.checkpoint`` names the CNN: a checkpoint of this project, of the official VirTex or SOHO,
 or of torchvision, whole or the CNN alone.
 """
 
 model = dict(
-    type='VirTex',  # without a textual side: a CNN and heads that look at the image alone
+    type='VirTex',  # without a language model: a CNN and heads on the image alone
     data_preprocessor=dict(type='ImageTextPreprocessor'),
     backbone=dict(
         type='ResNet',

@@ -1,4 +1,4 @@
-"""Faster R-CNN on the fourth stage of a ResNet-50; each region passes through the fifth and an extra batch-norm.
+"""Faster R-CNN on the fourth stage of a ResNet-50; regions go through the fifth and an extra batch-norm.
 
 Nothing is frozen. Source: kdexd/virtex, configs/detectron2/_base_faster_rcnn_R_50_C4_BN.yaml.
 """

@@ -1,8 +1,8 @@
-"""SOHO for pretraining with every behaviour of the official code that changes numbers.
+"""SOHO for pretraining with all behaviour of the official code that affects results, known bugs included.
 
-Official checkpoints were trained so. Each switch says at its part what it
-does and why the default differs; ``configs/Pretrain/soho_res18_pre_corrected.py``
-turns them all off for training of one's own.
+Official checkpoints were trained with it. Each switch is documented in its
+class; ``configs/Pretrain/soho_res18_pre_corrected.py`` turns all of them off
+for new training.
 """
 
 _base_ = './soho_pretrain.py'

@@ -1,6 +1,6 @@
-"""AdamW for everything in bfloat16: for training from scratch. A recipe adds its ``param_scheduler``.
+"""AdamW for all parameters in bfloat16, for training from scratch. A recipe adds its ``param_scheduler``.
 
-Twice the rate keeps the small transformer from ever looking at the image.
+With twice the learning rate the small transformer never learns to attend to the image.
 """
 
 optim_wrapper = dict(

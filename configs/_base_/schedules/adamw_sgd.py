@@ -1,4 +1,4 @@
-"""The published optimisation: AdamW for the transformer, SGD at 100 times its rate for the CNN."""
+"""Published optimisation of SOHO: AdamW for the transformer, SGD at 100 times its learning rate for the CNN."""
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -8,5 +8,5 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10.0, norm_type=2),
     accumulative_counts=2,
 )
-# Reaches the full rate at iteration 1,000; iterations count, not updates.
+# Reaches the full learning rate at iteration 1,000; iterations are counted, not updates.
 warmup = dict(type='LinearLR', start_factor=1 / 3, by_epoch=False, begin=0, end=1001)

@@ -1,4 +1,4 @@
-"""The published optimisation of detectors: SGD at 0.02 for 16 images, norms without decay, no mixed precision.
+"""Published optimisation of detectors: SGD at 0.02 for 16 images, norms without decay, no mixed precision.
 
 A recipe adds ``train_cfg`` and ``param_scheduler``. Source: detectron2's defaults.
 """

@@ -1,7 +1,7 @@
-"""VirTex's optimisation: SGD at separate rates with Lookahead, 500,000 iterations in float16 with a cosine.
+"""VirTex's optimisation: SGD with Lookahead and two learning rates, 500,000 iterations in float16, cosine decay.
 
-The CNN learns at 0.2, the textual side at 0.001; the textual side's norms and biases do not decay, but its
-projection of the image and the bias of its output do.
+The learning rate of the CNN is 0.2, that of the language model 0.001. Norms and biases of the language model have no
+weight decay, except its projection of the image and the bias of its output layer.
 """
 
 optim_wrapper = dict(

@@ -1,7 +1,7 @@
-"""Square crops and colours, as VirTex trains and evaluates. RGB uint8 in, RGB uint8 out.
+"""Crops and colour jitter of VirTex's training and evaluation, from RGB uint8 to RGB uint8.
 
-Interpolation is OpenCV's bilinear without antialiasing, and rounding that of
-albumentations 1.1, with which the official release ran.
+Interpolation is OpenCV's bilinear without antialiasing, and rounding follows
+albumentations 1.1, which the official release uses.
 """
 
 import math
@@ -15,7 +15,7 @@ from soho.datasets.transforms.base import ImageTransform, Results
 from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
-TRIES = 10  # of drawing a crop that fits in the image
+TRIES = 10  # attempts to sample a crop that fits in the image
 
 
 def _resize(results: Results, image: np.ndarray, width: int, height: int) -> None:
@@ -25,13 +25,13 @@ def _resize(results: Results, image: np.ndarray, width: int, height: int) -> Non
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(ImageTransform):
-    """A random part of the image, resized to a square (arXiv:1409.4842, section 6).
+    """Random crop, resized to a square (arXiv:1409.4842, section 6).
 
     Args:
         size: Side of the square in pixels.
-        scale: Range of the part's share of the area; (0.2, 1) as VirTex
-            pretrains, (0.08, 1) for ImageNet.
-        ratio: Range of its width over its height, drawn evenly on a log scale.
+        scale: Range of the crop's area as a fraction of the image's; (0.2, 1)
+            in VirTex's pretraining, (0.08, 1) for ImageNet.
+        ratio: Range of the crop's width over height, sampled uniformly on a log scale.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class RandomResizedCrop(ImageTransform):
         self.scale = scale
         self.ratio = ratio
 
-    def draw(self, image_size: Size, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """Top, left, height and width of a part of an image of (h, w).
+    def sample(self, image_size: Size, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Top, left, height and width of a random crop of an image of size (h, w).
 
-        After ten parts that do not fit, the largest centred one whose ratio is in range.
+        After ten crops that do not fit, the largest centred one whose ratio is in range.
         """
         height, width = image_size
         for _ in range(TRIES):
@@ -59,11 +59,11 @@ class RandomResizedCrop(ImageTransform):
         return (height - h) // 2, (width - w) // 2, h, w
 
     def transform_image(self, results: Results) -> None:
-        crop_and_resize(results, self.draw(results['image'].shape[:2], results['rng']), self.size)
+        crop_and_resize(results, self.sample(results['image'].shape[:2], results['rng']), self.size)
 
 
 def crop_and_resize(results: Results, part: tuple[int, int, int, int], size: int) -> Results:
-    """Cut ``part`` (top, left, height, width) out of ``results['image']``, as a square of side ``size``."""
+    """Crop ``part`` (top, left, height, width) of ``results['image']`` and resize it to a square of side ``size``."""
     results.pop('reduced_from', None)
     top, left, height, width = part
     _resize(results, results['image'][top : top + height, left : left + width], size, size)
@@ -75,7 +75,7 @@ class ResizeShortest(ImageTransform):
     """Resize so that the short edge has ``size`` pixels; halves round to even.
 
     Args:
-        size: 224 in VirTex's own validation, 256 in its other evaluations.
+        size: Length in pixels; 224 in VirTex's own validation, 256 in its other evaluations.
     """
 
     def __init__(self, size: int = 256) -> None:
@@ -89,7 +89,7 @@ class ResizeShortest(ImageTransform):
 
 @TRANSFORMS.register_module()
 class CenterCrop(ImageTransform):
-    """The square of side ``size`` in the middle of the image, a pixel further up and left where that is uneven.
+    """Central square of side ``size``, towards the top left where it cannot be centred exactly.
 
     Raises:
         ValueError: In ``transform``, for an image with a smaller edge.
@@ -127,7 +127,7 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
-    """Turn the colour circle by ``shift`` of a full turn."""
+    """Rotate the hue by ``shift`` of a full turn."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)  # OpenCV counts hues in 180 steps
     hsv[..., 0] = cv2.LUT(hsv[..., 0], _table(np.mod(np.arange(256) + 180 * shift, 180)))
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
@@ -143,12 +143,12 @@ NEUTRAL = dict(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0)
 
 @TRANSFORMS.register_module()
 class ColorJitter(ImageTransform):
-    """Brightness, contrast, saturation and hue change at random, in a random order.
+    """Random changes of brightness, contrast, saturation and hue, in random order.
 
     Args:
-        brightness, contrast, saturation: Largest distance of the factor from 1.
-        hue: Largest shift, as a share of the colour circle.
-        prob: Probability that anything changes.
+        brightness, contrast, saturation: Maximum distance of the factor from 1.
+        hue: Maximum shift, as a fraction of a full turn.
+        prob: Probability that the transform is applied.
     """
 
     def __init__(
@@ -159,19 +159,19 @@ class ColorJitter(ImageTransform):
         hue: float = 0.1,
         prob: float = 0.8,
     ) -> None:
-        self.reach = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+        self.limits = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.prob = prob
 
     def transform_image(self, results: Results) -> None:
         rng = results['rng']
         if rng.random() < self.prob:
-            factors = {name: NEUTRAL[name] + rng.uniform(-reach, reach) for name, reach in self.reach.items()}
+            factors = {name: NEUTRAL[name] + rng.uniform(-limit, limit) for name, limit in self.limits.items()}
             names = list(factors)
             results['image'] = jitter(results['image'], {names[i]: factors[names[i]] for i in rng.permutation(4)})
 
 
 def jitter(image: np.ndarray, factors: dict[str, float]) -> np.ndarray:
-    """The image after the named adjustments, one after the other; neutral factors leave it as it is."""
+    """Image after the given adjustments, in order; neutral factors are skipped."""
     for name, factor in factors.items():
         if factor != NEUTRAL[name]:
             image = ADJUST[name](image, factor)

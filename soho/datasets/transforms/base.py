@@ -1,4 +1,4 @@
-"""What transforms of pictures have in common: a sample may hold several images."""
+"""Base class of the image transforms, for samples of one or several images."""
 
 from abc import abstractmethod
 from typing import Any
@@ -11,11 +11,11 @@ Results = dict[str, Any]
 
 
 class ImageTransform(BaseTransform):
-    """Base of the transforms that treat every image of a sample by itself.
+    """Base class of the transforms that process the images of a sample independently.
 
-    A sample of one image holds the image's entries (``image``, ``image_size``, ``file_name``, ...) itself. Of
-    a sample of M images ``images`` holds a dict of such entries for each. Random choices come from ``rng``, which
-    all share, one image after the other.
+    A sample of one image holds the entries of the image (``image``, ``image_size``, ``file_name``, ...) itself; a
+    sample of M images holds a dict of such entries for each in ``images``. All images share ``rng`` and use it one
+    after the other.
     """
 
     def transform(self, results: Results) -> Results:

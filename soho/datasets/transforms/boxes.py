@@ -1,4 +1,4 @@
-"""What is done to a picture's objects: they follow it."""
+"""Transforms of the objects of an image."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from soho.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ResizeShortEdge(ImageTransform):
-    """Resize so that the short edge has one of some lengths, drawn evenly, but the long one at most ``long_edge``.
+    """Resize so that the short edge has a random one of several lengths, and the long one at most ``long_edge``.
 
     Args:
-        short_edges: To draw from; (640, 672, ... 800) for COCO.
-        long_edge: In pixels.
+        short_edges: Lengths of the short edge in pixels; (640, 672, ... 800) for COCO.
+        long_edge: Maximum length of the long edge in pixels.
     """
 
     def __init__(self, short_edges: Sequence[int] = (800,), long_edge: int = 1333) -> None:
@@ -31,15 +31,15 @@ class ResizeShortEdge(ImageTransform):
 
 @TRANSFORMS.register_module()
 class PlaceObjects(BaseTransform):
-    """Boxes and outlines from the annotated picture to the image as it is by now: resized and perhaps mirrored.
+    """Transform boxes and outlines from annotated coordinates to those of the resized and possibly flipped image.
 
-    Stands behind whatever changes the image. Reads ``full_size`` (h, w), the
-    size that the annotation states, ``boxes`` (K, 4) and, where masks are
-    learnt, ``outlines``; writes ``boxes`` and ``mask_edges`` (K, E, 4)
-    float32, the edges of each outline, filled up with zeros.
+    Belongs after all transforms of the image. Reads ``full_size`` (h, w), the
+    size stated by the annotation, ``boxes`` (K, 4) and, for masks,
+    ``outlines``; writes ``boxes`` and ``mask_edges`` (K, E, 4) float32, the
+    edges of each outline, padded with zeros.
 
     Raises:
-        ImageError: In ``transform``, for a picture of another size than annotated.
+        ImageError: In ``transform``, for an image of another size than annotated.
     """
 
     def transform(self, results: Results) -> Results:

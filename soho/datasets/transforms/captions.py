@@ -1,4 +1,4 @@
-"""Captions to tokens of VirTex, and what is hidden of them."""
+"""Tokenization and masking of VirTex's captions."""
 
 import math
 from typing import Any
@@ -13,12 +13,12 @@ from soho.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TokenizeCaption(BaseTransform):
-    """The caption of a sample to tokens, forwards and backwards.
+    """Tokenize the captions of a sample, forwards and backwards.
 
     Writes ``caption_tokens`` (L,) int64, ``noitpac_tokens`` (L,), the same
     reversed, [EOS] ... [SOS], and ``caption_lengths``, L. A caption that is
-    too long is cut before it is reversed. Of a sample with S captions they are
-    (S, L), (S, L) and (S,), shorter captions padded with 0.
+    too long is truncated before it is reversed. For a sample with S captions
+    they are (S, L), (S, L) and (S,), shorter captions padded with 0.
 
     Args:
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
@@ -48,7 +48,7 @@ class TokenizeCaption(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LabelTokens(BaseTransform):
-    """The tokens of the captions as the image's labels: ``label_set`` (L,) int64, as they stand, or (S * L,)."""
+    """Use the caption tokens as the image's labels: ``label_set`` (L,) int64, or (S * L,) for S captions."""
 
     def transform(self, results: dict) -> dict:
         results['label_set'] = results['caption_tokens'].reshape(-1)
@@ -57,18 +57,18 @@ class LabelTokens(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MaskCaption(BaseTransform):
-    """VirTex's masking: of the chosen tokens 85 % become [MASK], 10 % a random one, 5 % stay.
+    """VirTex's masking: 85 % of the chosen tokens become [MASK], 10 % a random token, 5 % are kept.
 
-    Writes ``masked_labels`` (L,) int64: what stood where now is [MASK], 0
-    elsewhere. As published, tokens that were replaced or left carry no label;
-    the first and the last token are never chosen; a single chosen one is
-    always masked. Official file: virtex/data/datasets/masked_lm.py.
+    Writes ``masked_labels`` (L,) int64: the original token at positions of
+    [MASK], 0 elsewhere. As published, tokens that are replaced or kept have no
+    label; the first and the last token are never chosen; a single chosen one
+    is always masked. Official file: virtex/data/datasets/masked_lm.py.
 
     Args:
-        tokenizer: As in :class:`TokenizeCaption`.
-        share: Of the tokens that are chosen, rounded up.
+        tokenizer: See :class:`TokenizeCaption`.
+        share: Fraction of the tokens that are chosen, rounded up.
         mask_prob: Probability of [MASK].
-        replace_prob: Probability of a random token of the vocabulary, special ones among them.
+        replace_prob: Probability of a random token of the vocabulary, special ones included.
 
     Raises:
         ValueError: In ``transform``, for a sample of several captions.
@@ -86,7 +86,7 @@ class MaskCaption(BaseTransform):
         rng, tokens = results['rng'], results['caption_tokens'].copy()
         if tokens.ndim > 1:
             raise UserError(
-                f'MaskCaption hides tokens of one caption, but a sample has {len(tokens)}: its dataset '
+                f'MaskCaption masks tokens of one caption, but a sample has {len(tokens)}: its dataset '
                 'needs sentence_group=1'
             )
         labels = np.zeros_like(tokens)

@@ -1,6 +1,6 @@
-"""What is done to one picture: load, resize, flip. RGB uint8 in, RGB uint8 out.
+"""Image transforms: load, resize, flip; from RGB uint8 to RGB uint8.
 
-Normalisation happens on the device and padding when samples meet in a batch.
+Images are normalised on the device and padded when samples are collated.
 """
 
 import re
@@ -23,27 +23,27 @@ class LoadImage(ImageTransform):
     """Read and decode the image of a sample.
 
     Reads ``image_store`` (:class:`soho.datasets.storage.image_store.ImageStore`) and
-    ``file_name``, or takes an ``image`` that is there already. Writes ``image``
-    (H, W, 3) uint8 RGB, ``image_size`` its (h, w), ``ori_size`` the (h, w) of
-    the upright full picture, ``flipped`` = False and, only where the image was
-    decoded at reduced scale, ``reduced_from``: the size from which the next
-    resize must reckon.
+    ``file_name``, or uses an existing ``image``. Writes ``image`` (H, W, 3)
+    uint8 RGB, ``image_size`` its (h, w), ``ori_size`` the (h, w) of the upright
+    full image, ``flipped`` = False and, only where the image was decoded at
+    reduced scale, ``reduced_from``: the size that the next resize has to
+    compute its scale from.
 
     Args:
-        reduce_to: The largest scale, (long edge, short edge), that a later
-            resize will ask for. Large JPEGs are then decoded at 1/2, 1/4 or
-            1/8. The shape after resizing is the same, the pixels are not; see
-            :func:`soho.datasets.storage.decoding.decode_reduced` for how far they
-            differ. By default every image is decoded in full.
-        background: Colour to show through transparent parts; by default
-            transparency is ignored, as by the official code.
-        upright: ``False`` ignores the rotation that EXIF data ask for, as
-            ImageNet is read with Pillow; not together with ``reduce_to``.
+        reduce_to: The largest scale, (long edge, short edge), of later
+            resizes. Large JPEGs are then decoded at 1/2, 1/4 or 1/8. The shape
+            after resizing is the same, the pixels differ; by how much, see
+            :func:`soho.datasets.storage.decoding.decode_reduced`. By default
+            every image is decoded in full.
+        background: Colour behind transparent pixels; by default transparency
+            is ignored, as in the official code.
+        upright: ``False`` ignores the EXIF orientation, as ImageNet is read
+            with Pillow; not together with ``reduce_to``.
 
     Raises:
         ValueError: ``upright=False`` with ``reduce_to``.
         ImageMissingError: The store has no such image.
-        ImageDecodeError: Its bytes are no complete picture.
+        ImageDecodeError: The file is not a complete image.
     """
 
     def __init__(self, reduce_to: Size | None = None, background: Color | None = None, upright: bool = True) -> None:
@@ -72,16 +72,16 @@ class LoadImage(ImageTransform):
 
 
 def resize_keep_ratio(results: Results, scale: Size) -> Results:
-    """Resize ``results['image']`` in place, as large as it goes within ``scale``, the aspect ratio kept.
+    """Resize ``results['image']`` to the largest size within ``scale`` that keeps the aspect ratio.
 
     The arithmetic and the interpolation (bilinear on uint8, rounded) are those
     of mmcv and of the official code, bit for bit: with the factor f that fits
     both edges, a side x becomes ``int(x * f + 0.5)``. No side becomes 0.
 
     Args:
-        results: With ``image`` (H, W, 3) and, where it was decoded at reduced
-            scale, ``reduced_from``; gets a new ``image`` and ``image_size``.
-        scale: Longest long edge and longest short edge, in either order.
+        results: Has ``image`` (H, W, 3) and, if it was decoded at reduced
+            scale, ``reduced_from``; ``image`` and ``image_size`` are replaced.
+        scale: Maximum long edge and maximum short edge, in either order.
 
     Returns:
         ``results``.
@@ -98,7 +98,7 @@ class ResizeKeepRatio(ImageTransform):
     """Resize to the largest size within ``scale`` that keeps the aspect ratio; enlarges small images.
 
     Args:
-        scale: Longest long edge and longest short edge; (1000, 600) in the
+        scale: Maximum long edge and maximum short edge; (1000, 600) in the
             official pretraining and VQA test pipelines.
     """
 
@@ -113,7 +113,7 @@ class ResizeKeepRatio(ImageTransform):
 class RandomResizeKeepRatio(ImageTransform):
     """Resize within a random scale, as in the official VQA training pipeline.
 
-    The long edge is drawn first, then the short edge, independently and
+    The long edge is sampled first, then the short edge, independently and
     uniformly from the integers between those of the two scales, both ends
     included.
 
@@ -121,7 +121,7 @@ class RandomResizeKeepRatio(ImageTransform):
         scales: Two pairs (long edge, short edge), the ends of the ranges.
 
     Raises:
-        ValueError: Not two scales.
+        ValueError: ``scales`` are not two.
     """
 
     def __init__(self, scales: Sequence[Size] = ((1333, 400), (1333, 800))) -> None:
@@ -130,13 +130,13 @@ class RandomResizeKeepRatio(ImageTransform):
         self.long_edges = sorted(max(scale) for scale in scales)
         self.short_edges = sorted(min(scale) for scale in scales)
 
-    def draw(self, rng: np.random.Generator) -> Size:
+    def sample(self, rng: np.random.Generator) -> Size:
         """A random (long edge, short edge)."""
         long_edge = int(rng.integers(*self.long_edges, endpoint=True))
         return long_edge, int(rng.integers(*self.short_edges, endpoint=True))
 
     def transform_image(self, results: Results) -> None:
-        resize_keep_ratio(results, self.draw(results['rng']))
+        resize_keep_ratio(results, self.sample(results['rng']))
 
 
 _OPPOSITE = {'left': 'right', 'right': 'left'}
@@ -162,24 +162,24 @@ def _opposite(match: 're.Match[str]') -> str:
 
 
 def swap_letters(text: str) -> str:
-    """As the official VirTex: exchange the letters "left" and "right" wherever they stand, as in "bleft"."""
+    """Exchange the letters "left" and "right", also within words; known bug of the official VirTex."""
     return text.replace('left', '[TMP]').replace('right', 'left').replace('[TMP]', 'right')
 
 
 @TRANSFORMS.register_module()
 class RandomFlip(BaseTransform):
-    """Mirror the image, or all images of a sample, horizontally, and the sentences with them.
+    """Flip all images of a sample horizontally, and exchange "left" and "right" in its sentences.
 
-    Where the sample carries ``sentences`` (a list of str), "left" and "right"
-    change places in those of a flipped image, which would otherwise teach the
-    wrong words; so they do in its answers, where the sample carries
-    ``answer_labels`` and, as ``mirrored_answers`` (A + 1,), what each of A
-    answers (and -1) becomes.
+    The words are exchanged in ``sentences`` (a list of str), which would
+    otherwise contradict the flipped image, and in the answers of samples with
+    ``answer_labels`` and ``mirrored_answers`` (A + 1,), the label of each of A
+    answers, and of -1, after a flip.
 
     Args:
         prob: Probability of a flip.
-        swap_words: Whether sentences and answers follow the image.
-        within_words: The official VirTex makes "bleft" of "bright"; ``True`` does the same.
+        swap_words: Whether sentences and answers are changed with the image.
+        within_words: Known bug of the official VirTex: the letters are exchanged within words too ("bright" becomes
+            "bleft").
     """
 
     def __init__(self, prob: float = 0.5, swap_words: bool = True, within_words: bool = False) -> None:
@@ -190,7 +190,7 @@ class RandomFlip(BaseTransform):
     def transform(self, results: Results) -> Results:
         if results['rng'].random() >= self.prob:
             return results
-        for image in results.get('images', (results,)):  # all alike: they share the sentences
+        for image in results.get('images', (results,)):  # all or none: they share the sentences
             image['image'] = cv2.flip(image['image'], 1)
             image['flipped'] = not image['flipped']
         if self.swap_words and 'sentences' in results:

@@ -1,4 +1,4 @@
-"""Sentences to tokens, and what is hidden of them."""
+"""Tokenization and masking of SOHO's sentences, and packing of the sample."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from soho.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class Tokenize(BaseTransform):
-    """``sentences`` (S texts) to ``input_ids`` and ``attention_mask``, int64 (S, L).
+    """Tokenize ``sentences`` (S texts) to ``input_ids`` and ``attention_mask``, int64 (S, L).
 
-    Where the dataset has prepared ``tokens`` and the sentences still are those of its
-    ``sentence_rows``, nothing is left to do but padding.
+    If the dataset has prepared ``tokens`` and no transform has changed the sentences of its
+    ``sentence_rows``, they are only padded.
 
     Args:
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.BertTokenizer`.
@@ -37,26 +37,26 @@ class Tokenize(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MaskTokens(BaseTransform):
-    """BERT's masking: of the chosen tokens 80 % become [MASK], 10 % a random word, 10 % stay.
+    """BERT's masking: 80 % of the chosen tokens become [MASK], 10 % a random token, 10 % are kept.
 
-    Writes ``mlm_labels`` (S, L) int64: the token that was chosen, -100
-    elsewhere. Special tokens are never chosen. Source: arXiv:1810.04805,
+    Writes ``mlm_labels`` (S, L) int64: the original token at chosen positions,
+    -100 elsewhere. Special tokens are never chosen. Source: arXiv:1810.04805,
     section 3.1.
 
     Args:
-        tokenizer: As in :class:`Tokenize`.
-        prob: Share of the tokens that are chosen.
-        guess_unknown: The official code protects [CLS], [SEP] and padding
-            only, so that [UNK], and [MASK] written in a sentence, become
-            labels to guess. ``True`` does the same; by default a model does
-            not learn to say [UNK].
+        tokenizer: See :class:`Tokenize`.
+        prob: Probability that a token is chosen.
+        mask_unknown: Known bug of the release: only [CLS], [SEP] and padding
+            are exempt, so that [UNK], and [MASK] written in a sentence, become
+            targets. By default they do not, so that the model is not trained
+            to predict [UNK].
     """
 
-    def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, guess_unknown: bool = False) -> None:
+    def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, mask_unknown: bool = False) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
         self.prob = prob
         self.maskable = np.ones(len(self.tokenizer), bool)
-        self.maskable[self.tokenizer.end_and_pad_ids if guess_unknown else self.tokenizer.special_ids] = False
+        self.maskable[self.tokenizer.end_and_pad_ids if mask_unknown else self.tokenizer.special_ids] = False
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
@@ -72,14 +72,14 @@ class MaskTokens(BaseTransform):
 
 @TRANSFORMS.register_module()
 class DrawVisualMask(BaseTransform):
-    """Draws what masked visual modelling hides; the neck, which knows the words, hides it.
+    """Sample the mask of masked visual modelling; the neck, which computes the words, applies it.
 
     Writes ``mvm_cell``, float32 in [0, 1): the cell whose dictionary word is
-    hidden, as a share of the valid cells ((M,) of M images); and ``mvm_sentences`` (S,) bool: the
-    sentences for which it is hidden.
+    masked, as a fraction of the valid cells ((M,) for M images); and
+    ``mvm_sentences`` (S,) bool: the sentences for which it is masked.
 
     Args:
-        prob: Probability of hiding for each sentence (not for each cell);
+        prob: Probability of masking for each sentence (not for each cell);
             0.015 as published.
     """
 
@@ -96,10 +96,10 @@ class DrawVisualMask(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackSample(BaseTransform):
-    """Keeps what goes into the batch; of M images ``image`` and ``image_size`` are lists.
+    """Keep the fields that go into the batch; for M images ``image`` and ``image_size`` are lists.
 
     Args:
-        keys: Names to keep, besides the inputs of the model that the sample has (see
+        keys: Names of fields, besides the inputs of the model that the sample has (see
             :data:`soho.datasets.batch.MODEL_INPUTS`).
     """
 

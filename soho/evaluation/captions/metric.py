@@ -1,4 +1,4 @@
-"""Captions of images against those that people wrote."""
+"""Evaluation of generated captions against reference captions."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ JAVA_METRICS = ('meteor', 'spice')
 
 
 def load_references(annotation_file: PathLike) -> dict[int, list[str]]:
-    """Image id to captions, from COCO's ``captions_*.json``, in the order in which the images first appear.
+    """Captions by image id from COCO's ``captions_*.json``, in the order in which the images first appear.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Broken JSON, or an annotation that lacks a key.
+        FileNotFoundError: There is no such file.
+        ValueError: The JSON is broken, or an annotation lacks a key.
     """
     references: dict[int, list[str]] = {}
     for item in stream_array(annotation_file, 'annotations', required=('image_id', 'caption')):
@@ -35,13 +35,13 @@ def load_references(annotation_file: PathLike) -> dict[int, list[str]]:
 def score_captions(
     captions: Mapping[int, str], references: Mapping[int, Sequence[str]], java: bool = False
 ) -> dict[str, Score]:
-    """BLEU-1 to -4, ROUGE-L and CIDEr-D of one caption an image, as fractions (CIDEr-D up to 10).
+    """BLEU-1 to -4, ROUGE-L and CIDEr-D of one caption per image, as fractions (CIDEr-D up to 10).
 
     Args:
-        captions: Image id to caption, as a model says it.
-        references: Image id to its captions, as people wrote them; its order is that of the scores.
-        java: Also METEOR and SPICE, if the package pycocoevalcap and Java are installed; it is
-            logged which were not computed and why.
+        captions: Generated caption by image id.
+        references: Reference captions by image id, in the order of the scores.
+        java: Also METEOR and SPICE, if the package pycocoevalcap and Java are installed; those
+            that are not computed are logged with the reason.
 
     Raises:
         KeyError: An image of ``references`` has no caption.
@@ -55,13 +55,13 @@ def score_captions(
         for name in JAVA_METRICS:
             try:
                 scores[name] = _java_score(name, hypotheses, tokens)
-            except Exception as error:  # whatever a foreign program dies of must not take the other metrics along
+            except Exception as error:  # no failure of an external program may lose the other metrics
                 print_log(f'{name} is not computed: {error}', logger='current')
     return scores
 
 
 def _java_score(name: str, hypotheses: list[str], references: list[list[str]]) -> Score:
-    """METEOR or SPICE by the official programs."""
+    """Score of METEOR or SPICE from the official programs."""
     if shutil.which('java') is None:
         raise RuntimeError('Java is not installed')
     overall, per_image = _java_scorer(name)().compute_score(
@@ -82,7 +82,7 @@ def _java_scorer(name: str) -> Callable[[], Any]:
 
 
 class Record(NamedTuple):
-    """One image's caption."""
+    """Caption of an image."""
 
     image_id: int
     caption: str
@@ -90,22 +90,22 @@ class Record(NamedTuple):
 
 @METRICS.register_module()
 class CaptionMetrics(Metric):
-    """``bleu_1`` to ``bleu_4``, ``rouge_l`` and ``cider`` (CIDEr-D) of the official COCO caption evaluation.
+    """Official COCO caption evaluation: ``bleu_1`` to ``bleu_4``, ``rouge_l`` and ``cider`` (CIDEr-D).
 
-    Fractions, as the official code prints them; the VirTex paper reports 100
-    times CIDEr. ``meteor`` and ``spice`` stand beside them where the package
-    pycocoevalcap and Java are installed; else the log says that they were not
-    computed.
+    Values are fractions, as the official code prints them; the VirTex paper
+    reports 100 times CIDEr. ``meteor`` and ``spice`` are added if the package
+    pycocoevalcap and Java are installed; otherwise a log line says that they
+    were not computed.
 
     Args:
         annotation_file: COCO captions json.
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
-        java: Whether METEOR and SPICE are asked for.
-        out_file: Where the captions go as the official COCO results json.
-        prefix: Put before each figure's name.
+        java: Whether to compute METEOR and SPICE.
+        out_file: File for the captions in the official COCO results format (json).
+        prefix: Prefix of the metrics' names.
 
     Raises:
-        FileNotFoundError, ValueError: As :func:`load_references`, when built.
+        FileNotFoundError, ValueError: See :func:`load_references`; raised when built.
     """
 
     def __init__(
@@ -123,28 +123,28 @@ class CaptionMetrics(Metric):
         self.references = load_references(annotation_file) if is_main_process() else None
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        """Keep each image's caption.
+        """Store the caption of each image.
 
         Args:
-            data_batch: Not looked at.
+            data_batch: Ignored.
             prediction: ``image_id`` int64 (B,) and ``tokens`` int64 (B, L), which end
                 at the first [EOS].
         """
         for image_id, ids in zip(prediction['image_id'].tolist(), prediction['tokens'].tolist()):
-            self.results.append(Record(image_id, self.tokenizer.words(ids)))
+            self.results.append(Record(image_id, self.tokenizer.decode(ids)))
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
-        """The metrics; see the class.
+        """Compute the metrics; see the class.
 
         Raises:
-            ValueError: An image captioned twice, not at all, or not known.
+            ValueError: An image is captioned twice, not at all, or is unknown.
         """
         captions = {record.image_id: record.caption for record in results}
         if len(captions) < len(results):
             raise UserError(f'{len(results) - len(captions)} images were captioned more than once.')
         unknown, missing = captions.keys() - self.references.keys(), self.references.keys() - captions.keys()
         for images, what in (
-            (unknown, 'does not know {} images that were captioned'),
+            (unknown, 'lacks {} images that were captioned'),
             (missing, 'has {} images that were not captioned'),
         ):
             if images:

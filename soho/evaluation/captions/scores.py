@@ -1,10 +1,10 @@
 """BLEU, ROUGE-L and CIDEr-D of tokenised captions, equal to the official COCO caption evaluation.
 
 Official code: tylin/coco-caption. Every function takes ``hypotheses``, one
-tokenised caption an image, and ``references``, the lists of captions of the
-same images in the same order, and gives the score of the whole set and of each
-image. Tokens are joined by blanks, as :func:`soho.evaluation.captions.tokenize`
-leaves them.
+tokenised caption per image, and ``references``, the lists of captions of the
+same images in the same order, and returns the score of the whole set and of
+each image. Tokens are joined by spaces, as :func:`soho.evaluation.captions.tokenize`
+returns them.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 NGram = tuple[str, ...]
-ORDER = 4  # longest n-grams
+ORDER = 4  # maximum n of the n-grams
 
 
 class Score(NamedTuple):
-    """A metric's value for the whole set and for each image (N,), float64."""
+    """Value of a metric for the whole set and for each image (N,), float64."""
 
     overall: float
     per_image: np.ndarray
@@ -29,13 +29,13 @@ def _ngrams(words: Sequence[str], n: int) -> Counter[NGram]:
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
-    """BLEU-1 to BLEU-4 (Papineni et al., ACL 2002) with the reference whose length is closest.
+    """BLEU-1 to BLEU-4 (Papineni et al., ACL 2002) with the closest reference length.
 
-    The official code keeps empty counts from zero by adding 1e-15 above and
-    1e-9 below the fraction, which shows in the scores of single images.
+    As in the official code 1e-15 is added to numerators and 1e-9 to
+    denominators, which is noticeable in the scores of single images.
     """
-    # Per image and n: matches, n-grams of the hypothesis; then its length and the reference's.
-    matches, guesses = (np.zeros((len(hypotheses), ORDER), np.int64) for _ in range(2))
+    # Matches and n-grams of the hypothesis per image and n; lengths of the hypothesis and the reference.
+    matches, candidates = (np.zeros((len(hypotheses), ORDER), np.int64) for _ in range(2))
     lengths = np.zeros((len(hypotheses), 2), np.int64)
     for i, (hypothesis, texts) in enumerate(zip(hypotheses, references)):
         words, others = hypothesis.split(), [text.split() for text in texts]
@@ -46,21 +46,21 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list
             for other in others:
                 known |= _ngrams(other, n)
             matches[i, n - 1] = (_ngrams(words, n) & known).total()
-            guesses[i, n - 1] = max(0, len(words) - n + 1)
-    overall = _bleu(matches.sum(0, keepdims=True), guesses.sum(0, keepdims=True), lengths.sum(0, keepdims=True))[0]
-    return [Score(float(value), image) for value, image in zip(overall, _bleu(matches, guesses, lengths).T)]
+            candidates[i, n - 1] = max(0, len(words) - n + 1)
+    overall = _bleu(matches.sum(0, keepdims=True), candidates.sum(0, keepdims=True), lengths.sum(0, keepdims=True))[0]
+    return [Score(float(value), image) for value, image in zip(overall, _bleu(matches, candidates, lengths).T)]
 
 
-def _bleu(matches: np.ndarray, guesses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _bleu(matches: np.ndarray, candidates: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(N, 4) counts and (N, 2) lengths to (N, 4) scores."""
     tiny, small = 1e-15, 1e-9
-    means = np.cumprod((matches + tiny) / (guesses + small), axis=1) ** (1 / np.arange(1, ORDER + 1))
+    means = np.cumprod((matches + tiny) / (candidates + small), axis=1) ** (1 / np.arange(1, ORDER + 1))
     ratio = (lengths[:, :1] + tiny) / (lengths[:, 1:] + small)
     return np.where(ratio < 1, means * np.exp(1 - 1 / ratio), means)
 
 
 def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]], beta: float = 1.2) -> Score:
-    """ROUGE-L (Lin, 2004): the longest common subsequence, best precision and best recall over the references."""
+    """ROUGE-L (Lin, 2004): longest common subsequence, best precision and best recall over the references."""
     scores = np.zeros(len(hypotheses))
     for i, (hypothesis, texts) in enumerate(zip(hypotheses, references)):
         words = hypothesis.split(' ')
@@ -85,7 +85,7 @@ def _common_subsequence(a: list[str], b: list[str]) -> int:
 
 
 class _Weighted(NamedTuple):
-    """A caption's tf-idf weights of each n, their norms, and how many bigrams it has."""
+    """Tf-idf weights of a caption for each n, their norms, and the number of its bigrams."""
 
     weights: list[dict[NGram, float]]
     norms: list[float]
@@ -93,12 +93,12 @@ class _Weighted(NamedTuple):
 
 
 def cider_d(hypotheses: Sequence[str], references: Sequence[Sequence[str]], sigma: float = 6.0) -> Score:
-    """CIDEr-D (Vedantam et al., CVPR 2015, section 7), document frequencies from these references.
+    """CIDEr-D (Vedantam et al., CVPR 2015, section 7) with the document frequencies of ``references``.
 
     Args:
         hypotheses: N captions.
-        references: Of each, its captions.
-        sigma: Of the Gaussian penalty on the difference of lengths, in bigrams.
+        references: Reference captions of each.
+        sigma: Standard deviation of the Gaussian penalty on length differences, in bigrams.
     """
     counted = [[_count(text) for text in texts] for texts in references]
     frequency = Counter(ngram for counts in counted for ngram in set().union(*counts))
@@ -114,8 +114,8 @@ def cider_d(hypotheses: Sequence[str], references: Sequence[Sequence[str]], sigm
 
     scores = np.zeros(len(hypotheses))
     for i, (hypothesis, counts) in enumerate(zip(hypotheses, counted)):
-        ours = weigh(_count(hypothesis))
-        scores[i] = 10.0 * np.mean([_similarity(ours, weigh(other), sigma) for other in counts])
+        weighted = weigh(_count(hypothesis))
+        scores[i] = 10.0 * np.mean([_similarity(weighted, weigh(other), sigma) for other in counts])
     return Score(float(scores.mean()), scores)
 
 
@@ -124,14 +124,16 @@ def _count(text: str) -> Counter[NGram]:
     return sum((_ngrams(words, n) for n in range(1, ORDER + 1)), Counter())
 
 
-def _similarity(ours: _Weighted, other: _Weighted, sigma: float) -> float:
-    """Mean over n of the clipped cosine of the two, less for different lengths."""
+def _similarity(hypothesis: _Weighted, reference: _Weighted, sigma: float) -> float:
+    """Mean over n of the clipped cosine similarity, penalised by the difference of lengths."""
     total = 0.0
     for n in range(ORDER):
-        theirs = other.weights[n]
+        weights = reference.weights[n]
         dot = sum(
-            min(weight, theirs[ngram]) * theirs[ngram] for ngram, weight in ours.weights[n].items() if ngram in theirs
+            min(weight, weights[ngram]) * weights[ngram]
+            for ngram, weight in hypothesis.weights[n].items()
+            if ngram in weights
         )
-        norms = ours.norms[n] * other.norms[n]
+        norms = hypothesis.norms[n] * reference.norms[n]
         total += dot / norms if norms else dot
-    return total / ORDER * float(np.exp(-((ours.bigrams - other.bigrams) ** 2) / (2 * sigma**2)))
+    return total / ORDER * float(np.exp(-((hypothesis.bigrams - reference.bigrams) ** 2) / (2 * sigma**2)))

@@ -1,16 +1,16 @@
-"""Penn Treebank tokenisation of captions, as the official COCO evaluation applies it.
+"""Penn Treebank tokenisation of captions, as in the official COCO evaluation.
 
-The evaluator lays all captions out as one text, a caption a line, tokenises
-it by the treebank's conventions, lowers its case and drops punctuation. The
-rules below were written from the conventions and from pairs of captions and
-their tokens; equal to the official tokens on all 25,014 captions of val2017
-and on the 6,005 of the official example.
+The official evaluation joins all captions to one text with a caption per line,
+tokenises it by the treebank's conventions, lower-cases it and removes
+punctuation. The rules below were written from the conventions and from pairs
+of captions and tokens; the result equals the official tokens on all 25,014
+captions of val2017 and on the 6,005 of the official example.
 """
 
 import re
 from collections.abc import Sequence
 
-# What the evaluator drops, by its list. Brackets stay: it knows them in upper case, after case is lowered.
+# The official list of removed tokens. Brackets are kept: the list has them in upper case, but text is lower-cased.
 PUNCTUATION = frozenset(["''", "'", '``', '`', '.', '?', '!', ',', ':', '-', '--', '...', ';'])
 _BRACKETS = {'(': '-lrb-', ')': '-rrb-', '[': '-lsb-', ']': '-rsb-', '{': '-lcb-', '}': '-rcb-'}
 _PLAIN = str.maketrans(
@@ -28,12 +28,12 @@ _PLAIN = str.maketrans(
     }
 )
 
-# A period belongs to these, whatever the case of their letters.
+# Abbreviations that keep their period, in upper or lower case.
 _ABBREVIATIONS = """
     mr mrs ms messrs dr prof rev hon gen col maj capt cmdr lt sgt gov sen jr sr ph\\.d esq
     st ste ave av blvd rd hwy pkwy ft mt inc corp co cos ltd bros assn dept univ etc vs viz cf al est approx
     jan feb apr aug sept oct nov dec mon tues thurs fri"""
-# These are words as well, and abbreviations with a capital only: "in Wash.", "in the wash ."
+# Abbreviations only with a capital, words otherwise: "in Wash.", "in the wash ."
 _CAPITAL_ABBREVIATIONS = """
     Ala Ariz Ark Calif Cal Colo Conn Del Fla Ga Ill Ind Kan Ky La Mass Md Mich Minn Miss Mo Mont Neb Nev Okla Ore
     Pa Penn Tenn Tex Va Vt Wash Wis Wyo KY Mar Jul Jun Wed Thu Tue Sat"""
@@ -79,11 +79,11 @@ _LINE_BREAKS = re.compile(r'\r\n|[\n\r\v\f\x85\u2028\u2029]')
 
 
 def tokenize(captions: Sequence[str]) -> list[str]:
-    """Tokens of each caption, joined by blanks; lower case, without punctuation.
+    """Tokens of each caption, joined by spaces; lower case, without punctuation.
 
-    Whether an initial at the end of a caption keeps its period depends on how
-    the next caption begins, as in the official evaluation: hand over the whole
-    list at once. A fraction with its whole number is one token that holds a
+    As in the official evaluation, whether an initial at the end of a caption
+    keeps its period depends on the beginning of the next caption: pass the
+    whole list at once. A mixed fraction ("22 3/4") is one token with a
     no-break space.
 
     Args:
@@ -93,7 +93,7 @@ def tokenize(captions: Sequence[str]) -> list[str]:
         N texts.
     """
     text = '\n'.join(_LINE_BREAKS.sub(' ', caption) for caption in captions).translate(_PLAIN)
-    # Tokens hold no line break, but initials look beyond it.
+    # Tokens contain no line break, but the rule for initials reads past it.
     lines: list[list[str]] = [[]]
     end = 0
     for match in _TOKEN.finditer(text):
@@ -106,7 +106,7 @@ def tokenize(captions: Sequence[str]) -> list[str]:
 
 
 def _parts(token: str) -> list[str]:
-    """A match as tokens, lower-cased: contractions come apart, symbols get the treebank's names."""
+    """Lower-cased tokens of a match: contractions are split, symbols get the treebank's names."""
     token = token.lower()
     if token in _MERGED:
         return list(_MERGED[token])

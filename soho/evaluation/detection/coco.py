@@ -1,4 +1,4 @@
-"""Average precision of boxes and masks by COCO's own rules (pycocotools)."""
+"""COCO's average precision of boxes and masks (pycocotools)."""
 
 import contextlib
 import io
@@ -17,11 +17,11 @@ from soho.errors import UserError
 from soho.evaluation.detection.records import CocoResult, DetectionMetric, Detections
 from soho.registry import METRICS
 
-FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
+METRIC_NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 
 
 def index(dataset: dict[str, Any]) -> COCO:
-    """pycocotools' view of annotations or results, made in silence."""
+    """Index of annotations or results by pycocotools, without its output."""
     coco = COCO()
     coco.dataset = dataset
     with contextlib.redirect_stdout(io.StringIO()):
@@ -30,7 +30,7 @@ def index(dataset: dict[str, Any]) -> COCO:
 
 
 def results_index(truth: dict[str, Any], results: Sequence[CocoResult], kind: str) -> COCO:
-    """Results beside their truth, where there may be none; areas are those of ``kind``, ``bbox`` or ``segm``."""
+    """Index of results, which may be empty; areas are those of ``kind``, ``bbox`` or ``segm``."""
     annotations = []
     for number, item in enumerate(results, start=1):
         area = coco_mask.area(item['segmentation']) if kind == 'segm' else item['bbox'][2] * item['bbox'][3]
@@ -38,12 +38,12 @@ def results_index(truth: dict[str, Any], results: Sequence[CocoResult], kind: st
     return index(dict(images=truth['images'], categories=truth['categories'], annotations=annotations))
 
 
-def coco_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
+def coco_metrics(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
     """``AP``, ``AP50``, ``AP75`` and, where there are such objects, ``APs``, ``APm``, ``APl``, in percent.
 
     Args:
-        truth: From :func:`index`.
-        results: As in a result file.
+        truth: Ground truth, from :func:`index`.
+        results: Detections in the form of a result file.
         kind: ``bbox`` or ``segm``.
     """
     evaluation = COCOeval(truth, results_index(truth.dataset, results, kind), kind)
@@ -51,19 +51,19 @@ def coco_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {name: 100.0 * float(value) for name, value in zip(FIGURES, evaluation.stats) if value > -1}
+    return {name: 100.0 * float(value) for name, value in zip(METRIC_NAMES, evaluation.stats) if value > -1}
 
 
 @METRICS.register_module()
 class CocoAP(DetectionMetric):
-    """``bbox_AP``, ``bbox_AP50``, ... and with masks ``segm_AP``, ... in percent.
+    """COCO's average precision in percent: ``bbox_AP``, ``bbox_AP50``, ... and with masks ``segm_AP``, ...
 
     Args:
         annotation_file: COCO's ``instances_*.json``.
         **kwargs: See :class:`DetectionMetric`.
 
     Raises:
-        FileNotFoundError, ValueError: The file is missing or broken, when built.
+        FileNotFoundError, ValueError: The file is missing or broken; raised when built.
     """
 
     def __init__(self, annotation_file: str, **kwargs) -> None:
@@ -76,36 +76,36 @@ class CocoAP(DetectionMetric):
         return index(load_json(self.annotation_file, required=('images', 'annotations', 'categories')))
 
     def check_images(self, results: list[Detections]) -> None:
-        """Every image of the file once.
+        """Check that every image of the file was evaluated once.
 
         Raises:
-            ValueError: An image is not known, was seen twice, or not at all.
+            ValueError: An image is unknown, was evaluated twice, or not at all.
         """
         images = np.array([record.image_id for record in results], np.int64)
-        seen, times = np.unique(images, return_counts=True)
+        evaluated, times = np.unique(images, return_counts=True)
         known = np.array(sorted(self.truth.imgs), np.int64)
         for wrong, what in (
-            (np.setdiff1d(seen, known), 'does not know {} of the images that were looked at'),
-            (seen[times > 1], 'has {} images that were looked at more than once'),
-            (np.setdiff1d(known, seen), 'has {} images that were not looked at'),
+            (np.setdiff1d(evaluated, known), 'lacks {} of the images that were evaluated'),
+            (evaluated[times > 1], 'has {} images that were evaluated more than once'),
+            (np.setdiff1d(known, evaluated), 'has {} images that were not evaluated'),
         ):
             if len(wrong):
                 raise UserError(f'{self.annotation_file} {what.format(len(wrong))}; the first is {wrong[0]}')
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
-        """The metrics; see the class.
+        """Compute the metrics; see the class.
 
         Raises:
-            ValueError: As :meth:`check_images`.
+            ValueError: See :meth:`check_images`.
         """
         self.check_images(results)
         kinds = ['bbox'] + ['segm'] * any(record.masks is not None for record in results)
-        items = self.coco_results([self.judged(record) for record in results])
+        items = self.coco_results([self.filter_detections(record) for record in results])
         return {f'{kind}_{name}': value for kind in kinds for name, value in self.metrics(items, kind).items()}
 
-    def judged(self, record: Detections) -> Detections:
-        """The detections of an image that count for anything."""
+    def filter_detections(self, record: Detections) -> Detections:
+        """Return the detections of an image that are evaluated."""
         return record
 
     def metrics(self, items: list[CocoResult], kind: str) -> dict[str, float]:
-        return coco_figures(self.truth, items, kind)
+        return coco_metrics(self.truth, items, kind)

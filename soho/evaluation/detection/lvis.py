@@ -1,4 +1,4 @@
-"""Average precision by the rules of LVIS v1: each category is judged on the images that were checked for it.
+"""Average precision of LVIS v1: each category is evaluated on the images that were annotated for it.
 
 Source: lvis-dataset/lvis-api, lvis/eval.py. Paper: LVIS, arXiv:1908.03195.
 """
@@ -17,23 +17,28 @@ from soho.evaluation.detection.coco import CocoAP, results_index
 from soho.evaluation.detection.records import CocoResult, Detections
 from soho.registry import METRICS
 
-MAX_DETECTIONS = 300  # an image's, over all categories
+MAX_DETECTIONS = 300  # per image, over all categories
 AREAS = ('AP', 'APs', 'APm', 'APl')
 GROUPS = dict(r='APr', c='APc', f='APf')
 
 
 class CategoryEvaluation(COCOeval):
-    """COCO's evaluation of one category, where some images do not show all its instances.
+    """COCO's evaluation of one category, some images of which are not exhaustively annotated.
 
     Args:
-        not_exhaustive: Images in which a detection without a match is
-            not counted as wrong.
+        truth: Ground truth.
+        detections: Detections, from :func:`soho.evaluation.detection.coco.results_index`.
+        kind: ``bbox`` or ``segm``.
+        category: Id of the category.
+        images: Ids of the images that are evaluated.
+        not_exhaustive: Images in which a detection without a match is ignored
+            instead of being a false positive.
     """
 
     def __init__(
-        self, truth: COCO, found: COCO, kind: str, category: int, images: Sequence[int], not_exhaustive: set[int]
+        self, truth: COCO, detections: COCO, kind: str, category: int, images: Sequence[int], not_exhaustive: set[int]
     ) -> None:
-        super().__init__(truth, found, kind)
+        super().__init__(truth, detections, kind)
         self.params.catIds, self.params.imgIds = [category], list(images)
         self.params.maxDets = [MAX_DETECTIONS]
         self.not_exhaustive = not_exhaustive
@@ -45,7 +50,7 @@ class CategoryEvaluation(COCOeval):
         return result
 
     def precision(self) -> np.ndarray:
-        """(thresholds, recalls, areas); -1 where there is no object."""
+        """Precision (thresholds, recalls, areas); -1 where there is no object."""
         with contextlib.redirect_stdout(io.StringIO()):
             self.evaluate()
             self.accumulate()
@@ -53,22 +58,22 @@ class CategoryEvaluation(COCOeval):
 
 
 def checked_categories(truth: COCO) -> dict[int, set[int]]:
-    """Of each image, the categories that are there or were looked for in vain."""
+    """Categories annotated in each image, by image id: those present and those verified to be absent."""
     checked = {image['id']: set(image['neg_category_ids']) for image in truth.dataset['images']}
     for item in truth.dataset['annotations']:
         checked[item['image_id']].add(item['category_id'])
     return checked
 
 
-def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
+def lvis_metrics(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[str, float]:
     """``AP``, ``AP50``, ``AP75``, by area ``APs``, ``APm``, ``APl`` and by frequency ``APr``, ``APc``, ``APf``.
 
-    In percent; metrics of which there is no object are left out. About a
-    category that was not looked for in an image, nothing can be said there.
+    In percent; metrics without objects are left out. In an image that was not
+    annotated for a category, the category is not evaluated.
 
     Args:
-        truth: An LVIS file in :func:`soho.evaluation.detection.coco.index`; its annotations have ``iscrowd``.
-        results: As in a result file, at most ``MAX_DETECTIONS`` of an image.
+        truth: LVIS annotations, from :func:`soho.evaluation.detection.coco.index`, with ``iscrowd``.
+        results: Detections in the form of a result file, at most ``MAX_DETECTIONS`` per image.
         kind: ``bbox`` or ``segm``.
     """
     checked, not_exhaustive = defaultdict(list), defaultdict(set)
@@ -78,14 +83,14 @@ def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[
     for image in truth.dataset['images']:
         for category in image['not_exhaustive_category_ids']:
             not_exhaustive[category].add(image['id'])
-    found = results_index(truth.dataset, results, kind)
+    detections = results_index(truth.dataset, results, kind)
     precision, groups = [], []
     for category in truth.dataset['categories']:
         images = sorted(checked[category['id']])
         if images:
             precision.append(
                 CategoryEvaluation(
-                    truth, found, kind, category['id'], images, not_exhaustive[category['id']]
+                    truth, detections, kind, category['id'], images, not_exhaustive[category['id']]
                 ).precision()
             )
             groups.append(category['frequency'])
@@ -99,7 +104,8 @@ def lvis_figures(truth: COCO, results: Sequence[CocoResult], kind: str) -> dict[
 
 @METRICS.register_module()
 class LVISAP(CocoAP):
-    """``bbox_AP``, ``segm_AP`` and the like, with ``APr``, ``APc``, ``APf`` of rare, common, frequent categories.
+    """LVIS's average precision in percent: ``bbox_AP``, ``segm_AP``, ..., with ``APr``, ``APc``, ``APf`` of rare,
+    common and frequent categories.
 
     Args:
         annotation_file: ``lvis_v1_val.json``.
@@ -113,8 +119,8 @@ class LVISAP(CocoAP):
         self.checked = checked_categories(truth)
         return truth
 
-    def judged(self, record: Detections) -> Detections:
-        """The best of an image, without what nothing can be said about there."""
+    def filter_detections(self, record: Detections) -> Detections:
+        """Return the best detections of an image, without those of categories it was not annotated for."""
         best = np.argsort(-record.scores, kind='stable')[:MAX_DETECTIONS]
         categories = np.asarray(self.category_ids)[record.labels[best] - 1]
         kept = best[np.isin(categories, list(self.checked[record.image_id]))]
@@ -124,4 +130,4 @@ class LVISAP(CocoAP):
         )
 
     def metrics(self, items: list[CocoResult], kind: str) -> dict[str, float]:
-        return lvis_figures(self.truth, items, kind)
+        return lvis_metrics(self.truth, items, kind)

@@ -1,4 +1,4 @@
-"""Detections of an image as a small record: what ranks exchange and result files hold."""
+"""Records of detections, which ranks exchange and result files contain."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,36 +13,36 @@ CocoResult = dict[str, Any]
 
 
 class Detections(NamedTuple):
-    """What a model sees in one image, best first."""
+    """Detections in one image, in descending order of score."""
 
     image_id: int
     size: tuple[int, int]
-    """(h, w) of the full picture."""
+    """(h, w) of the full image."""
     boxes: np.ndarray
-    """(D, 4) float32, x0, y0, x1, y1 in its pixels."""
+    """(D, 4) float32, x0, y0, x1, y1 in pixels of the full image."""
     scores: np.ndarray
     """(D,) float32."""
     labels: np.ndarray
     """(D,) int64, from 1."""
     masks: list[bytes] | None
-    """COCO's compressed run lengths of each mask."""
+    """Compressed run lengths of each mask, in COCO's encoding."""
 
 
-def mask_in_picture(mask: np.ndarray, box: Sequence[float], size: tuple[int, int]) -> np.ndarray:
-    """Lay a small mask over a box, bilinearly, and cut it at a half.
+def paste_mask(mask: np.ndarray, box: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask bilinearly to its box in the image and threshold it at 0.5.
 
-    As detectron2 does it: the mask's cells are spread over the exact box, and
-    outside there is nothing.
+    As in detectron2, the cells of the mask cover the exact box, and the mask
+    is 0 outside.
 
     Args:
         mask: (M, M) float in [0, 1].
         box: x0, y0, x1, y1 in pixels.
-        size: (h, w) of the picture.
+        size: (h, w) of the image.
 
     Returns:
-        (h, w) uint8 of 0 and 1, in Fortran order as COCO wants it.
+        (h, w) uint8 of 0 and 1, in Fortran order, which pycocotools needs.
     """
-    picture = np.zeros(size, np.uint8, order='F')
+    pasted = np.zeros(size, np.uint8, order='F')
     parts, weights = [], []
     for start, end, side, cells in ((box[1], box[3], size[0], len(mask)), (box[0], box[2], size[1], len(mask))):
         extent = max(end - start, 1e-6)
@@ -51,25 +51,25 @@ def mask_in_picture(mask: np.ndarray, box: Sequence[float], size: tuple[int, int
         place = (np.arange(first, last) + 0.5 - start) / extent * cells - 0.5  # of each pixel, among the cells
         parts.append(slice(first, max(last, first)))
         weights.append(np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0))
-    picture[tuple(parts)] = weights[0] @ mask @ weights[1].T >= 0.5
-    return picture
+    pasted[tuple(parts)] = weights[0] @ mask @ weights[1].T >= 0.5
+    return pasted
 
 
 class DetectionMetric(Metric):
-    """Base of the metrics of object detection.
+    """Base class of the detection metrics.
 
     Args:
-        **kwargs: See :class:`Metric`; ``out_file`` is the official COCO results json.
+        **kwargs: See :class:`Metric`; ``out_file`` has the official COCO results format (json).
     """
 
     category_ids: Sequence[int]
-    """Category of each label; label 1 is the first."""
+    """Category id of each label; the first is that of label 1."""
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        """Keep each image's detections.
+        """Store the detections of each image.
 
         Args:
-            data_batch: Not looked at.
+            data_batch: Ignored.
             prediction: See :meth:`soho.models.detector.Detector.predict`.
         """
         arrays = {
@@ -77,21 +77,23 @@ class DetectionMetric(Metric):
             for name, value in prediction.items()
         }
         for i, image_id in enumerate(arrays['image_id'].tolist()):
-            found = arrays['labels'][i] > 0
+            is_detection = arrays['labels'][i] > 0
             size = tuple(arrays['full_size'][i].tolist())
-            boxes = arrays['boxes'][i][found]
+            boxes = arrays['boxes'][i][is_detection]
             masks = None
             if 'masks' in arrays:
                 masks = [
-                    coco_mask.encode(mask_in_picture(mask, box, size))['counts']
-                    for mask, box in zip(arrays['masks'][i][found], boxes.tolist())
+                    coco_mask.encode(paste_mask(mask, box, size))['counts']
+                    for mask, box in zip(arrays['masks'][i][is_detection], boxes.tolist())
                 ]
             self.results.append(
-                Detections(image_id, size, boxes, arrays['scores'][i][found], arrays['labels'][i][found], masks)
+                Detections(
+                    image_id, size, boxes, arrays['scores'][i][is_detection], arrays['labels'][i][is_detection], masks
+                )
             )
 
     def coco_results(self, results: list[Detections]) -> list[CocoResult]:
-        """One dict a detection, as COCO's result files have them; image by image."""
+        """One dict per detection, in the form of COCO's result files, image by image."""
         items = []
         for image in sorted(results, key=lambda record: record.image_id):
             for i, (box, score, label) in enumerate(zip(image.boxes.tolist(), image.scores.tolist(), image.labels)):

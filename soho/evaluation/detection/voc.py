@@ -1,4 +1,4 @@
-"""Average precision by the rules of PASCAL VOC 2007, at COCO's ten thresholds.
+"""PASCAL VOC 2007's average precision, at COCO's ten thresholds.
 
 Source: detectron2, evaluation/pascal_voc_evaluation.py.
 """
@@ -18,58 +18,55 @@ from soho.evaluation.voc07 import eleven_points
 from soho.registry import METRICS
 
 THRESHOLDS = np.arange(50, 100, 5)  # overlaps in percent
-Truth = dict[int, tuple[np.ndarray, np.ndarray]]
+GroundTruth = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 def class_precision(
-    truth: Truth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray, thresholds: Sequence[float]
+    truth: GroundTruth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray, thresholds: Sequence[float]
 ) -> np.ndarray:
     """Average precision of one class, by the 11-point rule, at each threshold.
 
-    The best detection of an object is right, further ones are wrong; one that
-    fits a difficult object best counts for nothing.
+    The best detection of an object is a true positive, further ones are false
+    positives; a detection matched to a difficult object is ignored.
 
     Args:
-        truth: Image to its objects' (K, 4) boxes and (K,) bool ``difficult``.
-        images: (N,) of each detection.
+        truth: (K, 4) boxes and (K,) bool ``difficult`` of the objects, by image.
+        images: (N,) image of each detection.
         boxes: (N, 4).
         scores: (N,).
-        thresholds: Overlaps that a match has to exceed.
+        thresholds: Overlaps (IoU) that a match has to exceed.
 
     Returns:
         (T,) float64 in [0, 1].
     """
     thresholds = np.asarray(thresholds)
     total = sum(int((~difficult).sum()) for _, difficult in truth.values())
-    right, wrong = np.zeros((2, len(thresholds), len(images)))
-    taken = {image: np.zeros((len(thresholds), len(found)), bool) for image, (found, _) in truth.items()}
+    true, false = np.zeros((2, len(thresholds), len(images)))  # positives
+    matched = {image: np.zeros((len(thresholds), len(objects)), bool) for image, (objects, _) in truth.items()}
     for place, i in enumerate(np.argsort(-scores, kind='stable')):
         objects, difficult = truth.get(int(images[i]), (np.zeros((0, 4)), np.zeros(0, bool)))
         overlaps = box_iou(torch.from_numpy(boxes[i : i + 1]).double(), torch.from_numpy(objects).double())[0].numpy()
         best = int(overlaps.argmax()) if len(overlaps) else -1
         fits = overlaps[best] > thresholds if len(overlaps) else np.zeros(len(thresholds), bool)
-        wrong[:, place] = ~fits
+        false[:, place] = ~fits
         if fits.any() and not difficult[best]:
-            first = fits & ~taken[int(images[i])][:, best]
-            right[:, place] = first
-            wrong[:, place] += fits & ~first
-            taken[int(images[i])][first, best] = True
-    right, wrong = right.cumsum(1), wrong.cumsum(1)
+            first = fits & ~matched[int(images[i])][:, best]
+            true[:, place] = first
+            false[:, place] += fits & ~first
+            matched[int(images[i])][first, best] = True
+    true, false = true.cumsum(1), false.cumsum(1)
     return np.array(
-        [
-            eleven_points(r / np.maximum(r + w, np.finfo(np.float64).eps), r / max(total, 1))
-            for r, w in zip(right, wrong)
-        ]
+        [eleven_points(t / np.maximum(t + f, np.finfo(np.float64).eps), t / max(total, 1)) for t, f in zip(true, false)]
     )
 
 
 @METRICS.register_module()
 class VOCAP(DetectionMetric):
-    """``AP`` (mean over overlaps of 50 to 95 %), ``AP50`` and ``AP75`` in percent, means over the classes.
+    """Mean over the classes of ``AP`` (mean over thresholds of 50 to 95 %), ``AP50`` and ``AP75``, in percent.
 
     Args:
-        image_set: ``VOC2007/ImageSets/Main/test.txt``; the annotations lie beside.
-        names: As :class:`soho.datasets.voc_detection.VOCDetection`.
+        image_set: ``VOC2007/ImageSets/Main/test.txt``; the annotations are in ``VOC2007/Annotations``.
+        names: See :class:`soho.datasets.voc_detection.VOCDetection`.
         **kwargs: See :class:`DetectionMetric`.
     """
 
@@ -80,16 +77,16 @@ class VOCAP(DetectionMetric):
         self.category_ids = range(1, len(self.names) + 1)
         self.truth = self.read_truth(image_set) if is_main_process() else None
 
-    def read_truth(self, image_set: str) -> dict[str, Truth]:
-        """Class to image to its objects' boxes and whether each is difficult."""
-        truth: dict[str, Truth] = {name: {} for name in self.names}
+    def read_truth(self, image_set: str) -> dict[str, GroundTruth]:
+        """Ground truth by class."""
+        truth: dict[str, GroundTruth] = {name: {} for name in self.names}
         for name in read_names(image_set):
             objects = read_voc_image(annotation_file(image_set, name)).objects
-            for kind in {thing.name for thing in objects} & truth.keys():
-                own = [thing for thing in objects if thing.name == kind]
-                truth[kind][image_number(name)] = (
-                    np.array([thing.box for thing in own]),
-                    np.array([thing.difficult for thing in own]),
+            for class_name in {item.name for item in objects} & truth.keys():
+                of_class = [item for item in objects if item.name == class_name]
+                truth[class_name][image_number(name)] = (
+                    np.array([item.box for item in of_class]),
+                    np.array([item.difficult for item in of_class]),
                 )
         return truth
 
@@ -101,7 +98,7 @@ class VOCAP(DetectionMetric):
         )
         table = []
         for label, name in enumerate(self.names, start=1):
-            own = labels == label
-            table.append(class_precision(self.truth[name], images[own], boxes[own], scores[own], THRESHOLDS / 100))
+            part = labels == label
+            table.append(class_precision(self.truth[name], images[part], boxes[part], scores[part], THRESHOLDS / 100))
         mean = 100.0 * np.mean(table, 0)  # (T,)
         return dict(AP=float(mean.mean()), AP50=float(mean[0]), AP75=float(mean[5]))

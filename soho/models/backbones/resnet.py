@@ -1,4 +1,4 @@
-"""ResNet: image -> feature maps, over torchvision's layers.
+"""ResNet: image -> feature maps, built from torchvision's layers.
 
 Paper: Deep Residual Learning for Image Recognition, arXiv:1512.03385.
 """
@@ -41,18 +41,18 @@ class ResNet(BaseModule):
         stem_pool: Keep the stem's max pooling (stride 4 after the stem
             instead of 2).
         frozen_stages: ``0`` freezes the stem, ``n`` also the first n stages;
-            ``-1`` freezes nothing. Frozen parts get no gradient and their
-            batch-norm stays in eval mode.
+            ``-1`` freezes nothing. Frozen modules get no gradient and their
+            batch-norms stay in eval mode.
         norm_eval: Keep every batch-norm in eval mode.
-        with_cp: Activation checkpointing: a block's inside is computed again
-            in backward instead of being kept.
-        cp_updates_bn_twice: The official release checkpoints in a way that
-            also updates batch-norm statistics a second time when a block is
-            computed again. ``True`` does the same, with ``with_cp`` or
-            without, to continue its runs number by number; by default
-            statistics move once a step.
+        with_cp: Activation checkpointing: recompute the activations of a
+            block in the backward pass instead of storing them.
+        cp_updates_bn_twice: Known bug of the release: its checkpointing
+            updates the running statistics of batch-norm a second time when a
+            block is recomputed. ``True`` does the same, with ``with_cp`` or
+            without, to reproduce its runs exactly; by default they are
+            updated once per step.
         width_per_group: 128 makes a wide ResNet-50-2.
-        zero_init_residual: Start each residual branch at zero.
+        zero_init_residual: Initialise the last batch-norm of each residual branch with zero.
         init_cfg: mmengine's initialisation, for instance
             ``dict(type='Pretrained', checkpoint='torchvision://resnet18')``.
 
@@ -139,7 +139,7 @@ class ResNet(BaseModule):
         outputs = []
         for i, name in enumerate(self.stages[: max(self.out_indices) + 1]):
             for block in getattr(self, name):
-                # Without a gradient at its input there is nothing to save.
+                # Without a gradient at the input, checkpointing saves no memory.
                 if self.with_cp and self.training and x.requires_grad:
                     x = checkpoint(block, x, use_reentrant=False, context_fn=partial(self._contexts, block))
                 else:
@@ -150,17 +150,17 @@ class ResNet(BaseModule):
         return tuple(outputs)
 
     def _contexts(self, block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-        """For checkpointing: around a block's forward, and around computing it again."""
+        """Contexts of a checkpointed block: of its forward pass, and of its recomputation."""
         return nullcontext(), nullcontext() if self.cp_updates_bn_twice else _statistics_moving(block, times=0)
 
     def _statistics(self, block: nn.Module, x: Tensor) -> AbstractContextManager:
-        """Around a block that is not checkpointed."""
+        """Context of a block that is not checkpointed."""
         twice = self.cp_updates_bn_twice and self.training and x.requires_grad
         return _statistics_moving(block, times=2) if twice else nullcontext()
 
 
 def _set_stride(block: nn.Module, stride: int) -> None:
-    """Give a stage's first block another stride than torchvision's."""
+    """Set the stride of a stage's first block."""
     conv = block.conv2 if isinstance(block, Bottleneck) else block.conv1
     conv.stride = (stride, stride)
     if block.downsample is not None:
@@ -171,7 +171,7 @@ def _set_stride(block: nn.Module, stride: int) -> None:
 
 @contextmanager
 def _statistics_moving(block: nn.Module, times: int) -> Iterator[None]:
-    """Batch statistics as in training, while the running ones move towards them several times, or not at all."""
+    """Context in which the running statistics of a block's batch-norms are updated ``times`` times per forward."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:

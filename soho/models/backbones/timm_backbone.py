@@ -1,4 +1,4 @@
-"""Any timm model as a backbone."""
+"""Backbones from timm."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class TimmBackbone(BaseModule):
-    """A timm model's feature maps.
+    """Feature maps of a timm model (``features_only=True``).
 
     Args:
-        model_name: As in ``timm.list_models()``.
-        out_indices: Which of timm's feature levels are returned.
+        model_name: A name from ``timm.list_models()``.
+        out_indices: Feature levels that are returned, as timm counts them.
         pretrained: Load timm's weights from the Hub.
-        checkpoint_path: A local weight file instead.
+        checkpoint_path: Local weight file to load instead.
         init_cfg: mmengine's initialisation.
         **kwargs: Passed to ``timm.create_model``.
 

@@ -1,4 +1,4 @@
-"""Beam search: the likeliest text, approximately."""
+"""Beam search: approximate search for the most probable text."""
 
 import torch
 from torch import Tensor
@@ -12,24 +12,24 @@ FORBIDDEN = -1e4  # log-probability that the official code gives to a repeated t
 
 @MODELS.register_module()
 class BeamSearch:
-    """Keeps the likeliest partial texts of each image, all images at once; no length normalisation.
+    """Batched beam search over the images of a batch, without length normalisation.
 
-    The defaults are the usual procedure. The official VirTex code
+    The defaults are the standard procedure. The official VirTex code
     (kdexd/virtex, virtex/utils/beam_search.py) differs in three ways, each of
     which is a switch; its published captions need all three.
 
     Args:
-        beam_size: K, texts kept of an image; 1 is greedy decoding.
-        max_steps: Longest text in tokens, [EOS] among them and [SOS] not.
-        per_node: Continuations looked at of each text; 0 for as many as the
-            beam holds, which misses none. Officially 2.
-        drop_start: After the first step [SOS] is not seen any more, and the
-            first token moves to its position, as officially.
-        forbid_repeats: No token twice in a row from the second step on, as officially.
-        eos_id: Ends a text.
+        beam_size: K, beams per image; 1 is greedy decoding.
+        max_steps: Maximum length of a text in tokens, with [EOS] and without [SOS].
+        per_node: Continuations considered per beam; 0 for ``beam_size``, which
+            is exhaustive. Officially 2.
+        drop_start: Official behaviour: after the first step [SOS] is no longer
+            attended to, and the first token takes its position.
+        forbid_repeats: Official behaviour: no token twice in a row from the second step on.
+        eos_id: Token that ends a text.
 
     Raises:
-        ValueError: In use, where the vocabulary is smaller than a beam.
+        UserError: When called with a vocabulary smaller than the beam.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class BeamSearch:
         self.eos_id = eos_id
 
     def __call__(self, step: DecodeStep, start: Tensor, image_id: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The best text of each image.
+        """Best text of each image.
 
-        The search ends once it is known: scores only fall, so a text that has
-        ended in the first place stays there.
+        The search stops once the best beam has ended: scores only decrease, so
+        no other beam can overtake it.
 
         Args:
-            step: The language model.
+            step: Decoding step of the language model.
             start: (B,) int64, [SOS] of each image.
-            image_id: Not looked at; what is drawn by chance follows from it, and here nothing is.
+            image_id: Ignored: beam search is deterministic.
 
         Returns:
-            Tokens (B, T) int64 after [SOS], the last one repeated [EOS] where
-            a text is shorter, and their log-probabilities (B,) float32.
+            Tokens (B, T) int64 after [SOS], padded with [EOS], and their
+            log-probabilities (B,) float32.
         """
         tokens, scores = self.search(step, start, all_beams=False)
         return tokens[:, 0], scores[:, 0]
@@ -70,16 +70,16 @@ class BeamSearch:
         """All beams, best first: tokens (B, K, T) and log-probabilities (B, K).
 
         Args:
-            step: The language model.
+            step: Decoding step of the language model.
             start: (B,) int64.
-            all_beams: Go on until all beams have ended, not only the best ones.
+            all_beams: Continue until all beams have ended, not only the best ones.
         """
         images, beams = len(start), self.beam_size
         rows = torch.arange(images, device=start.device)
         logits, state = step(start, None)
         if max(beams, self.per_node) > logits.size(1):
             raise UserError(
-                f'a beam of {beams} with {self.per_node} continuations a text needs a vocabulary of '
+                f'a beam of {beams} with {self.per_node} continuations per beam needs a vocabulary of '
                 f'at least {max(beams, self.per_node)} tokens, not of {logits.size(1)}'
             )
         scores, last = _logprobs(logits).topk(beams)  # (B, K)
@@ -100,7 +100,7 @@ class BeamSearch:
         return tokens, scores
 
     def _continuations(self, logits: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and ids (R, P) of the best next tokens; a text that has ended stays as it is."""
+        """Log-probabilities and ids (R, P) of the best next tokens; a text that has ended only continues with [EOS]."""
         logprobs = _logprobs(logits)
         if self.forbid_repeats:
             logprobs.scatter_(1, last[:, None], FORBIDDEN)

@@ -1,4 +1,4 @@
-"""Nucleus sampling: texts drawn from the likely part of the distribution.
+"""Nucleus (top-p) sampling.
 
 Paper: The Curious Case of Neural Text Degeneration, arXiv:1904.09751.
 """
@@ -10,22 +10,23 @@ from torch import Tensor
 from soho.models.decoding.decode_step import DecodeStep
 from soho.registry import MODELS
 
-REMOVED = -1e12  # a logit that cannot be drawn beside any other
+REMOVED = -1e12  # logit of a token that cannot be sampled
 
 
 @MODELS.register_module()
 class NucleusSampling:
-    """Draws each token from the fewest tokens that hold a share of the probability.
+    """Sampling of each token from the smallest set of tokens that holds a given probability.
 
     Args:
-        nucleus_size: That share; the token that crosses it belongs to the nucleus.
-        max_steps: Longest text in tokens, [EOS] among them and [SOS] not.
-        forbid_repeats: No token twice in a row, as officially (kdexd/virtex,
-            virtex/utils/nucleus_sampling.py): the previous token leaves the
-            nucleus after the cut, and where it was all of it any token may come.
-        eos_id: Ends a text.
-        seed: What an image's draws follow from, together with its id alone: it
-            is described alike each time, whatever else is in its batch.
+        nucleus_size: That probability p; the token that crosses it belongs to the nucleus.
+        max_steps: Maximum length of a text in tokens, with [EOS] and without [SOS].
+        forbid_repeats: Official behaviour (kdexd/virtex,
+            virtex/utils/nucleus_sampling.py): no token twice in a row. The
+            previous token is removed after the cut; if it was the whole
+            nucleus, all tokens remain.
+        eos_id: Token that ends a text.
+        seed: Seed of the random numbers. Those of an image depend on it and on
+            the image's id alone, so that its caption does not depend on its batch.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class NucleusSampling:
         self.seed = seed
 
     def __call__(self, step: DecodeStep, start: Tensor, image_id: Tensor) -> tuple[Tensor, Tensor]:
-        """One text of each image, as :meth:`BeamSearch.__call__`; the log-probabilities are the model's own."""
+        """One text per image in the form of :meth:`BeamSearch.__call__`, with the model's own log-probabilities."""
         numbers = self.numbers(image_id)
         last, state, score = start, None, torch.zeros(len(start), device=start.device)
         tokens: list[Tensor] = []
@@ -52,27 +53,27 @@ class NucleusSampling:
             if ended.all():
                 break
             logits, state = step(last, state)
-            drawn = self.draw(self.probabilities(logits, last), number)
-            gained = logits.float().log_softmax(1).gather(1, drawn[:, None]).squeeze(1)
-            score = torch.where(ended, score, score + gained)
-            last = drawn.masked_fill(ended, self.eos_id)
+            sampled = self.sample(self.probabilities(logits, last), number)
+            logprob = logits.float().log_softmax(1).gather(1, sampled[:, None]).squeeze(1)
+            score = torch.where(ended, score, score + logprob)
+            last = sampled.masked_fill(ended, self.eos_id)
             tokens.append(last)
         return torch.stack(tokens, dim=1), score
 
     def numbers(self, image_id: Tensor) -> Tensor:
-        """Each image's own random numbers, (B, max_steps) float64 in [0, 1), one for each token."""
+        """Random numbers of each image, (B, max_steps) float64 in [0, 1), one for each token."""
         rows = [np.random.default_rng([self.seed, image]).random(self.max_steps) for image in image_id.tolist()]
         return torch.from_numpy(np.stack(rows)).to(image_id.device)
 
-    def draw(self, probabilities: Tensor, number: Tensor) -> Tensor:
-        """The tokens (R,) at which the sum of the probabilities (R, V) passes ``number`` (R,) of [0, 1)."""
+    def sample(self, probabilities: Tensor, number: Tensor) -> Tensor:
+        """Tokens (R,) at which the cumulative probabilities (R, V) exceed ``number`` (R,) in [0, 1)."""
         summed = probabilities.cumsum(1, dtype=torch.float64)
-        summed = summed.masked_fill(probabilities == 0, 0)  # none of these, whatever a sum is rounded to
+        summed = summed.masked_fill(probabilities == 0, 0)  # rounding must not select a token of probability 0
         passed = summed > number[:, None] * summed.amax(1, keepdim=True)
         return passed.int().argmax(1)
 
     def probabilities(self, logits: Tensor, last: Tensor) -> Tensor:
-        """What the next token is drawn from, (R, V).
+        """Distribution that the next token is sampled from, (R, V).
 
         Args:
             logits: (R, V) of the model.
@@ -81,7 +82,7 @@ class NucleusSampling:
         return self.restrict(logits, last).softmax(1)
 
     def restrict(self, logits: Tensor, last: Tensor) -> Tensor:
-        """The logits (R, V) with those of tokens that may not come at ``REMOVED``."""
+        """Logits (R, V) with those of excluded tokens set to ``REMOVED``."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         ordered, order = logits.sort(1, descending=True)
         held = ordered.softmax(1).cumsum(1)

@@ -1,4 +1,4 @@
-"""Anchors: the boxes from which proposals are reckoned."""
+"""Anchor boxes of the region proposal network."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from torchvision.models.detection.image_list import ImageList
 
 
 class Anchors(nn.Module):
-    """Boxes of some sizes and shapes around every cell's corner.
+    """Boxes of given sizes and aspect ratios around the corner of every cell.
 
-    As detectron2's and unlike torchvision's they are not rounded, and their
-    distance is the stride itself instead of canvas by map, so that they do not
-    move with the padding.
+    Like detectron2's and unlike torchvision's, they are not rounded, and their
+    spacing is the stride itself instead of canvas size over map size, so that
+    they do not depend on the padding.
 
     Args:
-        sizes: Of each map, the square roots of the areas, in pixels.
+        sizes: Square roots of the areas, in pixels, for each map.
         ratios: Heights over widths.
-        strides: Of each map.
+        strides: Stride of each map.
     """
 
     def __init__(self, sizes: Sequence[Sequence[float]], ratios: Sequence[float], strides: Sequence[int]) -> None:

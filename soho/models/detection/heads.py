@@ -1,4 +1,4 @@
-"""What is computed for each region: a vector for its class and box, and a mask."""
+"""Box and mask heads of a detector: features of each region to a vector, or to a mask."""
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class FCBoxHead(nn.Module):
-    """Two linear layers over the region's cells (arXiv:1612.03144).
+    """Two linear layers on the flattened features of a region (arXiv:1612.03144).
 
     Args:
-        in_channels: Of the region's features.
-        size: Cells a side.
-        channels: Of the result.
+        in_channels: Channels of the region's features.
+        size: Cells per side.
+        channels: Channels of the result.
     """
 
     def __init__(self, in_channels: int = 256, size: int = 7, channels: int = 1024) -> None:
@@ -33,12 +33,12 @@ class FCBoxHead(nn.Module):
 
 @MODELS.register_module()
 class NormBoxHead(nn.Module):
-    """Batch-norm and mean over the region's cells, behind a stage of the backbone.
+    """Batch-norm and mean over the cells of a region, after a stage of the backbone.
 
     Source: ``Res5ROIHeadsExtraNorm`` of the official VirTex (scripts/eval_detectron2.py).
 
     Args:
-        in_channels: Of the stage.
+        in_channels: Output channels of the stage.
     """
 
     def __init__(self, in_channels: int = 2048) -> None:
@@ -53,18 +53,18 @@ class NormBoxHead(nn.Module):
 
 @MODELS.register_module()
 class MaskHead(nn.Module):
-    """Four convolutions, one up-sampling, and a mask of the one class that is asked for (arXiv:1703.06870).
+    """Convolutions, one up-sampling, and the mask of one class per region (arXiv:1703.06870).
 
-    The last layer holds a mask of every class; only that of the region's own
-    class is ever looked at, so only it is computed: for 256 regions and LVIS's
-    1,203 classes 0.8 MB of scores instead of 966.
+    The last layer has weights for a mask of every class; only that of the
+    region's own class is used, so only it is computed: for 256 regions and
+    LVIS's 1,203 classes 0.8 MB of logits instead of 966.
 
     Args:
         num_classes: Classes, without the background.
-        in_channels: Of the region's features.
-        channels: Of the convolutions.
-        convs: How many.
-        size: Cells a side of the region's features; the mask has twice as many.
+        in_channels: Channels of the region's features.
+        channels: Channels of the convolutions.
+        convs: Number of convolutions.
+        size: Cells per side of the region's features; the mask has twice as many.
     """
 
     def __init__(

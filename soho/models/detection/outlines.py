@@ -1,6 +1,6 @@
-"""Outlines of objects to the small masks that a mask head learns, on the device.
+"""Rasterisation of object outlines into the targets of a mask head, on the device.
 
-Bitmaps of 90 objects on 800 x 1333 pixels would be 96 MB to hand from the worker
+Bitmaps of 90 objects on 800 x 1333 pixels would be 96 MB to transfer from the worker
 to the device; their outlines of 100 edges are 144 kB, and exact at any scale.
 """
 
@@ -9,17 +9,17 @@ from torch import Tensor
 
 
 def rasterize(edges: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Which cells of a grid laid over each box have their centre inside the object.
+    """Masks of objects on a grid over each box: 1 where the centre of a cell lies inside the object.
 
-    A point is inside where the outlines wind around it (non-zero rule): every
-    edge is a signed crossing of the rows between its ends, and the sum of the
-    crossings to the left of a cell is its winding number.
+    A point is inside where its winding number is not zero: every edge is a
+    signed crossing of the rows between its ends, and the sum of the crossings
+    to the left of a cell is its winding number.
 
     Args:
-        edges: (R, E, 4) float32, (x0, y0, x1, y1) in pixels, in the sense of the outline; edges of no height
-            are padding.
+        edges: (R, E, 4) float32, (x0, y0, x1, y1) in pixels, in the direction of the outline; edges of zero
+            height are padding.
         boxes: (R, 4) in pixels.
-        size: Cells a side.
+        size: Cells per side.
 
     Returns:
         (R, size, size) float32 of 0 and 1.

@@ -1,4 +1,4 @@
-"""Features of regions: RoIAlign (arXiv:1703.06870) from the level of a pyramid that fits each region."""
+"""RoIAlign (arXiv:1703.06870) of each region from the pyramid level that fits its size."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 from torchvision.ops._utils import convert_boxes_to_roi_format
 
-# A region of this many pixels squared belongs to the level of this stride (arXiv:1612.03144, equation 1).
+# A region of 224 x 224 pixels belongs to the level of stride 16 (arXiv:1612.03144, equation 1).
 CANONICAL_SIZE, CANONICAL_STRIDE = 224, 16
 
 
 class RegionPool(nn.Module):
-    """(size, size) features of every region, aligned to half a pixel (detectron2's ROIAlignV2).
+    """(size, size) features of every region, with half-pixel alignment (detectron2's ROIAlignV2).
 
     Args:
-        size: Cells a side.
-        strides: Of the maps, from fine to coarse, each twice the one before.
+        size: Cells per side.
+        strides: Strides of the maps, from fine to coarse, each twice the one before.
     """
 
     def __init__(self, size: int, strides: Sequence[int]) -> None:
@@ -26,7 +26,7 @@ class RegionPool(nn.Module):
         self.strides = tuple(strides)
 
     def levels(self, boxes: Tensor) -> Tensor:
-        """(R,) int64: which map each of (R, 4) boxes is pooled from."""
+        """(R,) int64, the index of the map that each of the (R, 4) boxes is pooled from."""
         size = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
         canonical = math.log2(CANONICAL_STRIDE / self.strides[0])
         level = torch.floor(canonical + torch.log2(size / CANONICAL_SIZE + 1e-8))
@@ -35,8 +35,8 @@ class RegionPool(nn.Module):
     def forward(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """
         Args:
-            maps: (B, C, h, w), one a stride.
-            boxes: (R_i, 4) in pixels, one an image.
+            maps: (B, C, h, w), one for each stride.
+            boxes: (R_i, 4) in pixels, one for each image.
 
         Returns:
             (R, C, size, size), image by image.

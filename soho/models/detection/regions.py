@@ -1,4 +1,4 @@
-"""What lies in each proposal: its class, its box and its mask.
+"""Second stage of a detector: class, box and mask of each proposal.
 
 Papers: Faster R-CNN, arXiv:1506.01497; Mask R-CNN, arXiv:1703.06870.
 """
@@ -23,7 +23,7 @@ Targets = list[dict[str, Tensor]]
 
 @MODELS.register_module()
 class RegionHeads(RoIHeads):
-    """torchvision's sampling and suppression around detectron2's pooling and losses.
+    """RoI heads with torchvision's sampling and suppression and detectron2's pooling and losses.
 
     The losses are cross entropy, L1 and, for masks, binary cross entropy.
 
@@ -31,11 +31,11 @@ class RegionHeads(RoIHeads):
         num_classes: Classes, without the background.
         box_head: Config of the head: (R, C, size, size) -> (R, D).
         mask_head: Config of the mask head, or None for boxes alone.
-        size: Cells a side that the box head takes.
-        strides: Of the maps that are pooled from; maps beyond are left to the proposals.
-        samples: Proposals of an image that are learnt from, a quarter of them on objects if there are so many.
-        score_threshold: Detections below are not given.
-        max_detections: Of an image.
+        size: Cells per side of the box head's input.
+        strides: Strides of the maps that are pooled from; further maps serve the proposals only.
+        samples: Proposals sampled per image for training, at most a quarter of them positive.
+        score_threshold: Minimum score of a detection.
+        max_detections: Maximum number of detections of an image.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class RegionHeads(RoIHeads):
     num_images = 1
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
-        """Fields of the batch that are read; see :class:`soho.models.heads.base.Head`."""
+        """Batch fields that are read; see :class:`soho.models.heads.base.Head`."""
         if mode == 'predict':
             return 'image_id', 'full_size'
         return ('boxes', 'box_labels', 'mask_edges') if self.has_mask() else ('boxes', 'box_labels')
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
-        """Refuse a dataset of another number of classes; see :class:`soho.models.heads.base.Head`."""
+        """Check the number of classes of a data set; see :class:`soho.models.heads.base.Head`."""
         names = metainfo.get('class_names')
         if names is not None and len(names) != self.num_classes:
             raise UserError(
@@ -103,14 +103,15 @@ class RegionHeads(RoIHeads):
         Args:
             features: (B, C, h, w) by name, from fine to coarse.
             proposals: (P, 4) of each image.
-            image_sizes: True (h, w) of each image.
+            image_sizes: Size (h, w) of each image without padding.
             targets: ``boxes`` (K, 4), ``labels`` (K,) from 1 and, with a mask head, ``masks`` (K, E, 4), the
-                edges of the outlines; losses are asked for.
-            stage: What each region passes through before the box head (C4: the backbone's last stage).
+                edges of the outlines, of each image; ``None`` for detection.
+            stage: Module applied to the regions before the box head (C4: the last stage of the backbone).
 
         Returns:
-            Of each image ``boxes``, ``scores``, ``labels`` and, with a mask head, ``masks`` (D, size, size) in
-            [0, 1], best first; or nothing and the losses.
+            Without targets, ``boxes``, ``scores``, ``labels`` and, with a mask head, ``masks`` (D, size, size)
+            in [0, 1] of each image, in descending order of score, and no losses; with targets, an empty list
+            and the losses.
         """
         maps = list(features.values())
         if targets is not None:
@@ -125,10 +126,10 @@ class RegionHeads(RoIHeads):
         return [], losses
 
     def _box_losses(self, scores: Tensor, deltas: Tensor, labels: Tensor, box_targets: Tensor) -> dict[str, Tensor]:
-        """(R, C + 1) scores and (R, (C + 1) * 4) boxes against (R,) labels and (R, 4) boxes."""
+        """Losses of (R, C + 1) scores and (R, (C + 1) * 4) boxes against (R,) labels and (R, 4) boxes."""
         own = deltas.view(len(labels), -1, 4)[torch.arange(len(labels), device=labels.device), labels]
         distance = (own - box_targets).abs().sum(1)
-        # A region of the background in an image without objects is infinitely far from its target.
+        # The target of a background region in an image without objects is infinite.
         return dict(
             loss_class=F.cross_entropy(scores, labels),
             loss_box=torch.where(labels > 0, distance, 0).sum() / max(len(labels), 1),
@@ -137,14 +138,14 @@ class RegionHeads(RoIHeads):
     def _mask_loss(
         self, maps: list[Tensor], proposals: list[Tensor], matched: list[Tensor], labels: list[Tensor], targets: Targets
     ) -> Tensor:
-        boxes, asked, truth = [], [], []
+        boxes, classes, masks = [], [], []
         for box, match, label, target in zip(proposals, matched, labels, targets):
             positive = label > 0
             boxes.append(box[positive])
-            asked.append(label[positive])
-            truth.append(rasterize(target['masks'][match[positive]], box[positive], self.mask_head.size))
-        logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(asked))
-        loss = F.binary_cross_entropy_with_logits(upcast(logits), torch.cat(truth), reduction='sum')
+            classes.append(label[positive])
+            masks.append(rasterize(target['masks'][match[positive]], box[positive], self.mask_head.size))
+        logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(classes))
+        loss = F.binary_cross_entropy_with_logits(upcast(logits), torch.cat(masks), reduction='sum')
         return loss / max(logits.numel(), 1)
 
     def _detect(
@@ -155,10 +156,10 @@ class RegionHeads(RoIHeads):
         proposals: list[Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[dict[str, Tensor]]:
-        found = self.postprocess_detections(scores, deltas, proposals, image_sizes)
-        results = [dict(boxes=b, scores=s, labels=n) for b, s, n in zip(*found)]
+        detections = self.postprocess_detections(scores, deltas, proposals, image_sizes)
+        results = [dict(boxes=b, scores=s, labels=n) for b, s, n in zip(*detections)]
         if self.has_mask():
-            boxes, _, labels = found
+            boxes, _, labels = detections
             logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(labels))
             for result, masks in zip(results, upcast(logits).sigmoid().split([len(b) for b in boxes])):
                 result['masks'] = masks

@@ -1,4 +1,4 @@
-"""Where on the feature maps something may be.
+"""Region proposal network.
 
 Paper: Faster R-CNN, arXiv:1506.01497; with a pyramid, arXiv:1612.03144.
 """
@@ -20,16 +20,16 @@ Targets = list[dict[str, Tensor]]
 
 @MODELS.register_module()
 class RPN(RegionProposalNetwork):
-    """torchvision's proposals with detectron2's anchors and losses.
+    """torchvision's region proposal network with detectron2's anchors and losses.
 
-    The losses are binary cross entropy and L1, both over ``samples`` an image.
+    The losses are binary cross entropy and L1, both averaged over ``samples`` per image.
 
     Args:
-        in_channels: Of every feature map.
+        in_channels: Channels of every feature map.
         sizes, ratios, strides: See :class:`Anchors`.
-        candidates: Best anchors of a map and image before suppression, in training and in test.
-        proposals: Boxes of an image that remain, likewise.
-        samples: Anchors of an image that are learnt from, half of them on objects if there are so many.
+        candidates: Best anchors per map and image before suppression, in training and in test.
+        proposals: Boxes per image after suppression, likewise.
+        samples: Anchors sampled per image for training, at most half of them positive.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class RPN(RegionProposalNetwork):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """
         Args:
-            images: The canvas and the true size of each image, to which boxes are cut.
+            images: The canvas and the size of each image without padding, to which boxes are clipped.
             features: (B, C, h, w) by name, from fine to coarse.
-            targets: ``boxes`` (K, 4) of each image; losses are asked for.
+            targets: ``boxes`` (K, 4) of each image; ``None`` computes no losses.
 
         Returns:
             (P, 4) proposals of each image, and the losses.
@@ -93,5 +93,5 @@ class RPN(RegionProposalNetwork):
             reduction='sum',
         )
         distance = (deltas - torch.cat(box_targets)).abs().sum(1)
-        # An anchor without an object is infinitely far from its target.
+        # The target of an anchor in an image without objects is infinite.
         return loss / count, torch.where(positive, distance, 0).sum() / count

@@ -1,4 +1,4 @@
-"""What every head has in common."""
+"""Base class of the heads, and functions that several heads use."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,30 +16,30 @@ Features = FusedFeatures | CaptionFeatures
 
 
 class Head(BaseModule):
-    """One objective: features and a batch to losses, or to predictions.
+    """Base class of a head: one objective, from features and a batch to losses or predictions.
 
     A new task is a subclass in a file of its own.
     """
 
     name: str = ''
-    """The head's name in the model, which sets it."""
+    """Name of the head in the model; set by the model."""
     num_images: int = 1
     """M, images of a sample that the head reads together."""
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
-        """Fields of the batch that the head reads, beyond the model's own inputs.
+        """Batch fields that the head reads, besides the inputs of the model.
 
         Args:
             mode: ``'loss'`` or ``'predict'``.
 
         Returns:
-            Names of :data:`soho.datasets.batch.FIELDS`, or of the task's own. A run whose data lack one
-            is refused before its first step.
+            Names from :data:`soho.datasets.batch.FIELDS`, or of fields that the task adds. A run whose
+            data lack one is refused before its first step.
         """
         return ()
 
     def connect(self, language: nn.Module | None) -> None:
-        """Take from the language model what the head shares with it; the model calls this once, when all are built."""
+        """Share modules or weights with the language model; called once, when all parts of the model are built."""
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor | None:
         """Positions of SOHO's fused features that the head reads, so that the last layer computes no others.
@@ -50,12 +50,12 @@ class Head(BaseModule):
             cells: N, visual positions of a row.
 
         Returns:
-            (P,) int64, positions beside [CLS], counted over all R rows of L + N; ``None`` for all.
+            (P,) int64, positions besides [CLS], counted over all R rows of L + N; ``None`` for all.
         """
         return None
 
     def text_positions(self, batch: Batch, mode: str) -> dict[str, Tensor]:
-        """Positions of VirTex's caption transformer whose logits the head reads, by field of tokens.
+        """Positions of VirTex's caption transformer whose logits the head reads, by token field.
 
         Args:
             batch: The preprocessed batch.
@@ -67,27 +67,27 @@ class Head(BaseModule):
         return {}
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
-        """Refuse a data set that is not for this head, before its first batch.
+        """Check before the first batch that a data set fits this head.
 
         Args:
             metainfo: The data set's ``metainfo``.
-            source: Which data set, for messages.
+            source: Name of the data set, for error messages.
 
         Raises:
-            UserError: The data set is not for this head.
+            UserError: The data set does not fit.
         """
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Named scalars; every name that contains ``loss`` is minimised, the others are logged."""
+        """Scalars by name; those whose name contains ``loss`` are minimised, the others are logged."""
         raise NotImplementedError
 
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """One dict of tensors for the metric, rows without a sentence left out."""
+        """Tensors by name for the metrics, without the rows that hold no sentence."""
         raise NotImplementedError
 
 
 def name_heads(heads: Mapping[str, Head], language: nn.Module | None) -> None:
-    """Tell each head its name and the language model, once all are built."""
+    """Set the name of each head and connect it to the language model, once all are built."""
     for name, head in heads.items():
         head.name = name
         head.connect(language)
@@ -98,17 +98,17 @@ def run_heads(
 ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
     """Losses or predictions of all heads.
 
-    Names that several heads use carry the head's: ``vqa.label`` and ``entailment.label``; a metric
-    picks one head's by its argument ``head``.
+    A name that several heads use is prefixed with the head's: ``vqa.label`` and ``entailment.label``;
+    a metric picks one head's by its argument ``head``.
 
     Args:
         heads: By name.
         mode: ``'loss'`` or ``'predict'``.
-        features: What the model computed.
+        features: Output of the model.
         batch: The preprocessed batch.
 
     Returns:
-        For ``'loss'`` one dict; for ``'predict'`` one dict in a list, as mmengine's loops take it.
+        One dict for ``'loss'``; one dict in a list for ``'predict'``, the form that mmengine's loops expect.
     """
     outputs = {name: getattr(head, mode)(features, batch) for name, head in heads.items()}
     uses = Counter(key for output in outputs.values() for key in output)
@@ -121,26 +121,26 @@ def run_heads(
 
 
 def union_of_positions(positions: Sequence[Tensor | None]) -> Tensor | None:
-    """All that several heads read, see :meth:`Head.output_positions`; ``None`` (all) where one reads all."""
+    """Positions that any of several heads reads, see :meth:`Head.output_positions`; ``None`` where one reads all."""
     if not positions or any(part is None for part in positions):
         return None
     return torch.cat(list(positions))
 
 
 def cls_only(batch: Batch) -> Tensor:
-    """The answer of :meth:`Head.output_positions` of a head that reads [CLS] alone."""
+    """Output positions of a head that reads [CLS] alone, see :meth:`Head.output_positions`."""
     return batch['input_ids'].new_empty(0)
 
 
 def counted_rows(batch: Batch) -> Tensor:
-    """(B * S,) bool: which rows hold a sentence of their own (groups may be ragged)."""
+    """(B * S,) bool, false at rows that pad a group with fewer than S sentences."""
     return batch['sentence_mask'].flatten()
 
 
 def gather_positions(features: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Features and labels at the few positions that carry a label.
+    """Features and labels at the labelled positions.
 
-    Scores over a vocabulary are wide and about one position in ten has a
+    Logits over a vocabulary are large and about one position in ten has a
     label, so they are computed for those positions only.
 
     Args:
@@ -155,10 +155,10 @@ def gather_positions(features: Tensor, labels: Tensor, positions: Tensor) -> tup
 
 
 class TiedLinear(nn.Module):
-    """A linear layer without bias whose weight belongs to another module, under whose name it is saved.
+    """A linear layer without bias whose weight is another module's parameter and is saved with that module.
 
     Args:
-        weight: (out_features, in_features), another module's parameter.
+        weight: (out_features, in_features), parameter of another module.
     """
 
     def __init__(self, weight: nn.Parameter) -> None:
@@ -170,22 +170,22 @@ class TiedLinear(nn.Module):
         return nn.functional.linear(features, self.weight)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Save nothing: the owner does."""
+        """Save nothing: the weight is saved by the module that owns it."""
 
     def _load_from_state_dict(self, *args) -> None:
-        """Load nothing: the owner does."""
+        """Load nothing: the weight is loaded by the module that owns it."""
 
 
 def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
-    """Mean of (M,) losses, zero with a gradient where M is 0.
+    """Mean of (M,) losses; zero, still with a gradient, where M is 0.
 
-    With several ranks the divisor is their mean count, so that the mean over
-    ranks, which the gradients are, is the mean over all losses of the whole
-    batch: two processes learn what one with the whole batch learns.
+    With several ranks the divisor is the mean count of the ranks. Gradients are
+    averaged over ranks, so that they equal those of the mean over the whole
+    batch, however its losses are spread over the ranks.
 
     Args:
         loss: (M,) float32.
-        count: Scalar float, how many of ``loss`` are counted; all of them by default.
+        count: Scalar float, the number of losses that count; M by default.
     """
     count = loss.new_full((), len(loss)) if count is None else count
     all_reduce(count, 'mean')
@@ -193,7 +193,7 @@ def mean_over(loss: Tensor, count: Tensor | None = None) -> Tensor:
 
 
 def accuracy(correct: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Share of true entries in percent, of all or of those ``counted`` (bool); 0 for none."""
+    """Share of true entries in percent, among all or among those ``counted`` (bool); 0 where there are none."""
     if counted is None:
         return correct.float().sum() * (100.0 / max(len(correct), 1))
     return (correct & counted).sum() * 100.0 / counted.sum().clamp(min=1)
@@ -205,5 +205,5 @@ def no_autocast(features: Tensor) -> torch.autocast:
 
 
 def upcast(logits: Tensor) -> Tensor:
-    """Half precision as float32; float64 stays."""
+    """Return ``logits`` in float32 if they are in half precision; float64 stays."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""Captioning: every next token from the image and the tokens before it.
+"""Captioning: predict each token from the image and the tokens before it.
 
 Paper: VirTex, arXiv:2006.06666, section 3.1. Official file:
 virtex/models/captioning.py.
@@ -15,16 +15,16 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class CaptioningHead(Head):
-    """Forward captioning, and backward too where the caption transformer is bidirectional.
+    """Forward captioning, and backward captioning too where the caption transformer is bidirectional.
 
     Args:
-        decoder: How captions are written: ``dict(type='BeamSearch')`` by
-            default, or ``NucleusSampling``.
-        sos_id: Begins a caption.
+        decoder: Config of the decoding procedure: ``dict(type='BeamSearch')``
+            by default, or ``NucleusSampling``.
+        sos_id: Token that begins a caption.
     """
 
     directions: tuple[str, ...] = ('caption_tokens',)
-    """Fields whose tokens are predicted: forward, and backward."""
+    """Token fields that are predicted: forward, and backward."""
 
     def __init__(self, decoder: dict | None = None, sos_id: int = 1) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class CaptioningHead(Head):
         positions: dict[str, Tensor] = {}
         for name in self.directions if mode == 'loss' else ():
             length = batch[name].size(-1)
-            # Counted over L - 1 predicted tokens a caption; the one before a token predicts it.
+            # Targets count over the L - 1 predicted tokens of a caption; each is predicted at the position before it.
             targets = target_positions(batch, name)
             positions[name] = targets // (length - 1) * length + targets % (length - 1)
         return positions
@@ -61,7 +61,7 @@ class CaptioningHead(Head):
 
     @torch.no_grad()
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``image_id`` (B,); ``tokens`` (B, T) int64 after [SOS], filled up with [EOS]; ``logprobs`` (B,) float32.
+        """``image_id`` (B,); ``tokens`` (B, T) int64 after [SOS], padded with [EOS]; ``logprobs`` (B,) float32.
 
         T is the decoder's ``max_steps``, the same for every batch.
         """

@@ -29,13 +29,13 @@ LOSSES = ('bce', 'ce')
 
 @MODELS.register_module()
 class ClassificationHead(Head):
-    """A two-layer classifier on [CLS], or on the [CLS] of a sentence beside each of M images.
+    """A two-layer classifier on [CLS], or on the [CLS] of a sentence with each of M images.
 
     Args:
         hidden_size: D.
         num_classes: A; 3,129 for VQA v2.
         loss: ``'bce'``: binary cross-entropy against soft scores, as published for VQA, where several
-            answers may be right. ``'ce'``: cross-entropy against the one label ``answer_labels[..., 0]``.
+            answers may be correct. ``'ce'``: cross-entropy against the one label ``answer_labels[..., 0]``.
         num_images: M; the [CLS] of the M rows of a sentence are concatenated.
         dropout: Between the two layers.
 
@@ -69,12 +69,12 @@ class ClassificationHead(Head):
         return ('sentence_mask', *labels) if mode == 'loss' else ('sentence_mask', 'question_id')
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
-        """Demand that the data set's list of classes is as long as the head is wide."""
+        """Check that the data set has as many classes as the head."""
         classes = len(metainfo.get('class_names', ()))
         if classes != self.num_classes:
             raise UserError(
                 f'{source} has a list of {classes} answers, but the head {self.name!r} has num_classes='
-                f'{self.num_classes}: both have to be of the same list'
+                f'{self.num_classes}: both must be of the same list'
             )
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
@@ -92,15 +92,15 @@ class ClassificationHead(Head):
         labels = batch['answer_labels'].flatten(0, 1)
         scores = batch['answer_scores'].flatten(0, 1)
         dense = scores.new_zeros(len(labels), self.num_classes + 1)
-        # Padding (-1) goes to a column of its own, which is cut off.
+        # Padding (-1) goes to an extra column, which is cut off.
         dense.scatter_(1, labels.masked_fill(labels < 0, self.num_classes), scores)
         return dense[:, : self.num_classes]
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``loss_<name>``, a mean over sentences, and the accuracy of the likeliest class.
+        """``loss_<name>``, a mean over sentences, and the accuracy of the most probable class.
 
-        Of soft labels the loss is summed over classes and the accuracy is ``score``, in [0, 1]; of one label
-        it is ``acc_<name>``, in percent, and sentences whose label is not known (-1) count in neither.
+        With soft labels the loss is summed over classes and the accuracy is ``score``, in [0, 1]; with one label
+        it is ``acc_<name>``, in percent, and sentences with an unknown label (-1) count in neither.
         """
         logits = self(features, batch)
         counted = counted_rows(batch)
@@ -118,7 +118,7 @@ class ClassificationHead(Head):
         }
 
     def per_sample_loss(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """(B * S,) cross-entropies, 0 where the label is not known; whether the class is right; whether it counts."""
+        """(B * S,) cross-entropies, 0 at unknown labels; whether the class is correct; whether the label is known."""
         labels = batch['answer_labels'][..., 0].flatten()
         labels = labels.masked_fill(~counted_rows(batch), -1)
         with no_autocast(logits):

@@ -1,4 +1,4 @@
-"""Image-text matching: does the sentence belong to the image?
+"""Image-text matching: predict whether the sentence belongs to the image.
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
@@ -46,7 +46,7 @@ class ITMHead(Head):
         return dict(itm_losses=losses, itm_correct=correct)
 
     def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(R,) cross-entropies and (R,) whether the verdict is right."""
+        """(R,) cross-entropies and (R,) bool, whether the predicted class is correct."""
         logits = self(features)
         labels = batch['itm_labels'].flatten()
         with no_autocast(logits):

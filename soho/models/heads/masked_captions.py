@@ -1,4 +1,4 @@
-"""Masked language modelling on captions beside an image.
+"""Masked language modelling on the captions of an image.
 
 Paper: VirTex, arXiv:2006.06666, section 4.2. Official file:
 virtex/models/masked_lm.py.
@@ -14,18 +14,18 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class MaskedCaptionHead(MLMHead):
-    """:class:`MLMHead` on the caption transformer of VirTex."""
+    """Masked language modelling with the caption transformer of VirTex."""
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
         return ('caption_tokens', 'caption_lengths', 'masked_labels')
 
     def connect(self, language: nn.Module | None) -> None:
-        """Share nothing: the caption transformer gives logits."""
+        """Share nothing: the caption transformer computes the logits."""
 
     def text_positions(self, batch: Batch, mode: str) -> dict[str, Tensor]:
         return dict(caption_tokens=target_positions(batch, 'masked_labels'))
 
     def logits(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M, V) logits and (M,) labels of the hidden words."""
+        """(M, V) logits and (M,) labels of the masked tokens."""
         labels = batch['masked_labels'].flatten()
         return features.logits['caption_tokens'], labels[target_positions(batch, 'masked_labels')]

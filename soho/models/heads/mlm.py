@@ -1,4 +1,4 @@
-"""Masked language modelling: predict hidden words from the other words and the image.
+"""Masked language modelling: predict masked tokens from the other tokens and the image.
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
@@ -23,7 +23,7 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class MLMHead(Head):
-    """Scores words by the language model's word embedding: no weights of its own, no transform, no bias."""
+    """Logits by the word embedding of the language model: tied weights, no transform, no bias."""
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
         return ('mlm_labels',)
@@ -32,28 +32,28 @@ class MLMHead(Head):
         self.output = TiedLinear(language.word_embeddings)
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
-        hidden = target_positions(batch, 'mlm_labels')
-        return hidden // length * (length + cells) + hidden % length
+        masked = target_positions(batch, 'mlm_labels')
+        return masked // length * (length + cells) + masked % length
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``loss_mlm`` (mean cross-entropy over hidden words) and ``acc_mlm`` (percent)."""
+        """``loss_mlm`` (mean cross-entropy over masked tokens) and ``acc_mlm`` (percent)."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(loss_mlm=mean_over(losses), acc_mlm=accuracy(correct))
 
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``mlm_losses`` float32 and ``mlm_correct`` bool of the M hidden words."""
+        """``mlm_losses`` float32 and ``mlm_correct`` bool of the M masked tokens."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(mlm_losses=losses, mlm_correct=correct)
 
     def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M,) cross-entropies and (M,) whether the best word is the hidden one."""
+        """(M,) cross-entropies and (M,) bool, whether the predicted token is correct."""
         logits, labels = self.logits(features, batch)
         with no_autocast(logits):
             losses = F.cross_entropy(upcast(logits), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels
 
     def logits(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M, V) logits and (M,) labels of the hidden words."""
+        """(M, V) logits and (M,) labels of the masked tokens."""
         labels = batch['mlm_labels'].flatten(0, 1)  # (R, L)
         hidden, labels = gather_positions(features.text, labels, target_positions(batch, 'mlm_labels'))
         return self.output(hidden), labels

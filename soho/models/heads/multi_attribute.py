@@ -14,7 +14,7 @@ from soho.registry import MODELS
 class MultiAttributeHead(Head):
     """A linear classifier for each attribute, on the mean of the feature map.
 
-    Labels that are not known (-1) count nowhere.
+    Unknown labels (-1) are ignored.
 
     Args:
         in_channels: C.
@@ -28,19 +28,18 @@ class MultiAttributeHead(Head):
         self.fc = nn.Linear(in_channels, sum(self.attributes.values()))
 
     def check(self, metainfo: dict[str, Any], source: str) -> None:
-        """Demand that the data set has the same attributes, with as many labels each."""
-        found = {attribute: len(names) for attribute, names in metainfo.get('label_names', {}).items()}
-        if list(found.items()) != list(self.attributes.items()):
+        """Check that the data set has the same attributes, with as many labels each."""
+        attributes = {attribute: len(names) for attribute, names in metainfo.get('label_names', {}).items()}
+        if list(attributes.items()) != list(self.attributes.items()):
             raise UserError(
-                f'{source} has the attributes {found}, but the head was made for {self.attributes}: '
-                'both have to be the same'
+                f'{source} has the attributes {attributes}, but the head has {self.attributes}: both must be the same'
             )
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
         return ('attribute_labels',)
 
     def forward(self, features: Features) -> tuple[Tensor, ...]:
-        """(B, K) logits, one tensor an attribute."""
+        """(B, K) logits of each attribute."""
         return self.fc(features.feature.mean((2, 3))).split(list(self.attributes.values()), dim=1)
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
@@ -55,7 +54,7 @@ class MultiAttributeHead(Head):
         return outputs
 
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``<attribute>`` (B,) int64, the best label of each, and ``<attribute>_scores`` (B, K), all its logits."""
+        """``<attribute>`` (B,) int64, the predicted labels, and ``<attribute>_scores`` (B, K), their logits."""
         outputs = {}
         for attribute, logits in zip(self.attributes, self(features)):
             outputs |= {attribute: logits.argmax(1), f'{attribute}_scores': logits}

@@ -15,16 +15,16 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class MultiLabelHead(Head):
-    """A linear classifier on the mean of the feature map; the target is spread evenly over the labels.
+    """A linear classifier on the mean of the feature map; the target distribution is uniform over the labels.
 
-    Labels may come in any order and any number of times each.
+    Labels may be in any order and repeat.
 
     Args:
         in_channels: C.
         num_classes: A.
-        ignore: Labels that do not count, padding (0) among them; for tokens
-            of captions the special ones too.
-        top_k: Labels predicted.
+        ignore: Labels that do not count: padding (0), and for tokens of
+            captions the special ones too.
+        top_k: Number of labels predicted.
     """
 
     def __init__(self, in_channels: int, num_classes: int, ignore: Sequence[int] = (0,), top_k: int = 10) -> None:
@@ -41,7 +41,7 @@ class MultiLabelHead(Head):
         return self.output(features.feature.mean((2, 3)))
 
     def targets(self, labels: Tensor) -> Tensor:
-        """(B, K) labels to (B, A) bool: which classes the image has."""
+        """(B, K) labels to (B, A) bool, true at the classes of the image."""
         present = torch.zeros(len(labels), self.output.out_features, dtype=torch.bool, device=labels.device)
         present.scatter_(1, labels, True)
         present[:, self.ignore] = False
@@ -53,10 +53,10 @@ class MultiLabelHead(Head):
         return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
 
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``image_id`` (B,); ``labels`` (B, k) int64 and their ``probabilities`` (B, k) float32, likeliest first.
+        """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.
 
-        Where the batch says which labels are right, also ``classification_losses`` float32 and
-        ``classification_correct`` bool (the likeliest label is among them) of the M images that have one.
+        Where the batch has ``label_set``, also ``classification_losses`` float32 and ``classification_correct``
+        bool (the most probable label is correct) of the M images that have a label.
         """
         logits = self(features)
         probabilities, labels = upcast(logits).softmax(1).topk(self.top_k)
@@ -69,7 +69,7 @@ class MultiLabelHead(Head):
         return outputs
 
     def per_sample_loss(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) cross-entropies, 0 for an image without a label, and (B,) bool which images have one."""
+        """(B,) cross-entropies, 0 for an image without a label, and (B,) bool, whether the image has one."""
         count = present.sum(1)  # (B,)
         with no_autocast(logits):
             each = -(upcast(logits).log_softmax(1) * present).sum(1) / count.clamp(min=1)

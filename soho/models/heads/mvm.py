@@ -1,4 +1,4 @@
-"""Masked visual modelling: guess the dictionary word of hidden cells.
+"""Masked visual modelling: predict the dictionary words of masked cells.
 
 Paper: SOHO, arXiv:2104.03135, section 3.4.
 """
@@ -14,14 +14,14 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class MVMHead(Head):
-    """Cosine similarity to the dictionary's words.
+    """Classification of masked cells by cosine similarity to the words of the dictionary.
 
-    The dictionary learns by its moving average alone and gets no gradient
-    here. Its labels are ``FusedFeatures.visual_labels`` (R, N), which the neck makes when it
-    masks, of the sentences for which it masks.
+    The dictionary is updated by its moving average alone and gets no gradient
+    here. The labels are ``FusedFeatures.visual_labels`` (R, N), which the neck
+    returns for the sentences for which it masks.
 
     Args:
-        temperature: Divides the cosines; 1 as published.
+        temperature: Divisor of the cosines; 1 as published.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
@@ -36,26 +36,26 @@ class MVMHead(Head):
         return (first[:, None] + torch.arange(cells, device=first.device)).flatten()
 
     def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``loss_mvm`` (mean cross-entropy over hidden cells) and ``acc_mvm`` (percent)."""
-        losses, correct, hidden = self.per_sample_loss(features, batch)
-        return dict(loss_mvm=mean_over(losses, hidden.sum().float()), acc_mvm=accuracy(correct, hidden))
+        """``loss_mvm`` (mean cross-entropy over masked cells) and ``acc_mvm`` (percent)."""
+        losses, correct, masked = self.per_sample_loss(features, batch)
+        return dict(loss_mvm=mean_over(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
 
     def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """``mvm_losses`` float32 and ``mvm_correct`` bool of the M hidden cells."""
-        losses, correct, hidden = self.per_sample_loss(features, batch)
-        return dict(mvm_losses=losses[hidden], mvm_correct=correct[hidden])
+        """``mvm_losses`` float32 and ``mvm_correct`` bool of the M masked cells."""
+        losses, correct, masked = self.per_sample_loss(features, batch)
+        return dict(mvm_losses=losses[masked], mvm_correct=correct[masked])
 
     def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """(P,) cross-entropies, whether the nearest word is the hidden one, and whether one is hidden."""
+        """(P,) cross-entropies, whether the predicted word is correct, and whether the cell is masked."""
         scores, labels = self.scores(features, batch)
         losses = F.cross_entropy(scores / self.temperature, labels.clamp(min=-1), ignore_index=-1, reduction='none')
         return losses, scores.detach().argmax(1) == labels, labels >= 0
 
     def scores(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(P, K) float32 cosines and (P,) words, -100 where none is hidden.
+        """(P, K) float32 cosines and (P,) words, -100 at cells that are not masked.
 
-        Of all cells of the sentences for which words are hidden: how many of
-        their cells carry one, only the device knows.
+        P counts all cells of the sentences with a mask: the number of masked
+        cells is known on the device only, and reading it would synchronise.
         """
         rows = target_positions(batch, 'mvm_sentences')
         cells = features.visual[rows].flatten(0, 1)  # (P, D)

@@ -1,4 +1,4 @@
-"""Attention by the fastest way that the device has."""
+"""Scaled dot-product attention by the fastest implementation for the device."""
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,9 @@ def attend(
         queries: (R, H, L, d).
         keys: (R, H, T, d).
         values: (R, H, T, d).
-        mask: Broadcast to (R, H, L, T): bool, true where a query may look, or a float that is added to the scores.
-        dropout: Of the attention weights.
-        scaling: Of the scores, 1 / sqrt(d) by default.
+        mask: Broadcast to (R, H, L, T): bool, true where a query attends, or a float that is added to the scores.
+        dropout: Dropout rate of the attention weights.
+        scaling: Factor of the scores, 1 / sqrt(d) by default.
 
     Returns:
         (R, H, L, d).

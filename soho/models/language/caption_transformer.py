@@ -1,4 +1,4 @@
-"""The caption transformer of VirTex: reads and writes captions beside an image.
+"""Caption transformer of VirTex: logits of caption tokens given an image.
 
 Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 2021, arXiv:2006.06666, section 3. Source: kdexd/virtex,
@@ -22,37 +22,37 @@ Memory = Tensor | list[KeysValues]
 
 
 class CaptionOutput(NamedTuple):
-    """What the caption transformer computes."""
+    """Output of the caption transformer."""
 
     logits: Tensor
-    """(R, L, V), or (P, V) at the positions that were named."""
+    """(R, L, V), or (P, V) at the given positions."""
     present: list[KeysValues]
-    """Of each layer, for all tokens up to the last."""
+    """Keys and values of all tokens up to the last, for each layer."""
     memory: list[KeysValues]
-    """Of each layer, for the image; later steps take these instead of the memory."""
+    """Keys and values of the image, for each layer; later steps take these instead of the memory."""
 
 
 @MODELS.register_module()
 class CaptionTransformer(BaseModule):
-    """Projection of the feature map, text embedding, transformer decoder, output tied to the embedding.
+    """Transformer decoder that attends to the projected feature map, with an output layer tied to the embedding.
 
-    The output layer is the word embedding with a bias of its own. The backward
-    direction shares all but the transformer, which starts as an exact copy.
+    The output layer is the word embedding with an additional bias. The backward
+    direction shares all but the transformer, which is initialised as an exact copy.
 
     Args:
         visual_size: C, channels of the feature map.
         vocab_size: V.
         hidden_size: D.
-        num_layers: Of each transformer.
-        num_heads: Of attention; by default heads of size 64, or one head below that.
+        num_layers: Layers of each transformer.
+        num_heads: Attention heads; by default heads of size 64, or one head if D is smaller.
         feedforward_size: 4 D by default.
-        dropout: In the embedding and in the transformer.
-        norm_first: Pre-norm layers.
+        dropout: Dropout rate of the embedding and the transformer.
+        norm_first: Use pre-norm layers.
         causal: A position attends to itself and those before it; ``False`` for masked language modelling.
-        bidirectional: Have a second transformer, for reversed captions.
-        max_length: Longest caption in tokens, the special ones among them.
-        padding_id: The token that has no embedding and is no target.
-        initializer_range: Deviation of all matrices at the start.
+        bidirectional: Add a second transformer, for reversed captions.
+        max_length: Maximum length of a caption in tokens, with the special ones.
+        padding_id: Token whose embedding is zero.
+        initializer_range: Standard deviation of the initial weight matrices.
         init_cfg: mmengine's initialisation.
     """
 
@@ -91,7 +91,7 @@ class CaptionTransformer(BaseModule):
         self.output_bias = nn.Parameter(torch.empty(vocab_size).uniform_(-(hidden_size**-0.5), hidden_size**-0.5))
 
     def init_weights(self) -> None:
-        """Matrices from normal(0, ``initializer_range``); biases as torch made them."""
+        """Initialise matrices from normal(0, ``initializer_range``); biases keep torch's default."""
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=self.initializer_range)
@@ -122,11 +122,11 @@ class CaptionTransformer(BaseModule):
         """
         Args:
             memory: (B, N, D), see :meth:`project_memory`, or its keys and values from an earlier step.
-            tokens: (R, L) int64, padded on the right; R / B captions an image, image by image.
-            lengths: (R,) int64; ``None`` where a step of decoding goes on from ``past``.
+            tokens: (R, L) int64, padded on the right; R / B captions per image, image by image.
+            lengths: (R,) int64; ``None`` where a decoding step continues from ``past``.
             backward: ``tokens`` are reversed captions.
             positions: (P,) int64, positions whose logits are computed, counted over all R captions; by default all.
-            past: Keys and values of the tokens before these, a list item a layer.
+            past: Keys and values of the tokens before these, for each layer.
         """
         transformer = self.backward_transformer if backward else self.transformer
         start = past[0].keys.size(2) if past else 0
@@ -137,13 +137,13 @@ class CaptionTransformer(BaseModule):
         return CaptionOutput(F.linear(hidden, self.embedding.words.weight, self.output_bias), present, projected)
 
     def _mask(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Which positions a position attends to: (R, 1, 1, L) or, causal, (R, 1, L, L) bool."""
+        """Attention mask: (R, 1, 1, L) or, if causal, (R, 1, L, L) bool, true where a position attends."""
         positions = torch.arange(tokens.size(1), device=tokens.device)
         mask = (positions < lengths[:, None])[:, None, None]
         return mask & (positions <= positions[:, None]) if self.causal else mask
 
     def make_decode_step(self, memory: Memory) -> DecodeStep:
-        """A step of decoding, forward, for images with this memory (B, N, D)."""
+        """Forward decoding step for images with this memory (B, N, D)."""
 
         def step(tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
             nonlocal memory

@@ -20,19 +20,19 @@ from soho.registry import MODELS, WEIGHT_INITIALIZERS
 
 @MODELS.register_module()
 class CrossModalBert(BaseModule):
-    """transformers' BERT layers over text tokens followed by visual tokens.
+    """BERT layers of transformers over text tokens followed by visual tokens.
 
     Text gets word, position and type embeddings, layer norm and dropout.
-    Visual tokens come finished from the neck and get none of these.
+    Visual tokens are embedded by the neck and get none of these.
 
     Args:
         pretrained: A weight file, a local folder that holds one, or a Hub name
-            (``'bert-base-uncased'``) to take weights from; its first layers
-            are used where it has more. ``None`` starts at random.
+            (``'bert-base-uncased'``) to load weights from; if it has more
+            layers, its first ones are used. ``None`` initialises at random.
         with_cp: Activation checkpointing of the layers.
-        partial_last_layer: Compute of the last layer only the positions that heads read; ``False`` computes all, with
+        partial_last_layer: Compute the last layer only at positions that heads read; ``False`` computes all, with
             the same losses.
-        attention: One of transformers' attention implementations, or by default this project's choice for the device.
+        attention: Name of an attention implementation of transformers; by default :func:`attend`.
         init_cfg: mmengine's initialisation.
         **config: Overrides of ``transformers.BertConfig``, for instance
             ``num_hidden_layers=3``.
@@ -60,7 +60,7 @@ class CrossModalBert(BaseModule):
             layers[-1] = PartialBertLayer(layers[-1])
 
     def init_weights(self) -> None:
-        """Weights from ``pretrained``, or BERT's normal(0, 0.02).
+        """Load weights from ``pretrained``, or initialise them as BERT does, from normal(0, 0.02).
 
         Raises:
             OSError: ``pretrained`` is neither a file, a folder with weights
@@ -97,23 +97,23 @@ class CrossModalBert(BaseModule):
         Args:
             input_ids: (R, L) int64.
             attention_mask: (R, L), nonzero at real tokens.
-            visual: (R, N, D) visual tokens; ``None`` reads text alone.
+            visual: (R, N, D) visual tokens; ``None`` encodes the text alone.
             visual_valid: (R, N) bool.
-            output_positions: (P,) int64, positions that are read of the last layer
-                beside [CLS], counted over all R rows of T = L + N; by default all,
-                see :class:`PartialBertLayer`.
+            output_positions: (P,) int64, positions of the last layer that are
+                needed besides [CLS], counted over all R rows of T = L + N; by
+                default all, see :class:`PartialBertLayer`.
 
         Returns:
             Fused features at the text positions (R, L, D) and at the visual
-            positions (R, N, D), NaN where they are not computed. If nothing
-            beside [CLS] is: (R, 1, D) and (R, 0, D).
+            positions (R, N, D), NaN where they are not computed. If [CLS]
+            alone is computed: (R, 1, D) and (R, 0, D).
         """
         hidden = self.bert['embeddings'](input_ids)
         keep = attention_mask.bool()
         if visual is not None:
             hidden = torch.cat([hidden, visual.to(hidden.dtype)], dim=1)
             keep = torch.cat([keep, visual_valid], dim=1)
-        # An additive float mask: a bool one is silently read as numbers by eager attention.
+        # An additive float mask: eager attention would silently treat a bool one as numbers.
         bias = torch.zeros_like(keep, dtype=hidden.dtype).masked_fill_(~keep, torch.finfo(hidden.dtype).min)
         bias = bias[:, None, None, :]
         *layers, last = self.bert['encoder'].layer
@@ -126,7 +126,7 @@ class CrossModalBert(BaseModule):
 
 
 def _weight_file(pretrained: str) -> str:
-    """The file that holds the weights, downloaded where it is a Hub name."""
+    """Path of the weight file, downloaded if ``pretrained`` is a Hub name."""
     if os.path.isfile(pretrained):
         return pretrained
     path = cached_file(pretrained, 'model.safetensors', _raise_exceptions_for_missing_entries=False)

@@ -1,7 +1,7 @@
-"""A BERT layer that computes only the positions that are read.
+"""A BERT layer that computes only the positions that are needed.
 
-Of the last layer most positions are read by nobody: a head looks at [CLS], at hidden words, at hidden cells. Of the
-other positions only keys and values matter, 2 D^2 of the 12 D^2 products of a token.
+Most positions of the last layer are read by no head: heads read [CLS], masked tokens and masked cells. Of the other
+positions only keys and values are needed, 2 D^2 of the 12 D^2 products of a token.
 """
 
 import torch
@@ -12,10 +12,10 @@ from soho.models.language.attention import attend
 
 
 class PartialBertLayer(nn.Module):
-    """The parts of a BERT layer, under the same names, computed at all positions or at some.
+    """A BERT layer, with the same parameter names, computed at all positions or at a subset.
 
     Args:
-        layer: transformers' layer, whose parts are taken over.
+        layer: The layer of transformers whose modules are reused.
     """
 
     def __init__(self, layer: BertLayer) -> None:
@@ -29,12 +29,12 @@ class PartialBertLayer(nn.Module):
         Args:
             hidden: (R, T, D).
             bias: (R, 1, 1, T) float, added to the attention scores.
-            positions: (P,) int64, positions to compute beside [CLS] (the first of a row), counted over all R
+            positions: (P,) int64, positions to compute besides [CLS] (the first of a row), counted over all R
                 rows; ``None`` computes all.
 
         Returns:
-            (R, T, D), NaN at positions that are not computed, so that a head which reads one fails at once
-            instead of training on it; or (R, 1, D) where nothing but [CLS] is computed.
+            (R, T, D), NaN at positions that are not computed, so that a head that reads one fails at once
+            instead of training on it; or (R, 1, D) where [CLS] alone is computed.
         """
         if positions is None:
             attended, _ = self.attention(hidden, bias)
@@ -42,7 +42,7 @@ class PartialBertLayer(nn.Module):
         rows, length, size = hidden.shape
         width = length if len(positions) else 1
         first = torch.arange(rows, device=hidden.device)
-        # Each place gets one value: [CLS] that is named once more goes to a place that is cut off.
+        # Each place gets one value: a [CLS] that is listed again goes to an extra place, which is cut off.
         places = torch.cat([first * width, torch.where(positions % length == 0, rows * width, positions)])
         positions = torch.cat([first * length, positions])  # (P,)
 

@@ -1,4 +1,4 @@
-"""Token ids to vectors: word and position embeddings, normalised."""
+"""Word and position embedding of token ids."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ class TextEmbedding(nn.Module):
     Args:
         vocab_size: V.
         hidden_size: D.
-        max_length: Longest text, in tokens.
-        dropout: After the layer norm.
-        padding_id: Its embedding is all zeros, wherever it stands.
+        max_length: Maximum length of a text in tokens.
+        dropout: Dropout rate after the layer norm.
+        padding_id: Token whose output is zero at every position.
     """
 
     def __init__(self, vocab_size: int, hidden_size: int, max_length: int, dropout: float, padding_id: int) -> None:
@@ -28,7 +28,7 @@ class TextEmbedding(nn.Module):
         """
         Args:
             tokens: (R, L) int64.
-            start: Position of the first of them.
+            start: Position of the first token.
 
         Returns:
             (R, L, D).

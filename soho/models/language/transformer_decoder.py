@@ -1,9 +1,9 @@
-"""A transformer decoder that can go on where it stopped.
+"""Transformer decoder with a key-value cache.
 
 Paper: Attention Is All You Need, arXiv:1706.03762. Parameters are those of
-torch's ``nn.TransformerDecoder``, under the same names; what is added is that
-keys and values of earlier positions are kept, and that those of the image are
-computed once and shared by all rows that attend to it.
+torch's ``nn.TransformerDecoder``, under the same names; in addition, keys and
+values of earlier positions are cached, and those of the image are computed
+once and shared by all rows that attend to it.
 """
 
 from typing import NamedTuple
@@ -25,14 +25,14 @@ class KeysValues(NamedTuple):
 
 
 class DecoderLayer(nn.TransformerDecoderLayer):
-    """Self-attention, attention to the memory, feed-forward network; post-norm or pre-norm.
+    """Decoder layer: self-attention, cross-attention to the memory, feed-forward network.
 
     Args:
         hidden_size: D.
         num_heads: H.
-        feedforward_size: Width of the feed-forward network, which has GELU.
-        dropout: Of attention weights, and of what each of the three adds.
-        norm_first: Pre-norm: normalise what goes into each of the three, and not their sums.
+        feedforward_size: Width of the feed-forward network, whose activation is GELU.
+        dropout: Dropout rate of the attention weights and of the output of each sublayer.
+        norm_first: Pre-norm: normalise the input of each sublayer instead of the sum after it.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class DecoderLayer(nn.TransformerDecoderLayer):
         """
         Args:
             hidden: (R, L, D), the new positions of R rows.
-            memory: (B, N, D) of B images, or its keys and values from an earlier step; rows lie image by
-                image, R / B each.
-            mask: (L, P + L) or (R, 1, L, P + L) bool, true where a position may look.
-            past: Of the P positions before.
+            memory: (B, N, D) of B images, or its keys and values from an earlier step; rows are ordered image
+                by image, R / B each.
+            mask: (L, P + L) or (R, 1, L, P + L) bool, true where a position attends.
+            past: Keys and values of the P positions before.
 
         Returns:
             (R, L, D), the keys and values of all P + L positions, and those of the memory.
@@ -66,7 +66,7 @@ class DecoderLayer(nn.TransformerDecoderLayer):
         hidden = hidden if self.norm_first else self.norm1(hidden)
 
         normed = self.norm2(hidden) if self.norm_first else hidden
-        # No position is hidden from another here, so an image's rows are one long row of queries.
+        # Cross-attention has no mask, so the rows of an image are one long row of queries.
         queries = normed.reshape(memory.keys.size(0), -1, normed.size(2))
         hidden = hidden + self.dropout2(_attend(self.multihead_attn, queries, memory).view_as(hidden))
         hidden = hidden if self.norm_first else self.norm2(hidden)
@@ -77,10 +77,10 @@ class DecoderLayer(nn.TransformerDecoderLayer):
 
 
 class TransformerDecoder(nn.Module):
-    """Layers over a memory, and after pre-norm layers a last layer norm.
+    """Stack of decoder layers, with a final layer norm if they are pre-norm.
 
     Args:
-        num_layers: How many.
+        num_layers: Number of layers.
         hidden_size: D.
         **layer: See :class:`DecoderLayer`.
     """
@@ -97,7 +97,7 @@ class TransformerDecoder(nn.Module):
         mask: Tensor | None = None,
         past: list[KeysValues] | None = None,
     ) -> tuple[Tensor, list[KeysValues], list[KeysValues]]:
-        """As :meth:`DecoderLayer.forward`, with a list item a layer."""
+        """Arguments and results of :meth:`DecoderLayer.forward`, with a list item for each layer."""
         present, projected = [], []
         for i, layer in enumerate(self.layers):
             of_layer = memory if isinstance(memory, Tensor) else memory[i]

@@ -15,28 +15,29 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class DictionaryNeck(PlainNeck):
-    """Look each grid feature up in the dictionary and mix the word with the feature.
+    """Neck that quantises each grid feature by the dictionary and mixes the word with the feature.
 
-    Look-up and mixing are done once an image, not once a sentence; only the
-    masked cells differ between an image's sentences.
+    Look-up and mixing are done once per image, not once per sentence; only the
+    masked cells differ between the sentences of an image.
 
     Args:
         in_channels: Channels C of the backbone's last map.
         out_channels: Hidden size D.
         dictionary: Config of the :class:`VisualDictionary`, without ``dim``.
         gated: Mix word and feature by a learnt two-way gate; otherwise add them.
-        align_input: A linear layer before the look-up (official ``begin_align``).
-        align_output: A linear layer after the look-up (official ``pos_align``).
-        count_padding: Let padding cells move the dictionary, as the official
-            code does; by default only cells on the image do.
-        count_sentences: Count a feature once for each sentence of its image,
-            as the official code does, which repeats it before the neck. It
-            changes the dictionary's smoothing and the bias correction of the
-            norms' running variance.
-        shared_cell: The official code draws one cell of the padded grid for
-            the whole batch (necks.py:277); where it is padding for an image,
-            nothing of that image is masked. By default every image has its
-            own cell, on the image.
+        align_input: Linear layer before the look-up (official ``begin_align``).
+        align_output: Linear layer after the look-up (official ``pos_align``).
+        count_padding: Known bug of the release: padding cells update the
+            dictionary too. By default only cells on the image do.
+        count_sentences: Official behaviour: a feature counts once for each
+            sentence of its image, because it is repeated before the neck. This
+            affects the smoothing of the dictionary and the bias correction of
+            the running variance of the norms.
+        shared_cell: Known bug of the release: one cell of the padded grid is
+            sampled for the whole batch (necks.py:277), so that nothing is
+            masked in an image for which it is padding. By default each image
+            has a cell of its own, on the image.
+        norm_cfg: See :class:`PlainNeck`.
         **kwargs: See :class:`PlainNeck`.
     """
 
@@ -82,12 +83,12 @@ class DictionaryNeck(PlainNeck):
             feature: (B, C, H', W'), the backbone's last map.
             image_size: (B, 2) int64, valid height and width in pixels.
             canvas: Height and width of the canvas in pixels.
-            mvm_cell: (B,) float in [0, 1): which cell's word is hidden, as a
-                share of the valid cells. Without it nothing is masked.
-            mvm_sentences: (B, S) bool: the sentences for which it is hidden.
+            mvm_cell: (B,) float in [0, 1), the cell whose word is masked, as a
+                fraction of the valid cells. ``None`` masks nothing.
+            mvm_sentences: (B, S) bool, the sentences for which it is masked.
 
         Returns:
-            Tokens (B, S, N, D), or (B, 1, N, D) when nothing is masked;
+            Tokens (B, S, N, D), or (B, 1, N, D) where nothing is masked;
             validity, labels and words.
         """
         repeats = mvm_sentences.size(1) if self.count_sentences and mvm_sentences is not None else 1
@@ -97,10 +98,10 @@ class DictionaryNeck(PlainNeck):
         tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
         if mvm_cell is None:
             return VisualTokens(tokens, valid, words=words)
-        hidden = self._hidden_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
-        masked = self.ln(self.mask_emb.weight + positions)[:, None]
-        tokens = torch.where(hidden[..., None], masked, tokens)
-        labels = torch.where(hidden, words[:, None], -100)
+        masked = self._masked_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
+        mask_token = self.ln(self.mask_emb.weight + positions)[:, None]
+        tokens = torch.where(masked[..., None], mask_token, tokens)
+        labels = torch.where(masked, words[:, None], -100)
         return VisualTokens(tokens, valid, labels, words)
 
     def _look_up(self, x: Tensor, valid: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
@@ -121,8 +122,8 @@ class DictionaryNeck(PlainNeck):
         mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
         return mixed, words.view(b, n)
 
-    def _hidden_cells(self, words: Tensor, valid: Tensor, mvm_cell: Tensor) -> Tensor:
-        """Valid cells that carry the drawn cell's word: (B, N) bool."""
+    def _masked_cells(self, words: Tensor, valid: Tensor, mvm_cell: Tensor) -> Tensor:
+        """(B, N) bool, true at the valid cells that have the same word as the sampled cell."""
         if self.shared_cell:
             cell = (mvm_cell[:1] * words.size(1)).long().expand(len(words))
         else:

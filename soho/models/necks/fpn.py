@@ -1,4 +1,4 @@
-"""Feature pyramid: every scale with the meaning of the coarsest. Paper: arXiv:1612.03144."""
+"""Feature pyramid network. Paper: arXiv:1612.03144."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from soho.registry import MODELS
 
 @MODELS.register_module()
 class FPN(FeaturePyramidNetwork):
-    """torchvision's pyramid with a batch-norm behind every convolution and one coarser level on top.
+    """torchvision's pyramid with a batch-norm after every convolution and one coarser level on top.
 
     Args:
-        in_channels: Of the backbone's maps, from fine to coarse.
-        out_channels: Of every level.
+        in_channels: Channels of the backbone's maps, from fine to coarse.
+        out_channels: Channels of every level.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int = 256) -> None:

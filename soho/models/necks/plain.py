@@ -17,7 +17,7 @@ SYNC_BN = dict(type='SyncBN')
 
 @MODELS.register_module()
 class PlainNeck(BaseModule):
-    """Pool, project, add positions, normalise.
+    """Neck without a dictionary: pooling, projection, position encoding, layer norm.
 
     Args:
         in_channels: Channels C of the backbone's last map.
@@ -25,11 +25,11 @@ class PlainNeck(BaseModule):
         pool: Max-pooling stride before the projection; 1 keeps the map's
             stride (``pool=2`` as published gives stride 64 over a ResNet).
         norm_cfg: Norm after the 1x1 convolution, as mmcv names it.
-        square_mask: The official code builds the valid-area mask on a square
-            of the canvas *height*, so it masks too little of a wide canvas and
-            too much of a tall one (necks.py:62). Official checkpoints were
-            trained so; ``True`` does the same. By default the mask follows the
-            real canvas.
+        square_mask: Known bug of the release: the mask of the valid area is
+            built on a square of the canvas *height*, so that it covers too
+            little of a wide canvas and too much of a tall one (necks.py:62).
+            Official checkpoints were trained with it. By default the mask has
+            the shape of the canvas.
         init_cfg: mmengine's initialisation.
     """
 
@@ -50,9 +50,9 @@ class PlainNeck(BaseModule):
         self.ln = nn.LayerNorm(out_channels)
 
     def project(self, feature: Tensor, repeats: int = 1) -> tuple[Tensor, tuple[int, int]]:
-        """(B, C, H', W') to grid features (B, N, D), N = h * w, and the grid (h, w).
+        """Grid features (B, N, D), N = h * w, of a map (B, C, H', W'), and the grid (h, w).
 
-        ``repeats``: how often each image counts in the norm's statistics.
+        Each image counts ``repeats`` times in the statistics of the norm.
         """
         if self.pool > 1:
             feature = F.max_pool2d(feature, self.pool, stride=self.pool)
@@ -67,13 +67,13 @@ class PlainNeck(BaseModule):
         valid = (rows[:, :, None] & columns[:, None, :]).flatten(1)
         return valid, sine_positions(rows, columns, self.out_channels)
 
-    def forward(self, feature: Tensor, image_size: Tensor, canvas: tuple[int, int], **draws: Tensor) -> VisualTokens:
+    def forward(self, feature: Tensor, image_size: Tensor, canvas: tuple[int, int], **masking: Tensor) -> VisualTokens:
         """
         Args:
             feature: (B, C, H', W'), the backbone's last map.
             image_size: (B, 2) int64, valid height and width in pixels.
             canvas: Height and width of the canvas in pixels.
-            **draws: The random draws of necks that mask; unused here.
+            **masking: Random numbers of necks that mask; ignored.
 
         Returns:
             Tokens (B, 1, N, D) and their validity.
@@ -84,10 +84,10 @@ class PlainNeck(BaseModule):
 
 
 def conv_norm(module: ConvModule, x: Tensor, repeats: int = 1) -> Tensor:
-    """Convolution, then a norm whose batch statistics see each sample ``repeats`` times.
+    """Convolution and a norm in whose batch statistics each sample counts ``repeats`` times.
 
-    Mean and variance are the same; what changes is the factor n / (n - 1) of
-    the running variance.
+    Mean and variance are the same; only the factor n / (n - 1) of the running
+    variance differs.
     """
     if repeats == 1 or not module.training:
         return module(x)

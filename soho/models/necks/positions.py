@@ -1,4 +1,4 @@
-"""Which cells of a feature grid lie on the image, and where."""
+"""Valid cells of a feature grid and their position encoding."""
 
 import math
 
@@ -9,9 +9,9 @@ from torch import Tensor
 def valid_cells(image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Rows and columns of the grid that lie on each image.
 
-    A cell is valid where the canvas pixel that a nearest-neighbour resize
-    picks for it is. The valid area is a rectangle at the top left, so its rows
-    and columns say everything.
+    A cell is valid if the canvas pixel that a nearest-neighbour resize picks
+    for it is. The valid area is a rectangle at the top left, so that its rows
+    and columns describe it fully.
 
     Args:
         image_size: (B, 2) int64, valid height and width in pixels.
@@ -32,13 +32,13 @@ def valid_cells(image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, in
 def sine_positions(rows: Tensor, columns: Tensor, dim: int) -> Tensor:
     """Sine position encoding over the valid area (DETR's form, arXiv:2005.12872, A.4).
 
-    Coordinates run to 2 pi over each image's own valid extent, so the encoding
-    does not depend on how far the batch was padded.
+    Coordinates are scaled to 2 pi over the valid extent of each image, so that
+    the encoding does not depend on the padding of the batch.
 
     Args:
         rows: (B, h) bool, valid rows.
         columns: (B, w) bool, valid columns.
-        dim: Size of the encoding; the first half tells the row.
+        dim: Size of the encoding; the first half encodes the row.
 
     Returns:
         (B, h * w, dim) float32.

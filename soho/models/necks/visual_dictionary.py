@@ -1,9 +1,9 @@
-"""The visual dictionary: a set of vectors that stand for recurring image patterns.
+"""Visual dictionary: a codebook of recurring image patterns.
 
 Paper: SOHO, arXiv:2104.03135, section 3.2. Each grid feature is replaced by
-its nearest word; the words follow the features by a moving average; gradients
-pass straight through. (Vector quantisation as in VQ-VAE, arXiv:1711.00937,
-with the EMA update of its appendix A.1.)
+its nearest word; the words are updated by a moving average of the features;
+gradients are straight-through. (Vector quantisation as in VQ-VAE,
+arXiv:1711.00937, with the EMA update of its appendix A.1.)
 """
 
 import torch
@@ -18,26 +18,25 @@ UNUSED_WORDS = ('keep', 'zero', 'restart')
 
 @MODELS.register_module()
 class VisualDictionary(nn.Module):
-    """Nearest-word look-up with a moving-average update, equal on all ranks.
+    """Vector quantisation with a moving-average update, the same on all ranks.
 
-    Everything is computed in float32, whatever the autocast type: a distance
-    of two 768-dim vectors has no meaning in half precision.
+    Everything is computed in float32, whatever the autocast type: half
+    precision is too coarse for distances of 768-dim vectors.
 
     Args:
         num_words: Size K of the dictionary.
         dim: Size D of a word.
-        decay: Share of the old statistics that an update keeps. The official
-            recipe uses 0.4 and never changes it.
+        decay: Fraction of the old statistics that an update keeps. The official
+            recipe uses 0.4 throughout.
         eps: Laplace smoothing of the word counts.
-        unused_words: What becomes of words that no feature chooses.
-            ``'keep'``: they stay where they are. ``'restart'``: once their
-            moving count falls below ``restart_below`` they take the place of
-            a feature of the current batch, so that the dictionary does not
-            collapse to a few words. ``'zero'``: the official behaviour; all
-            statistics start at zero, so a word that the first step does not
-            choose becomes the zero vector. Official checkpoints were trained
-            so.
-        restart_below: Moving count of features a step.
+        unused_words: Treatment of words that no feature is assigned to.
+            ``'keep'``: they are not updated. ``'restart'``: once their moving
+            count falls below ``restart_below`` they are set to a feature of
+            the current batch, so that the dictionary does not collapse to a
+            few words. ``'zero'``: the official behaviour; all statistics start
+            at zero, so that a word without features in the first step becomes
+            the zero vector. Official checkpoints were trained with it.
+        restart_below: Moving count, in features per step.
 
     Raises:
         ValueError: For another value of ``unused_words``.
@@ -66,20 +65,20 @@ class VisualDictionary(nn.Module):
         self.register_buffer('embed_avg', torch.zeros(num_words, dim))
 
     def forward(self, features: Tensor, counted: Tensor | None = None, weight: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Replace features by words; in training, move the words first.
+        """Quantise features; in training, update the words first.
 
         The order is that of the official code: assign with the old words,
         update, return the *new* vectors of the *old* assignment.
 
         Args:
             features: (M, D) of any float dtype.
-            counted: (M,) bool, the features that take part in the update; all
-                of them by default.
-            weight: How often each feature counts.
+            counted: (M,) bool, the features that contribute to the update; by
+                default all.
+            weight: Weight of each feature in the update.
 
         Returns:
-            Quantised features (M, D) float32, whose gradient is passed to
-            ``features`` unchanged, and word indices (M,) int64.
+            Quantised features (M, D) float32 with a straight-through gradient
+            to ``features``, and word indices (M,) int64.
         """
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
@@ -92,7 +91,7 @@ class VisualDictionary(nn.Module):
         return quantized, indices
 
     def nearest(self, features: Tensor) -> Tensor:
-        """Index of the word with the smallest L2 distance; the lowest where several tie.
+        """Index of the word with the smallest L2 distance; the lowest index where several tie.
 
         Args:
             features: (M, D) float32.
@@ -100,7 +99,7 @@ class VisualDictionary(nn.Module):
         Returns:
             (M,) int64.
         """
-        # |f|^2 is the same for all words and does not change which is nearest.
+        # |f|^2 is the same for all words, so it is left out.
         distance = torch.addmm(self.embed.square().sum(1), features, self.embed.t(), alpha=-2)
         return distance.argmin(dim=1)
 
@@ -108,7 +107,7 @@ class VisualDictionary(nn.Module):
         weights = torch.full_like(features[:, 0], weight)
         if counted is not None:
             weights = weights * counted
-        # Counts and sums travel together: one all-reduce a step, K x (D + 1).
+        # Counts and sums share one all-reduce per step, K x (D + 1).
         batch = features.new_zeros(self.num_words, features.size(1) + 1)
         batch[:, 0].index_add_(0, indices, weights)
         batch[:, 1:].index_add_(0, indices, features * weights[:, None])
@@ -130,17 +129,17 @@ class VisualDictionary(nn.Module):
             self._restart(features, weights > 0, ~used)
 
     def _restart(self, features: Tensor, counted: Tensor, unused: Tensor) -> None:
-        """Move unused words onto features of the whole batch, the same ones on any number of ranks."""
+        """Set unused words to features of the whole batch, the same ones for any number of ranks."""
         counts = torch.stack(all_gather(counted.sum()))  # of each rank
         before = counts[: get_rank()].sum()
-        # Spread over the counted features of all ranks by a large stride that changes with every step.
+        # Spread over the counted features of all ranks by a large stride, from an offset that changes each step.
         slots = torch.arange(self.num_words, device=features.device)
         spread = (slots * 7919 + self.cluster_sum.sum().long()) % counts.sum().clamp(min=1) - before
-        mine = (spread >= 0) & (spread < counted.sum())
+        local = (spread >= 0) & (spread < counted.sum())
         order = counted.logical_not().to(torch.uint8).argsort(stable=True)
-        offered = features[order[torch.where(mine, spread, 0)]] * mine[:, None]
-        all_reduce(offered)
+        replacements = features[order[torch.where(local, spread, 0)]] * local[:, None]
+        all_reduce(replacements)
         start = self.restart_below * 2
-        self.embed.copy_(torch.where(unused[:, None], offered, self.embed))
-        self.embed_avg.copy_(torch.where(unused[:, None], offered * start, self.embed_avg))
+        self.embed.copy_(torch.where(unused[:, None], replacements, self.embed))
+        self.embed_avg.copy_(torch.where(unused[:, None], replacements * start, self.embed_avg))
         self.cluster_size.masked_fill_(unused, start)
