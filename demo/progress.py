@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soho.errors import UserError
+from soho.files import write_text
 
 _HASHED_WHOLE = 16 << 20  # bytes; of larger files size and time of change have to do
 
@@ -127,16 +128,7 @@ class StageCache:
 
     def _record(self, stage: Stage, **record: Any) -> None:
         self.records[stage.name] = record
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps(dict(stages=self.records), indent=1) + '\n')
-
-
-def write_whole(path: str | os.PathLike, text: str) -> None:
-    """Write a file that appears, or changes, only when all of it is written."""
-    path = Path(path)
-    unfinished = path.with_name(f'{path.name}.part')
-    unfinished.write_text(text, encoding='utf-8')
-    unfinished.replace(path)
+        write_text(self.path, json.dumps(dict(stages=self.records), indent=1) + '\n')
 
 
 def _stamp(path: str | os.PathLike) -> str | None:

@@ -11,7 +11,6 @@ import numpy as np
 from mmengine.registry import init_default_scope
 
 from demo.page import compose_page
-from demo.progress import write_whole
 from demo.summary import OBJECTIVES, summarize
 from soho.datasets.storage.decoding import decode_image
 from soho.datasets.storage.json_files import load_json
@@ -19,6 +18,7 @@ from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
 from soho.engine.checkpoint.read import load_weights, read_checkpoint, state_dict_of
 from soho.evaluation.vqa import load_truth, question_accuracy
+from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Series, line_chart
 from soho.visualization.dictionary_atlas import Atlas, read_cells
@@ -64,7 +64,7 @@ def write_report(
         make_examples(dataset, annotation_file, *answers),
         make_words(atlas, dataset),
     )
-    write_whole(path, page)
+    write_text(path, page)
     return dict(dictionary=dictionary)
 
 

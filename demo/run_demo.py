@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.plan import STATE, Places, commands, demo_stages
-from demo.progress import StageCache, write_whole
+from demo.progress import StageCache
 from demo.summary import format_table, summarize
+from soho.files import write_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> dict:
     finally:
         signal.signal(signal.SIGTERM, before)
     summary = summarize(cache.results(), cache.seconds(), commands(places, cache.results()))
-    write_whole(places.work_dir / 'summary.json', json.dumps(summary, indent=1) + '\n')
+    write_text(places.work_dir / 'summary.json', json.dumps(summary, indent=1) + '\n')
     print(
         f'\n{format_table(summary)}\n\nReport: {places.work_dir / "report.html"}\n'
         f'Figures: {places.work_dir / "summary.json"}'

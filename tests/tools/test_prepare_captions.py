@@ -28,7 +28,7 @@ def test_the_captioning_dataset_reads_what_it_writes(tool, tmp_path, capsys):
     tool.main([str(source), '--out', str(out)])
     assert capsys.readouterr().out == f'{out}: 2 images, 3 captions\n'
     dataset = CaptioningDataset(str(out), None, [], test_mode=True)
-    assert [dataset.describe(i, None) for i in range(2)] == [
+    assert [dataset.get_annotation(i, None) for i in range(2)] == [
         dict(sentences=['a bear'], sentence_rows=[0], image_id=285),
         dict(sentences=['a cat'], sentence_rows=[2], image_id=9),
     ]

@@ -47,6 +47,7 @@ from mmengine.config import DictAction
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from soho.errors import USER_ERRORS, format_error
+from soho.files import write_text
 from tools.benchmark import PARTS, USUAL, measure
 from tools.benchmark.bench import Rows
 from tools.benchmark.memory import in_a_fresh_process
@@ -161,7 +162,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     circumstances = describe(args)
     print(', '.join(f'{name} {value}' for name, value in circumstances.items()))
     result = dict(circumstances, rows=[], failed={})
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     heading = ''
     for part in PARTS:
         if part in args.parts:
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 rows = []
             heading = show(rows, heading)
             result['rows'] += [dict(what=what, value=value, unit=unit) for what, value, unit in rows]
-            args.out.write_text(json.dumps(result, indent=1) + '\n')
+            write_text(args.out, json.dumps(result, indent=1) + '\n')
     if result['failed']:
         raise SystemExit(f'error: not measured: {", ".join(result["failed"])}; SOHO_TRACEBACK=1 stops at the first')
     return result

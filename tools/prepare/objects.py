@@ -28,6 +28,7 @@ from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.datasets.workers import available_cores
 from soho.errors import exit_on_user_error
+from soho.files import atomic_path
 
 SPLITS = ('train2014', 'val2014')
 
@@ -37,13 +38,11 @@ def write(
 ) -> dict[str, Any]:
     """The zip and the annotation file of a split."""
     pictures, records = out / f'objects_{split}.zip', []
-    unfinished = pictures.with_suffix('.part')
-    with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
+    with atomic_path(pictures) as path, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
         for number, jpeg in cuts:
             name = f'{number:012d}.jpg'
             file.writestr(zipfile.ZipInfo(f'objects_{split}/{name}', date_time=(2026, 1, 1, 0, 0, 0)), jpeg)
             records.append(dict(file_name=name, image_id=number, height=size, width=size, labels=found[number]))
-    unfinished.replace(pictures)
     path = out / f'objects_{split}.json'
     return {path.name: write_json_array(path, records, key='data', rest=dict(labels=labels.names))}
 
@@ -65,7 +64,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         labels = Labels(instances)
         photos, found = read_photos(instances, labels, args.smallest)
         cuts = cut_all(photos, ImageStore(args.root / split), args.size, args.seed, args.workers)
-        args.out.mkdir(parents=True, exist_ok=True)
         outputs |= write(args.out, split, labels, found, args.size, cuts)
         counts[split] = len(found)
     manifest.write(outputs, counts)

@@ -17,7 +17,6 @@ only when all are complete.
 import argparse
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from soho.datasets.storage.json_files import MissingKeyError, stream_array
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images
 from soho.errors import UserError, exit_on_user_error
+from soho.files import scratch_folder
 
 MIB = 1 << 20
 _FORMAT = tarfile.GNU_FORMAT
@@ -134,19 +134,14 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     check_names(records)
     if args.shuffle is not None:
         records = [records[i] for i in np.random.default_rng(args.shuffle).permutation(len(records))]
-    unfinished = args.out.with_name(f'.{args.out.name}.part')
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        count = write_shards(unfinished, members(records, store, bool(args.annotations)), int(args.size * MIB))
-        shards = TarShards(str(unfinished)).shards
+    with scratch_folder(args.out) as folder:
+        count = write_shards(folder, members(records, store, bool(args.annotations)), int(args.size * MIB))
+        shards = TarShards(str(folder)).shards
         for old in [*args.out.glob('*.tar'), args.out / INDEX]:
             old.unlink(missing_ok=True)
         args.out.mkdir(exist_ok=True)
         for name in [*shards, INDEX]:
-            (unfinished / name).replace(args.out / name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            (folder / name).replace(args.out / name)
     counts = dict(images=count, shards=len(shards))
     manifest.write({name: hash_output(args.out / name) for name in shards}, counts)
     return counts

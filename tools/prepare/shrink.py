@@ -32,6 +32,7 @@ from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.workers import available_cores
 from soho.errors import UserError, exit_on_user_error
+from soho.files import atomic_path
 
 BLOCK = 2048  # images at work at a time
 
@@ -87,19 +88,13 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         return counts
     cv2.setNumThreads(1)
     counts: dict[str, Any] = dict(shrunk=0, copied=0, broken=[])
-    unfinished = args.out.with_suffix('.part')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
-            for name, data, outcome in shrink_all(store, args):
-                file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
-                if outcome == 'broken':
-                    counts['broken'].append(name)
-                else:
-                    counts[outcome] += 1
-        unfinished.replace(args.out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_path(args.out) as path, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
+        for name, data, outcome in shrink_all(store, args):
+            file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
+            if outcome == 'broken':
+                counts['broken'].append(name)
+            else:
+                counts[outcome] += 1
     manifest.write({args.out.name: hash_output(args.out)}, counts)
     return counts
 

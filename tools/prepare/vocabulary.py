@@ -16,6 +16,7 @@ from pathlib import Path
 from soho.datasets.storage.json_files import stream_array
 from soho.datasets.wordpiece import train_vocabulary
 from soho.errors import exit_on_user_error
+from soho.files import atomic_path
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
     with exit_on_user_error():
-        count = train_vocabulary(captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
+        with atomic_path(args.out) as path:
+            count = train_vocabulary(captions_of(args.captions), path, args.size, not args.keep_case, args.keep_accents)
     print(f'{args.out}: {args.size} entries from {count} captions')
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
-from soho.datasets.storage.json_files import PathLike, stream_array
+from soho.datasets.storage.json_files import stream_array
+from soho.files import PathLike
 
 EXIF_ORIENTATION = 0x0112
 

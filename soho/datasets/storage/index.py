@@ -6,17 +6,14 @@ the safetensors layout (a json header, then plain arrays), which later runs and
 all workers map into memory.
 """
 
-import fcntl
 import hashlib
 import json
 import mmap
 import os
-import secrets
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -24,6 +21,7 @@ from safetensors.numpy import save_file
 
 from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.packed_strings import PackedStrings
+from soho.files import atomic_path, file_lock
 
 FORMAT = 1  # of the file, whatever is in it; one of another format is made anew
 SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
@@ -177,52 +175,16 @@ def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> In
     return builder.finish(origin)
 
 
-@contextmanager
-def file_lock(place: Path) -> Iterator[bool]:
-    """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
-    path = place.with_name(f'.{place.name}.lock')
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
-    except OSError:
-        yield False
-        return
-    with lock:
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _locked(path: Path) -> TextIO:
-    """The file at ``path``, open and locked by this process."""
-    while True:
-        lock = open(path, 'w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: the index is still written at one stroke
-            return lock
-        # Whoever had it before has removed it, and a third one may have locked a new file of this name meanwhile.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
-                return lock
-        lock.close()
-
-
 def save(path: Path, index: Index) -> bool:
-    """Write an index at one stroke; False where there is no room or no permission."""
-    # Containers that share the folder may have processes of one number.
-    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
+    """Write an index; return False where there is no room or no permission."""
     metadata = dict(origin=json.dumps(index.origin), meta=json.dumps(index.meta))
     try:
-        save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
-        temporary.chmod(0o644)  # safetensors lets nobody else read it
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
+            temporary.chmod(0o644)  # safetensors lets nobody else read it
     except Exception as error:  # safetensors has its own kind of error for a full disk
         print_log(f'{path} could not be written ({error})', 'current')
         return False
-    finally:
-        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -7,16 +7,13 @@ each item is parsed by the standard library's own C scanner.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from soho.errors import UserError
-
-PathLike = Union[str, 'os.PathLike[str]']
+from soho.files import PathLike, atomic_write
 
 WINDOW = 1 << 22  # characters read at a time
 _SPACE = re.compile(r'[ \t\r\n]*')
@@ -228,22 +225,14 @@ class _HashingFile:
 
 
 @contextmanager
-def _atomic(path: PathLike) -> Iterator[_HashingFile]:
-    """A file that takes its name only once it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            yield _HashingFile(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _hashing_write(path: PathLike) -> Iterator[_HashingFile]:
+    with atomic_write(path) as file:
+        yield _HashingFile(file)
 
 
 def write_json(path: PathLike, value: Any, indent: int | None = None) -> Written:
-    """Write ``value`` to ``path`` through a temporary file beside it."""
-    with _atomic(path) as file:
+    """Write ``value`` as JSON; the file appears, or changes, only when all is written."""
+    with _hashing_write(path) as file:
         file.write(json.dumps(value, indent=indent, ensure_ascii=False))
     return Written(file.hash.hexdigest(), file.bytes)
 
@@ -259,7 +248,7 @@ def write_json_array(
         key: Write ``{key: [items], **rest}`` instead of the bare array.
         rest: The other members of that object.
     """
-    with _atomic(path) as file:
+    with _hashing_write(path) as file:
         file.write('[' if key is None else f'{{{json.dumps(key)}: [')
         for number, item in enumerate(items):
             file.write(('\n' if number == 0 else ',\n') + json.dumps(item, ensure_ascii=False))

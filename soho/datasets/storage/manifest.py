@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.storage.json_files import PathLike, Written, load_json, write_json
+from soho.datasets.storage.json_files import Written, load_json, write_json
+from soho.files import PathLike
 from soho.version import __version__
 
 

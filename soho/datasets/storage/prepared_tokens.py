@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from soho.datasets.storage.index import Index, file_lock, index_places, load, save
+from soho.datasets.storage.index import Index, index_places, load, save
+from soho.files import file_lock
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 

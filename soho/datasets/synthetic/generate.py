@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import cv2
 
 from soho.datasets.workers import available_cores
 from soho.errors import UserError
+from soho.files import write_text
 
 from .blind import BlindBaseline
 from .files import CocoSplitFiles, VisualGenomeFiles
@@ -71,7 +73,6 @@ def generate_synthetic(
     root = Path(out_dir)
     manifest = find_synthetic(root, size, seed)
     if manifest is None:
-        root.mkdir(parents=True, exist_ok=True)
         manifest = _write(root, size, seed, workers or available_cores(), progress)
     return manifest
 
@@ -96,29 +97,30 @@ def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
 def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> dict:
     counts = SIZES[size]
     tasks = [(split, index) for split, number in vars(counts).items() for index in range(number)]
-    splits = {split: CocoSplitFiles(root, split) for split in ('train2014', 'val2014', 'test2015')}
-    genome = VisualGenomeFiles(root)
     words: set[str] = set()
     blind, questions = BlindBaseline(), Counter()
     started = shown = time.monotonic()
-    for done, record in enumerate(_records(seed, tasks, workers), start=1):
-        if record.split in splits:
-            splits[record.split].add(record.member, record.picture, record.image, record.items)
-            questions[record.split] += len(record.questions)
-        if record.genome:
-            genome.add(record.genome[0], record.picture, *record.genome[1:])
-        words |= record.words
-        if record.split == 'train2014':
-            blind.learn(record.questions)
-        elif record.split == 'test2015':
-            blind.test(record.questions)
-        if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
-            shown = time.monotonic()
-            print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
-    for files in (*splits.values(), genome):
-        files.close()
+    with ExitStack() as stack:
+        splits = {split: CocoSplitFiles(stack, root, split) for split in ('train2014', 'val2014', 'test2015')}
+        genome = VisualGenomeFiles(stack, root)
+        for done, record in enumerate(_records(seed, tasks, workers), start=1):
+            if record.split in splits:
+                splits[record.split].add(record.member, record.picture, record.image, record.items)
+                questions[record.split] += len(record.questions)
+            if record.genome:
+                genome.add(record.genome[0], record.picture, *record.genome[1:])
+            words |= record.words
+            if record.split == 'train2014':
+                blind.learn(record.questions)
+            elif record.split == 'test2015':
+                blind.test(record.questions)
+            if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
+                shown = time.monotonic()
+                print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
+        for files in (*splits.values(), genome):
+            files.finish()
     pieces = train_vocabulary(words)
-    (root / 'vocab.txt').write_text('\n'.join(pieces) + '\n', encoding='utf-8')
+    write_text(root / 'vocab.txt', '\n'.join(pieces) + '\n')
     written = sum(path.stat().st_size for path in root.rglob('*') if path.is_file())
     manifest = dict(
         version=VERSION,
@@ -131,9 +133,7 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
         bytes=written,
         blind=blind.summary(),
     )
-    unfinished = root / f'{MANIFEST}.part'
-    unfinished.write_text(json.dumps(manifest, indent=1) + '\n')
-    unfinished.replace(root / MANIFEST)
+    write_text(root / MANIFEST, json.dumps(manifest, indent=1) + '\n')
     return manifest
 
 

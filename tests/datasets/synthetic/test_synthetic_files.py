@@ -137,11 +137,20 @@ def test_workers_and_repetition_do_not_change_a_byte(synthetic, tmp_path, monkey
     assert contents(tmp_path) == contents(synthetic)
 
 
+def interrupt(*args):
+    yield generate.make_record(0, 'train2014', 0)
+    raise KeyboardInterrupt
+
+
 def test_a_complete_data_set_is_left_alone_and_an_interrupted_one_is_made_anew(synthetic, tmp_path, monkeypatch):
     before = contents(synthetic)
     with monkeypatch.context() as patch:
         patch.setattr(generate, '_write', None)
         assert generate_synthetic(synthetic)['size'] == 'tiny'
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(generate, '_records', interrupt)
+        generate_synthetic(tmp_path)
+    assert contents(tmp_path) == {}
     (tmp_path / 'train2014.zip').write_bytes(b'half a zip')
     (tmp_path / 'vocab.txt').write_text('old')
     generate_synthetic(tmp_path)

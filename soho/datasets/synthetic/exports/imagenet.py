@@ -6,15 +6,15 @@ A class is a shape; its folder is named as a WordNet synset is (``n00000001``), 
 
 from pathlib import Path
 
-from soho.datasets.synthetic.exports.folders import whole_folder
 from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
+from soho.files import atomic_folder
 
 
 def export_imagenet(root: Path) -> dict[str, int]:
     """Write ``imagenet`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
     target = root / 'imagenet'
     if not target.exists():
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             for split in SPLITS:
                 names, objects = synthetic_objects(root, split)
                 for i in range(len(names['category'])):

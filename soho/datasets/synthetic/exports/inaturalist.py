@@ -7,9 +7,9 @@ from pathlib import Path
 
 from soho.datasets.object_crops import SIZE
 from soho.datasets.storage.json_files import stream_array, write_json
-from soho.datasets.synthetic.exports.folders import whole_folder
 from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
 from soho.datasets.synthetic.files import LICENSE
+from soho.files import atomic_folder
 
 IMAGES = 'train_val2018'
 
@@ -18,7 +18,7 @@ def export_inaturalist(root: Path) -> dict[str, int]:
     """Write ``inaturalist`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
     target = root / 'inaturalist'
     if not target.exists():
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             for split in SPLITS:
                 _write(root, split, folder)
     return {split: sum(1 for _ in stream_array(target / f'annotations/{split}2018.json', 'images')) for split in SPLITS}

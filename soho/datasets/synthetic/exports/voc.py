@@ -14,8 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from soho.datasets.storage.image_sizes import Size, coco_sizes
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import stream_array
-
-from .folders import whole_folder
+from soho.files import atomic_folder
 
 # A covered object whose longer side is below this share of the picture's shorter one is difficult.
 DIFFICULT_BELOW = 0.25
@@ -47,7 +46,7 @@ def export_voc(root: Path) -> dict[str, int]:
     """Write ``VOCdevkit`` into the data set at ``root``; see :data:`~soho.datasets.synthetic.exports.EXPORTS`."""
     devkit = root / 'VOCdevkit'
     if not devkit.exists():
-        with whole_folder(devkit) as folder:
+        with atomic_folder(devkit) as folder:
             _write(root, folder)
     return {
         f'{sets.parents[1].name} {split}': len((sets / f'{split}.txt').read_text().splitlines())
