@@ -1,8 +1,11 @@
-"""Large JSON files: read one array item at a time, written whole or not at all.
+"""Large JSON files: read one array item at a time, written completely or not at all.
 
 The raw downloads are single arrays of up to 700 MB, which ``json.load`` turns
 into several GB of dicts. Here the file passes through a window of a few MB, and
 each item is parsed by the standard library's own C scanner.
+
+Ours rather than ijson (3.6, yajl2_c): that one takes 1.2 to 1.5 times as long (129 MB of regions, best of two, one
+core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither the file nor the line.
 """
 
 import hashlib
