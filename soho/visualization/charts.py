@@ -74,7 +74,7 @@ def line_chart(
         raise UserError(f'the chart {title!r} has {len(series)} lines; more than {MAX_SERIES} cannot be told apart')
     if not all(math.isfinite(value) for line in series for point in line.points for value in point):
         raise UserError(f'the chart {title!r} has a value that is not a finite number')
-    # Imported here: it takes half a second, and most of what imports this package draws nothing.
+    # Imported here: it takes a second, and most of what imports this package draws nothing.
     import matplotlib
     from matplotlib.figure import Figure
 
