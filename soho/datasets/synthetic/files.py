@@ -1,4 +1,4 @@
-"""The files of the public downloads, written item by item so that memory stays bounded.
+"""Writers of the files of the public downloads, item by item so that memory stays bounded.
 
 Field names and nesting are those of COCO 2014 (captions, instances), VQA v2
 (questions, annotations) and Visual Genome 1.2 (region descriptions, image data).
@@ -60,7 +60,7 @@ class JsonListFile:
             self._file.write(f'{start}{", " if head else ""}"{self._streamed}": [')
 
     def add(self, items: list[str], name: str | None = None) -> None:
-        """Appends items, each already JSON text, to the streamed list or to the one named."""
+        """Append items, which are JSON texts, to the streamed list or to the list ``name``."""
         if name in self._kept:
             self._kept[name].extend(items)
             return
@@ -136,7 +136,7 @@ class CocoSplitFiles:
             )
 
     def add(self, member: str, picture: bytes, image: str, items: dict[str, list[str]]) -> None:
-        """Writes what belongs to one image; ``items`` holds JSON texts by the name of their file."""
+        """Write one image; ``items`` holds JSON texts by the name of their file."""
         self._pictures.add(member, picture)
         for name, file in self._files.items():
             if name in items:

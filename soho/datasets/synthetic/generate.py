@@ -1,4 +1,4 @@
-"""Generates a data set: sizes, workers, vocabulary, manifest."""
+"""Generation of the synthetic data set: sizes, worker processes, vocabulary, manifest."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ MANIFEST = 'synthetic.json'
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """How many images each split has."""
+    """Number of images of each split."""
 
     train2014: int
     val2014: int
@@ -41,29 +41,28 @@ SIZES = {
     'demo': DatasetSize(8000, 300, 600, 300),
     'large': DatasetSize(80_000, 8_000, 8_000, 20_000),
 }
-# Fewer images than this are made faster than a worker starts.
-_WORTH_A_WORKER = 100
+_MIN_PER_WORKER = 100  # fewer images are made faster than a worker starts
 _BLOCK = 2048
 
 
 def generate_synthetic(
     out_dir: str | Path, size: str = 'tiny', seed: int = 0, workers: int | None = None, progress: bool = False
 ) -> dict:
-    """Writes a data set, or finds it already there.
+    """Generate a data set, or return the manifest of one that is already there.
 
-    The bytes written follow from ``size`` and ``seed`` alone. The manifest
-    ``synthetic.json`` is written last; a folder without it is generated anew.
+    The bytes depend on ``size`` and ``seed`` alone. The manifest
+    ``synthetic.json`` is written last; a folder without it is generated again.
 
     Args:
-        out_dir: The folder, made where it is missing.
+        out_dir: Folder of the data set, created if missing.
         size: A key of ``SIZES``.
-        seed: Of everything.
-        workers: Processes; by default one a CPU.
-        progress: Whether to print a line now and then.
+        seed: Seed of the whole data set.
+        workers: Number of processes; by default one per CPU.
+        progress: Whether to print a line every five seconds, which a log file bears as well.
 
     Returns:
         The manifest: ``version``, ``size``, ``seed``, ``images``, ``questions``, ``bytes``,
-        ``vocabulary`` and ``blind`` (what answers from question texts alone score).
+        ``vocabulary`` and ``blind`` (accuracy of answering from the question texts alone).
 
     Raises:
         ValueError: Unknown size, or the folder holds another data set.
@@ -78,14 +77,18 @@ def generate_synthetic(
 
 
 def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
-    """The manifest of a complete data set in ``out_dir``, or None; ValueError where it is another one."""
+    """Return the manifest of a complete data set in ``out_dir``, or None.
+
+    Raises:
+        ValueError: The folder holds a data set of another size, seed or version.
+    """
     path = Path(out_dir) / MANIFEST
     if not path.exists():
         return None
     manifest = json.loads(path.read_text())
-    wanted = dict(version=VERSION, size=size, seed=seed)
-    found = {name: manifest.get(name) for name in wanted}
-    if found != wanted:
+    expected = dict(version=VERSION, size=size, seed=seed)
+    found = {name: manifest.get(name) for name in expected}
+    if found != expected:
         raise UserError(
             f'{path.parent} holds a data set of size {found["size"]}, seed {found["seed"]}, version '
             f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
@@ -111,9 +114,9 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
                 genome.add(record.genome[0], record.picture, *record.genome[1:])
             words |= record.words
             if record.split == 'train2014':
-                blind.learn(record.questions)
+                blind.fit(record.questions)
             elif record.split == 'test2015':
-                blind.test(record.questions)
+                blind.evaluate(record.questions)
             if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
                 shown = time.monotonic()
                 print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
@@ -138,9 +141,9 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
 
 
 def _records(seed: int, tasks: list[tuple[str, int]], workers: int) -> Iterator[ImageRecord]:
-    """The records in the order of the tasks, whoever makes them."""
+    """Yield the records in the order of the tasks, whatever the number of workers."""
     make = functools.partial(_make, seed)
-    workers = min(workers, len(tasks) // _WORTH_A_WORKER)
+    workers = min(workers, len(tasks) // _MIN_PER_WORKER)
     if workers <= 1:
         yield from map(make, tasks)
         return

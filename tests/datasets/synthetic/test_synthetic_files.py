@@ -71,7 +71,7 @@ def test_pycocotools_reads_the_instances_and_finds_the_areas_and_boxes(synthetic
         box = [xs.min(), ys.min(), xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()]
         assert box == pytest.approx(annotation['bbox'], abs=3)
         kinds.add(type(annotation['segmentation']))
-        shapes = [thing['shape'] for thing in scenes[annotation['image_id']]['objects']]
+        shapes = [obj['shape'] for obj in scenes[annotation['image_id']]['objects']]
         assert coco.cats[annotation['category_id']]['name'] in shapes
     assert kinds == {list, dict}
     assert len(coco.cats) == 6 and all(category['supercategory'] for category in coco.cats.values())
@@ -131,7 +131,7 @@ def test_every_training_word_is_one_piece(synthetic):
 
 
 def test_workers_and_repetition_do_not_change_a_byte(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, '_WORTH_A_WORKER', 10)
+    monkeypatch.setattr(generate, '_MIN_PER_WORKER', 10)
     monkeypatch.setattr(generate, '_BLOCK', 20)
     generate_synthetic(tmp_path, workers=2)
     assert contents(tmp_path) == contents(synthetic)

@@ -1,8 +1,8 @@
-"""The data set in the formats of further downloads, made from its COCO files when asked for.
+"""Exports of the data set to the formats of further downloads.
 
-``EXPORTS`` holds one function a format: it takes the folder of a complete data set,
-writes beside its files, leaves alone what is complete already, and returns how
-many images each part holds.
+``EXPORTS`` holds one function per format. It takes the folder of a complete data set,
+writes into it unless the export is already complete, and returns the number of
+images of each part.
 """
 
 from collections.abc import Callable
