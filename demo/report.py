@@ -23,7 +23,7 @@ from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Series, line_chart
 from soho.visualization.dictionary_atlas import Atlas, read_cells
-from soho.visualization.pictures import cut_patch, jpeg_uri
+from soho.visualization.pictures import crop_patch, jpeg_uri
 from soho.visualization.report import Chart, Example, Word, WordPatch
 from soho.visualization.training_curves import Curves, read_curves
 
@@ -156,8 +156,8 @@ def make_words(atlas: Atlas, dataset: VQADataset) -> list[Word]:
     for word in atlas.well_used(WORDS, samples=PATCHES):
         patches = []
         for patch in atlas.patches(word, PATCHES):
-            cut, box = cut_patch(_picture(dataset, patch.item), patch)
-            patches.append(WordPatch(jpeg_uri(cut, longest=120), box))
+            crop, box = crop_patch(_picture(dataset, patch.item), patch)
+            patches.append(WordPatch(jpeg_uri(crop, longest=120), box))
         words.append(Word(word, atlas.counts[word] / atlas.counts.sum(), patches))
     return words
 
