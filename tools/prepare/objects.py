@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""COCO instances -> a picture of each object with its labels, for learning to name what one sees.
+"""COCO instances -> a picture of each object with its labels, for training a classifier of attributes.
 
     python tools/prepare/objects.py --root data/synthetic/demo
 
@@ -10,9 +10,9 @@ folder ``SPLIT``) of train2014 and val2014 and writes, for each that is there,
     {data: [{file_name, image_id, height, width, labels: [int, ...]}],
      labels: {category: [name, ...], color: [name, ...], ...}}
 
-An object has one label of each kind: its category and, where the file has
+An object has one label per attribute: its category and, where the file has
 attributes in the form of Fashionpedia (``attributes`` with ``supercategory``,
-``attribute_ids`` of an annotation), one a supercategory; -1 where it has none.
+``attribute_ids`` of an annotation), one per supercategory; -1 where it has none.
 Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
 
@@ -36,7 +36,7 @@ SPLITS = ('train2014', 'val2014')
 def write(
     out: Path, split: str, labels: Labels, found: dict[int, list[int]], size: int, cuts: Iterable[tuple[int, bytes]]
 ) -> dict[str, Any]:
-    """The zip and the annotation file of a split."""
+    """Write the zip and the annotation file of a split; return the manifest entry."""
     pictures, records = out / f'objects_{split}.zip', []
     with atomic_path(pictures) as path, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
         for number, jpeg in cuts:
@@ -48,7 +48,7 @@ def write(
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
-    """Make the files; returns the number of objects of each split."""
+    """Write the files; return the number of objects of each split."""
     sources = {split: path for split in SPLITS if (path := find_input(args.root, f'instances_{split}.json'))}
     if not sources:
         raise FileNotFoundError(
@@ -78,7 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--smallest', type=int, default=SMALLEST, metavar='PIXELS', help='longer side of the smallest object'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of margins and shifts')
+    parser.add_argument('--seed', type=int, default=0, help='seed of margins and shifts')
     parser.add_argument('--workers', type=int, default=available_cores())
     args = parser.parse_args(argv)
     args.out = args.out or args.root

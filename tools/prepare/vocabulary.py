@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Learn the SentencePiece vocabulary of captions.
+"""Train a SentencePiece vocabulary on captions.
 
     python tools/prepare/vocabulary.py data/coco/annotations/captions_train2017.json --out data/coco/vocab_10k.model
 
 Reads COCO captions json (of the training split only) with the official
 trainer's parameters; a vocabulary of 10,000 from 590,000 captions takes a
-minute. Captions are lower-cased and lose their accents, here and when they
-are read for training.
+minute. Captions are lower-cased and accents removed, here and in
+training.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from soho.files import atomic_path
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
-    """The captions of COCO captions files, in the files' order."""
+    """Yield the captions of COCO captions files, in the files' order."""
     for file in files:
         for annotation in stream_array(file, 'annotations', required=('caption',)):
             yield annotation['caption']
@@ -29,7 +29,7 @@ def captions_of(files: list[Path]) -> Iterator[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('captions', type=Path, nargs='+', help='COCO captions json')
-    parser.add_argument('--out', type=Path, required=True, help='the .model file to write')
+    parser.add_argument('--out', type=Path, required=True, help='.model file to write')
     parser.add_argument('--size', type=int, default=10000, help='entries; default: %(default)s')
     parser.add_argument('--keep-case', action='store_true', help='do not lower the case')
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')

@@ -168,7 +168,7 @@ def test_command_line_prints_a_summary_or_one_sentence(synthetic, monkeypatch, c
     arguments = ['synthetic.py', '--size', 'tiny', '--out', str(synthetic)]
     monkeypatch.setattr(sys, 'argv', arguments)
     runpy.run_path(str(REPOSITORY / 'tools/prepare/synthetic.py'), run_name='__main__')
-    assert 'answers without the picture' in capsys.readouterr().out
+    assert 'accuracy without the picture' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*arguments, '--seed', '5'])
     with pytest.raises(SystemExit, match='error: .* holds a data set of size tiny, seed 0'):
         runpy.run_path(str(REPOSITORY / 'tools/prepare/synthetic.py'), run_name='__main__')
