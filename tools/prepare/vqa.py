@@ -131,7 +131,7 @@ def read_questions(path: Path, answers: dict[int, Answers] | None = None, annota
     seen = set()
     for item in stream_array(path, 'questions', required=('question_id', 'image_id', 'question')):
         if item['question_id'] in seen:
-            raise UserError(f'Question {item["question_id"]} stands twice in {path}.')
+            raise UserError(f'Question {item["question_id"]} is repeated in {path}.')
         seen.add(item['question_id'])
         by_image.setdefault(item['image_id'], []).append((item['question_id'], item['question'].strip()))
     if answers is not None:
