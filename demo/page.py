@@ -1,9 +1,9 @@
-"""What the demo's page says, in plain sentences, about the metrics and pictures it shows."""
+"""Text of the demo's report, written for readers without background, around its metrics and pictures."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from demo.summary import ANSWER_TYPES, OBJECTIVES, figure
+from demo.summary import ANSWER_TYPES, OBJECTIVES, format_metric
 from soho.visualization.report import (
     Chart,
     Example,
@@ -23,21 +23,23 @@ Json = dict[str, Any]
 
 def compose_page(
     summary: Json,
-    synthetic: Json,
+    manifest: Json,
+    itm_chance: Json,
     pretraining: Sequence[Chart],
-    tuning: Sequence[Chart],
+    finetuning: Sequence[Chart],
     examples: Sequence[Example],
     words: Sequence[Word],
 ) -> str:
-    """Put everything on a page.
+    """Return the report as an HTML page.
 
     Args:
-        summary: See :func:`demo.summary.summarize`.
-        synthetic: ``synthetic.json``.
+        summary: Contents of ``summary.json``, see :func:`demo.summary.summarize`.
+        manifest: Contents of ``synthetic.json``, the data set's manifest.
+        itm_chance: ITM accuracy in percent without looking, on ``training`` and ``held_out`` pictures.
         pretraining: Charts of the pretraining.
-        tuning: Charts of the fine-tuning.
+        finetuning: Charts of the fine-tuning.
         examples: Questions with answers.
-        words: Of the dictionary, with their regions.
+        words: Words of the dictionary with the regions nearest to them.
     """
     lead = [
         'SOHO learns from images and the sentences that go with them, end to end: a convolutional network '
@@ -47,20 +49,20 @@ def compose_page(
         f'the project generates itself. It ran on {summary["device"]}.',
     ]
     sections = [
-        _accuracy(summary, synthetic),
+        _accuracy(summary, manifest),
         _examples(examples),
         _cnn(summary),
-        _pretraining(summary, synthetic, pretraining),
+        _pretraining(summary, manifest, itm_chance, pretraining),
         Section(
             'Fine-tuning on questions',
             [
                 'The loss is summed over all possible answers. The validation pictures are neither among those '
                 'of the training nor among those of the test.'
             ],
-            render_charts(tuning),
+            render_charts(finetuning),
         ),
         _dictionary(summary, words),
-        _making(summary),
+        _provenance(summary),
     ]
     return render_page('SOHO on a synthetic data set', lead, _tiles(summary), sections)
 
@@ -87,11 +89,11 @@ def _tiles(summary: Json) -> list[Tile]:
     ]
 
 
-def _accuracy(summary: Json, synthetic: Json) -> Section:
-    images, questions = synthetic['images'], synthetic['questions']
+def _accuracy(summary: Json, manifest: Json) -> Section:
+    images, questions = manifest['images'], manifest['questions']
     by_type = summary['vqa_accuracy_per_answer_type']
     rows = [
-        [name, f'{summary[key]:.2f}', *(figure(by_type[part], kind, '.2f') for kind in ANSWER_TYPES)]
+        [name, f'{summary[key]:.2f}', *(format_metric(by_type[part], kind, '.2f') for kind in ANSWER_TYPES)]
         for name, key, part in (
             ('With the image', 'vqa_accuracy', 'with_image'),
             ('Without the image', 'vqa_accuracy_without_image', 'without_image'),
@@ -142,10 +144,14 @@ def _cnn(summary: Json) -> Section:
     )
 
 
-def _pretraining(summary: Json, synthetic: Json, charts: Sequence[Chart]) -> Section:
-    images, metrics = synthetic['images'], summary['pretrain']
+def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequence[Chart]) -> Section:
+    images, metrics = manifest['images'], summary['pretrain']
     rows = [
-        [f'{label} ({key.upper()})', figure(metrics, f'loss_{key}', '.3f'), figure(metrics, f'acc_{key}', '.2f')]
+        [
+            f'{label} ({key.upper()})',
+            format_metric(metrics, f'loss_{key}', '.3f'),
+            format_metric(metrics, f'acc_{key}', '.2f'),
+        ]
         for key, label in OBJECTIVES.items()
     ]
     return Section(
@@ -154,7 +160,9 @@ def _pretraining(summary: Json, synthetic: Json, charts: Sequence[Chart]) -> Sec
             f'Pretraining sees {images["train2014"]:,} pictures with captions and {images["visual_genome"]:,} '
             'more with descriptions of single objects. It has three tasks: guess words that are hidden from a '
             'sentence (MLM), guess dictionary words that are hidden from the picture (MVM), and tell whether a '
-            'sentence belongs to the picture or to another one (ITM; guessing gives 50 %). The table is '
+            'sentence belongs to the picture or to another one (ITM). Without looking, always giving the more '
+            f'frequent of these two answers is right for {itm_chance["training"]:.0f} % of the training sentences '
+            f'and {itm_chance["held_out"]:.0f} % of the held-out ones. The table is '
             f'measured on {metrics["measured_on"]}. '
             'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
         ],
@@ -178,7 +186,7 @@ def _dictionary(summary: Json, words: Sequence[Word]) -> Section:
     )
 
 
-def _making(summary: Json) -> Section:
+def _provenance(summary: Json) -> Section:
     # How long the page itself takes is not known while it is written.
     known = {name: value for name, value in summary['seconds'].items() if name != 'report'}
     seconds = ', '.join(f'{name} {value:.0f}' for name, value in known.items())

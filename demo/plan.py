@@ -1,4 +1,4 @@
-"""The stages of ``make demo``: what each depends on and what it makes."""
+"""Stages of the demo: inputs and outputs of each."""
 
 import ast
 import functools
@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import soho
 from demo.progress import Outcome, Stage, StageCache
 from demo.summary import environment, most_frequent_answer, read_annotations
 from soho.errors import UserError
 
-STATE = 'state.json'
+STATE = 'state.json'  # in the work dir
 ANNOTATIONS = (
     'objects_train2014.json',
     'objects_val2014.json',
@@ -29,29 +30,33 @@ TRAINED = {
     'vqa': 'Fine-tuning on questions',
     'vqa_blind': 'The same model without the image',
 }
-# Whose checkpoint a training starts from, where its config starts from one.
-STARTS = {'pretrain': 'cnn', 'vqa': 'pretrain', 'vqa_blind': 'pretrain'}
+# Stage whose checkpoint initializes a training, if its config has ``load_from``.
+INITIALIZED_BY = {'pretrain': 'cnn', 'vqa': 'pretrain', 'vqa_blind': 'pretrain'}
 
 
 class Places(NamedTuple):
-    """Where the demo reads and writes."""
+    """Folders that the demo reads and writes, and the size of its data set."""
 
     configs: Path
-    """``cnn.py``, ``pretrain.py``, ``vqa.py``, ``vqa_blind.py``."""
+    """Folder of ``cnn.py``, ``pretrain.py``, ``vqa.py`` and ``vqa_blind.py``."""
     tools: Path
-    synthetic: Path
+    """Folder ``tools`` of the repository."""
+    data_dir: Path
+    """Folder of the synthetic data set."""
     size: str
+    """A key of :data:`soho.datasets.synthetic.SIZES`."""
     work_dir: Path
+    """Folder of checkpoints, logs and the report."""
 
 
 def demo_stages(places: Places) -> list[Stage]:
-    """All stages in their order."""
+    """Return the stages in their order."""
     configs = {name: places.configs / f'{name}.py' for name in TRAINED}
     return [
         Stage(
             'synthetic',
             f'Generating the data set of size {places.size!r}',
-            functools.partial(_synthetic, places),
+            functools.partial(_generate, places),
             settings=dict(size=places.size),
         ),
         Stage(
@@ -63,7 +68,7 @@ def demo_stages(places: Places) -> list[Stage]:
                 title,
                 functools.partial(_train, places, name),
                 settings=config_source(configs[name]),
-                after=('synthetic', 'annotations') + ((STARTS[name],) if name in STARTS else ()),
+                after=('synthetic', 'annotations') + ((INITIALIZED_BY[name],) if name in INITIALIZED_BY else ()),
             )
             for name, title in TRAINED.items()
         ),
@@ -84,32 +89,37 @@ def demo_stages(places: Places) -> list[Stage]:
 
 
 def commands(places: Places, results: dict[str, Any]) -> list[str]:
-    """What does the same by hand; ``results`` are those of the stages."""
-    synthetic, configs = os.path.relpath(places.synthetic), os.path.relpath(places.configs)
+    """Return the shell commands, for the current folder, that do the same step by step.
+
+    Args:
+        places: Folders of the demo.
+        results: Results of the stages by name, at least up to the evaluation.
+    """
+    data_dir, configs, tools = map(os.path.relpath, (places.data_dir, places.configs, places.tools))
     lines = [
-        f'python tools/prepare/synthetic.py --size {places.size} --out {synthetic}',
-        *(f'python tools/prepare/{tool}.py --root {synthetic}' for tool in TOOLS),
-        f'export SOHO_SYNTHETIC={synthetic}',
+        f'python {tools}/prepare/synthetic.py --size {places.size} --out {data_dir}',
+        *(f'python {tools}/prepare/{tool}.py --root {data_dir}' for tool in TOOLS),
+        f'export SOHO_SYNTHETIC={data_dir}',
     ]
     for name in TRAINED:
-        start = results[name]['start']
+        load_from = results[name]['load_from']
         out = os.path.relpath(places.work_dir / name)
         lines.append(
-            f'python tools/train.py {configs}/{name}.py --work-dir {out}'
-            + (f' --cfg-options load_from={start}' if start else '')
+            f'python {tools}/train.py {configs}/{name}.py --work-dir {out}'
+            + (f' --cfg-options load_from={load_from}' if load_from else '')
         )
     for name, answers in results['evaluation']['answers'].items():
         checkpoint = results[name]['checkpoint']
-        lines.append(f'python tools/test.py {configs}/{name}.py {checkpoint} --out {answers}')
+        lines.append(f'python {tools}/test.py {configs}/{name}.py {checkpoint} --out {answers}')
     return lines
 
 
 def config_source(path: Path) -> list[str]:
-    """A text config and its bases, without comments and docstrings: two equal ones mean the same run.
+    """Return the source of a config and its bases without comments and docstrings; equal sources mean the same run.
 
     Raises:
-        FileNotFoundError: No such config.
-        ValueError: It is not Python.
+        FileNotFoundError: There is no such config.
+        ValueError: The config is not Python.
     """
     try:
         tree = ast.parse(path.read_text(encoding='utf-8'))
@@ -130,44 +140,44 @@ def config_source(path: Path) -> list[str]:
 
 
 def _report_sources() -> str:
-    """Digest of the code that makes the report, so that a change of it shows."""
-    here = Path(__file__).parent
-    files = [*sorted(here.glob('*.py')), *sorted((here.parent / 'visualization').glob('*.[pc]*'))]
-    return hashlib.sha256(b''.join(path.read_bytes() for path in files if path.is_file())).hexdigest()
+    """Return a digest of the code that writes the report, so that a change of it writes the report anew."""
+    folders = Path(__file__).parent, Path(soho.__file__).with_name('visualization')
+    files = [path for folder in folders for path in sorted([*folder.glob('*.py'), *folder.glob('*.css')])]
+    return hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()
 
 
-# The bodies import torch, which takes seconds, only when there is something to do.
+# These functions import torch, which takes seconds, only when a stage runs.
 
 
-def _synthetic(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
+def _generate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from soho.datasets.synthetic import generate_synthetic
 
-    manifest = generate_synthetic(places.synthetic, places.size, progress=True)
-    return Outcome([places.synthetic / 'synthetic.json'], manifest)
+    manifest = generate_synthetic(places.data_dir, places.size, progress=True)
+    return Outcome([places.data_dir / 'synthetic.json'], manifest)
 
 
 def _annotations(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from demo.steps import prepare
 
     for tool in TOOLS:
-        prepare(places.tools / 'prepare' / f'{tool}.py', places.synthetic)
-    return Outcome([places.synthetic / name for name in ANNOTATIONS])
+        prepare(places.tools / 'prepare' / f'{tool}.py', places.data_dir)
+    return Outcome([places.data_dir / name for name in ANNOTATIONS])
 
 
 def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
     from demo.steps import train
 
     # The configs name the data set by this variable.
-    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.synthetic)
-    start = results[STARTS[name]]['checkpoint'] if name in STARTS else None
-    trained = train(places.configs / f'{name}.py', places.work_dir / name, start, resumed)
+    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
+    checkpoint = results[INITIALIZED_BY[name]]['checkpoint'] if name in INITIALIZED_BY else None
+    trained = train(places.configs / f'{name}.py', places.work_dir / name, checkpoint, resumed)
     return Outcome([trained['checkpoint']], trained)
 
 
 def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from demo.steps import evaluate
 
-    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.synthetic)
+    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
     folder = places.work_dir / 'evaluation'
     metrics, answers, confidences = {}, {}, {}
     for name, method in (('vqa', 'soho'), ('vqa_blind', 'soho-blind')):
@@ -176,7 +186,7 @@ def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
         metrics[name] = evaluate(
             places.configs / f'{name}.py', results[name]['checkpoint'], folder, answers[name], confidences[name]
         )
-    annotations = read_annotations(places.synthetic / 'v2_mscoco_test2015_annotations.json')
+    annotations = read_annotations(places.data_dir / 'v2_mscoco_test2015_annotations.json')
     frequent = most_frequent_answer(results['synthetic']['blind'], annotations)
     result = dict(
         metrics=metrics,
@@ -191,7 +201,7 @@ def _evaluate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
 def _report(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
     from demo.report import write_report
 
-    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.synthetic)
+    os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
     page = places.work_dir / 'report.html'
     seconds = StageCache(places.work_dir / STATE).seconds()
     result = write_report(page, places.configs, places.work_dir, results, seconds, commands(places, results))

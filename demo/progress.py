@@ -1,6 +1,6 @@
-"""A long job in stages that can be repeated and goes on where it was interrupted.
+"""A pipeline of stages with a cache: finished stages are skipped, an interrupted one is resumed.
 
-Nothing here imports torch: a job that has nothing to do says so at once.
+Nothing here imports torch, so that a pipeline with nothing to do ends at once.
 """
 
 import hashlib
@@ -13,29 +13,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soho.errors import UserError
+from soho.files import write_text
 
-_HASHED_WHOLE = 16 << 20  # bytes; of larger files size and time of change have to do
+VERSION = 2  # version of the file; a file of another version is ignored
+_HASHED_BYTES = 16 << 20  # larger files are known by their size and time of change
 
 
 class Outcome(NamedTuple):
-    """What a stage hands to those behind it."""
+    """Files and result of a stage."""
 
     files: Sequence[str | os.PathLike]
-    """What it made; it has to be made again where one of these is missing or was changed."""
+    """Files that it wrote; where one of them is missing or has changed, the stage runs again."""
     result: Any = None
-    """Figures and paths; JSON values."""
+    """Metrics and paths; JSON values."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a job.
+    """One stage of a pipeline.
 
     Args:
-        name: Its key in the cache.
-        title: What it does, for the person who waits.
-        run: Does it. Called with the results of the stages before by name, and
-            whether an interrupted attempt at the same is to be continued.
-        settings: All that the outcome depends on besides other stages; JSON values.
+        name: Key in the cache.
+        title: Description that is printed.
+        run: Function that runs the stage. It receives the results of the finished stages by name, and
+            whether to resume an interrupted attempt with the same inputs.
+        settings: Everything that the outcome depends on besides other stages; JSON values.
         after: Names of the stages whose outcome it uses.
     """
 
@@ -47,16 +49,16 @@ class Stage:
 
 
 class StageCache:
-    """``state.json``: which stages were done, from what, and how long they took.
+    """Record of the finished stages in a file: fingerprint of their inputs, files, results and seconds.
 
-    A stage is done if it was finished with the same settings and with the same
-    files of the stages it depends on, and what it made is still there.
+    A stage is done if it finished with the same settings and with the same
+    files of the stages it depends on, and its own files have not changed since.
 
     Args:
-        path: The file; made with its folder when the first stage begins.
+        path: Path of the file; it is written when the first stage begins.
 
     Raises:
-        ValueError: The file is no cache.
+        ValueError: The file is something else.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -64,45 +66,47 @@ class StageCache:
         self.records: dict[str, dict] = {}
         if self.path.exists():
             try:
-                self.records = json.loads(self.path.read_text(encoding='utf-8'))['stages']
-            except (ValueError, KeyError, TypeError) as error:
+                state = json.loads(self.path.read_text(encoding='utf-8'))
+                self.records = state['stages'] if state.get('version') == VERSION else {}
+            except (ValueError, KeyError, AttributeError) as error:
                 raise UserError(f'{self.path} is not the state of a demo ({error}): remove it to start over') from error
 
     def done(self, stage: Stage) -> bool:
-        """Whether there is nothing to do; the stages it depends on must be done."""
+        """Whether the stage can be skipped, given that the stages it depends on can."""
         record = self.records.get(stage.name, {})
         return (
             record.get('status') == 'done'
-            and record['fingerprint'] == self._fingerprint(stage)
-            and all(_stamp(path) == stamp for path, stamp in record['files'].items())
+            and record['fingerprint'] == self._input_fingerprint(stage)
+            and all(_fingerprint(path) == fingerprint for path, fingerprint in record['files'].items())
         )
 
     def all_done(self, stages: Sequence[Stage]) -> bool:
+        """Whether every stage can be skipped."""
         return all(map(self.done, stages))
 
-    def run(self, stages: Sequence[Stage], say: Callable[[str], None] = print) -> None:
-        """Run what is not done, in order; an interruption leaves everything before it done."""
+    def run(self, stages: Sequence[Stage], log: Callable[[str], None] = print) -> None:
+        """Run the stages that are not done, in order; ``log`` receives a line when one begins and ends."""
         for number, stage in enumerate(stages, start=1):
             head = f'[{number}/{len(stages)}] {stage.title}'
             if self.done(stage):
-                say(f'{head}: done')
+                log(f'{head}: done')
                 continue
-            self._run_one(stage, head, say)
+            self._run_one(stage, head, log)
 
     def results(self) -> dict[str, Any]:
-        """Results of the finished stages by name."""
+        """Return the results of the finished stages by name."""
         return {name: record['result'] for name, record in self.records.items() if record['status'] == 'done'}
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each stage, all its attempts together."""
+        """Return the seconds of each stage, all its attempts together."""
         return {name: record['seconds'] for name, record in self.records.items()}
 
-    def _run_one(self, stage: Stage, head: str, say: Callable[[str], None]) -> None:
-        fingerprint = self._fingerprint(stage)
+    def _run_one(self, stage: Stage, head: str, log: Callable[[str], None]) -> None:
+        fingerprint = self._input_fingerprint(stage)
         record = self.records.get(stage.name, {})
         resumed = record.get('status') == 'running' and record['fingerprint'] == fingerprint
         spent = record['seconds'] if resumed else 0.0
-        say(f'{head}: {"goes on" if resumed else "begins"}')
+        log(f'{head}: {"resumed" if resumed else "started"}')
         self._record(stage, fingerprint=fingerprint, status='running', seconds=spent)
         started = time.monotonic()
         try:
@@ -112,38 +116,29 @@ class StageCache:
             self._record(stage, fingerprint=fingerprint, status='running', seconds=round(spent, 1))
             raise
         spent += time.monotonic() - started
-        files = {os.fspath(path): _stamp(path) for path in outcome.files}
-        missing = [path for path, stamp in files.items() if stamp is None]
+        files = {os.fspath(path): _fingerprint(path) for path in outcome.files}
+        missing = [path for path, fingerprint in files.items() if fingerprint is None]
         if missing:
-            raise FileNotFoundError(f'{stage.title} ended without having written {missing[0]}')
+            raise FileNotFoundError(f'the stage {stage.name!r} did not write {missing[0]}')
         self._record(
             stage, fingerprint=fingerprint, status='done', seconds=round(spent, 1), files=files, result=outcome.result
         )
-        say(f'{head}: {spent:.0f} s')
+        log(f'{head}: {spent:.0f} s')
 
-    def _fingerprint(self, stage: Stage) -> str:
-        made = [sorted(self.records.get(name, {}).get('files', {}).items()) for name in stage.after]
-        return hashlib.sha256(json.dumps([stage.settings, made], sort_keys=True).encode()).hexdigest()
+    def _input_fingerprint(self, stage: Stage) -> str:
+        inputs = [sorted(self.records.get(name, {}).get('files', {}).items()) for name in stage.after]
+        return hashlib.sha256(json.dumps([stage.settings, inputs], sort_keys=True).encode()).hexdigest()
 
     def _record(self, stage: Stage, **record: Any) -> None:
         self.records[stage.name] = record
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps(dict(stages=self.records), indent=1) + '\n')
+        write_text(self.path, json.dumps(dict(version=VERSION, stages=self.records), indent=1) + '\n')
 
 
-def write_whole(path: str | os.PathLike, text: str) -> None:
-    """Write a file that appears, or changes, only when all of it is written."""
-    path = Path(path)
-    unfinished = path.with_name(f'{path.name}.part')
-    unfinished.write_text(text, encoding='utf-8')
-    unfinished.replace(path)
-
-
-def _stamp(path: str | os.PathLike) -> str | None:
-    """What changes when the file does; None without such a file."""
+def _fingerprint(path: str | os.PathLike) -> str | None:
+    """Return a text that changes when the file does; None without such a file."""
     try:
         stat = os.stat(path)
-        if stat.st_size > _HASHED_WHOLE:
+        if stat.st_size > _HASHED_BYTES:
             return f'{stat.st_size} bytes of {stat.st_mtime_ns}'
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except FileNotFoundError:

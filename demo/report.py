@@ -1,6 +1,7 @@
-"""The demo's report: what its page shows, and what it says about it."""
+"""Report of the demo: examples, dictionary words and charts from the stages' checkpoints and logs."""
 
 import functools
+import inspect
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ import numpy as np
 from mmengine.registry import init_default_scope
 
 from demo.page import compose_page
-from demo.progress import write_whole
 from demo.summary import OBJECTIVES, summarize
 from soho.datasets.storage.decoding import decode_image
 from soho.datasets.storage.json_files import load_json
@@ -20,10 +20,11 @@ from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.evaluation.vqa import load_truth, question_accuracy
+from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Series, line_chart
 from soho.visualization.dictionary_atlas import Atlas, read_cells
-from soho.visualization.pictures import cut_patch, jpeg_uri
+from soho.visualization.pictures import crop_patch, jpeg_uri
 from soho.visualization.report import Chart, Example, Word, WordPatch
 from soho.visualization.training_curves import Curves, read_curves
 
@@ -38,48 +39,72 @@ def write_report(
     seconds: dict[str, float],
     commands: Sequence[str],
 ) -> dict[str, Any]:
-    """Write the page of a demo whose stages are done.
+    """Write the report of a demo whose other stages are done.
 
     Args:
-        path: The page.
+        path: Path of the HTML page.
         configs: Folder of ``pretrain.py`` and ``vqa.py``.
-        work_dir: Folder of the runs' work dirs.
-        results: Of the stages, by name.
-        seconds: Of the stages, by name.
-        commands: What does the same by hand.
+        work_dir: Folder of the trainings' work dirs.
+        results: Results of the stages by name.
+        seconds: Seconds of the stages by name.
+        commands: Shell commands that do the same step by step.
 
     Returns:
-        ``dictionary``: words, how many are used, and perplexity.
+        ``dictionary``: number of words, how many are used, and perplexity.
     """
-    dataset, collate, annotation_file = test_data(configs / 'vqa.py')
+    dataset, collate, annotation_file = load_test_data(configs / 'vqa.py')
     atlas = read_atlas(configs / 'pretrain.py', results['pretrain']['checkpoint'], dataset, collate)
     dictionary = dict(words=len(atlas.counts), used=atlas.used, perplexity=round(atlas.perplexity, 1))
     answers = [load_json(results['evaluation']['confidences'][name]) for name in ('vqa', 'vqa_blind')]
     summary = summarize({**results, 'report': dict(dictionary=dictionary)}, seconds, commands)
-    pretraining, tuning = make_charts(work_dir)
+    pretraining, finetuning = make_charts(work_dir)
+    itm_chance = read_itm_chance(configs / 'pretrain.py')
     page = compose_page(
         summary,
         results['synthetic'],
+        itm_chance,
         pretraining,
-        tuning,
+        finetuning,
         make_examples(dataset, annotation_file, *answers),
         make_words(atlas, dataset),
     )
-    write_whole(path, page)
+    write_text(path, page)
     return dict(dictionary=dictionary)
 
 
-def test_data(config: Path) -> tuple[VQADataset, Callable[[list], dict], str]:
-    """A VQA config's test questions, what makes a batch of them, and the file with the true answers."""
+def load_test_data(config: Path) -> tuple[VQADataset, Callable[[list], dict], str]:
+    """Return the test dataset of a VQA config, its collate function, and the path of the true answers."""
     cfg = load_config(os.fspath(config))
     init_default_scope(cfg.default_scope)
     collate = dict(cfg.test_dataloader.collate_fn)
-    make_batch = functools.partial(FUNCTIONS.get(collate.pop('type')), **collate)
-    return DATASETS.build(cfg.test_dataloader.dataset), make_batch, cfg.test_evaluator.annotation_file
+    collate_fn = functools.partial(FUNCTIONS.get(collate.pop('type')), **collate)
+    return DATASETS.build(cfg.test_dataloader.dataset), collate_fn, cfg.test_evaluator.annotation_file
+
+
+def read_itm_chance(config: Path) -> dict[str, float]:
+    """Return the accuracy, in percent, of always giving the more frequent answer to image-text matching.
+
+    Args:
+        config: Path of the pretraining config.
+
+    Returns:
+        ``training``, on training batches, and ``held_out``, on validation pictures.
+    """
+    cfg = load_config(os.fspath(config))
+    init_default_scope(cfg.default_scope)
+    datasets = dict(training=cfg.train_dataloader.dataset, held_out=cfg.val_dataloader.dataset)
+    return {name: _itm_chance(dataset) for name, dataset in datasets.items()}
+
+
+def _itm_chance(dataset: dict[str, Any]) -> float:
+    dataset = dataset.get('datasets', [dataset])[0]  # those that are joined replace equally many captions
+    default = inspect.signature(DATASETS.get(dataset['type'])).parameters['replace_prob'].default
+    replaced = 0.0 if dataset.get('test_mode') else dataset.get('replace_prob', default)
+    return 100 * max(replaced, 1 - replaced)
 
 
 def read_atlas(config: Path, checkpoint: str, dataset: VQADataset, collate: Callable[[list], dict]) -> Atlas:
-    """The dictionary of a pretrained model on the pictures of ``dataset``, one sample of each."""
+    """Return the atlas of a pretrained model's dictionary on the pictures of ``dataset``, one sample of each."""
     model = MODELS.build(load_config(os.fspath(config)).model)
     load_weights(model, state_dict_of(read_checkpoint(checkpoint)), checkpoint, strict=True)
     _, items = np.unique(dataset.item_images, return_index=True)
@@ -88,23 +113,21 @@ def read_atlas(config: Path, checkpoint: str, dataset: VQADataset, collate: Call
 
 
 def pick_questions(dataset: VQADataset, number: int) -> list[int]:
-    """Evenly spaced pictures in the file's order; of the k-th of these its k-th question, counted round."""
+    """Return rows of questions: the k-th question (modulo its number) of the k-th of evenly spaced pictures."""
     pictures = np.unique(dataset.item_images)
     spaced = np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(int)
     chosen = []
     for k, picture in enumerate(pictures[spaced]):
-        mine = dataset.item_images[:, 0] == picture
-        asked = [
-            first + i
-            for first, length in zip(dataset.item_first[mine], dataset.item_length[mine])
-            for i in range(length)
+        own = dataset.item_images[:, 0] == picture
+        questions = [
+            first + i for first, length in zip(dataset.item_first[own], dataset.item_length[own]) for i in range(length)
         ]
-        chosen.append(asked[k % len(asked)])
+        chosen.append(questions[k % len(questions)])
     return chosen
 
 
 def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blind_answers: dict) -> list[Example]:
-    """The picked questions with answers; ``answers`` are ``{question_id: [answer, confidence]}``."""
+    """Return the picked questions with answers; ``answers`` are ``{question_id: [answer, confidence]}``."""
     truth = load_truth(annotation_file)
     item_of = np.repeat(np.arange(len(dataset)), dataset.item_length)
     examples = []
@@ -129,39 +152,46 @@ def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blin
 
 
 def make_words(atlas: Atlas, dataset: VQADataset) -> list[Word]:
-    """The regions nearest to a few well-used words."""
+    """Return a few well-used words with the regions nearest to them."""
     words = []
     for word in atlas.well_used(WORDS, samples=PATCHES):
         patches = []
         for patch in atlas.patches(word, PATCHES):
-            cut, box = cut_patch(_picture(dataset, patch.item), patch)
-            patches.append(WordPatch(jpeg_uri(cut, longest=120), box))
+            crop, box = crop_patch(_picture(dataset, patch.item), patch)
+            patches.append(WordPatch(jpeg_uri(crop, longest=120), box))
         words.append(Word(word, atlas.counts[word] / atlas.counts.sum(), patches))
     return words
 
 
 def make_charts(work_dir: Path) -> tuple[list[Chart], list[Chart]]:
-    """Charts of the pretraining and of the fine-tuning."""
+    """Return the charts of the pretraining and those of the fine-tuning."""
     pretrain, vqa, blind = (read_curves(work_dir / name) for name in ('pretrain', 'vqa', 'vqa_blind'))
     losses = [(key.upper(), pretrain, f'loss_{key}') for key in OBJECTIVES]
-    correct = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
+    accuracies = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
     models = [('with image', vqa), ('without', blind)]
     pretraining = [
         _chart('Losses, training batches', 'nats', losses),
-        _chart('Accuracies, training batches', '%', correct, 100),
+        _chart('Accuracies, training batches', '%', accuracies, 100),
     ]
-    tuning = [
+    finetuning = [
         _chart('Loss, training batches', 'nats', [(*model, 'loss_vqa') for model in models]),
         _chart('Accuracy, validation pictures', '%', [(*model, 'accuracy') for model in models], 100),
     ]
-    return [chart for chart in pretraining if chart], [chart for chart in tuning if chart]
+    return [chart for chart in pretraining if chart], [chart for chart in finetuning if chart]
 
 
 def _chart(heading: str, unit: str, lines: list[tuple[str, Curves, str]], top: float | None = None) -> Chart | None:
-    """One figure of several runs: from the training batches, or from validation where only that has it."""
-    trained = any(_find(curves.training, figure) for _, curves, figure in lines)
+    """Return a chart of metrics on training batches, or on held-out pictures where they were measured only there.
+
+    Args:
+        heading: Title.
+        unit: Unit of the metrics.
+        lines: Label, logged curves and metric of each line.
+        top: Upper end of the vertical axis; by default it follows the data.
+    """
+    trained = any(_find(curves.training, metric) for _, curves, metric in lines)
     series = [
-        Series(name, _find(curves.training if trained else curves.held_out, figure)) for name, curves, figure in lines
+        Series(name, _find(curves.training if trained else curves.held_out, metric)) for name, curves, metric in lines
     ]
     if not any(line.points for line in series):
         return None
@@ -169,12 +199,12 @@ def _chart(heading: str, unit: str, lines: list[tuple[str, Curves, str]], top: f
     return Chart(heading, line_chart(series, heading, x_label, unit, (0, top)))
 
 
-def _find(columns: dict[str, list], figure: str) -> list:
-    """The points of a figure, whatever prefix it was logged under."""
-    return next((points for name, points in columns.items() if name.rpartition('/')[2] == figure), [])
+def _find(columns: dict[str, list], metric: str) -> list:
+    """Return the points of a metric, whatever prefix it was logged with."""
+    return next((points for name, points in columns.items() if name.rpartition('/')[2] == metric), [])
 
 
 def _picture(dataset: VQADataset, item: int) -> np.ndarray:
-    """The full picture of a sample, (H, W, 3) uint8."""
+    """Return the full picture of a sample, (H, W, 3) uint8 RGB."""
     name = dataset.images.file_names[dataset.item_images[item, 0]]
     return decode_image(dataset.store.read(name), name=name)

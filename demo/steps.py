@@ -1,4 +1,4 @@
-"""What the stages of the demo do: prepare, train, evaluate."""
+"""Work of the demo's stages: prepare annotation files, train, evaluate."""
 
 import gc
 import importlib.util
@@ -19,36 +19,37 @@ from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
 
 
-def prepare(tool: Path, synthetic: Path) -> None:
-    """Call a tool of ``tools/prepare`` on the data set, as on the command line but without a new process."""
+def prepare(tool: Path, data_dir: Path) -> None:
+    """Run a script of ``tools/prepare`` on the data set, as on the command line but in this process."""
     spec = importlib.util.spec_from_file_location(f'prepare_{tool.stem}', tool)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.main(['--root', os.fspath(synthetic)])
+    module.main(['--root', os.fspath(data_dir)])
 
 
-def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dict[str, Any]:
-    """Train what a config describes.
+def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) -> dict[str, Any]:
+    """Run the training of a config.
 
     Args:
         config: Path of the config.
-        work_dir: Where logs and checkpoints go; cleared unless ``resumed``.
-        start: Checkpoint to start from, in place of the one that the config's ``load_from``
-            names; a config without one starts from random weights.
-        resumed: Go on from the newest checkpoint in the work dir, if there is one.
+        work_dir: Folder of logs and checkpoints; cleared unless ``resumed``.
+        load_from: Checkpoint that replaces the config's ``load_from``; a config without one
+            trains from random weights.
+        resumed: Whether to resume from the newest checkpoint in the work dir, if there is one.
 
     Returns:
-        ``checkpoint`` (the best on validation where the config keeps it, else the last) and
-        the checkpoint ``start`` or None; ``metrics`` (the newest value of all that was logged)
-        and which of them are of ``held_out`` data; ``seed``, ``device``.
+        ``checkpoint``, the path of the best on validation where the config keeps it, else of the last;
+        ``load_from``, the checkpoint that initialized the model, or None;
+        ``metrics``, the newest value of everything that was logged;
+        ``held_out``, the names of those measured on validation data; ``seed`` and ``device``.
     """
     if not resumed:
         shutil.rmtree(work_dir, ignore_errors=True)
     cfg = load_config(os.fspath(config))
     cfg.work_dir = os.fspath(work_dir)
     cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
-    start = start if cfg.get('load_from') else None
-    cfg.load_from = None if cfg.resume else start
+    load_from = load_from if cfg.get('load_from') else None
+    cfg.load_from = None if cfg.resume else load_from
     _use_all_cores()
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -58,7 +59,7 @@ def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dic
     curves = read_curves(work_dir)
     return dict(
         checkpoint=final_checkpoint(work_dir),
-        start=start,
+        load_from=load_from,
         metrics=curves.last(),
         held_out=sorted(curves.held_out),
         seed=cfg.randomness.seed,
@@ -67,10 +68,10 @@ def train(config: Path, work_dir: Path, start: str | None, resumed: bool) -> dic
 
 
 def final_checkpoint(work_dir: Path) -> str:
-    """The newest ``best_*.pth`` of a work dir, or else its last checkpoint.
+    """Return the path of the newest ``best_*.pth`` of a work dir, or else of its last checkpoint.
 
     Raises:
-        FileNotFoundError: It has none.
+        FileNotFoundError: There is no checkpoint.
     """
     best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns)
     checkpoint = os.fspath(best[-1]) if best else find_latest_checkpoint(os.fspath(work_dir))
@@ -79,15 +80,15 @@ def final_checkpoint(work_dir: Path) -> str:
     return checkpoint
 
 
-def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: str) -> dict[str, float]:
+def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, confidences: str) -> dict[str, float]:
     """Evaluate a checkpoint on the config's test data.
 
     Args:
         config: Path of the config; its test evaluator is one metric.
         checkpoint: Path of the checkpoint.
-        work_dir: Where the console log goes.
-        answers: Takes the answers in the official submission format.
-        log: Takes answer and confidence of each question, see :class:`ConfidenceLog`.
+        work_dir: Folder of the log.
+        answers: Path of the answers in the official submission format.
+        confidences: Path of answer and confidence of each question, see :class:`AnswerConfidences`.
 
     Returns:
         The metrics of the test evaluator.
@@ -97,15 +98,18 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, log: s
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.visualizer = dict(type='Visualizer')
     _use_all_cores()
-    cfg.test_evaluator = [dict(cfg.test_evaluator, out_file=answers), dict(type='ConfidenceLog', out_file=log)]
+    cfg.test_evaluator = [
+        dict(cfg.test_evaluator, out_file=answers),
+        dict(type='AnswerConfidences', out_file=confidences),
+    ]
     metrics = Runner.from_cfg(cfg).test()
     gc.collect()
     return {name.rpartition('/')[2]: float(value) for name, value in metrics.items()}
 
 
 @METRICS.register_module()
-class ConfidenceLog(Metric):
-    """Writes ``{question_id: [answer, confidence]}``; gives no figure."""
+class AnswerConfidences(Metric):
+    """File of ``{question_id: [answer, confidence]}``; computes no metric."""
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         """Keep ``question_id``, ``label`` and ``confidence``, each (R,)."""
@@ -124,7 +128,7 @@ class ConfidenceLog(Metric):
 
 
 def describe_device(device: torch.device) -> str:
-    """The machine's name for what trained."""
+    """Return the name of the GPU, or the name of the CPU and the number of threads."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
     name = 'CPU'

@@ -1,4 +1,4 @@
-"""The demo's metrics: ``summary.json`` and the table at the end. Imports no torch."""
+"""Summary of the demo: ``summary.json`` and the table that is printed at the end. Imports no torch."""
 
 import json
 import os
@@ -15,29 +15,29 @@ _PACKAGES = ('torch', 'torchvision', 'transformers', 'mmengine', 'mmcv-lite', 'n
 
 
 def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequence[str]) -> dict[str, Any]:
-    """What ``summary.json`` holds.
+    """Return the contents of ``summary.json``.
 
     Args:
-        results: Of the finished stages, by name; at least up to the evaluation.
-        seconds: Of each stage.
-        commands: What does the same by hand.
+        results: Results of the finished stages by name, at least up to the evaluation.
+        seconds: Seconds of each stage by name.
+        commands: Shell commands that do the same step by step.
     """
-    pretrain, synthetic = results['pretrain'], results['synthetic']
+    pretrain, manifest = results['pretrain'], results['synthetic']
     metrics = results['evaluation']['metrics']
     report = results.get('report', {})
     return dict(
         vqa_accuracy=metrics['vqa']['accuracy'],
         vqa_accuracy_without_image=metrics['vqa_blind']['accuracy'],
-        vqa_accuracy_most_frequent_answer=synthetic['blind']['accuracy'],
+        vqa_accuracy_most_frequent_answer=manifest['blind']['accuracy'],
         vqa_accuracy_per_answer_type=dict(
             with_image=_by_type(metrics['vqa']),
             without_image=_by_type(metrics['vqa_blind']),
             most_frequent_answer=results['evaluation']['most_frequent_answer'],
         ),
-        cnn=_cnn_figures(results['cnn']),
-        pretrain=_pretraining_figures(pretrain),
+        cnn=_cnn_metrics(results['cnn']),
+        pretrain=_pretraining_metrics(pretrain),
         dictionary=report.get('dictionary'),
-        test=dict(questions=synthetic['questions']['test2015'], pictures=synthetic['images']['test2015']),
+        test=dict(questions=manifest['questions']['test2015'], pictures=manifest['images']['test2015']),
         seconds=dict(**seconds, total=round(sum(seconds.values()), 1)),
         seed=pretrain['seed'],
         device=pretrain['device'],
@@ -48,11 +48,11 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
 
 
 def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> dict[str, float]:
-    """The data set's blind baseline by answer type.
+    """Return the accuracy of the most-frequent-answer baseline by answer type, in percent.
 
     Args:
         blind: ``blind`` of ``synthetic.json``: accuracy and share of each kind of question.
-        annotations: Of the test questions; ``question_type`` is the kind.
+        annotations: Annotations of the test questions; ``question_type`` is the kind.
     """
     type_of = {item['question_type']: item['answer_type'] for item in annotations}
     metrics = {}
@@ -66,7 +66,7 @@ def most_frequent_answer(blind: dict[str, Any], annotations: Sequence[dict]) -> 
 
 
 def format_table(summary: dict[str, Any]) -> str:
-    """The metrics as lines of text."""
+    """Return the metrics as lines of text."""
     rows = [
         ('with the image', summary['vqa_accuracy'], 'with_image'),
         ('without the image', summary['vqa_accuracy_without_image'], 'without_image'),
@@ -80,28 +80,28 @@ def format_table(summary: dict[str, Any]) -> str:
     ]
     for label, overall, key in rows:
         by_type = summary['vqa_accuracy_per_answer_type'][key]
-        cells = [f'{overall:.2f}', *(figure(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
+        cells = [f'{overall:.2f}', *(format_metric(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
         lines.append(f'  {label:22}' + ''.join(f'{cell:>9}' for cell in cells))
     named = ', '.join(f'{key.removeprefix("accuracy_")} {value:.2f}' for key, value in summary['cnn'].items())
     lines += ['', f'The CNN on single objects of held-out pictures, percent: {named}']
     pretrain = summary['pretrain']
     lines += ['', f'Pretraining, on {pretrain["measured_on"]}', f'{"":24}{"loss":>9}{"percent":>10}']
     for key, label in OBJECTIVES.items():
-        lines.append(
-            f'  {label:22}{figure(pretrain, f"loss_{key}", ".3f"):>9}{figure(pretrain, f"acc_{key}", ".2f"):>10}'
-        )
+        loss = format_metric(pretrain, f'loss_{key}', '.3f')
+        accuracy = format_metric(pretrain, f'acc_{key}', '.2f')
+        lines.append(f'  {label:22}{loss:>9}{accuracy:>10}')
     seconds = summary['seconds']
     lines += ['', 'Seconds: ' + ', '.join(f'{name} {value:.0f}' for name, value in seconds.items())]
     return '\n'.join(lines)
 
 
-def figure(metrics: dict[str, Any], name: str, form: str) -> str:
-    """A figure for a table; a dash where it was not measured."""
-    return format(metrics[name], form) if name in metrics else '–'
+def format_metric(metrics: dict[str, Any], name: str, spec: str) -> str:
+    """Return a metric as text; a dash where it was not measured."""
+    return format(metrics[name], spec) if name in metrics else '–'
 
 
 def environment(repository: Path) -> dict[str, Any]:
-    """``versions`` of what the demo ran on, and ``git_commit`` or None."""
+    """Return the ``versions`` of Python and the main packages, and the ``git_commit`` or None."""
     versions = dict(python=platform.python_version())
     for name in _PACKAGES:
         try:
@@ -112,7 +112,7 @@ def environment(repository: Path) -> dict[str, Any]:
 
 
 def read_annotations(path: str | os.PathLike) -> list[dict]:
-    """The list ``annotations`` of a VQA annotations file."""
+    """Return the list ``annotations`` of a VQA annotations file."""
     return json.loads(Path(path).read_text(encoding='utf-8'))['annotations']
 
 
@@ -120,14 +120,14 @@ def _by_type(metrics: dict[str, float]) -> dict[str, float]:
     return {key: metrics[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in metrics}
 
 
-def _cnn_figures(cnn: dict[str, Any]) -> dict[str, float]:
-    """Accuracy of each kind of label on held-out objects: ``accuracy_color`` and so on."""
+def _cnn_metrics(cnn: dict[str, Any]) -> dict[str, float]:
+    """Return the accuracy of each attribute on held-out objects: ``accuracy_color`` and so on."""
     short = {name.rpartition('/')[2]: name for name in cnn['held_out']}
     return {key: round(cnn['metrics'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
 
 
-def _pretraining_figures(pretrain: dict[str, Any]) -> dict[str, Any]:
-    """Losses and accuracies under their short names, from held-out pictures where these were validated on."""
+def _pretraining_metrics(pretrain: dict[str, Any]) -> dict[str, Any]:
+    """Return losses and accuracies by their short names, on held-out pictures where these were evaluated."""
     held_out = {name for name in pretrain['held_out'] if _short(name)}
     chosen = held_out or {name for name in pretrain['metrics'] if _short(name)}
     metrics = {_short(name): pretrain['metrics'][name] for name in sorted(chosen)}
@@ -135,7 +135,7 @@ def _pretraining_figures(pretrain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(name: str) -> str | None:
-    """``pretrain/loss_mlm`` to ``loss_mlm``; None for what is not a loss or accuracy of an objective."""
+    """Return ``loss_mlm`` for ``pretrain/loss_mlm``; None for other than a loss or accuracy of an objective."""
     short = name.rpartition('/')[2]
     known = {f'{kind}_{key}' for kind in ('loss', 'acc') for key in OBJECTIVES}
     return short if short in known else None

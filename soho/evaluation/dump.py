@@ -1,8 +1,11 @@
 """Dump of raw predictions as arrays, for inspection and comparison."""
 
+import os
+
 import numpy as np
 
 from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.files import atomic_write
 from soho.registry import METRICS
 
 Arrays = dict[str, np.ndarray]
@@ -21,7 +24,9 @@ class PredictionDump(Metric):
 
     def write(self, results: list[Arrays], path: str) -> None:
         """Write one array per name, batches concatenated along the first axis in the order of evaluation."""
-        np.savez(path, **{name: np.concatenate([part[name] for part in results]) for name in results[0]})
+        path = os.fspath(path)
+        with atomic_write(path if path.endswith('.npz') else f'{path}.npz') as file:
+            np.savez(file, **{name: np.concatenate([part[name] for part in results]) for name in results[0]})
 
     def compute_metrics(self, results: list[Arrays]) -> dict[str, float]:
         return {}

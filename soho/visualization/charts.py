@@ -1,21 +1,39 @@
-"""Line charts as SVG, for pages that load nothing.
+"""Line charts as SVG that stands inside an HTML page, drawn by matplotlib.
 
-Colours are CSS variables with a default, so a chart also stands alone and
+Colours are CSS variables with a default, so that a chart also stands alone and
 follows the light or dark theme of a page that sets ``--ink``, ``--muted``,
 ``--grid`` and ``--series-1`` to ``--series-4``.
 """
 
+import io
 import math
+import re
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from soho.errors import UserError
 
-WIDTH, HEIGHT = 440, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 34, 40  # margins in the chart's own pixels
-_LETTER = 6.3  # mean width of a letter at the legend's size
-SERIES_COLORS = ('#2a78d6', '#d9622b', '#1b9a72', '#8a63c9')
+WIDTH, HEIGHT = 440, 270  # of the drawing, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 34, 40  # margins around the axes, in the same units
+MAX_SERIES = 4  # lines of more colours cannot be told apart
+COLORS = {
+    '--ink': '#1c1c1a',
+    '--muted': '#6b6a66',
+    '--grid': '#e3e2de',
+    '--series-1': '#2a78d6',
+    '--series-2': '#d9622b',
+    '--series-3': '#1b9a72',
+    '--series-4': '#8a63c9',
+}
+_STYLE = {
+    'svg.fonttype': 'none',  # text stays text: it can be searched and read aloud
+    'svg.hashsalt': 'soho',
+    'text.parse_math': False,
+    'text.color': COLORS['--ink'],
+    'font.family': 'DejaVu Sans',  # comes with matplotlib, which measures text with it; shown is the page's font
+    'font.size': 11,
+}
 
 
 class Series(NamedTuple):
@@ -25,17 +43,6 @@ class Series(NamedTuple):
     points: Sequence[tuple[float, float]]
 
 
-def nice_ticks(low: float, high: float, about: int = 5, least: float = 0.0) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, at least ``least`` apart, that enclose [low, high]."""
-    if high <= low:
-        low, high = low - 0.5, low + 0.5
-    raw = max((high - low) / about, least)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, last + 1)]
-
-
 def line_chart(
     series: Sequence[Series],
     title: str,
@@ -43,16 +50,19 @@ def line_chart(
     y_label: str,
     y_range: tuple[float | None, float | None] = (None, None),
 ) -> str:
-    """An SVG of up to four lines over common axes.
+    """Draw up to four lines over common axes; the legend names the last value of each line.
 
-    The legend names the last value of each line.
+    Equal arguments give equal text.
 
     Args:
         series: Lines; those without points are left out. A single point is drawn as a dot.
-        title: What is shown, for those who cannot see it.
-        x_label: Below the horizontal axis, which counts something (iterations, epochs).
-        y_label: Above the vertical axis.
+        title: Text alternative of the chart.
+        x_label: Label of the horizontal axis, which counts iterations or epochs.
+        y_label: Label of the vertical axis.
         y_range: Ends of the vertical axis; ``None`` follows the data.
+
+    Returns:
+        An ``<svg>`` element, without an XML declaration.
 
     Raises:
         ValueError: No point at all, more lines than colours, or a value that is not finite.
@@ -60,74 +70,83 @@ def line_chart(
     series = [line for line in series if line.points]
     if not series:
         raise UserError(f'the chart {title!r} has no point to show')
-    if len(series) > len(SERIES_COLORS):
-        raise UserError(
-            f'the chart {title!r} has {len(series)} lines; more than {len(SERIES_COLORS)} cannot be told apart'
-        )
-    points = [point for line in series for point in line.points]
-    if not all(math.isfinite(value) for point in points for value in point):
+    if len(series) > MAX_SERIES:
+        raise UserError(f'the chart {title!r} has {len(series)} lines; more than {MAX_SERIES} cannot be told apart')
+    if not all(math.isfinite(value) for line in series for point in line.points for value in point):
         raise UserError(f'the chart {title!r} has a value that is not a finite number')
-    xs, ys = [x for x, _ in points], [y for _, y in points]
+    # Imported here: it takes a second, and most of what imports this package draws nothing.
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))  # the unit of SVG output is a 72nd of an inch
+        _draw(figure, series, x_label, y_label, y_range)
+        file = io.StringIO()
+        figure.savefig(file, format='svg', metadata=dict.fromkeys(('Date', 'Creator', 'Format', 'Type')))
+    return _embed(file.getvalue(), title)
+
+
+def _draw(
+    figure: Any, series: Sequence[Series], x_label: str, y_label: str, y_range: tuple[float | None, float | None]
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    width, height = 1 - (LEFT + RIGHT) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT
+    axes = figure.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, width, height), frameon=False)
+    figure.patch.set_visible(False)
+    for number, line in enumerate(series, start=1):
+        color, label = COLORS[f'--series-{number}'], f'{line.name} {line.points[-1][1]:.3g}'
+        axes.plot(*zip(*line.points), color=color, linewidth=2, solid_capstyle='round', clip_on=False, label=label)
+        x, y = line.points[-1]  # a dot, as a line of no length: a marker would be an id, which another chart has too
+        axes.plot((x, x), (y, y), color=color, linewidth=7, solid_capstyle='round', clip_on=False)
+    xs, ys = zip(*(point for line in series for point in line.points))
     low, high = (data if fixed is None else fixed for fixed, data in zip(y_range, (min(ys), max(ys))))
-    # Iterations and epochs are counted in whole numbers.
-    x_ticks, y_ticks = nice_ticks(min(xs), max(xs), least=1.0), nice_ticks(low, high)
+    ticks = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(*_widen(low, high))
+    axes.set_yticks(ticks)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1))
     # The horizontal axis ends with the data, the vertical one at round numbers.
-    x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
+    axes.set(xlim=_widen(min(xs), max(xs)), ylim=(ticks[0], ticks[-1]))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter('{x:g}')
+    axes.grid(axis='y', color=COLORS['--grid'], linewidth=1, clip_on=False)
+    axes.tick_params(length=0, pad=6, labelcolor=COLORS['--muted'])
+    axes.set_axisbelow(True)
+    figure.text(1 - RIGHT / WIDTH, 6 / HEIGHT, x_label, ha='right', color=COLORS['--muted'])
+    figure.text(4 / WIDTH, 1 - 12 / HEIGHT, y_label, color=COLORS['--muted'])
+    figure.legend(
+        loc='upper right',
+        bbox_to_anchor=(1 - RIGHT / WIDTH, 1),
+        ncols=len(series),
+        frameon=False,
+        handlelength=1,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        borderpad=0,
+        borderaxespad=0.2,
+    )
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low)
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return (_LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM))
 
-    parts = [
+def _widen(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an axis, which must not be equal."""
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _embed(svg: str, title: str) -> str:
+    """Make matplotlib's file an element of a page: without what leaks into the page, and in the page's colours."""
+    svg = svg[svg.index('<svg') :]
+    svg = re.sub(r'<svg[^>]*>', _head(title), svg, count=1)
+    # A style for every element of the page, the ids of groups and clips, which all charts have, and the font.
+    svg = re.sub(r'<defs>.*?</defs>|(?<=<g) id="[^"]*"|font-family: [^;"]*; ', '', svg, flags=re.DOTALL)
+    svg = re.sub(r'<!--.*?-->|<g/>| transform="rotate\(-0 [^"]*"', '', svg, flags=re.DOTALL)
+    svg = re.sub(r'\s*\n\s*', '\n', svg)
+    for name, color in COLORS.items():
+        svg = svg.replace(color, f'var({name}, {color})')
+    return svg.strip()
+
+
+def _head(title: str) -> str:
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="11">',
-        f'<title>{escape(title)}</title>',
-    ]
-    for tick in y_ticks:
-        _, y = place(x_low, tick)
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--grid, #e3e2de)"/>'
-        )
-        parts.append(_text(_LEFT - 6, y + 4, f'{tick:g}', 'end'))
-    for tick in x_ticks:
-        if x_low <= tick <= x_high:
-            x, y = place(tick, y_ticks[0])
-            parts.append(
-                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{y + 4:.1f}" stroke="var(--muted, #6b6a66)"/>'
-            )
-            parts.append(_text(x, y + 16, f'{tick:g}', 'middle'))
-    parts.append(_text(WIDTH - _RIGHT, HEIGHT - 6, x_label, 'end'))
-    parts.append(_text(4, 12, y_label, 'start'))
-    parts += _legend(series, 4 + (len(y_label) + 3) * _LETTER)
-    for number, line in enumerate(series):
-        parts += _line([place(x, y) for x, y in line.points], _color(number))
-    return '\n'.join([*parts, '</svg>'])
-
-
-def _color(number: int) -> str:
-    return f'var(--series-{number + 1}, {SERIES_COLORS[number]})'
-
-
-def _text(x: float, y: float, text: str, anchor: str, color: str = 'var(--muted, #6b6a66)') -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{escape(text)}</text>'
-
-
-def _legend(series: Sequence[Series], x: float) -> list[str]:
-    parts = []
-    for number, line in enumerate(series):
-        label = f'{line.name} {line.points[-1][1]:.3g}'
-        parts.append(f'<rect x="{x:.1f}" y="5" width="12" height="4" rx="2" fill="{_color(number)}"/>')
-        parts.append(_text(x + 17, 12, label, 'start', 'var(--ink, #1c1c1a)'))
-        x += 17 + len(label) * _LETTER + 12
-    return parts
-
-
-def _line(places: Sequence[tuple[float, float]], color: str) -> list[str]:
-    path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
-    x, y = places[-1]
-    return [
-        f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" '
-        'stroke-linejoin="round" stroke-linecap="round"/>',
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>',
-    ]
+        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" stroke-linejoin="round">'
+        f'<title>{escape(title)}</title>'
+    )

@@ -1,7 +1,6 @@
-"""Which image regions the words of the visual dictionary stand for.
+"""Image regions nearest to the words of the visual dictionary, as in figure 3 of the SOHO paper (arXiv:2104.03135).
 
-As figure 3 of the SOHO paper (arXiv:2104.03135): a word is shown by the grid
-cells whose features lie nearest to it.
+A word is shown by the grid cells whose features are nearest to it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +14,18 @@ from soho.errors import UserError
 
 
 class Patch(NamedTuple):
-    """A grid cell that chose a word."""
+    """Grid cell that is assigned to a word."""
 
     item: int
     """Index of the sample in the dataset."""
     box: tuple[float, float, float, float]
-    """Left, top, right and bottom of the cell as shares of the picture's width and height."""
+    """Left, top, right and bottom of the cell, relative to the picture's width and height."""
     distance: float
     """L2 distance of the cell's feature to the word."""
 
 
 class Cells(NamedTuple):
-    """All cells that lie on a picture: parallel arrays of length M."""
+    """All grid cells that lie on pictures, as parallel arrays of length M."""
 
     item: np.ndarray
     """int64, index of the sample."""
@@ -39,10 +38,10 @@ class Cells(NamedTuple):
 
 
 class Atlas:
-    """The cells of a set of pictures by the dictionary's words.
+    """Grid cells of a set of pictures, grouped by the word they are assigned to.
 
     Args:
-        cells: What :func:`read_cells` found.
+        cells: Cells of :func:`read_cells`.
         num_words: Size K of the dictionary.
     """
 
@@ -55,17 +54,17 @@ class Atlas:
 
     @property
     def used(self) -> int:
-        """How many words at least one cell chose."""
+        """Number of words to which at least one cell is assigned."""
         return int((self.counts > 0).sum())
 
     @property
     def perplexity(self) -> float:
-        """exp of the entropy of the usage: how many words equally often used would be as varied."""
+        """Codebook perplexity: exp of the entropy of the usage."""
         share = self.counts[self.counts > 0] / self.counts.sum()
         return float(np.exp(-(share * np.log(share)).sum()))
 
     def patches(self, word: int, number: int) -> list[Patch]:
-        """The cells nearest to ``word``, nearest first, no two of the same sample."""
+        """Return the ``number`` cells nearest to ``word``, nearest first, at most one per sample."""
         found: dict[int, Patch] = {}
         for i in self._order[self._start[word] : self._start[word + 1]]:
             item = int(self.cells.item[i])
@@ -76,9 +75,9 @@ class Atlas:
         return list(found.values())
 
     def well_used(self, number: int, samples: int) -> list[int]:
-        """``number`` words, evenly spaced in rank through the more used half of those in ``samples`` samples.
+        """Return ``number`` words at evenly spaced ranks in the more used half of those in ``samples`` or more samples.
 
-        The rule looks at how often words are used and at nothing else.
+        The choice depends on how often words are used alone.
         """
         ranked = np.argsort(-self.counts, kind='stable')
         ranked = [int(word) for word in ranked[: self.used] if self._samples(word) >= samples]
@@ -98,33 +97,33 @@ def read_cells(
     collate: Callable[[list], dict[str, Tensor]],
     batch_size: int = 32,
 ) -> Cells:
-    """Look every grid cell of the pictures up in the model's dictionary.
+    """Return every grid cell of the pictures with the word it is assigned to.
 
     Args:
         model: :class:`soho.models.SOHO` with a
             :class:`soho.models.necks.DictionaryNeck`; put into evaluation mode,
-            so that looking does not move the words.
-        dataset: Samples with ``image``, as :mod:`soho.datasets.collate` takes them.
-        items: Which samples; one of each picture.
-        collate: Makes a batch of samples.
-        batch_size: Samples at once.
+            so that the words are not updated.
+        dataset: Dataset whose samples :mod:`soho.datasets.collate` accepts.
+        items: Indices of the samples; one of each picture.
+        collate: Collate function.
+        batch_size: Samples per batch.
 
     Raises:
         ValueError: The model has no dictionary.
     """
     dictionary = getattr(model.neck, 'vq', None)
     if dictionary is None:
-        raise UserError(f'{type(model.neck).__name__} has no visual dictionary to look words up in')
+        raise UserError(f'{type(model.neck).__name__} has no visual dictionary')
     model.eval()
-    seen: dict[str, Any] = {}
-    # The neck keeps features and grid to itself; nothing is computed twice to get at them.
+    captured: dict[str, Any] = {}
+    # The neck does not return features and grid; hooks read them without computing anything twice.
     hooks = [
-        model.neck.conv.register_forward_hook(lambda _, args, out: seen.update(grid=out.shape[-2:])),
-        dictionary.register_forward_hook(lambda _, args, out: seen.update(features=args[0])),
+        model.neck.conv.register_forward_hook(lambda _, args, out: captured.update(grid=out.shape[-2:])),
+        dictionary.register_forward_hook(lambda _, args, out: captured.update(features=args[0])),
     ]
     try:
         parts = [
-            _read_batch(model, collate([dataset[i] for i in batch]), batch, seen)
+            _read_batch(model, collate([dataset[i] for i in batch]), batch, captured)
             for batch in _batches(items, batch_size)
         ]
     finally:
@@ -137,14 +136,14 @@ def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int], seen: dict[str, Any]) -> Cells:
+def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int], captured: dict[str, Any]) -> Cells:
     sizes, canvas = batch['image_size'].float(), batch['image'].shape[-2:]
     batch = model.data_preprocessor(dict(image=batch['image'], image_size=batch['image_size']))
     found = model.encode_image(batch['image'], batch['image_size'])
     valid, words = found.valid.cpu(), found.words.cpu()  # (B, N)
     nearest = model.neck.dictionary[found.words.flatten()]
-    distance = (seen['features'].float() - nearest).norm(dim=1).view_as(found.words).cpu()
-    h, w = seen['grid']
+    distance = (captured['features'].float() - nearest).norm(dim=1).view_as(found.words).cpu()
+    h, w = captured['grid']
     row, column = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
     corners = torch.stack([column, row, column + 1, row + 1], -1).view(1, h * w, 4)  # in cells
     cell = torch.tensor([canvas[1] / w, canvas[0] / h]).repeat(2)  # in pixels

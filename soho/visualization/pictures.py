@@ -1,4 +1,4 @@
-"""Pictures inside a page: shrunk, cut and written into the address itself."""
+"""Pictures embedded in a page as ``data:`` URIs: resized, cropped and encoded."""
 
 import base64
 
@@ -9,12 +9,12 @@ from soho.visualization.dictionary_atlas import Patch
 
 
 def jpeg_uri(image: np.ndarray, longest: int, quality: int = 80) -> str:
-    """A ``data:`` address of a picture.
+    """Return a picture as a ``data:`` URI of a JPEG.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        longest: Shrink it until no side is longer, in pixels.
-        quality: Of the JPEG, 1 to 100.
+        image: Picture, (H, W, 3) uint8 RGB.
+        longest: Largest side in pixels; larger pictures are shrunk.
+        quality: JPEG quality, 1 to 100.
     """
     factor = longest / max(image.shape[:2])
     if factor < 1:
@@ -24,17 +24,17 @@ def jpeg_uri(image: np.ndarray, longest: int, quality: int = 80) -> str:
     return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode()
 
 
-def cut_patch(image: np.ndarray, patch: Patch, context: float = 1.0) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A cell of a picture with what lies around it.
+def crop_patch(image: np.ndarray, patch: Patch, context: float = 1.0) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Return a square crop around a grid cell.
 
     Args:
-        image: (H, W, 3), any size: the patch's box is in shares of it.
+        image: Picture, (H, W, 3), of any size, since the patch's box is relative.
         patch: The cell.
-        context: Cells of surroundings on each side. At the picture's edge the
-            cut is moved inwards, so that all cuts are of the same kind.
+        context: Width of the surroundings on each side, in cells. At the picture's edge the
+            crop is moved inwards.
 
     Returns:
-        The cut (h, w, 3), and left, top, width and height of the cell within it as shares.
+        The crop, (h, w, 3), and the cell's left, top, width and height relative to it.
     """
     height, width = image.shape[:2]
     left, top, right, bottom = patch.box * np.array([width, height, width, height])
@@ -42,5 +42,5 @@ def cut_patch(image: np.ndarray, patch: Patch, context: float = 1.0) -> tuple[np
     side = min(side, width, height)
     x = np.clip((left + right - side) / 2, 0, width - side)
     y = np.clip((top + bottom - side) / 2, 0, height - side)
-    cut = image[int(y) : int(round(y + side)), int(x) : int(round(x + side))]
-    return cut, ((left - x) / side, (top - y) / side, (right - left) / side, (bottom - top) / side)
+    crop = image[int(y) : int(round(y + side)), int(x) : int(round(x + side))]
+    return crop, ((left - x) / side, (top - y) / side, (right - left) / side, (bottom - top) / side)

@@ -1,4 +1,4 @@
-"""The demo's page: one HTML file that loads nothing."""
+"""Building blocks of a self-contained HTML report: tiles, tables, charts, questions, dictionary words."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +9,7 @@ Rows = Sequence[Sequence[str]]
 
 
 class Tile(NamedTuple):
-    """A figure at the top of the page."""
+    """Metric in large type at the top of the page."""
 
     label: str
     value: str
@@ -17,21 +17,21 @@ class Tile(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A heading and the SVG below it."""
+    """Chart as SVG, with a heading."""
 
     heading: str
     svg: str
 
 
 class Example(NamedTuple):
-    """A test question with what the models and the annotators say."""
+    """Test question with the answers of the models and of the annotators."""
 
     picture: str
-    """``data:`` address."""
+    """``data:`` URI."""
     question: str
     answer: str
     confidence: float
-    """0 to 1."""
+    """Confidence in ``answer``, 0 to 1."""
     blind_answer: str
     blind_confidence: float
     annotators: Sequence[tuple[str, int]]
@@ -42,23 +42,23 @@ class Example(NamedTuple):
 
 
 class WordPatch(NamedTuple):
-    """A cut of a picture; ``box`` is the cell in it: left, top, width, height as shares."""
+    """Crop of a picture; ``box`` is the cell in it: left, top, width and height relative to the crop."""
 
     picture: str
     box: tuple[float, ...]
 
 
 class Word(NamedTuple):
-    """A dictionary word and the regions nearest to it."""
+    """Dictionary word with the regions nearest to it."""
 
     number: int
     share: float
-    """Of all grid cells, 0 to 1."""
+    """Share of the grid cells assigned to it, 0 to 1."""
     patches: Sequence[WordPatch]
 
 
 class Section(NamedTuple):
-    """A heading, plain sentences and what they are about (HTML)."""
+    """Section of the page: title, paragraphs of plain text, and a body in HTML."""
 
     title: str
     text: Sequence[str]
@@ -66,7 +66,7 @@ class Section(NamedTuple):
 
 
 def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections: Sequence[Section]) -> str:
-    """The whole page; styles, pictures and charts are inside it."""
+    """Return the page as HTML that contains its styles, pictures and charts."""
     style = Path(__file__).with_name('report.css').read_text(encoding='utf-8')
     parts = [
         '<!DOCTYPE html>',
@@ -95,31 +95,32 @@ def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections
 
 
 def render_table(head: Sequence[str], rows: Rows) -> str:
-    """A table whose first column names the row; the others are metrics."""
+    """Return a table as HTML; its first column names the row, the others are metrics."""
     lines = ['<div class="wide"><table>', '<tr>' + ''.join(f'<th>{escape(cell)}</th>' for cell in head) + '</tr>']
     for name, *cells in rows:
-        metrics = ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{metrics}</tr>')
+        values = ''.join(f'<td>{escape(cell)}</td>' for cell in cells)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
     return '\n'.join([*lines, '</table></div>'])
 
 
 def render_charts(charts: Sequence[Chart]) -> str:
-    """Charts side by side where there is room."""
-    metrics = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>' for chart in charts)
-    return '\n'.join(['<div class="charts">', *metrics, '</div>'])
+    """Return charts as HTML, side by side where there is room."""
+    figures = (f'<figure><figcaption>{escape(chart.heading)}</figcaption>\n{chart.svg}\n</figure>' for chart in charts)
+    return '\n'.join(['<div class="charts">', *figures, '</div>'])
 
 
 def render_examples(examples: Sequence[Example]) -> str:
-    """One card a question."""
+    """Return one card per question as HTML."""
     return '\n'.join(['<div class="examples">', *map(_example, examples), '</div>'])
 
 
 def render_words(words: Sequence[Word]) -> str:
-    """One row a dictionary word."""
+    """Return one row per dictionary word as HTML."""
     return '\n'.join(['<div class="words">', *map(_word, words), '</div>'])
 
 
 def render_code(lines: Sequence[str]) -> str:
+    """Return lines of code as HTML."""
     return '<pre><code>' + '\n'.join(map(escape, lines)) + '</code></pre>'
 
 
@@ -141,7 +142,7 @@ def _tile(tile: Tile) -> str:
 
 
 def _mark(score: float) -> tuple[str, str]:
-    """Class and words of an answer's official accuracy."""
+    """Return CSS class and label for an answer's official accuracy."""
     if score >= 0.995:
         return 'right', '✓ right'
     return ('wrong', '✗ wrong') if score == 0 else ('partly', f'◐ {100 * score:.0f} %')

@@ -1,4 +1,4 @@
-"""What a training run logged, as curves."""
+"""Metrics that a training run has logged, as curves."""
 
 import json
 from pathlib import Path
@@ -9,28 +9,28 @@ _BOOKKEEPING = {'step', 'epoch', 'iter', 'time', 'data_time', 'memory', 'lr', 'b
 
 
 class Curves(NamedTuple):
-    """Points (x, value) of every logged figure by name."""
+    """Points (x, value) of every logged metric by name."""
 
     training: dict[str, Points]
-    """Means over the last iterations; x is the iteration."""
+    """Metrics on training batches, as means over the last iterations; x is the iteration."""
     held_out: dict[str, Points]
-    """Results of the validations; x counts ``held_out_unit``."""
+    """Metrics on validation data; x counts ``held_out_unit``."""
     held_out_unit: str
-    """``'epoch'`` or ``'iteration'``."""
+    """Unit of x of ``held_out``: ``'epoch'`` or ``'iteration'``."""
 
     def last(self) -> dict[str, float]:
-        """The newest value of each figure, on held-out data where it was measured there."""
+        """Return the newest value of each metric, on validation data where it was measured there."""
         return {name: points[-1][1] for name, points in {**self.training, **self.held_out}.items()}
 
 
 def read_curves(work_dir: str | Path) -> Curves:
-    """Read every ``vis_data/scalars.json`` below a work dir.
+    """Return the curves of every ``vis_data/scalars.json`` below a work dir.
 
-    A run that was interrupted and resumed has one file an attempt; of what two
-    attempts logged for the same step the later one counts.
+    A run that was interrupted and resumed has one file per attempt; where two
+    attempts logged the same step, the later one counts.
 
     Raises:
-        FileNotFoundError: The run has logged nothing.
+        FileNotFoundError: Nothing has been logged.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -41,7 +41,7 @@ def read_curves(work_dir: str | Path) -> Curves:
     for file in files:
         for line in file.read_text(encoding='utf-8').splitlines():
             row = json.loads(line)
-            # Only training rows state a learning rate.
+            # Only training rows have a learning rate.
             rows = training if 'lr' in row else held_out
             by_epoch |= 'lr' in row and 'epoch' in row
             rows[row['step']] = row

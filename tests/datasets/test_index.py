@@ -12,6 +12,7 @@ import pytest
 
 from soho.datasets.sample_key import SampleKey
 from soho.datasets.storage import index as index_file
+from soho.files import file_lock
 from soho.registry import DATASETS
 
 KINDS = {
@@ -150,7 +151,7 @@ def test_no_newcomer_enters_beside_one_that_has_waited(tmp_path):
 
     def enter(_):
         for _ in range(200):
-            with index_file.file_lock(tmp_path / 'a.index'):
+            with file_lock(tmp_path / 'a.index'):
                 inside.append(1)
                 together.append(len(inside))
                 time.sleep(1e-5)

@@ -1,4 +1,4 @@
-"""The cache of a long job: what is skipped, what is done again, what is continued."""
+"""The stages' cache: which stages are skipped, run again, or resumed."""
 
 import json
 
@@ -32,7 +32,7 @@ def job(tmp_path):
 
 def run(path, stages):
     cache = StageCache(path / 'state.json')
-    cache.run(stages, say=lambda line: None)
+    cache.run(stages, log=lambda line: None)
     return cache
 
 
@@ -86,12 +86,21 @@ def test_interrupted_stage_with_another_input_begins_anew(job):
 
 def test_stage_that_does_not_write_what_it_says_is_an_error(tmp_path):
     stage = Stage('a', 'Making a', lambda results, resumed: Outcome([tmp_path / 'a']))
-    with pytest.raises(FileNotFoundError, match='Making a ended without having written .*a'):
+    with pytest.raises(FileNotFoundError, match='the stage .a. did not write .*a'):
         run(tmp_path, [stage])
     assert not StageCache(tmp_path / 'state.json').done(stage)
 
 
-def test_broken_journal_is_said(tmp_path):
+def test_a_state_of_another_version_is_ignored(job):
+    path, stages, ran = job
+    run(path, stages())
+    state = json.loads((path / 'state.json').read_text())
+    (path / 'state.json').write_text(json.dumps(dict(stages=state['stages'])))
+    run(path, stages())
+    assert [name for name, _ in ran] == ['first', 'second'] * 2
+
+
+def test_broken_cache_is_an_error(tmp_path):
     (tmp_path / 'state.json').write_text('{"stages": {')
     with pytest.raises(ValueError, match='state.json is not the state of a demo'):
         StageCache(tmp_path / 'state.json')

@@ -53,7 +53,7 @@ def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
 
 def test_baseline_of_an_answer_type_is_the_mean_over_its_questions():
     blind = dict(
-        attributes=dict(
+        kinds=dict(
             existence=dict(accuracy=60.0, share=10.0),
             negation=dict(accuracy=50.0, share=30.0),
             count=dict(accuracy=24.0, share=60.0),

@@ -268,7 +268,7 @@ def failing(here):
     raise ValueError('no weights')
 
 
-def test_contestants_take_turns_in_processes_of_their_own():
+def test_candidates_take_turns_in_processes_of_their_own():
     args = argparse.Namespace(**BENCH)
     results = races.race(
         args,
@@ -330,7 +330,9 @@ def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch,
         tool.main(['floors', 'data', 'loop', *SMALL, '--out', str(out)])
     result = json.loads(out.read_text())
     assert [row['what'] for row in result['rows']] == ['floors', 'loop']
-    assert result['failed']['data'].startswith(f'there is no {tmp_path}/coco_cap_train_pre.json: make the generated')
+    assert result['failed']['data'].startswith(
+        f'there is no {tmp_path}/coco_cap_train_pre.json: generate the synthetic'
+    )
     assert f'error: data: {result["failed"]["data"]}' in capsys.readouterr().err
 
 

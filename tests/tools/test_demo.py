@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools' / 'demo.py'
+TOOL = ROOT / 'demo' / 'run_demo.py'
 LOADERS = """
 loader = dict(batch_size=4, num_workers=0, persistent_workers=False)
 train_dataloader, val_dataloader, test_dataloader = loader, loader, loader
@@ -43,14 +43,14 @@ def configs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def job(demo, configs, tmp_path_factory):
-    """A demo that was interrupted in the second epoch of the fine-tuning, and repeated; what both printed."""
+    """A demo that was interrupted in the second epoch of the fine-tuning, and repeated."""
     import mmengine.runner
 
     root = tmp_path_factory.mktemp('job')
     argv = [
         '--size',
         'tiny',
-        '--synthetic',
+        '--data-dir',
         str(root / 'synthetic'),
         '--configs',
         str(configs),
@@ -84,7 +84,7 @@ def job(demo, configs, tmp_path_factory):
         argv=argv,
         places=places,
         out=root / 'out',
-        synthetic=root / 'synthetic',
+        data_dir=root / 'synthetic',
         trained=trained,
         stopped=stopped.value.code,
         state=state,
@@ -131,7 +131,7 @@ def test_summary_holds_the_figures(job):
 
 
 def test_answers_are_an_official_submission_for_every_test_question(job):
-    questions = job['synthetic'] / 'v2_OpenEnded_mscoco_test2015_questions.json'
+    questions = job['data_dir'] / 'v2_OpenEnded_mscoco_test2015_questions.json'
     asked = json.loads(questions.read_text())['questions']
     for method in ('soho', 'soho-blind'):
         file = job['out'] / 'evaluation' / f'v2_OpenEnded_mscoco_test2015_{method}_results.json'
@@ -140,10 +140,12 @@ def test_answers_are_an_official_submission_for_every_test_question(job):
         assert all(set(a) == {'question_id', 'answer'} for a in answers)
 
 
-def test_report_shows_the_figures_and_loads_nothing(job):
+def test_report_shows_the_metrics_and_loads_nothing(job):
     page = (job['out'] / 'report.html').read_text()
     assert f'{job["summary"]["vqa_accuracy"]:.2f}' in page
     assert f'{job["summary"]["vqa_accuracy_without_image"]:.2f}' in page
+    # 20 % of the training captions are replaced, and half of the held-out ones.
+    assert 'right for 80 % of the training sentences and 50 % of the held-out ones' in page
     assert page.count('<svg') == 4 and page.count('<article>') == 8  # the tiny data set has eight test pictures
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
     assert loaded and all(a.startswith('data:image/') for a, _ in loaded) and '<script' not in page
@@ -157,7 +159,7 @@ def test_repetition_prints_the_table_without_importing_torch(job):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert f'{job["summary"]["vqa_accuracy"]:.2f}' in done.stdout
-    assert 'begins' not in done.stdout and 'goes on' not in done.stdout
+    assert 'started' not in done.stdout and 'resumed' not in done.stdout
 
 
 def test_only_what_a_change_concerns_is_made_again(demo, job):
@@ -174,7 +176,7 @@ def test_only_what_a_change_concerns_is_made_again(demo, job):
     config.write_text(before + 'randomness = dict(seed=1)\n')
     assert undone() == ['vqa_blind']  # what is behind it follows once it has other weights
     config.write_text(before)
-    annotations = job['synthetic'] / 'val_data_vqa.json'
+    annotations = job['data_dir'] / 'val_data_vqa.json'
     original = annotations.read_text()
     annotations.write_text(original + ' ')
     assert undone() == ['annotations']
@@ -187,6 +189,15 @@ def test_only_what_a_change_concerns_is_made_again(demo, job):
 def test_missing_config_is_one_sentence(demo, tmp_path):
     with pytest.raises(SystemExit, match=f'^demo: there is no config {tmp_path}/cnn.py$'):
         demo.main(['--configs', str(tmp_path), '--work-dir', str(tmp_path / 'out')])
+
+
+def test_unknown_size_is_one_sentence(demo, configs, tmp_path):
+    with pytest.raises(
+        SystemExit, match=r"^demo: size 'huge' of the synthetic data set is not one of tiny, demo, large$"
+    ):
+        demo.main(
+            ['--configs', str(configs), '--work-dir', str(tmp_path), '--size', 'huge', '--data-dir', str(tmp_path)]
+        )
 
 
 def test_state_of_something_else_is_refused(demo, configs, tmp_path):

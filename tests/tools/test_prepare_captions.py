@@ -38,8 +38,8 @@ def test_the_captioning_dataset_reads_what_it_writes(tool, tmp_path, capsys):
 @pytest.mark.parametrize(
     'images, message',
     [
-        (('a', 'b'), "the image_id 'a' of a.jpg is no number"),
-        ((3, '03'), 'the image_id 3 stands twice, at 3.jpg and 03.jpg'),
+        (('a', 'b'), "the image_id 'a' of a.jpg is not a number"),
+        ((3, '03'), 'the image_id 3 is repeated, by 3.jpg and 03.jpg'),
     ],
 )
 def test_an_id_that_coco_does_not_take_is_said(images, message, tool, tmp_path):

@@ -121,8 +121,8 @@ def test_what_is_wrong_is_said(tool, tmp_path, records, message):
     (tmp_path / 'a.json').write_text(json.dumps(records))
     with pytest.raises(SystemExit, match=message):
         make(tool, tmp_path / 's', tmp_path / 'i', '--annotations', tmp_path / 'a.json')
-    with pytest.raises(SystemExit, match='i is the folder that is read; the shards need one of their own'):
+    with pytest.raises(SystemExit, match='i is the folder that is read; write the shards to another one'):
         make(tool, tmp_path / 'i', tmp_path / 'i')
-    with pytest.raises(SystemExit, match='holds images or folders, before which shards would not be seen'):
+    with pytest.raises(SystemExit, match='holds images or folders, which take precedence over shards'):
         make(tool, tmp_path, tmp_path / 'i')
     assert not list((tmp_path / 's').glob('*.tar')) and not (tmp_path / '.s.part').exists()

@@ -110,7 +110,7 @@ def test_as_many_workers_as_the_container_has_cores(tool, monkeypatch):
     'out, message',
     [
         ('images.tar', r'--out is the zip to write, but .*images\.tar does not end in \.zip'),
-        ('train2014.zip', r'train2014\.zip is the zip that is read; the copies need a name of their own'),
+        ('train2014.zip', r'train2014\.zip is the zip that is read; give the copy another name'),
     ],
 )
 def test_what_is_wrong_is_said(tool, synthetic, tmp_path, out, message):

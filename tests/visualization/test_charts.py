@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from soho.visualization.charts import HEIGHT, WIDTH, Series, line_chart, nice_ticks
+from soho.visualization.charts import COLORS, HEIGHT, WIDTH, Series, line_chart
 
 SVG = '{http://www.w3.org/2000/svg}'
 
@@ -13,10 +13,12 @@ SVG = '{http://www.w3.org/2000/svg}'
 def parse(text):
     """Root, lines as lists of (x, y), and all texts."""
     root = ElementTree.fromstring(text)
-    lines = [
-        [tuple(map(float, pair.split(','))) for pair in line.get('points').split()]
-        for line in root.iter(f'{SVG}polyline')
-    ]
+    lines = []
+    for path in root.iter(f'{SVG}path'):
+        points = [tuple(map(float, pair)) for pair in re.findall(r'([\d.]+) ([\d.]+)', path.get('d'))]
+        drawn = 'stroke: var(--series-' in path.get('style') and points[0][1] > 30  # above that is the legend
+        if drawn and points[0] != points[-1]:  # a line of no length is the dot at a line's end
+            lines.append(points)
     return root, lines, [element.text for element in root.iter(f'{SVG}text')]
 
 
@@ -53,26 +55,34 @@ def test_equal_steps_of_the_data_are_equal_steps_on_the_page():
 
 
 def test_names_are_escaped_and_one_point_is_enough():
-    _, lines, texts = parse(line_chart([Series('a < b & c', [(3, 7.0)])], 'x > "y"', 'epoch', '%'))
-    assert len(lines) == 1 and 'a < b & c 7' in texts
+    text = line_chart([Series('a < b & $c$', [(3, 7.0)])], 'x > "y"', 'epoch', '%')
+    root, lines, texts = parse(text)
+    assert not lines and root.get('aria-label') == 'x > "y"'
+    assert {'a < b & $c$ 7', '3', '7', 'epoch'} <= set(texts)  # no text is taken for a formula
+    assert len(re.findall(r'd="M ([\d.]+ [\d.]+)\nL \1\n"', text)) == 1
 
 
-@pytest.mark.parametrize(
-    ('low', 'high', 'least', 'ticks'),
-    [
-        (0, 100, 0, [0, 20, 40, 60, 80, 100]),
-        (0.13, 0.58, 0, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
-        (1, 2, 1, [1, 2]),
-        (-3, 4, 0, [-4, -2, 0, 2, 4]),
-    ],
-)
-def test_ticks_are_round_and_enclose(low, high, least, ticks):
-    assert nice_ticks(low, high, least=least) == ticks
+def test_vertical_axis_ends_at_round_numbers_and_has_room_for_equal_values():
+    def ticks(*ys, y_range=(None, None)):
+        root, _, _ = parse(line_chart([Series('a', list(enumerate(ys)))], 't', 'x', 'y', y_range))
+        texts = [text.text for text in root.iter(f'{SVG}text') if 'text-anchor: end' in text.get('style')]
+        return [float(text.replace('\u2212', '-')) for text in texts if text != 'x']
+
+    assert ticks(20, 30, y_range=(0, 100)) == [0, 20, 40, 60, 80, 100]
+    assert ticks(0.13, 0.58) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert ticks(-3, 4)[0] <= -3 and ticks(-3, 4)[-1] >= 4
+    assert ticks(5, 5)[0] < 5 < ticks(5, 5)[-1]
 
 
-def test_equal_values_still_have_an_axis():
-    ticks = nice_ticks(5, 5)
-    assert ticks[0] < 5 < ticks[-1]
+def test_equal_charts_are_equal_text_that_fits_into_a_page_beside_others():
+    def chart():
+        return line_chart([Series(str(i), [(1, i), (2, i + 1)]) for i in range(4)], 't', 'x', 'y')
+
+    text = chart()
+    assert text == chart() and text.startswith('<svg')
+    assert not re.search(r' id="|url\(|href|<style|font-family: |matplotlib', text)
+    colors = set(re.findall(r'#[0-9a-f]{6}', text))
+    assert colors == set(COLORS.values()) == set(re.findall(r'var\(--[\w-]+, (#[0-9a-f]{6})\)', text))
 
 
 @pytest.mark.parametrize(

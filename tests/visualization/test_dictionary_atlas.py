@@ -9,7 +9,7 @@ import torch
 from soho.datasets.collate import collate
 from soho.models import SOHO
 from soho.visualization.dictionary_atlas import Atlas, Cells, read_cells
-from soho.visualization.pictures import cut_patch, jpeg_uri
+from soho.visualization.pictures import crop_patch, jpeg_uri
 
 SIZES = [(96, 128), (64, 64), (128, 96), (80, 112), (96, 96)]
 NUM_WORDS = 12
@@ -119,7 +119,7 @@ def test_cut_holds_the_cell_and_its_surroundings():
     image = np.zeros((300, 400, 3), np.uint8)
     image[100:150, 200:250] = 255  # the cell of row 2, column 4 of a 6 x 8 grid
     atlas = Atlas(Cells(*(np.array([value]) for value in (0, 0, 0.0, (4 / 8, 2 / 6, 5 / 8, 3 / 6)))), 1)
-    cut, (left, top, width, height) = cut_patch(image, atlas.patches(0, 1)[0])
+    cut, (left, top, width, height) = crop_patch(image, atlas.patches(0, 1)[0])
     assert cut.shape == (150, 150, 3)
     white = np.argwhere(cut[..., 0] == 255)
     assert white.min(0).tolist() == [round(top * 150), round(left * 150)] == [50, 50]
@@ -129,7 +129,7 @@ def test_cut_holds_the_cell_and_its_surroundings():
 def test_cut_at_the_edge_stays_on_the_picture():
     image = np.zeros((300, 400, 3), np.uint8)
     atlas = Atlas(Cells(*(np.array([value]) for value in (0, 0, 0.0, (7 / 8, 5 / 6, 1.0, 1.0)))), 1)
-    cut, box = cut_patch(image, atlas.patches(0, 1)[0])
+    cut, box = crop_patch(image, atlas.patches(0, 1)[0])
     assert cut.shape == (150, 150, 3)
     assert box == pytest.approx((2 / 3, 2 / 3, 1 / 3, 1 / 3))
 

@@ -1,4 +1,4 @@
-"""How fast it is, and how fast it could be: one file a part; ``tools/benchmark/run_benchmark.py`` is the command."""
+"""Benchmark of speed and memory, one file per part; ``tools/benchmark/run_benchmark.py`` is the command."""
 
 from argparse import Namespace
 from importlib import import_module
@@ -26,9 +26,9 @@ STEPS = ('pretrain', 'vqa', 'virtex')
 
 
 def measure(part: str, args: Namespace) -> list[tuple[str, float, str]]:
-    """A part's metrics: what, how much, and its unit.
+    """Return the metrics of a part: name, value and unit.
 
-    Nothing else is imported, so that processes start quickly and hold little.
+    Only this part is imported, so that its process starts quickly and uses little memory.
     """
     bench = import_module('tools.benchmark.bench').Bench(args)
     if part in STEPS:

@@ -1,4 +1,4 @@
-"""What a user could pick instead, in turns with this project: ViLT, timm, and a pipeline of regions."""
+"""Comparison with alternatives, measured in turns: ViLT, timm, and a region-based pipeline."""
 
 import argparse
 
@@ -22,7 +22,7 @@ REGION_TOKENS = 116  # 16 of the question and 100 regions, as region-based model
 
 
 def alternatives(bench: Bench) -> Rows:
-    """ViLT-B/32, timm's ResNet-50, and Faster R-CNN with a 12-layer BERT; all with random weights."""
+    """Compare with ViLT-B/32, timm's ResNet-50, and Faster R-CNN with a 12-layer BERT; all with random weights."""
     args = bench.args
     small = argparse.Namespace(**dict(vars(args), size=VILT_SIZE))
     rows: Rows = []
@@ -54,12 +54,12 @@ def alternatives(bench: Bench) -> Rows:
 
 
 def our_vqa_step(bench: Bench) -> Calls:
-    """One question an image."""
+    """Return our VQA training step with one question per image."""
     return dict(step=Step(bench, 'vqa', random_batch('vqa', recipe('vqa'), bench.args.images, 1, bench.args.size)))
 
 
 def vilt(bench: Bench, images: int) -> tuple[nn.Module, dict[str, Tensor], Tensor]:
-    """ViLT-B/32 for VQA, our batch as it wants it, and the answers."""
+    """Return ViLT-B/32 for VQA, our batch as its inputs, and the answers."""
     config = ViltConfig(num_labels=3129, max_image_length=-1, hidden_dropout_prob=0.1)
     batch = random_batch('vqa', recipe('vqa'), images, 1, bench.args.size)
     answers = torch.zeros(images, 3129).scatter_(1, batch['answer_labels'][:, 0], 1.0).to(bench.device)
@@ -67,7 +67,7 @@ def vilt(bench: Bench, images: int) -> tuple[nn.Module, dict[str, Tensor], Tenso
 
 
 def vilt_answers(bench: Bench, images: int) -> Calls:
-    """One question an image."""
+    """Return ViLT's inference with one question per image."""
     model, inputs, _ = vilt(bench, images)
     model.eval()
 
@@ -80,7 +80,7 @@ def vilt_answers(bench: Bench, images: int) -> Calls:
 
 
 def vilt_step(bench: Bench) -> Calls:
-    """With AdamW, and clipped as in our recipe."""
+    """Return ViLT's training step with AdamW and gradient clipping as in our recipe."""
     model, inputs, answers = vilt(bench, bench.args.images)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
@@ -97,7 +97,7 @@ def vilt_step(bench: Bench) -> Calls:
 
 
 def vilt_inputs(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our batch as ViLT wants it."""
+    """Return our batch as ViLT's inputs."""
     image = (batch['image'].to(bench.device).float() - 127.5) / 127.5
     return dict(
         input_ids=batch['input_ids'][:, 0].to(bench.device),
@@ -108,18 +108,19 @@ def vilt_inputs(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def our_resnet_step(bench: Bench) -> Calls:
-    """Forward, backward and SGD of a ResNet-50, to the mean of its last map."""
+    """Return the training step of our ResNet-50."""
     return resnet_step(bench, nn.Sequential(Last(ResNet(50)), nn.AdaptiveAvgPool2d(1)), channels_last=True)
 
 
 def timm_step(bench: Bench, channels_last: bool) -> Calls:
-    """Likewise."""
+    """Return the training step of timm's ResNet-50."""
     import timm
 
     return resnet_step(bench, timm.create_model('resnet50', num_classes=0), channels_last)
 
 
 def resnet_step(bench: Bench, model: nn.Module, channels_last: bool) -> Calls:
+    """Return forward, backward and SGD of a ResNet-50 on the mean of squares of its last feature map."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(bench.device, memory_format=layout).train()
     image = torch.randn(bench.args.images, 3, *CROP, device=bench.device).to(memory_format=layout)
@@ -136,11 +137,11 @@ def resnet_step(bench: Bench, model: nn.Module, channels_last: bool) -> Calls:
 
 
 class Regions(nn.Module):
-    """Faster R-CNN over a ResNet-101 up to its fourth stage, then a 12-layer BERT over question and regions.
+    """Faster R-CNN with a ResNet-101 up to its fourth stage, then a 12-layer BERT over question and regions.
 
-    With random weights no box reaches the score threshold, so that the
-    suppression class by class, for which a trained detector takes its time, has
-    nothing to do: to the advantage of this pipeline.
+    With random weights no box reaches the score threshold, so that class-wise
+    non-maximum suppression, which takes time in a trained detector, has
+    nothing to do; this favours the pipeline.
     """
 
     def __init__(self) -> None:
@@ -166,13 +167,13 @@ class Regions(nn.Module):
         self.bert = BertModel(BertConfig())
 
     def forward(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) to (1, T, 768)."""
+        """Return the output tokens (1, T, 768) of an image (1, 3, H, W)."""
         self.detector([image[0]])
         return self.bert(inputs_embeds=self.project(image.new_zeros(1, REGION_TOKENS, 2048))).last_hidden_state
 
 
 class Last(nn.Module):
-    """A backbone's last map alone."""
+    """Last feature map of a backbone."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -183,7 +184,7 @@ class Last(nn.Module):
 
 
 class Scores(nn.Module):
-    """Classes and boxes of (M, C) region features."""
+    """Class scores and box offsets of (M, C) region features."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -194,7 +195,7 @@ class Scores(nn.Module):
 
 
 def region_answers(bench: Bench) -> Calls:
-    """One question about one image: the detector, then the transformer."""
+    """Return the inference of the region-based pipeline for one question about one image."""
     model = Regions().to(bench.device).eval()
     image = random_batch('vqa', recipe('vqa'), 1, 1, bench.args.size)['image'].to(bench.device).float() / 255
 

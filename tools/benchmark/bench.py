@@ -1,4 +1,4 @@
-"""What all measurements share: how time and memory are taken."""
+"""Measurement of time and memory, shared by all parts."""
 
 import argparse
 import statistics
@@ -12,18 +12,18 @@ from soho.platform import keep_freed_memory, use_onednn_products
 from tools.benchmark.memory import Memory
 
 Rows = list[tuple[str, float, str]]
-"""Figures: what, how much, and its unit. What comes before ``': '`` is the heading under which it is printed."""
+"""Metrics: name, value and unit. The part of the name before ``': '`` is the heading under which it is printed."""
 
-WARM_UP = 2  # measurements that do not count
+WARM_UP = 2  # measurements that are discarded
 
 
 class Bench:
-    """What all measurements share: the device, the number type and how often.
+    """Device, dtype and number of repetitions of a measurement.
 
     Args:
-        args: The command line.
-        tuned: With the settings that a run of this project has: on a CPU see
-            :mod:`soho.platform`, on a GPU cuDNN looks for its fastest convolutions.
+        args: Options of the command line.
+        tuned: Whether to use the settings of a run of this project: on a CPU see
+            :mod:`soho.platform`, on a GPU cuDNN's benchmark mode.
     """
 
     def __init__(self, args: argparse.Namespace, tuned: bool = True) -> None:
@@ -38,20 +38,21 @@ class Bench:
         self.memory = Memory(self.device)
 
     def sync(self) -> None:
+        """Wait for the GPU."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize()
 
     def seconds(self, call: Callable[[], Any]) -> float:
-        """Median seconds of a call."""
+        """Return the median seconds of a call."""
         return self.split([call])[0]
 
     def split(self, calls: Sequence[Callable[[], Any]]) -> list[float]:
-        """Median seconds of each of several calls that follow each other."""
+        """Return the median seconds of each of several consecutive calls."""
         rounds = [self.round(calls) for _ in range(self.args.repeat + WARM_UP)]
         return [statistics.median(column) for column in zip(*rounds[WARM_UP:])]
 
     def round(self, calls: Sequence[Callable[[], Any]]) -> list[float]:
-        """Seconds of each of several calls that follow each other, this once."""
+        """Run consecutive calls once and return the seconds of each."""
         marks = [self._now()]
         for call in calls:
             call()
@@ -63,4 +64,5 @@ class Bench:
         return time.perf_counter()
 
     def autocast(self) -> torch.autocast:
+        """Return the autocast context of the dtype."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)

@@ -1,4 +1,4 @@
-"""The data pipeline: pictures a second of one worker process against decoding the same files."""
+"""Throughput of the data pipeline: one worker process against decoding the same files."""
 
 import json
 import os
@@ -44,11 +44,11 @@ BASES = CONFIGS / '_base_' / 'datasets'
 
 
 def data(bench: Bench) -> Rows:
-    """The pipelines of the published recipes, the demo's, and the official one if ``--official-soho`` says where it is.
+    """Measure the pipelines of the published recipes and of the demo, and with ``--official-soho`` the official one.
 
-    The pictures and captions are those of ``--photos``, a zip or folder beside
-    an annotation file in the layout of pretraining and with the same name; by
-    default the synthetic data set's.
+    Pictures and captions are those of ``--photos``, a zip or folder beside
+    a pretraining annotation file of the same name; by default those of the
+    synthetic data set.
     """
     init_default_scope('soho')
     photos, captions, vocabulary = pictures(bench.args)
@@ -63,7 +63,7 @@ def data(bench: Bench) -> Rows:
         if bench.args.official_soho:
             name = f'data, {PRETRAINING}'
             decoding = {what: value for what, value, _ in rows}[f'{name}: decoding alone']
-            with patch.object(np, 'int', int, create=True):  # as numpy called it then
+            with patch.object(np, 'int', int, create=True):  # an alias of that time
                 theirs = _official(bench, photos, captions, vocabulary, Path(folder))
                 rows += _in_turns(bench, name, datasets[PRETRAINING], theirs, decoding)
     torch.set_num_threads(threads[0])
@@ -72,7 +72,7 @@ def data(bench: Bench) -> Rows:
 
 
 def _datasets(photos: str, captions: str, vocabulary: str, folder: Path) -> dict[str, Dataset]:
-    """The pipelines of the recipes, on these pictures."""
+    """Return datasets of these pictures with the pipelines of the recipes."""
     pretrain, vqa = (load_config(str(BASES / name)) for name in ('coco_vg_pretrain.py', 'coco_vqa.py'))
     virtex = load_config(str(BASES / 'coco_captions_virtex.py')).train_dataloader.dataset.pipeline
     shutil.copy(captions, folder / 'annotations.json')  # tokens are prepared beside it
@@ -98,11 +98,11 @@ def _datasets(photos: str, captions: str, vocabulary: str, folder: Path) -> dict
         dict(type='ResizeKeepRatio', scale=(96, 72)),
         *pretrain.train_pipeline[2:],
     ]
-    # The images of a question come without what is known of answers.
-    asked = [*vqa.train_pipeline[:-1], dict(type='PackSample', keys=[])]
+    # Images and questions, without answers.
+    question_pipeline = [*vqa.train_pipeline[:-1], dict(type='PackSample', keys=[])]
     sources = {
         PRETRAINING: dict(sentence_group=4, pipeline=pretrain.train_pipeline),
-        'VQA, 1333x400 to 1333x800': dict(sentence_group=1, pipeline=asked),
+        'VQA, 1333x400 to 1333x800': dict(sentence_group=1, pipeline=question_pipeline),
         'demo, 96x72': dict(sentence_group=4, pipeline=small),
         'VirTex, 224': dict(type='CaptioningDataset', ann_file=str(coco), pipeline=virtex),
     }
@@ -157,7 +157,7 @@ def _loader(dataset: Any) -> DataLoader:
 
 
 def _in_turns(bench: Bench, name: str, dataset: Any, theirs: DataLoader, decoding: float) -> Rows:
-    """A pipeline of ours against the official one, and that one against decoding alone."""
+    """Compare our pipeline with the official one, and that one with decoding alone."""
     our_rate, their_rate = loader_rates(bench, [_loader(dataset), theirs])
     name = f'{name}, in turns with the official one'
     return [
@@ -173,10 +173,10 @@ def _bare(file: bytes) -> np.ndarray:
 
 
 def loader_rates(bench: Bench, loaders: Sequence[DataLoader]) -> list[float]:
-    """Pictures a second that arrive from loaders of batches of ``BATCH``, round by round.
+    """Return the images per second of loaders with batches of ``BATCH``, measured in turns.
 
-    Each starts its worker anew in each round: one that waits for its turn
-    would go on decoding meanwhile.
+    Each loader starts a new worker in each round, since a worker that waits for its turn
+    would go on decoding.
     """
     rounds = [[_round(loader) for loader in loaders] for _ in range(bench.args.repeat + 1)]
     return [median(rates) for rates in zip(*rounds[1:])]
@@ -192,7 +192,7 @@ def _round(loader: DataLoader) -> float:
 
 
 def _official(bench: Bench, photos: str, captions: str, vocabulary: str, folder: Path) -> DataLoader:
-    """The pipeline of the official release, in an unchanged checkout."""
+    """Return a loader with the pipeline of the official release, from an unchanged checkout."""
     with checkout(Path(bench.args.official_soho), 'SOHO', STAND_INS, __version__='', short_version=''):
         from commons.parallel import collate as official_collate
         from SOHO.datasets import build_dataset

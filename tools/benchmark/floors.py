@@ -1,4 +1,4 @@
-"""What the machine can do."""
+"""Limits of the machine: rates of a matrix product and of a copy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,22 +10,22 @@ from tools.benchmark.bench import Bench, Rows
 
 
 def matrix_rate(bench: Bench) -> float:
-    """FLOP/s of a product of matrices that are large enough to keep the device busy."""
+    """Return the FLOP/s of a large matrix product."""
     side = 8192 if bench.device.type == 'cuda' else 2048
     a, b = (torch.randn(side, side, device=bench.device, dtype=bench.dtype) for _ in range(2))
     return 2 * side**3 / bench.seconds(lambda: a @ b)
 
 
 def copy_rate(bench: Bench) -> float:
-    """Bytes read and written a second by a copy that no cache holds."""
+    """Return the bytes per second, read and written, of a copy larger than any cache."""
     source = torch.empty(2**28 if bench.device.type == 'cuda' else 2**26, device=bench.device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))
 
 
 def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float) -> Rows:
-    """The products and convolutions of a call that takes ``seconds``, and their share of a rate in FLOP/s."""
-    # What is compiled is counted as it was written.
+    """Return the FLOPs of a call that takes ``seconds``, and its utilisation of a rate in FLOP/s."""
+    # Compiled code is counted in its eager form.
     with torch.compiler.set_stance('force_eager'), FlopCounterMode(display=False) as counter:
         call()
     flops = counter.get_total_flops()
@@ -36,7 +36,7 @@ def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float)
 
 
 def floors(bench: Bench) -> Rows:
-    """A matrix product, on a CPU by either library, and a copy."""
+    """Measure a matrix product, on a CPU with each library, and a copy."""
     rows = [('floors: matrix product', matrix_rate(bench) / 1e12, 'TFLOP/s')]
     if bench.device.type == 'cpu':
         precision = torch.get_float32_matmul_precision()

@@ -1,4 +1,4 @@
-"""How time and memory grow with image area, sentences an image, dictionary size, captions, their length, and ranks."""
+"""Scaling of time and memory with image area, sentences, dictionary size, captions, their length, and ranks."""
 
 import os
 import tempfile
@@ -25,7 +25,7 @@ RANKS = (1, 2)  # a GPU each, where there are as many
 
 
 def growth(bench: Bench) -> Rows:
-    """A training step, and a start, as one thing grows; each point in processes of its own."""
+    """Measure a training step, and a start, as one quantity grows; each point in new processes."""
     args = bench.args
     rows: Rows = []
     for factor in AREAS:
@@ -57,7 +57,7 @@ def _rows(name: str, seconds: float, peak: float) -> Rows:
 
 
 def _start(captions: int) -> Rows:
-    """A start to the first batch."""
+    """Measure the time to the first batch."""
     starts = start_twice(captions)
     name = f'growth with the number of captions: {starts.captions}'
     return [
@@ -69,7 +69,7 @@ def _start(captions: int) -> Rows:
 
 
 def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2048) -> tuple[float, float]:
-    """Seconds and peak GiB of a pretraining step."""
+    """Return seconds and peak GiB of a pretraining step."""
     bench = Bench(args)
     cfg = recipe('pretrain', args.cfg_options)
     cfg.model.neck.dictionary.num_words = words
@@ -77,7 +77,7 @@ def pretraining(args: Any, size: tuple[int, int], sentences: int, words: int = 2
 
 
 def captioning(args: Any, length: int) -> tuple[float, float]:
-    """Seconds and peak GiB of a captioning step whose captions all have this many tokens."""
+    """Return seconds and peak GiB of a captioning step whose captions all have this many tokens."""
     bench = Bench(args)
     cfg = recipe('virtex', args.cfg_options)
     batch = random_batch('virtex', cfg, args.images, 1, args.size)
@@ -91,7 +91,7 @@ def _measure(bench: Bench, step: Step) -> tuple[float, float]:
 
 
 def across_ranks(args: Any, ranks: int) -> tuple[float, float]:
-    """Seconds of a pretraining step with the same batch on each of several processes; peak GiB of the first."""
+    """Return seconds of a pretraining step with the same batch on several ranks, and peak GiB of the first rank."""
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_rank, (args, ranks, folder), nprocs=ranks)
         return tuple(torch.load(os.path.join(folder, 'metrics')).tolist())

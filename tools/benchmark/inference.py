@@ -1,4 +1,4 @@
-"""Answers and captions: how long one takes, and how many a second."""
+"""Latency and throughput of VQA inference."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +12,13 @@ from tools.benchmark.recipes import build, random_batch, recipe
 
 
 class Prediction:
-    """The published model that answers or captions one random batch when it is called.
+    """Inference of a published model on a random batch; call it to run it.
 
     Args:
-        bench: Device and number type.
-        kind: ``'vqa'``, one question an image, or ``'virtex'``.
-        images: A batch.
-        fold: Fold the norms into the convolutions.
+        bench: Device and dtype.
+        kind: ``'vqa'``, one question per image, or ``'virtex'``.
+        images: Images per batch.
+        fold: Whether to fold the norms into the convolutions.
     """
 
     def __init__(self, bench: Bench, kind: str, images: int, fold: bool = True) -> None:
@@ -36,7 +36,7 @@ class Prediction:
 
 
 def inference(bench: Bench) -> Rows:
-    """Answers to one question an image."""
+    """Measure VQA inference with one question per image."""
     size = f'{bench.args.size[0]}x{bench.args.size[1]}'
     name = f'vqa inference at {size}, one image'
     predict = Prediction(bench, 'vqa', 1)
@@ -60,5 +60,6 @@ def inference(bench: Bench) -> Rows:
 
 
 def throughput(bench: Bench, kind: str, images: int) -> float:
+    """Return the images per second of inference in batches of ``images``."""
     predict: Callable[[], Any] = Prediction(bench, kind, images)
     return images / bench.seconds(predict)

@@ -1,4 +1,4 @@
-"""The whole training loop against its step alone."""
+"""Training loop against its step alone."""
 
 import time
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from tools.benchmark.bench import Bench, Rows
 from tools.benchmark.recipes import pictures, precision
 from tools.benchmark.training import title
 
-WARM_UP = 10  # iterations that do not count: workers start, memory is allocated
+WARM_UP = 10  # discarded iterations, in which workers start and memory is allocated
 
 
 class _Clock(Hook):
-    """When the warm-up was over and when the last iteration was."""
+    """Times at the end of the warm-up and of the last iteration."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -38,7 +38,7 @@ class _Clock(Hook):
 
 
 def loop(bench: Bench) -> Rows:
-    """The demo's fine-tuning and the published pretraining, on synthetic data or the pictures of ``--photos``."""
+    """Measure the demo's fine-tuning and the published pretraining on synthetic data or ``--photos``."""
     init_default_scope('soho')
     demo = _fine_tuning(bench)
     return [
@@ -74,7 +74,7 @@ def _pretraining(bench: Bench) -> Config:
 
 
 def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
-    """The loop with its data, hooks and logging, and the same steps on batches that are already there."""
+    """Compare the loop with data, hooks and logging to the same steps on batches in memory."""
     cfg.update(
         load_from=None,
         work_dir=str(bench.args.out.parent / 'benchmark'),
@@ -96,11 +96,11 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     whole = (clock.ended - clock.started) / steps
     loader: Any = runner.train_dataloader
     keys = islice(cycle(loader.batch_sampler), WARM_UP, WARM_UP + steps)
-    batches = cycle([_at_hand(bench, loader.collate_fn([loader.dataset[key] for key in batch])) for batch in keys])
-    _take(runner, batches, WARM_UP)
+    batches = cycle([_pin(bench, loader.collate_fn([loader.dataset[key] for key in batch])) for batch in keys])
+    _train(runner, batches, WARM_UP)
     bench.sync()
     started = time.perf_counter()
-    _take(runner, batches, steps)
+    _train(runner, batches, steps)
     bench.sync()
     alone = (time.perf_counter() - started) / steps
     return [
@@ -110,11 +110,12 @@ def _compare(bench: Bench, name: str, cfg: Config, steps: int) -> Rows:
     ]
 
 
-def _at_hand(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From where a GPU can fetch it by itself, as the loader leaves it."""
+def _pin(bench: Bench, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the batch in pinned memory on a GPU, as the loader does."""
     return {key: value.pin_memory() for key, value in batch.items()} if bench.device.type == 'cuda' else batch
 
 
-def _take(runner: MMEngineRunner, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
+def _train(runner: MMEngineRunner, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
+    """Take training steps."""
     for batch in islice(batches, steps):
         runner.model.train_step(batch, runner.optim_wrapper)

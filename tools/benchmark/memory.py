@@ -1,4 +1,4 @@
-"""How much memory something takes, at its peak; each thing in a process of its own."""
+"""Peak memory, measured in a new process."""
 
 import multiprocessing
 import resource
@@ -14,10 +14,10 @@ STATUS = Path('/proc/self/status')
 
 
 class Memory:
-    """Peak memory since it was made: of the GPU, or of the process above what it held then.
+    """Peak memory since construction: of the GPU, or of the process beyond its memory at construction.
 
     Args:
-        device: Where tensors live.
+        device: Device of the tensors.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -27,14 +27,14 @@ class Memory:
         self.start = resident('VmRSS')
 
     def peak(self) -> float:
-        """GiB."""
+        """Return the peak in GiB."""
         if self.device.type == 'cuda':
             return torch.cuda.max_memory_allocated() / 2**30
         return (resident('VmHWM') - self.start) / 2**30
 
 
 def resident(what: str) -> int:
-    """Bytes of memory the process holds (``'VmRSS'``) or has held at most (``'VmHWM'``)."""
+    """Return the bytes of memory that the process holds (``'VmRSS'``) or has held at most (``'VmHWM'``)."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith(what))
         return 1024 * int(line.split()[1])
@@ -42,6 +42,6 @@ def resident(what: str) -> int:
 
 
 def in_a_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
-    """What ``function(*args)`` returns, called where nothing has been computed before."""
+    """Return ``function(*args)``, called in a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
         return pool.submit(function, *args).result()

@@ -1,4 +1,4 @@
-"""Importing the official releases as they were published, years after the libraries that they need."""
+"""Import of the official releases, unchanged, without the libraries of their time."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ from unittest.mock import MagicMock
 
 @contextmanager
 def checkout(folder: Path, package: str, stand_ins: Sequence[str], **attributes: str) -> Iterator[None]:
-    """An unchanged checkout on the path.
+    """Put an unchanged checkout on the import path.
 
-    Modules that its files import and that a model does not need are stood in
-    for by empty ones, unless they are installed.
+    Modules that its files import but a model does not need are replaced
+    by mocks, unless they are installed.
 
     Args:
-        folder: The checkout.
-        package: What is imported from it.
-        stand_ins: Modules that may be missing.
-        **attributes: Of every stand-in.
+        folder: Folder of the checkout.
+        package: Name of the package in it.
+        stand_ins: Names of the modules that may be missing.
+        **attributes: Attributes of every mock.
 
     Raises:
         FileNotFoundError: The folder does not hold the package.

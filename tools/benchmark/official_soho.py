@@ -1,7 +1,7 @@
-"""The official SOHO code against this one, in turns.
+"""Comparison with the official SOHO code, measured in turns.
 
-The checkout of researchmm/soho is not changed. What its libraries of 2021
-offered and today's do not is given to it in memory: see ``docs/benchmarks.md``.
+The checkout of researchmm/soho is not changed. Functions of the libraries of 2021
+that are gone today are replaced in memory, see ``docs/benchmarks.md``.
 """
 
 import os
@@ -42,16 +42,16 @@ STAND_INS = (
 
 
 class OfficialSOHO:
-    """The official model with random weights, its optimizer, and our batch as it wants it.
+    """Official model with random weights, its optimizer, and our batch as its inputs.
 
     Args:
-        bench: Device, number type, and the checkout.
+        bench: Device, dtype and folder of the checkout.
         kind: ``'pretrain'`` or ``'vqa'``.
-        batch: As :func:`tools.benchmark.recipes.random_batch` makes it.
+        batch: Batch of :func:`tools.benchmark.recipes.random_batch` makes it.
     """
 
     def __init__(self, bench: Bench, kind: str, batch: dict[str, Tensor]) -> None:
-        if not dist.is_initialized():  # its dictionary talks to the other ranks, also where there are none
+        if not dist.is_initialized():  # its dictionary always communicates, even with one rank
             backend = 'nccl' if bench.device.type == 'cuda' else 'gloo'
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         folder = Path(bench.args.official_soho)
@@ -60,14 +60,14 @@ class OfficialSOHO:
             from SOHO.models import build_model
             from SOHO.models.backbone import resnet
             from SOHO.models.languages import bert
-        # Without use_reentrant as it was before there was a choice.
+        # use_reentrant was True before it was an option.
         resnet.cp = bert.cp = SimpleNamespace(checkpoint=partial(checkpoint, use_reentrant=True))
         cfg = Config.fromfile(str(folder / CONFIGS[kind]), lazy_import=False)
         cfg.model.update(backbone_pre=None, language_pre=None)
         cfg.model.neck.norm_cfg = dict(type='BN')  # one process: the same as SyncBN, which needs GPUs
         self.model: nn.Module = build_model(cfg.model).to(bench.device)
         if kind == 'vqa':
-            self.model.head.vqa[2].inplace = False  # behind a ReLU torch refuses it in backward
+            self.model.head.vqa[2].inplace = False  # torch refuses it in backward after a ReLU
             if bench.device.type == 'cpu':  # its score is computed on a GPU whatever the device
                 self.model.head.compute_score_with_logits = lambda logits, labels: logits.new_zeros(1)
         with open(os.devnull, 'w') as nowhere:
@@ -84,7 +84,7 @@ class OfficialSOHO:
         self.loss: Tensor
 
     def inputs(self) -> dict[str, Any]:
-        """The batch in the official form; images are normalised by its data pipeline, so before."""
+        """Return the batch in the official form, with normalised images, which its data pipeline does."""
         image = self.batch['image'].to(self.bench.device).float()
         height, width = image.shape[-2:]
         shapes = [(int(h), int(w), 3) for h, w in self.batch['image_size']]
@@ -107,13 +107,13 @@ class OfficialSOHO:
         )
 
     def gradients(self) -> None:
-        """Forward and backward as in its runner."""
+        """Run forward and backward as in its runner."""
         with self.bench.autocast():
             self.loss = self.model.train_step(self.prepared, self.optimizer)['loss']
         self.scaler.scale(self.loss).backward()
 
     def update(self) -> None:
-        """As its optimizer hook does it without accumulation."""
+        """Clip and update as in its optimizer hook without accumulation."""
         weights = [p for p in self.model.parameters() if p.requires_grad and p.grad is not None]
         self.scaler.unscale_(self.optimizer)
         float(nn.utils.clip_grad_norm_(weights, self.max_norm))
@@ -123,22 +123,26 @@ class OfficialSOHO:
 
     @torch.no_grad()
     def predict(self) -> None:
+        """Answer the questions of the batch."""
         self.model(mode='test', **self.prepared)
 
     def train(self, mode: bool = True) -> 'OfficialSOHO':
+        """Set the training mode and prepare the inputs."""
         self.model.train(mode)
         self.prepared = self.inputs()
         return self
 
 
 def official_soho(bench: Bench) -> Rows:
-    """Pretraining and fine-tuning steps with their peak memory, and inference; of the published only pretraining is
-    in float16 (``fp_16`` of its configs: O1, and O0 for VQA)."""
+    """Compare pretraining and fine-tuning steps, their peak memory, and inference.
+
+    As published, only pretraining runs in float16 (``fp_16`` of the configs: O1, and O0 for VQA).
+    """
     args = bench.args
     rows: Rows = []
     for kind in ('pretrain', 'vqa'):
         name = title(bench, kind)
-        if kind == 'vqa':  # the official code knows one question an image
+        if kind == 'vqa':  # the official code has one question per image
             name = name.replace(f'{args.sentences} sentences', '1 question')
         rows += rows_of(
             name,
@@ -168,29 +172,29 @@ def official_soho(bench: Bench) -> Rows:
 
 
 def our_step(bench: Bench, kind: str) -> Calls:
-    """Forward and backward; then clipping and the optimizer."""
+    """Return our training step in two parts."""
     step = Step(bench, kind, batch_of(bench, kind))
     return {FIRST: step.gradients, SECOND: step.update}
 
 
 def their_step(bench: Bench, kind: str) -> Calls:
-    """Likewise."""
+    """Return the official training step in two parts."""
     official = OfficialSOHO(bench, kind, batch_of(bench, kind)).train()
     return {FIRST: official.gradients, SECOND: official.update}
 
 
 def our_answers(bench: Bench, images: int) -> Calls:
-    """One question an image."""
+    """Return our inference with one question per image."""
     return dict(predict=Prediction(bench, 'vqa', images))
 
 
 def their_answers(bench: Bench, images: int) -> Calls:
-    """Likewise."""
+    """Return the official inference with one question per image."""
     batch = random_batch('vqa', recipe('vqa'), images, 1, bench.args.size)
     return dict(predict=OfficialSOHO(bench, 'vqa', batch).train(False).predict)
 
 
 def batch_of(bench: Bench, kind: str) -> dict[str, Tensor]:
-    """The same for both."""
+    """Return a random batch, the same for both."""
     args = bench.args
     return random_batch(kind, recipe(kind), args.images, args.sentences if kind == 'pretrain' else 1, args.size)

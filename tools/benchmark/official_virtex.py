@@ -1,4 +1,4 @@
-"""The official VirTex code against this one, in turns.
+"""Comparison with the official VirTex code, measured in turns.
 
 The checkout of kdexd/virtex is not changed; see ``docs/benchmarks.md``.
 """
@@ -30,11 +30,11 @@ CHECKED = dict(images=2, tokens=10)  # of the captions that have to be equal
 
 
 class OfficialVirTex:
-    """The official model with random weights, its optimizer, and our batch.
+    """Official model with random weights, its optimizer, and our batch.
 
     Args:
-        bench: Device, number type, and the checkout.
-        batch: As :func:`tools.benchmark.recipes.random_batch` makes it.
+        bench: Device, dtype and folder of the checkout.
+        batch: Batch of :func:`tools.benchmark.recipes.random_batch` makes it.
     """
 
     def __init__(self, bench: Bench, batch: dict[str, Tensor]) -> None:
@@ -50,18 +50,20 @@ class OfficialVirTex:
         self.optimizer = OptimizerFactory.from_config(self.cfg, self.model.named_parameters())
         self.scaler = torch.amp.GradScaler(bench.device.type, enabled=bench.dtype == torch.float16)
         self.bench = bench
-        # Images are normalised by its data pipeline, so before.
+        # Its data pipeline normalises images.
         image = (batch['image'].to(bench.device).float() - 116.0) / 57.0
         captions = {key: value.to(bench.device) for key, value in batch.items() if 'caption' in key or 'noit' in key}
         self.batch = dict(image=image, **captions)
 
     def gradients(self) -> None:
+        """Run forward and backward."""
         self.optimizer.zero_grad()
         with self.bench.autocast():
             loss = self.model(self.batch)['loss']
         self.scaler.scale(loss).backward()
 
     def update(self) -> None:
+        """Clip and update."""
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.OPTIM.CLIP_GRAD_NORM)
         self.scaler.step(self.optimizer)
@@ -69,11 +71,12 @@ class OfficialVirTex:
 
     @torch.no_grad()
     def predict(self) -> Tensor:
+        """Return the captions as tokens."""
         return self.model(dict(image=self.batch['image']))['predictions']
 
 
 def official_virtex(bench: Bench) -> Rows:
-    """The training step with its peak memory, and captions by beam search; the published training is in float16."""
+    """Compare the training step, its peak memory, and captions by beam search; as published, training is in float16."""
     args = bench.args
     rows = rows_of(
         title(bench, 'virtex'),
@@ -100,38 +103,38 @@ def official_virtex(bench: Bench) -> Rows:
 
 
 def our_step(bench: Bench) -> Calls:
-    """Forward and backward; then clipping and the optimizer."""
+    """Return our training step in two parts."""
     step = Step(bench, 'virtex', batch_of(bench, bench.args.images))
     return {FIRST: step.gradients, SECOND: step.update}
 
 
 def their_step(bench: Bench) -> Calls:
-    """Likewise."""
+    """Return the official training step in two parts."""
     official = OfficialVirTex(bench, batch_of(bench, bench.args.images))
     official.model.train()
     return {FIRST: official.gradients, SECOND: official.update}
 
 
 def our_captions(bench: Bench, images: int) -> Calls:
-    """Beam 5; with random weights none ends before its 30th token."""
+    """Return our captioning, beam 5; with random weights all captions have 30 tokens."""
     return dict(captions=Prediction(bench, 'virtex', images))
 
 
 def their_captions(bench: Bench, images: int) -> Calls:
-    """Likewise."""
+    """Return the official captioning."""
     official = OfficialVirTex(bench, batch_of(bench, images))
     official.model.eval()
     return dict(captions=official.predict)
 
 
 def check_captions(args: Any) -> None:
-    """Both models with the same weights write the same captions.
+    """Check that both models with the same weights write the same captions.
 
-    On the CPU in float32: a GPU rounds so coarsely that random weights, for
-    which many words are equally likely, lead to others.
+    The check runs on the CPU in float32: on a GPU, rounding changes captions of random weights, for
+    which many words are almost equally likely.
 
     Raises:
-        RuntimeError: They do not.
+        RuntimeError: The captions differ.
     """
     bench = Bench(argparse.Namespace(**dict(vars(args), device='cpu', dtype='float32')), tuned=False)
     images, tokens = CHECKED.values()
@@ -146,5 +149,5 @@ def check_captions(args: Any) -> None:
 
 
 def batch_of(bench: Bench, images: int) -> dict[str, Tensor]:
-    """The same for both."""
+    """Return a random batch, the same for both."""
     return random_batch('virtex', recipe('virtex'), images, 1, bench.args.size)

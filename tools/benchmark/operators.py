@@ -1,4 +1,4 @@
-"""Where the time of a step goes."""
+"""Shares of kinds of operators in the time of a step."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +24,7 @@ KINDS = dict(
 
 
 def operators(bench: Bench) -> Rows:
-    """Shares of kinds of operators in training steps, in an answer, and in captions."""
+    """Measure the shares of kinds of operators in training steps, VQA inference and captioning."""
     rows: Rows = []
     for kind in ('pretrain', 'vqa', 'virtex'):
         rows += shares(bench, title(bench, kind), Step(bench, kind))
@@ -33,7 +33,7 @@ def operators(bench: Bench) -> Rows:
 
 
 def shares(bench: Bench, name: str, call: Callable[[], Any]) -> Rows:
-    """Percent of the time that each kind of operator takes."""
+    """Return the share of time of each kind of operator, in percent."""
     for _ in range(2):
         call()
     cuda = bench.device.type == 'cuda'
@@ -51,6 +51,6 @@ def shares(bench: Bench, name: str, call: Callable[[], Any]) -> Rows:
 
 
 def kind_of(operator: str) -> str:
-    """What an operator of torch, or a kernel of a GPU, computes."""
+    """Return the kind of an operator of torch or of a GPU kernel."""
     operator = operator.lower()
     return next((kind for kind, parts in KINDS.items() if any(part in operator for part in parts)), 'other')

@@ -1,4 +1,4 @@
-"""Contestants take turns, each in a process of its own: what disturbs one disturbs all, and nothing else is shared."""
+"""Measurement of candidates in turns, each in its own process, so that disturbances affect all alike."""
 
 import multiprocessing
 import statistics
@@ -13,13 +13,13 @@ Calls = dict[str, Callable[[], Any]]
 
 
 class Candidate(NamedTuple):
-    """What runs in a process.
+    """Code that is measured in a process.
 
     Args:
-        build: Called there as ``build(bench, *args)``; returns the calls that follow each other in a round, by name.
-        args: Its other arguments.
-        tuned: With the settings that a run of this project has; otherwise as torch comes.
-        dtype: Number type of its autocast, where it is not the command line's.
+        build: Function called there as ``build(bench, *args)``; returns the consecutive calls of a round by name.
+        args: Other arguments of ``build``.
+        tuned: Whether to use the settings of a run of this project, or torch's defaults.
+        dtype: Autocast dtype, if it is not the command line's.
     """
 
     build: Callable[..., Calls]
@@ -29,21 +29,21 @@ class Candidate(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of one candidate."""
+    """Result of a candidate."""
 
     seconds: dict[str, float]
-    """Median of each call; ``whole`` is that of all together."""
+    """Median seconds of each call; ``whole`` is the median of their sum."""
     peak: float
-    """GiB, of the GPU or above what the process held at first."""
+    """Peak memory in GiB, of the GPU, or of the process beyond its initial memory."""
     dtype: str
-    """Number type in which it ran."""
+    """Dtype of the measurement."""
 
 
 def race(args: Namespace, candidates: Mapping[str, Candidate]) -> dict[str, Result]:
-    """Let them run round by round, one after the other.
+    """Run the candidates in turns, round by round, and return their results.
 
     Raises:
-        RuntimeError: One fails; the message is its own.
+        RuntimeError: A candidate failed; the message is that of its error.
     """
     context = multiprocessing.get_context('spawn')
     pipes: dict[str, Connection] = {}
@@ -95,7 +95,7 @@ def _serve(pipe: Connection, args: Namespace, candidate: Candidate) -> None:
             pipe.send(bench.round(list(calls.values())))
         pipe.send((list(calls), bench.memory.peak()))
     except EOFError:
-        pass  # the race is off
+        pass  # the measurement was aborted
     except Exception as error:
         pipe.send(RuntimeError(f'{type(error).__name__}: {error}'))
 
@@ -103,10 +103,10 @@ def _serve(pipe: Connection, args: Namespace, candidate: Candidate) -> None:
 def published(
     args: Namespace, name: str, build: Callable[..., Calls], *more: Any, dtype: str | None = None
 ) -> dict[str, Candidate]:
-    """Another's code, ``build(bench, *more)``: on a CPU as torch runs it by default, and with our settings as well.
+    """Return the candidates for other code, ``build(bench, *more)``: with torch's defaults and with our settings.
 
-    On a GPU there is but one setting, which the official VirTex has too, and
-    which is to the advantage of the others: so one candidate, which has it.
+    On a GPU the only setting is cuDNN's benchmark mode, which the official VirTex also uses and
+    which favours the other code, so there is one candidate with it.
     """
     if args.device == 'cuda':
         return {name: Candidate(build, more, dtype=dtype)}
@@ -117,12 +117,12 @@ def published(
 
 
 def published_dtype(args: Namespace, half: bool) -> str:
-    """Number type of an official release, ``half`` says whether it trains so: float16 on a GPU, never on a CPU."""
+    """Return the dtype of an official release: float16 if it trains in half precision and on a GPU, else float32."""
     return 'float16' if half and args.device == 'cuda' else 'float32'
 
 
 def rows_of(what: str, results: Mapping[str, Result], memory: bool = True) -> Rows:
-    """Milliseconds of each candidate, how many times faster the first is than the others, and their peaks."""
+    """Return metrics: milliseconds of each candidate, speed-ups of the first over the others, and peak memory."""
     rows: Rows = []
     results = {f'{name}, {result.dtype}': result for name, result in results.items()}
     ours, *others = results

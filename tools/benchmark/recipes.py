@@ -1,4 +1,4 @@
-"""The published models with random weights, and random batches for them."""
+"""Published models with random weights, and random batches for them."""
 
 import os
 from argparse import Namespace
@@ -15,8 +15,8 @@ from soho.paths import CONFIGS
 from soho.registry import MODELS
 from tools.benchmark.bench import Bench
 
-SYNTHETIC = 'data/synthetic/demo'  # unless ``SOHO_SYNTHETIC`` says where it is
-# Of each recipe the model and the optimisation.
+SYNTHETIC = 'data/synthetic/demo'  # in the current folder, unless ``SOHO_SYNTHETIC`` is set
+# Model and schedule of each recipe.
 RECIPES = dict(
     pretrain=('soho_pretrain_official', 'adamw_sgd'),
     vqa=('soho_vqa_official', 'adamw_sgd'),
@@ -29,7 +29,7 @@ SHORTEST, LONGEST = 10, 20  # captions of COCO, in tokens
 
 
 def recipe(kind: str, options: dict[str, Any] | None = None) -> Config:
-    """Model and optimisation of a published recipe, without pretrained weights; ``--cfg-options`` laid over."""
+    """Return model and optimisation of a published recipe, without pretrained weights and with ``--cfg-options``."""
     model, schedule = RECIPES[kind]
     cfg = load_config(str(CONFIGS / '_base_' / 'models' / f'{model}.py'))
     cfg.merge_from_dict(load_config(str(CONFIGS / '_base_' / 'schedules' / f'{schedule}.py'))._cfg_dict)
@@ -43,31 +43,33 @@ def recipe(kind: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def pictures(args: Namespace) -> tuple[str, str, str]:
-    """Pictures, their captions in the layout of pretraining, and a vocabulary: of ``--photos`` or synthetic.
+    """Return paths of pictures, of their pretraining annotation file, and of a vocabulary.
+
+    Pictures and captions are those of ``--photos``, else of the synthetic data set.
 
     Raises:
-        FileNotFoundError: There are no such captions.
+        FileNotFoundError: There is no annotation file.
     """
     root = os.environ.get('SOHO_SYNTHETIC', SYNTHETIC)
     photos = args.photos or f'{root}/train2014'
     captions = f'{photos}.json' if args.photos else f'{root}/coco_cap_train_pre.json'
     if not os.path.isfile(captions):
         raise FileNotFoundError(
-            f'there is no {captions}: make the synthetic data set (make demo) and say with --root '
-            'where it is, or name pictures that have captions beside them with --photos'
+            f'there is no {captions}: generate the synthetic data set (make demo) and give its folder with --root, '
+            'or give pictures that have captions beside them with --photos'
         )
     return photos, captions, os.environ.get('SOHO_BERT') or f'{root}/vocab.txt'
 
 
 def precision(args: Namespace) -> dict[str, Any]:
-    """The optimizer wrapper of ``--dtype``, which updates in every step."""
+    """Return the config of an optimizer wrapper for ``--dtype`` without gradient accumulation."""
     if args.dtype == 'float32':
         return dict(type='OptimWrapper', accumulative_counts=1)
     return dict(type='AmpOptimWrapper', dtype=args.dtype, accumulative_counts=1)
 
 
 def build(bench: Bench, cfg: Config) -> nn.Module:
-    """The model of a recipe with random weights, on the device, with ``--compile`` compiled as a run compiles it."""
+    """Return the model of a recipe with random weights on the device; with ``--compile`` it is compiled as in a run."""
     init_default_scope('soho')
     model = MODELS.build(cfg.model).to(bench.device)
     compile_parts(model, bench.args.compile)
@@ -75,7 +77,7 @@ def build(bench: Bench, cfg: Config) -> nn.Module:
 
 
 def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tuple[int, int]) -> dict[str, Tensor]:
-    """A batch as the collate function makes it, see :mod:`soho.datasets.collate`; every cell and word counts."""
+    """Return a random batch in the form of :mod:`soho.datasets.collate`, without padding."""
     generator = torch.Generator().manual_seed(0)
 
     def integers(low: int, high: int, *shape: int) -> Tensor:
@@ -116,7 +118,7 @@ def random_batch(kind: str, cfg: Config, images: int, sentences: int, size: tupl
 
 
 def random_captions(tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-    """Captions in both directions, [SOS] 1 and [EOS] 2, padded with 0, out of random tokens (B, L)."""
+    """Return random tokens (B, L) as captions in both directions, with [SOS] 1, [EOS] 2 and padding 0."""
     positions = torch.arange(tokens.size(1))
     last = lengths[:, None] - 1
     tokens = tokens.masked_fill(positions > last, 0).masked_fill(positions == last, 2)

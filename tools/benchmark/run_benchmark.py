@@ -1,4 +1,4 @@
-"""How fast it is here, and how fast it could be: a table, and the same as json.
+"""Benchmark speed and memory on this machine, against its limits and other code; prints a table and writes json.
 
     python tools/benchmark/run_benchmark.py                      the usual parts, at sizes for this device
     python tools/benchmark/run_benchmark.py pretrain vqa --images 16 --sentences 4 --size 608x1024 --dtype bfloat16
@@ -11,20 +11,20 @@
 the published recipe on random pictures and words, split into data (to the device, and
 normalised), forward, backward and optimizer, with the share that it reaches of the rate of a
 matrix product measured beside it. ``inference``, ``captions``: answers and captions.
-``operators``: where the time goes. ``growth``: a step as images, sentences,
-dictionary, captions and ranks grow. ``official_soho``, ``official_virtex``: steps, memory
+``operators``: shares of kinds of operators. ``growth``: scaling with images, sentences,
+dictionary, captions and ranks. ``official_soho``, ``official_virtex``: steps, memory
 and inference against the official releases in turns, in unchanged checkouts of researchmm/soho and
 kdexd/virtex. ``alternatives``: ViLT, timm, and a detector with a BERT. ``data``: a worker's
 pictures a second against bare decoding of the same files, for the pipelines of the published
 recipes and, where a copy of the official SOHO release is named, against its pipeline.
-``startup``: from nothing to the first batch with many captions. ``loop``: the whole training
+``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
 ``data`` and ``loop`` need the synthetic data set, or read other pictures where ``--photos`` names them.
 
 A part that fails says why in one sentence, the others go on, and the command ends with an error.
-Medians over ``--repeat`` measurements after two that do not count; weights are random. Each
+Medians over ``--repeat`` measurements after two that are discarded; weights are random. Each
 part runs in a process of its own, so that the peak memory of one is not that of another:
-GPU memory, or without a GPU what the process held beyond its libraries.
+GPU memory, or without a GPU the memory of the process beyond its libraries.
 """
 
 import argparse
@@ -47,6 +47,7 @@ from mmengine.config import DictAction
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from soho.errors import USER_ERRORS, format_error
+from soho.files import write_text
 from tools.benchmark import PARTS, USUAL, measure
 from tools.benchmark.bench import Rows
 from tools.benchmark.memory import in_a_fresh_process
@@ -81,7 +82,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='change keys of our recipes, as in model.backbone.with_cp=True',
     )
-    parser.add_argument('--root', help='the synthetic data set; default: $SOHO_SYNTHETIC or data/synthetic/demo')
+    parser.add_argument(
+        '--root',
+        help='folder of the synthetic data set; default: $SOHO_SYNTHETIC, or data/synthetic/demo in the current folder',
+    )
     parser.add_argument(
         '--photos',
         metavar='PATH',
@@ -91,7 +95,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--official-soho', metavar='DIR', help='a checkout of researchmm/soho')
     parser.add_argument('--official-virtex', metavar='DIR', help='a checkout of kdexd/virtex')
     parser.add_argument('--together', action='store_true', help='all parts in this process; peaks are then common')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark.json'))
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/benchmark.json'),
+        help='json file; default: %(default)s in the current folder',
+    )
     args = parser.parse_args(argv)
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(PARTS)}')
@@ -104,8 +113,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def describe(args: argparse.Namespace) -> dict[str, Any]:
-    """Under which circumstances the metrics came to be."""
+def conditions_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the conditions of the measurement: date, device, dtype, commit, versions, command."""
     packages = ('torch', 'torchvision', 'transformers', 'timm', 'mmengine', 'numpy')
     return dict(
         date=time.strftime('%Y-%m-%d'),
@@ -120,7 +129,7 @@ def describe(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def device_name(device: str) -> str:
-    """The GPU's or the CPU's name."""
+    """Return the name of the GPU or CPU."""
     if device == 'cuda':
         return torch.cuda.get_device_name()
     info = Path('/proc/cpuinfo')
@@ -129,7 +138,7 @@ def device_name(device: str) -> str:
 
 
 def commit() -> str:
-    """The commit that is measured, ``+`` where files differ from it; ``unknown`` outside of a checkout."""
+    """Return the commit, with ``+`` if files differ from it; ``unknown`` outside of a checkout."""
     try:
         options = dict(cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
         name = subprocess.run(['git', 'rev-parse', '--short=10', 'HEAD'], **options).stdout.strip()
@@ -140,7 +149,7 @@ def commit() -> str:
 
 
 def show(rows: Rows, heading: str = '') -> str:
-    """Print metrics under their headings, and return the last of these."""
+    """Print metrics under their headings, and return the last heading."""
     for what, value, unit in rows:
         group, _, name = what.partition(': ')
         if group != heading:
@@ -151,17 +160,16 @@ def show(rows: Rows, heading: str = '') -> str:
 
 
 def reason(error: Exception) -> str:
-    """In one sentence; what no person got wrong is named by its class as well."""
-    said = next(iter(format_error(error).splitlines()), '')
-    return said if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {said}'
+    """Return one sentence for an error, with its class unless it is an error of the user."""
+    message = next(iter(format_error(error).splitlines()), '')
+    return message if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {message}'
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    circumstances = describe(args)
-    print(', '.join(f'{name} {value}' for name, value in circumstances.items()))
-    result = dict(circumstances, rows=[], failed={})
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    conditions = conditions_of(args)
+    print(', '.join(f'{name} {value}' for name, value in conditions.items()))
+    result = dict(conditions, rows=[], failed={})
     heading = ''
     for part in PARTS:
         if part in args.parts:
@@ -175,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 rows = []
             heading = show(rows, heading)
             result['rows'] += [dict(what=what, value=value, unit=unit) for what, value, unit in rows]
-            args.out.write_text(json.dumps(result, indent=1) + '\n')
+            write_text(args.out, json.dumps(result, indent=1) + '\n')
     if result['failed']:
         raise SystemExit(f'error: not measured: {", ".join(result["failed"])}; SOHO_TRACEBACK=1 stops at the first')
     return result

@@ -1,4 +1,4 @@
-"""Start-up with many captions: from building the data set to the first batch, and the memory of the workers."""
+"""Start-up with many captions: time to the dataset and to the first batch, and memory of the workers."""
 
 import json
 import os
@@ -42,17 +42,17 @@ WORDS = (
 
 
 class Starts(NamedTuple):
-    """Two starts with one annotation file; metrics as :func:`tools.benchmark.startup_process.measure` has them."""
+    """Two starts with one annotation file; metrics of :func:`tools.benchmark.startup_process.measure`."""
 
     captions: int
     size: int
-    """Bytes of the file."""
+    """Size of the file in bytes."""
     first: dict[str, float]
     later: dict[str, float]
 
 
 def startup(bench: Bench) -> Rows:
-    """With ``--captions`` sentences."""
+    """Measure two starts with ``--captions`` sentences."""
     starts = start_twice(bench.args.captions)
     rows: Rows = []
     for run, metrics in (('first', starts.first), ('later', starts.later)):
@@ -71,7 +71,7 @@ def startup(bench: Bench) -> Rows:
 
 
 def start_twice(captions: int) -> Starts:
-    """A file of so many sentences is read for the first and for the second time, in processes of their own."""
+    """Return the metrics of a first and a second start, in new processes, with a file of so many sentences."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'captions.json'
         count = write_captions(path, captions)
@@ -81,7 +81,10 @@ def start_twice(captions: int) -> Starts:
 
 
 def write_captions(path: Path, count: int) -> int:
-    """An annotation file as of COCO with Visual Genome: of every 40 images 19 with 50 short sentences, 21 with 5."""
+    """Write an annotation file like COCO with Visual Genome and return the number of its sentences.
+
+    Of every 40 images, 19 have 50 short sentences and 21 have 5.
+    """
     rng = random.Random(0)
     written = 0
 

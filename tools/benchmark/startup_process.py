@@ -1,4 +1,4 @@
-"""What :mod:`tools.benchmark.startup` measures in a process of its own; prints json."""
+"""Start of a training in a new process, for :mod:`tools.benchmark.startup`; prints metrics as json."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from soho.datasets.collate import collate
 
 
 class BlankImage:
-    """Stands for loading: memory and time are to be those of everything else."""
+    """Replacement of image loading, so that only the rest is measured."""
 
     def __call__(self, results: dict) -> dict:
         results['image'] = np.zeros((48, 64, 3), np.uint8)
@@ -22,7 +22,7 @@ class BlankImage:
 
 
 def proportional_memory(pid: int) -> int:
-    """Bytes of a process; memory that n processes share counts as an n-th."""
+    """Return the proportional set size of a process in bytes: memory shared by n processes counts 1/n."""
     for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines():
         if line.startswith('Pss:'):
             return int(line.split()[1]) * 1024
@@ -30,7 +30,7 @@ def proportional_memory(pid: int) -> int:
 
 
 def measure(captions: str, vocabulary: str, workers: int) -> dict[str, float]:
-    """Seconds to a data set and to its first batch; bytes of the workers together and of this process."""
+    """Return seconds to the dataset and to its first batch, and bytes of all workers and of this process."""
     started = time.perf_counter()
     tokenizer = dict(vocab=vocabulary, max_length=16)
     dataset = PretrainDataset(
@@ -59,7 +59,7 @@ def measure(captions: str, vocabulary: str, workers: int) -> dict[str, float]:
     )
     next(batches)
     arrived = time.perf_counter()
-    for _, _ in zip(range(20 * workers), batches):  # until every worker has touched what it touches
+    for _, _ in zip(range(20 * workers), batches):  # until every worker has accessed its memory
         pass
     memory = [proportional_memory(worker.pid) for worker in batches._workers]
     return dict(

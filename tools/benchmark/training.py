@@ -1,4 +1,4 @@
-"""The training step, split into its parts."""
+"""Time of a training step and of its parts."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from tools.benchmark.recipes import CROP, build, precision, random_batch, recipe
 
 
 class Step:
-    """A training step of a published recipe on one random batch; calling it takes the whole step.
+    """Training step of a published recipe on a random batch; call it to run the whole step.
 
     Args:
-        bench: Device and number type.
+        bench: Device and dtype.
         kind: ``'pretrain'``, ``'vqa'`` or ``'virtex'``.
-        batch: Another batch than the one of the command line's size.
-        cfg: Another recipe.
-        wrap: What is laid around the model.
+        batch: Batch; by default a random one of the command line's size.
+        cfg: Config; by default that of the recipe.
+        wrap: Function that wraps the model, for example for DDP.
     """
 
     def __init__(
@@ -46,23 +46,25 @@ class Step:
         self.loss: Tensor
 
     def data(self) -> None:
-        """To the device, and normalised there."""
+        """Move the batch to the device and normalise it."""
         self.inputs = self.model.data_preprocessor(self.batch, True)
 
     def forward(self) -> None:
+        """Compute the loss."""
         with self.wrapper.optim_context(self.whole):
             self.loss, _ = self.model.parse_losses(self.whole(mode='loss', **self.inputs))
 
     def backward(self) -> None:
+        """Compute the gradients."""
         self.wrapper.backward(self.loss)
 
     def update(self) -> None:
-        """Clip, step, forget the gradients."""
+        """Clip, update, and clear the gradients."""
         self.wrapper.step()
         self.wrapper.zero_grad()
 
     def gradients(self) -> None:
-        """All that comes before the update."""
+        """Run everything before the update."""
         self.data()
         self.forward()
         self.backward()
@@ -73,7 +75,7 @@ class Step:
 
 
 def title(bench: Bench, kind: str) -> str:
-    """What is measured, with its size."""
+    """Return the heading of a training step: its kind and size."""
     args = bench.args
     if kind == 'virtex':
         return f'virtex step, {args.images} images of {CROP[0]}x{CROP[1]}'
@@ -81,7 +83,7 @@ def title(bench: Bench, kind: str) -> str:
 
 
 def update_bytes(optimizer: Optimizer) -> int:
-    """What an update reads and writes at least: weights and their state (both ways), and gradients; each once."""
+    """Return the least bytes that an update moves: weights and state are read and written, gradients read."""
     return sum(
         3 * param.nbytes + 2 * sum(value.nbytes for value in state.values() if isinstance(value, Tensor))
         for param, state in optimizer.state.items()
@@ -89,7 +91,7 @@ def update_bytes(optimizer: Optimizer) -> int:
 
 
 def training_step(bench: Bench, kind: str) -> Rows:
-    """A step of a published recipe."""
+    """Measure a training step of a published recipe."""
     step = Step(bench, kind)
     rate = matrix_rate(bench)
     parts = bench.split([step.data, step.forward, step.backward, step.update])

@@ -1,4 +1,4 @@
-"""From captions an image, as SOHO reads them, to COCO's captions json, as VirTex and the caption metrics read it.
+"""Convert a pretraining annotation file of SOHO to COCO's captions json, which VirTex and the caption metrics read.
 
 Usage::
 
@@ -16,28 +16,29 @@ KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
 
 
 def convert(source: Path, out: Path) -> tuple[int, int]:
-    """Write COCO's json of a pretraining annotation file; returns how many images and captions it has.
+    """Write COCO's json of a pretraining annotation file; return the numbers of images and captions.
 
     Captions are numbered from 1 in the order of the file. An ``image_id`` that is text becomes a number, as COCO's are.
 
     Args:
-        source: A list of ``{file_name, image_id, width, height, captions: [...]}``.
-        out: The json to write.
+        source: Annotation file: a list of ``{file_name, image_id, width, height, captions: [...]}``.
+        out: Path of the json to write.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: It is broken, lacks a key, or has an ``image_id`` that is no number or stands twice.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is broken, lacks a key, or has an ``image_id`` that is not a number or is repeated.
     """
     images, annotations = {}, []
     for record in stream_array(source, required=KEYS):
         name = str(record['image_id'])
         if not name.isdecimal():
-            raise UserError(f'{source}: the image_id {name!r} of {record["file_name"]} is no number, as COCO has it')
+            raise UserError(
+                f'{source}: the image_id {name!r} of {record["file_name"]} is not a number, as it is in COCO'
+            )
         image = int(name)
         if image in images:
             raise UserError(
-                f'{source}: the image_id {image} stands twice, at {images[image]["file_name"]} and '
-                f'{record["file_name"]}'
+                f'{source}: the image_id {image} is repeated, by {images[image]["file_name"]} and {record["file_name"]}'
             )
         images[image] = dict(id=image, **{key: record[key] for key in ('file_name', 'width', 'height')})
         annotations += [

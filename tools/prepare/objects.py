@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""COCO instances -> a picture of each object with its labels, for learning to name what one sees.
+"""COCO instances -> a picture of each object with its labels, for training a classifier of attributes.
 
     python tools/prepare/objects.py --root data/synthetic/demo
 
@@ -10,9 +10,9 @@ folder ``SPLIT``) of train2014 and val2014 and writes, for each that is there,
     {data: [{file_name, image_id, height, width, labels: [int, ...]}],
      labels: {category: [name, ...], color: [name, ...], ...}}
 
-An object has one label of each kind: its category and, where the file has
+An object has one label per attribute: its category and, where the file has
 attributes in the form of Fashionpedia (``attributes`` with ``supercategory``,
-``attribute_ids`` of an annotation), one a supercategory; -1 where it has none.
+``attribute_ids`` of an annotation), one per supercategory; -1 where it has none.
 Crowds and objects smaller than ``--smallest`` pixels are left out.
 """
 
@@ -27,6 +27,7 @@ from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import exit_on_user_error
+from soho.files import atomic_path
 from soho.platform import available_cores
 
 SPLITS = ('train2014', 'val2014')
@@ -35,21 +36,19 @@ SPLITS = ('train2014', 'val2014')
 def write(
     out: Path, split: str, labels: Labels, found: dict[int, list[int]], size: int, cuts: Iterable[tuple[int, bytes]]
 ) -> dict[str, Any]:
-    """The zip and the annotation file of a split."""
+    """Write the zip and the annotation file of a split; return the manifest entry."""
     pictures, records = out / f'objects_{split}.zip', []
-    unfinished = pictures.with_suffix('.part')
-    with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
+    with atomic_path(pictures) as path, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
         for number, jpeg in cuts:
             name = f'{number:012d}.jpg'
             file.writestr(zipfile.ZipInfo(f'objects_{split}/{name}', date_time=(2026, 1, 1, 0, 0, 0)), jpeg)
             records.append(dict(file_name=name, image_id=number, height=size, width=size, labels=found[number]))
-    unfinished.replace(pictures)
     path = out / f'objects_{split}.json'
     return {path.name: write_json_array(path, records, key='data', rest=dict(labels=labels.names))}
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
-    """Make the files; returns the number of objects of each split."""
+    """Write the files; return the number of objects of each split."""
     sources = {split: path for split in SPLITS if (path := find_input(args.root, f'instances_{split}.json'))}
     if not sources:
         raise FileNotFoundError(
@@ -65,7 +64,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         labels = Labels(instances)
         photos, found = read_photos(instances, labels, args.smallest)
         cuts = cut_all(photos, ImageStore(args.root / split), args.size, args.seed, args.workers)
-        args.out.mkdir(parents=True, exist_ok=True)
         outputs |= write(args.out, split, labels, found, args.size, cuts)
         counts[split] = len(found)
     manifest.write(outputs, counts)
@@ -80,7 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--smallest', type=int, default=SMALLEST, metavar='PIXELS', help='longer side of the smallest object'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of margins and shifts')
+    parser.add_argument('--seed', type=int, default=0, help='seed of margins and shifts')
     parser.add_argument('--workers', type=int, default=available_cores())
     args = parser.parse_args(argv)
     args.out = args.out or args.root

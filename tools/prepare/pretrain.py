@@ -57,7 +57,7 @@ TEST_IMAGES = (
     'v2_OpenEnded_mscoco_test-dev2015_questions.json',
 )
 OUTPUTS = {'train': 'coco_cap_train_pre.json', 'val': 'coco_cap_val_pre.json', 'vg': 'vg_cap_pre.json'}
-# What is counted, and how the summary words it.
+# Counts and their labels in the summary.
 COUNTED = {
     'images': 'images',
     'captions': 'captions',
@@ -73,7 +73,7 @@ COUNTED = {
 
 
 class Photo(NamedTuple):
-    """A Visual Genome image; ``coco_id`` is None where it is not a COCO image."""
+    """Visual Genome image; ``coco_id`` is None where it is not a COCO image."""
 
     height: int
     width: int
@@ -81,10 +81,10 @@ class Photo(NamedTuple):
 
 
 def read_ids(path: Path) -> set[int]:
-    """COCO image ids of an image-info json, a VQA questions json or a text file.
+    """Return the COCO image ids of an image-info json, a VQA questions json or a text file.
 
     Raises:
-        FileNotFoundError, ValueError: One sentence with file and place.
+        FileNotFoundError, ValueError: A file is missing, or broken at the place that the message names.
     """
     if path.suffix == '.json':
         try:
@@ -105,10 +105,10 @@ def read_ids(path: Path) -> set[int]:
 
 
 def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, int]) -> list[str]:
-    """An image's captions without empty and repeated ones, in their order; what goes is counted.
+    """Return an image's captions without empty and repeated ones, which are counted.
 
     Raises:
-        ValueError: A caption that is not a text.
+        ValueError: A caption is not a text.
     """
     kept: dict[str, str] = {}
     for caption in captions:
@@ -128,7 +128,7 @@ def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, in
 def make_item(
     file_name: str, image_id: int, height: int, width: int, captions: Iterable[str], counts: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """The item of an image, or none if no caption is left."""
+    """Yield the item of an image, unless it has no caption left."""
     captions = clean_captions(captions, file_name, counts)
     if not captions:
         counts['no_captions'] += 1
@@ -139,10 +139,10 @@ def make_item(
 
 
 def read_coco(captions_file: Path) -> dict[int, list[str]]:
-    """COCO image id to captions.
+    """Return the captions of each COCO image by id.
 
     Raises:
-        FileNotFoundError, ValueError: One sentence with file and place.
+        FileNotFoundError, ValueError: A file is missing, or broken at the place that the message names.
     """
     captions: dict[int, list[str]] = {
         image['id']: [] for image in stream_array(captions_file, 'images', required=('id',))
@@ -163,7 +163,7 @@ def coco_items(
     test_ids: set[int],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
-    """The items of a COCO split; ``merged`` are further captions by image id."""
+    """Yield the items of a COCO split; ``merged`` are further captions by image id."""
     for image_id, size in coco_sizes([captions_file]).items():
         if image_id in test_ids:
             counts['test'] += 1
@@ -174,7 +174,7 @@ def coco_items(
 
 
 def read_photos(image_data: Path) -> dict[int, Photo]:
-    """Visual Genome's image metadata by image id."""
+    """Return Visual Genome's image metadata by image id."""
     return {
         image['image_id']: Photo(image['height'], image['width'], image.get('coco_id'))
         for image in stream_array(image_data, required=('image_id', 'height', 'width'))
@@ -190,19 +190,19 @@ def vg_items(
     merged: dict[int, list[str]],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
-    """The items of Visual Genome, by the rules of this file's docstring.
+    """Yield the items of Visual Genome by the rules in the docstring of this file.
 
     Args:
         region_file: ``region_descriptions.json``.
         image_data: ``image_data.json``.
         coco_ids: Images of COCO train and val.
-        test_ids: Images to leave out.
+        test_ids: Images to exclude.
         shared: ``'keep'``, ``'merge'`` or ``'drop'``.
-        merged: Takes the regions of shared images when they are merged.
-        counts: Takes the counts.
+        merged: Receives the regions of shared images with ``'merge'``.
+        counts: Receives the counts.
 
     Raises:
-        FileNotFoundError, ValueError: One sentence with file and place.
+        FileNotFoundError, ValueError: A file is missing, or broken at the place that the message names.
     """
     photos = read_photos(image_data)
     seen: set[int] = set()
@@ -235,7 +235,7 @@ def vg_items(
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
-    """Make the files; returns the counts."""
+    """Write the files; return the counts."""
     coco_files = {
         split: path
         for split in ('train', 'val')
@@ -280,7 +280,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(counts: dict[str, dict[str, int]]) -> str:
-    """The counts as lines of text."""
+    """Return the counts as lines of text."""
     return '\n'.join(
         f'{OUTPUTS[name]}: '
         + ', '.join(f'{counts[name][key]} {words}' for key, words in COUNTED.items() if counts[name].get(key))

@@ -1,23 +1,22 @@
 #!/usr/bin/env python
-"""Images and their annotations -> tar shards, which WebDataset reads one after the other and this project in any order.
+"""Images and their annotations -> tar shards, which WebDataset reads sequentially and this project in any order.
 
     python tools/prepare/shards.py --images data/vg_coco_pre/images.zip \
         --annotations data/vg_coco_pre/vg_cap_pre.json --out shards/images
 
-writes ``000000.tar``, ``000001.tar``, ... of up to ``--size`` MiB. Each image is in them
+writes ``000000.tar``, ``000001.tar``, ... of up to ``--size`` MiB. Each image is stored
 under its name, followed by its item of the annotation file as ``NAME.json``;
-without ``--annotations`` all images are, alone. An annotation file in the layout of
+without ``--annotations`` all images are stored, without items. An annotation file in the layout of
 pretraining or VQA stays valid: name the folder as ``images`` of the dataset.
 
-``shards.index`` in the folder says where each member lies, and ``prepare_shards.json``
-from what the shards were made, so that a second call has nothing to do. They appear
+``shards.index`` in the folder holds the position of each member, and ``prepare_shards.json``
+the inputs, so that a second call has nothing to do. All files appear
 only when all are complete.
 """
 
 import argparse
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,13 +29,14 @@ from soho.datasets.storage.json_files import MissingKeyError, stream_array
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images
 from soho.errors import UserError, exit_on_user_error
+from soho.files import scratch_folder
 
 MIB = 1 << 20
 _FORMAT = tarfile.GNU_FORMAT
 
 
 def read_records(annotations: Path | None, store: ImageStore) -> list[dict[str, Any]]:
-    """The items of an annotation file, a list or an object with ``data``; without one the names of all images."""
+    """Return the items of an annotation file, a list or an object with ``data``; without one, of all images."""
     if annotations is None:
         return [dict(file_name=name) for name in store.names]
     try:
@@ -48,10 +48,10 @@ def read_records(annotations: Path | None, store: ImageStore) -> list[dict[str, 
 
 
 def check_names(records: Sequence[dict[str, Any]]) -> None:
-    """Refuse names that WebDataset, for which a sample's name ends at the first dot, would join.
+    """Raise for names that WebDataset, where a sample's name ends at the first dot, would merge.
 
     Raises:
-        ValueError: Two images share the part of their names before the first dot.
+        ValueError: Two images have the same name before the first dot.
     """
     seen: dict[str, str] = {}
     for record in records:
@@ -61,12 +61,12 @@ def check_names(records: Sequence[dict[str, Any]]) -> None:
         if other != name:
             raise UserError(
                 f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
-                'in WebDataset: one of them has to be called otherwise'
+                'in WebDataset: rename one of them'
             )
 
 
 def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: bool) -> Iterator[list[tuple[str, bytes]]]:
-    """The files of each sample: the image, and all its items of the annotation file."""
+    """Yield the files of each sample: the image, and all its items of the annotation file."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_name.setdefault(record['file_name'], []).append(record)
@@ -81,7 +81,7 @@ def members(records: Sequence[dict[str, Any]], store: ImageStore, annotated: boo
 
 
 def write_shards(folder: Path, samples: Iterator[list[tuple[str, bytes]]], size: int) -> int:
-    """Write the samples into shards of up to ``size`` bytes; returns how many samples there were."""
+    """Write the samples into shards of up to ``size`` bytes; return the number of samples."""
     count, shards, tar, filled = 0, 0, None, 0
     # Two empty blocks end a tar, which is filled up to whole records.
     size = size // tarfile.RECORDSIZE * tarfile.RECORDSIZE - 2 * tarfile.BLOCKSIZE
@@ -108,20 +108,20 @@ def _member(name: str, data: bytes) -> tarfile.TarInfo:
 
 
 def _blocks(name: str, data: bytes) -> int:
-    """How many blocks a file takes; the header of a long name takes several."""
+    """Return the number of blocks of a file; the header of a long name has several."""
     header = len(_member(name, data).tobuf(_FORMAT))
     return header // tarfile.BLOCKSIZE + -(-len(data) // tarfile.BLOCKSIZE)
 
 
 def prepare(args: argparse.Namespace) -> dict[str, int]:
-    """Make the shards; returns the counts."""
+    """Write the shards; return the counts."""
     store = ImageStore(args.images)
     if args.out.resolve() == Path(store.path).resolve():
-        raise UserError(f'{args.out} is the folder that is read; the shards need one of their own.')
+        raise UserError(f'{args.out} is the folder that is read; write the shards to another one.')
     if args.out.is_dir() and holds_images(str(args.out)):
         raise UserError(
-            f'{args.out} holds images or folders, before which shards would not be seen; '
-            'they need a folder of their own.'
+            f'{args.out} holds images or folders, which take precedence over shards; '
+            'write the shards to another folder.'
         )
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
@@ -134,19 +134,14 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     check_names(records)
     if args.shuffle is not None:
         records = [records[i] for i in np.random.default_rng(args.shuffle).permutation(len(records))]
-    unfinished = args.out.with_name(f'.{args.out.name}.part')
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        count = write_shards(unfinished, members(records, store, bool(args.annotations)), int(args.size * MIB))
-        shards = TarShards(str(unfinished)).shards
+    with scratch_folder(args.out) as folder:
+        count = write_shards(folder, members(records, store, bool(args.annotations)), int(args.size * MIB))
+        shards = TarShards(str(folder)).shards
         for old in [*args.out.glob('*.tar'), args.out / INDEX]:
             old.unlink(missing_ok=True)
         args.out.mkdir(exist_ok=True)
         for name in [*shards, INDEX]:
-            (unfinished / name).replace(args.out / name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            (folder / name).replace(args.out / name)
     counts = dict(images=count, shards=len(shards))
     manifest.write({name: hash_output(args.out / name) for name in shards}, counts)
     return counts
@@ -157,7 +152,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', required=True, help='folder or zip of the images')
     parser.add_argument('--annotations', type=Path, help='annotation file; default: all images, without annotations')
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
-    parser.add_argument('--size', type=float, default=1024, metavar='MIB', help='of a shard (default: 1024)')
+    parser.add_argument('--size', type=float, default=1024, metavar='MIB', help='size of a shard (default: 1024)')
     parser.add_argument(
         '--shuffle',
         type=int,

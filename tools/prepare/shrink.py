@@ -1,19 +1,19 @@
 #!/usr/bin/env python
-"""Images -> a zip of the same images, none larger than a recipe needs.
+"""Images -> a zip of the same images, shrunk to the scale of a recipe.
 
     python tools/prepare/shrink.py --images data/vg_coco_pre/images.zip --out small/images.zip --scale 1000 600
 
 An image that does not fit into the scale (long edge, short edge) is shrunk until it
-does, by averaging, and stored upright as JPEG; any other is copied byte by byte. Names
-stay as they are, so that annotation files stay valid: their heights and widths, which
-only tell images of like shape from others and leave out the smallest, may go on
-stating the original size. What cannot be decoded is copied as well and named, so that
-training treats it as it would have.
+does, by area averaging, and stored upright as JPEG; any other is copied byte by byte. Names
+are kept, so that annotation files stay valid: their heights and widths, which
+only group images by shape and filter out the smallest, may remain those of the
+originals. Images that cannot be decoded are copied as well and listed, so that
+training treats them as before.
 
-A pipeline that resizes to the scale or less reads less and decodes less. Its pixels are
-those of a shrunk and compressed copy: see docs/data.md for how far they differ.
+A pipeline that resizes to the scale or less reads and decodes less. Its pixels are
+those of a shrunk and compressed copy; docs/data.md has the differences.
 
-``prepare_shrink_NAME.json`` beside the zip says from what it was made; with it a second
+``prepare_shrink_NAME.json`` beside the zip records the inputs, with which a second
 call has nothing to do. The zip appears only when it is complete.
 """
 
@@ -31,13 +31,14 @@ from soho.datasets.storage.decoding import Size, decode_image
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.errors import UserError, exit_on_user_error
+from soho.files import atomic_path
 from soho.platform import available_cores
 
-BLOCK = 2048  # images at work at a time
+BLOCK = 2048  # images in memory at a time
 
 
 class Copy(NamedTuple):
-    """An image of the new zip; ``outcome`` is ``shrunk``, ``copied`` or ``broken``."""
+    """Image of the new zip; ``outcome`` is ``shrunk``, ``copied`` or ``broken``."""
 
     name: str
     data: bytes
@@ -45,7 +46,7 @@ class Copy(NamedTuple):
 
 
 def shrink(store: ImageStore, scale: Size, quality: int, name: str) -> Copy:
-    """One image within ``scale``, (long edge, short edge)."""
+    """Return an image that fits into ``scale``, (long edge, short edge)."""
     try:
         data = store.read(name)
     except ImageDecodeError:  # a damaged member of a zip has no bytes to copy
@@ -65,7 +66,7 @@ def shrink(store: ImageStore, scale: Size, quality: int, name: str) -> Copy:
 
 
 def shrink_all(store: ImageStore, args: argparse.Namespace) -> Iterator[Copy]:
-    """All images in the order of their names."""
+    """Yield all images in the order of their names."""
     job, names = functools.partial(shrink, store, tuple(args.scale), args.quality), store.names
     # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
     with ThreadPoolExecutor(args.workers) as pool:
@@ -74,12 +75,12 @@ def shrink_all(store: ImageStore, args: argparse.Namespace) -> Iterator[Copy]:
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
-    """Make the zip; returns the counts, the names of broken images and the bytes before and after."""
+    """Write the zip; return the counts and the names of broken images."""
     store = ImageStore(args.images)
     if args.out.suffix != '.zip':
         raise UserError(f'--out is the zip to write, but {args.out} does not end in .zip.')
     if args.out.resolve() == Path(store.path).resolve():
-        raise UserError(f'{args.out} is the zip that is read; the copies need a name of their own.')
+        raise UserError(f'{args.out} is the zip that is read; give the copy another name.')
     arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality)
     manifest = Manifest(args.out.parent, f'shrink_{args.out.stem}', arguments, [store.path])
     if counts := manifest.counts_if_current():
@@ -87,19 +88,13 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         return counts
     cv2.setNumThreads(1)
     counts: dict[str, Any] = dict(shrunk=0, copied=0, broken=[])
-    unfinished = args.out.with_suffix('.part')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_STORED) as file:
-            for name, data, outcome in shrink_all(store, args):
-                file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
-                if outcome == 'broken':
-                    counts['broken'].append(name)
-                else:
-                    counts[outcome] += 1
-        unfinished.replace(args.out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_path(args.out) as path, zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
+        for name, data, outcome in shrink_all(store, args):
+            file.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)
+            if outcome == 'broken':
+                counts['broken'].append(name)
+            else:
+                counts[outcome] += 1
     manifest.write({args.out.name: hash_output(args.out)}, counts)
     return counts
 
@@ -109,14 +104,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', required=True, help='folder, zip or shards of the images')
     parser.add_argument('--out', type=Path, required=True, metavar='ZIP')
     parser.add_argument(
-        '--scale',
-        type=int,
-        nargs=2,
-        required=True,
-        metavar=('LONG', 'SHORT'),
-        help='the largest scale that a recipe asks for',
+        '--scale', type=int, nargs=2, required=True, metavar=('LONG', 'SHORT'), help='largest scale of the recipe'
     )
-    parser.add_argument('--quality', type=int, default=95, help='of the JPEGs that are written (default: 95)')
+    parser.add_argument('--quality', type=int, default=95, help='quality of the JPEGs (default: 95)')
     parser.add_argument('--workers', type=int, default=available_cores())
     return parser.parse_args(argv)
 

@@ -1,10 +1,10 @@
-"""Cut a validation part out of an annotation file, by image.
+"""Split an annotation file into a training and a validation part, by image.
 
     python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
 
 writes ``train_data_vqa.train.json`` and ``train_data_vqa.val.json`` beside the
-file. All questions or captions of an image stay together, so that nothing of
-the validation part is seen in training. Works on this project's VQA files
+file. All questions or captions of an image stay together, so that no validation image
+is seen in training. Works on this project's VQA files
 (``data``, ``ans2label``, ``label2ans``) and pretraining files (a list).
 """
 
@@ -18,12 +18,12 @@ from soho.errors import UserError, exit_on_user_error
 
 
 def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
-    """Write the two parts; returns how many images each has.
+    """Write the two parts; return the number of images of each.
 
     Args:
         path: Annotation file.
-        share: Of the images that go to the validation part, in (0, 1).
-        seed: Of the choice.
+        share: Share of the images in the validation part, in (0, 1).
+        seed: Seed of the choice.
 
     Raises:
         ValueError: ``share`` leaves a part empty.

@@ -4,7 +4,7 @@
     python tools/prepare/tokens.py configs/Pretrain/soho_res18_pre.py
 
 writes ``FILE.KIND.DIGEST.tokens`` beside each annotation file that its dataloaders read
-(where that folder cannot be written, in ``~/.cache/soho``). Datasets use it as long
+(where that folder cannot be written, in the user's cache folder). Datasets use it as long
 as the annotation file and the tokenizer are the same.
 """
 
@@ -22,7 +22,7 @@ from soho.registry import DATASETS
 
 
 def prepare(dataset: ImageTextDataset) -> str:
-    """Make the tokens of one annotation file, unless they are there; says what became of it."""
+    """Write the tokens of one annotation file unless they exist; return a message."""
     if getattr(dataset, 'index', None) is None or dataset.tokenizer is None:
         return 'has no sentences to tokenise'
     if dataset.tokens is not None:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Learn the SentencePiece vocabulary of captions.
+"""Train a SentencePiece vocabulary on captions.
 
     python tools/prepare/vocabulary.py data/coco/annotations/captions_train2017.json --out data/coco/vocab_10k.model
 
 Reads COCO captions json (of the training split only) with the official
 trainer's parameters; a vocabulary of 10,000 from 590,000 captions takes a
-minute. Captions are lower-cased and lose their accents, here and when they
-are read for training.
+minute. Captions are lower-cased and accents removed, here and in
+training.
 """
 
 import argparse
@@ -16,10 +16,11 @@ from pathlib import Path
 from soho.datasets.storage.json_files import stream_array
 from soho.datasets.wordpiece import train_vocabulary
 from soho.errors import exit_on_user_error
+from soho.files import atomic_path
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
-    """The captions of COCO captions files, in the files' order."""
+    """Yield the captions of COCO captions files, in the files' order."""
     for file in files:
         for annotation in stream_array(file, 'annotations', required=('caption',)):
             yield annotation['caption']
@@ -28,13 +29,14 @@ def captions_of(files: list[Path]) -> Iterator[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('captions', type=Path, nargs='+', help='COCO captions json')
-    parser.add_argument('--out', type=Path, required=True, help='the .model file to write')
+    parser.add_argument('--out', type=Path, required=True, help='.model file to write')
     parser.add_argument('--size', type=int, default=10000, help='entries; default: %(default)s')
     parser.add_argument('--keep-case', action='store_true', help='do not lower the case')
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
     with exit_on_user_error():
-        count = train_vocabulary(captions_of(args.captions), args.out, args.size, not args.keep_case, args.keep_accents)
+        with atomic_path(args.out) as path:
+            count = train_vocabulary(captions_of(args.captions), path, args.size, not args.keep_case, args.keep_accents)
     print(f'{args.out}: {args.size} entries from {count} captions')
 
 

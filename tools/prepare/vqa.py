@@ -48,14 +48,14 @@ Questions = dict[int, list[tuple[int, str]]]  # image id to its (question id, qu
 
 
 class Answers(NamedTuple):
-    """A question's answers after normalisation: the most frequent, and how many gave each."""
+    """Answers to a question after normalisation: the most frequent one, and the votes for each."""
 
     best: str
     votes: tuple[tuple[str, int], ...]
 
 
 def read_answers(annotations: Path) -> dict[int, Answers]:
-    """Read a VQA annotations file; question id to answers."""
+    """Return the answers of a VQA annotations file by question id."""
     result = {}
     for question_id, answers, item in stream_annotations(annotations):
         votes = Counter(map(normalize_answer, answers))
@@ -66,12 +66,12 @@ def read_answers(annotations: Path) -> dict[int, Answers]:
 
 
 def count_answers(splits: Iterable[dict[int, Answers]]) -> Counter:
-    """In how many questions each answer is the most frequent one."""
+    """Return the number of questions of which each answer is the most frequent one."""
     return Counter(answers.best for split in splits for answers in split.values())
 
 
 def choose_answers(counts: Counter, num_answers: int | None, min_count: int) -> list[str]:
-    """The answer list: by falling count, then by the alphabet."""
+    """Return the answer list, sorted by descending count, then alphabetically."""
     ranked = sorted(counts, key=lambda answer: (-counts[answer], answer))
     return [answer for answer in ranked if counts[answer] >= min_count][:num_answers]
 
@@ -80,7 +80,7 @@ def read_answer_list(path: Path) -> list[str]:
     """Read ``label2ans`` (json list), ``ans2label`` (json object) or one answer a line (``.txt``).
 
     Raises:
-        ValueError: Labels that are not 0 to n - 1, or an answer that stands twice.
+        ValueError: The labels are not 0 to n - 1, or an answer is repeated.
     """
     if path.suffix == '.txt':
         answers = path.read_text(encoding='utf-8').splitlines()
@@ -108,7 +108,7 @@ def read_answer_list(path: Path) -> list[str]:
 
 
 def label_lookup(label2ans: Sequence[str]) -> dict[str, int]:
-    """Normalised answer to label; the first label where two answers normalise alike."""
+    """Return the label of each normalised answer; the first one where two answers are equal after normalisation."""
     lookup: dict[str, int] = {}
     for label, answer in enumerate(label2ans):
         lookup.setdefault(normalize_answer(answer), label)
@@ -116,22 +116,22 @@ def label_lookup(label2ans: Sequence[str]) -> dict[str, int]:
 
 
 def soft_target(votes: Iterable[tuple[str, int]], lookup: dict[str, int]) -> tuple[list[int], list[float]]:
-    """Labels and scores of the answers that are in the answer list."""
+    """Return labels and scores of the answers that are in the answer list."""
     known = [(lookup[answer], SCORES[min(count, 4)]) for answer, count in votes if answer in lookup]
     return [label for label, _ in known], [score for _, score in known]
 
 
 def read_questions(path: Path, answers: dict[int, Answers] | None = None, annotations: Path | None = None) -> Questions:
-    """Read a VQA questions file, keeping its order.
+    """Return the questions of a VQA questions file by image id, in the order of the file.
 
     Raises:
-        ValueError: Questions and annotations are not of the same question ids.
+        ValueError: Questions and annotations have different question ids.
     """
     by_image: Questions = {}
     seen = set()
     for item in stream_array(path, 'questions', required=('question_id', 'image_id', 'question')):
         if item['question_id'] in seen:
-            raise UserError(f'Question {item["question_id"]} stands twice in {path}.')
+            raise UserError(f'Question {item["question_id"]} is repeated in {path}.')
         seen.add(item['question_id'])
         by_image.setdefault(item['image_id'], []).append((item['question_id'], item['question'].strip()))
     if answers is not None:
@@ -151,10 +151,10 @@ def items_with_answers(
     lookup: dict[str, int],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
-    """The items of a training or validation file, one an image; counts go to ``counts``."""
-    for image_id, asked in questions.items():
+    """Yield the items of a training or validation file, one per image; ``counts`` receives the counts."""
+    for image_id, image_questions in questions.items():
         vqa = []
-        for question_id, question in asked:
+        for question_id, question in image_questions:
             labels, scores = soft_target(answers[question_id].votes, lookup)
             counts['without_label'] += not labels
             vqa.append(dict(question=question, question_id=question_id, labels=labels, scores=scores))
@@ -168,10 +168,10 @@ def items_with_answers(
 
 
 def items_without_answers(questions: Questions, sizes: dict[int, Size]) -> Iterator[dict[str, Any]]:
-    """The items of a test file, one a question."""
-    for image_id, asked in questions.items():
+    """Yield the items of a test file, one per question."""
+    for image_id, image_questions in questions.items():
         size = sizes[image_id]
-        for question_id, question in asked:
+        for question_id, question in image_questions:
             yield dict(
                 file_name=size.file_name,
                 image_id=image_id,
@@ -183,7 +183,7 @@ def items_without_answers(questions: Questions, sizes: dict[int, Size]) -> Itera
 
 
 class Sources(NamedTuple):
-    """The files of one split."""
+    """Files of one split."""
 
     questions: Path
     annotations: Path | None
@@ -192,10 +192,10 @@ class Sources(NamedTuple):
 
 
 def find_sources(args: argparse.Namespace) -> dict[str, Sources]:
-    """The splits whose files were named or found; a split without any file is left out.
+    """Return the files of each split; a split without any file is left out.
 
     Raises:
-        FileNotFoundError: Questions without annotations where both are needed, or no split at all.
+        FileNotFoundError: A split lacks questions or annotations, or there is no split.
     """
     sources = {}
     for split, subset in SUBSETS.items():
@@ -227,7 +227,7 @@ def find_sources(args: argparse.Namespace) -> dict[str, Sources]:
 
 
 def find_sizes(source: Sources, image_ids: Iterable[int]) -> tuple[dict[int, Size], int]:
-    """Image id to size, and how many of them had to be read from image headers."""
+    """Return the sizes by image id, and how many of them were read from image headers."""
     known = coco_sizes(source.image_info)
     sizes = {image_id: known[image_id] for image_id in image_ids if image_id in known}
     unsized = {
@@ -246,7 +246,7 @@ def find_sizes(source: Sources, image_ids: Iterable[int]) -> tuple[dict[int, Siz
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
-    """Make the files; returns the counts."""
+    """Write the files; return the counts."""
     sources = find_sources(args)
     inputs = [args.answer_list] if args.answer_list else []
     for source in sources.values():
@@ -288,7 +288,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(counts: dict[str, Any]) -> str:
-    """The counts as lines of text."""
+    """Return the counts as lines of text."""
     lines = [f'{counts["answers"]} answers']
     for split in (split for split in SUBSETS if split in counts):
         count = counts[split]

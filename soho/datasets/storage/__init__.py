@@ -1,1 +1,1 @@
-"""Where bytes come from: folders, zips and tar shards of images, the index of annotations, decoding."""
+"""Access to files: images in folders, zips and tar shards, the index of annotations, decoding."""

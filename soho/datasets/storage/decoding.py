@@ -1,4 +1,4 @@
-"""From the bytes of an image file to RGB pixels."""
+"""Decoding of image files to RGB pixels."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ _EOI, _SOS = 0xD9, 0xDA
 _RESTARTS = range(0xD0, 0xD8)
 # Start-of-frame markers; C4, C8 and CC among them mean other things.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# What may follow a scan: end, another scan, tables, number of lines, application data, comment.
+# Markers that may follow a scan: end, another scan, tables, number of lines, application data, comment.
 _AFTER_SCAN = frozenset({_EOI, _SOS, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -27,28 +27,27 @@ _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2
 def decode_image(
     data: bytes, *, name: str = 'image', background: Color | None = None, upright: bool = True
 ) -> np.ndarray:
-    """The picture as a viewer shows it: upright, first frame, 8 bits a channel, RGB.
+    """Return the picture as a viewer shows it: upright, first frame, 8 bits per channel, RGB.
 
-    JPEG goes through OpenCV, with the same pixels as ``cv2.imread`` (what the
-    official code uses): EXIF rotation applied, grey and CMYK converted. What
-    OpenCV does not take, and every other format, goes through Pillow, which is
+    JPEG is decoded by OpenCV, with the same pixels as ``cv2.imread`` (what the
+    official code uses): EXIF rotation applied, grey and CMYK converted. JPEGs that
+    OpenCV rejects, and every other format, are decoded by Pillow, which is
     strict about truncated and damaged files. 16-bit samples keep their high
     byte.
 
     Args:
-        data: The whole file. Its kind follows from the bytes, not from a name.
-        name: How errors call the image.
-        background: Colour under transparent parts. By default transparency is
+        data: Bytes of the file. The format is recognized by the bytes, not by the name.
+        name: Name of the image in error messages.
+        background: Colour behind transparent parts. By default transparency is
             ignored and pixels have the colour that the file stores for them,
             as with ``cv2.imread`` and ``PIL.Image.convert('RGB')``.
-        upright: ``False`` leaves a picture as it is stored, whatever its EXIF
-            rotation, as ``PIL.Image.open`` does.
+        upright: Whether to apply the EXIF rotation; ``PIL.Image.open`` does not.
 
     Returns:
         (H, W, 3) uint8, contiguous.
 
     Raises:
-        ImageDecodeError: Empty, truncated, damaged, or no picture. Bytes
+        ImageDecodeError: The file is empty, truncated, damaged, or no picture. Bytes
             overwritten inside a JPEG scan usually leave a valid stream of
             another picture; only the checksum of a zip member catches those.
     """
@@ -62,23 +61,23 @@ def decode_image(
 def decode_reduced(
     data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None
 ) -> tuple[np.ndarray, Size]:
-    """Like :func:`decode_image`, at a half, a quarter or an eighth if that is still large enough.
+    """Return the picture at a half, a quarter or an eighth of its size if that is still large enough.
 
-    A JPEG that will be shrunk to fit in ``scale`` need not be decoded in full.
+    A JPEG that will be shrunk to fit in ``scale`` need not be decoded in full; see :func:`decode_image` otherwise.
     The reduced picture is never smaller than what
     :class:`soho.datasets.transforms.ResizeKeepRatio` makes of the full one with
     the same ``scale``, but resizing it does not give the same pixels, because
     the decoder averages where bilinear interpolation skips. On 14 photographs
     of 0.3 to 2.2 megapixels, resized to five scales from (1000, 600) to
     (150, 100), the mean absolute difference stays below 10 grey levels and
-    the PSNR above 24 dB. The reduced way is the one with less aliasing: at
-    (333, 200) and (150, 100) it is 36 to 39 dB from an area average, the full
+    the PSNR above 24 dB. The reduced picture has less aliasing: at
+    (333, 200) and (150, 100) its PSNR to an area average is 36 to 39 dB, that of the full
     one 27 to 32 dB. Decoding and resizing become up to 2.8 times as fast.
 
     Args:
-        data: The whole file.
-        scale: Longest long edge and longest short edge that will be asked for.
-        name: How errors call the image.
+        data: Bytes of the file.
+        scale: Largest long edge and largest short edge that the picture will be resized to.
+        name: Name of the image in error messages.
         background: As in :func:`decode_image`; JPEG has no transparency.
 
     Returns:
@@ -102,7 +101,7 @@ def decode_reduced(
 
 
 class _Header(NamedTuple):
-    """A JPEG's ``size`` (h, w) as stored, not yet rotated, and ``scan``, where its pixel data begin."""
+    """Size (h, w) of a JPEG as stored, not yet rotated, and ``scan``, the offset of its pixel data."""
 
     size: Size
     scan: int
@@ -131,7 +130,7 @@ def _read_header(data: bytes, name: str) -> _Header:
 
 
 def _check_complete(data: bytes, header: _Header, name: str) -> None:
-    """Refuse what libjpeg would silently fill with grey; costs 2 % of decoding."""
+    """Raise for an incomplete JPEG, which libjpeg would silently fill with grey; takes 2 % of the decoding time."""
     stream = np.frombuffer(data, np.uint8, offset=min(header.scan, len(data)))
     marks = np.flatnonzero(stream[:-1] == 0xFF)
     codes = stream[marks + 1]
@@ -161,8 +160,8 @@ def _decode_with_pillow(data: bytes, name: str, background: Color | None, uprigh
         picture = Image.open(io.BytesIO(data))
         picture.load()
         picture = ImageOps.exif_transpose(picture) if upright else picture
-    except Exception as error:  # a decoder fed with damaged bytes raises whatever it happens to
-        # Pillow names its in-memory file, which tells the reader nothing.
+    except Exception as error:  # decoders raise many kinds of errors on damaged bytes
+        # Pillow's message names an in-memory file.
         reason = 'no known image format' if isinstance(error, Image.UnidentifiedImageError) else error
         raise ImageDecodeError(
             f'{name} cannot be decoded ({reason}): its {len(data)} bytes begin with {data[:12]!r}'

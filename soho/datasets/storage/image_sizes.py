@@ -7,13 +7,14 @@ from typing import NamedTuple
 from PIL import Image
 
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
-from soho.datasets.storage.json_files import PathLike, stream_array
+from soho.datasets.storage.json_files import stream_array
+from soho.files import PathLike
 
 EXIF_ORIENTATION = 0x0112
 
 
 class Size(NamedTuple):
-    """An image's file and its size in pixels, as it is shown."""
+    """File name and size in pixels, after EXIF rotation, of an image."""
 
     file_name: str
     height: int
@@ -21,7 +22,7 @@ class Size(NamedTuple):
 
 
 def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int, Size]:
-    """Image id to size, from the list ``images`` of COCO json files."""
+    """Return the sizes of images by id, from the lists ``images`` of COCO json files."""
     keys = ('id', 'file_name', 'height', 'width')
     return {
         image['id']: Size(image['file_name'], image['height'], image['width'])
@@ -31,15 +32,15 @@ def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int, Size]:
 
 
 def header_size(store: ImageStore, name: str) -> Size:
-    """The size that the header of the image ``name`` states, turned as its EXIF data say.
+    """Return the size of an image from its header, after EXIF rotation.
 
     Raises:
-        ImageError: There is no such image, or it is none.
+        ImageError: There is no such image, or its header cannot be read.
     """
     try:
         with Image.open(io.BytesIO(store.read(name))) as image:
             width, height = image.size
-            if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:  # shown turned by a quarter
+            if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:  # rotated by 90 degrees
                 width, height = height, width
     except (OSError, SyntaxError) as error:
         raise ImageDecodeError(f'the image {name} of {store.path} has no readable header') from error

@@ -1,4 +1,4 @@
-"""Where images lie: a folder, a zip as the official SOHO data sets have it, or a folder of tar shards."""
+"""Images of a data set in a folder, in a zip as in the official SOHO data sets, or in tar shards."""
 
 import os
 import tarfile
@@ -17,22 +17,22 @@ from soho.datasets.storage.tar_shards import TarShards, is_sharded
 from soho.datasets.storage.zip_reader import ZipReader
 from soho.errors import UserError
 
-SCANNERS = 16  # folders listed at once; on a network file system each waits for its own answer
+SCANNERS = 16  # folders listed in parallel, since a network file system is slow to answer
 
 
 class ImageError(UserError):
-    """One image of a data set cannot be used; the message is one sentence that names it."""
+    """Error for one image of a data set; the message is one sentence that names it."""
 
     image_number: int = 0
     """Which image of its sample it is."""
 
 
 class ImageMissingError(ImageError):
-    """The store has no image of this name."""
+    """Error for a name that the store does not have."""
 
 
 class ImageDecodeError(ImageError):
-    """The image is there, but its bytes are damaged or are no picture."""
+    """Error for an image whose bytes are damaged or no picture."""
 
 
 class ImageStore:
@@ -42,8 +42,8 @@ class ImageStore:
     slash: ``data/coco/train2014/`` is the folder of that name if it exists,
     otherwise the archive ``data/coco/train2014.zip``, whose members are called
     ``train2014/NAME`` (COCO) or ``NAME`` (Visual Genome's ``images.zip``). The
-    path of the zip itself does as well. In a folder that holds ``*.tar`` files
-    (WebDataset's shards) and neither images nor folders, images are their members.
+    path of the zip itself is accepted as well. In a folder that holds ``*.tar`` files
+    (WebDataset's shards) and neither images nor folders, the images are members of these.
 
     A store may be pickled and may be used by any number of threads, forked and
     spawned processes at once.
@@ -87,7 +87,7 @@ class ImageStore:
 
     @property
     def names(self) -> list[str]:
-        """The names of all files, sorted, without the annotations that shards hold; each can be read."""
+        """Sorted names of all files, without the annotations in shards."""
         if self._archive is None:
             root = Path(self.path)
             return sorted(os.fspath(path.relative_to(root)) for path in root.rglob('*') if path.is_file())
@@ -96,26 +96,26 @@ class ImageStore:
 
     @property
     def sharded(self) -> bool:
-        """Whether the images lie in tar shards."""
+        """Whether the images are in tar shards."""
         return isinstance(self._archive, TarShards)
 
     def shards_of(self, names: PackedStrings) -> np.ndarray:
-        """(N,) int64, the numbers of the tar shards in which images lie; 0 for what is missing, or in no shard."""
+        """Return the number of the tar shard of each image, (N,) int64; 0 if it is missing or not in a shard."""
         return self._archive.shards_of(names) if self.sharded else np.zeros(len(names), np.int64)
 
     def read(self, name: str) -> bytes:
-        """The bytes of the image file ``name``.
+        """Return the bytes of the image file ``name``.
 
         Raises:
-            ImageMissingError: There is no such file; names the store and what lies near.
+            ImageMissingError: There is no such file; the message gives similar names.
             ImageDecodeError: The zip's member is damaged.
         """
         return self._read_file(name) if self._archive is None else self._read_member(name)
 
     def folders(self) -> dict[str, list[str]]:
-        """The names of the files in each folder of the store, both sorted; ``''`` for those in none.
+        """Return the sorted file names of each folder, sorted by folder; ``''`` is the top of the store.
 
-        Of a store that is itself a folder, its folders' own folders are left out.
+        Of a store that is a folder, nested folders are left out.
         """
         if self._archive is not None:
             found = defaultdict(list)
@@ -161,7 +161,7 @@ class ImageStore:
 
 
 def _scan(path: str) -> tuple[list[str], list[str]]:
-    """Names of the files and of the folders in a folder, sorted."""
+    """Return the sorted names of the files and of the folders in a folder."""
     files, folders = [], []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -170,7 +170,7 @@ def _scan(path: str) -> tuple[list[str], list[str]]:
 
 
 def _nearest(names: Sequence[str], name: str, count: int = 3) -> str:
-    """The ``count`` names around the place where ``name`` would stand in the sorted ``names``."""
+    """Return ``count`` names around the position of ``name`` in the sorted ``names``."""
     first = max(0, min(bisect_left(names, name) - 1, len(names) - count))
     near = [names[i] for i in range(first, min(first + count, len(names)))]
     return ', '.join(near) or 'no files at all'

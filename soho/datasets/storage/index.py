@@ -1,32 +1,34 @@
-"""What an annotation file says, in flat arrays that open in milliseconds and that all processes share.
+"""Contents of an annotation file as flat arrays, which open in milliseconds and which all processes share.
 
 Reading millions of captions from json takes tens of seconds and gives every process
 its own copy. The first run writes them into one file beside the annotations, in
 the safetensors layout (a json header, then plain arrays), which later runs and
 all workers map into memory.
+
+Ours rather than pyarrow (165 MB installed): with 2 million captions and a column of numbers both files have
+109 MB and open in 0.15 ms, and 100,000 captions at random take 105 ms here and 115 ms there.
 """
 
-import fcntl
 import hashlib
 import json
 import mmap
 import os
-import secrets
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
+from platformdirs import user_cache_path
 from safetensors.numpy import save_file
 
 from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.packed_strings import PackedStrings
+from soho.files import atomic_path, file_lock
 
-FORMAT = 1  # of the file, whatever is in it; one of another format is made anew
-SMALL = 1 << 22  # bytes of an annotation file that is read quickly enough without an index
+FORMAT = 1  # version of the file layout; an index of another version is rebuilt
+SMALL = 1 << 22  # bytes of an annotation file that needs no index to be read quickly
 _DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
 
@@ -35,9 +37,9 @@ class Index:
 
     Args:
         arrays: The arrays; texts are two of them, ``NAME`` and ``NAME.ends``.
-        meta: What else there is, JSON values.
-        origin: What they were made from, JSON values.
-        path: The file that the arrays are mapped from, if they are.
+        meta: Other data, JSON values.
+        origin: Identity of what the arrays were made from, JSON values.
+        path: File that the arrays are mapped from, if any.
     """
 
     def __init__(
@@ -49,12 +51,12 @@ class Index:
         return self.arrays[name]
 
     def texts(self, name: str) -> PackedStrings:
-        """The texts ``name``."""
+        """Return the text column ``name``."""
         return PackedStrings.of(self.arrays[name], self.arrays[f'{name}.ends'])
 
 
 class IndexBuilder:
-    """Collects images and columns of numbers and texts in little more memory than they take in the end."""
+    """Builder of an index from images and columns of numbers and texts, without Python objects per item."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, array] = {}
@@ -63,20 +65,21 @@ class IndexBuilder:
         self._names, self._ids, self._sizes = self.texts('file_name'), self.texts('image_id'), self.numbers('size', 'i')
 
     def image(self, record: dict[str, Any]) -> None:
-        """The next image, from an item with ``file_name``, ``image_id``, ``height`` and ``width``."""
+        """Append an image, from an item with ``file_name``, ``image_id``, ``height`` and ``width``."""
         self._names.append(record['file_name'])
         self._ids.append(str(record['image_id']))
         self._sizes.extend((record['height'], record['width']))
 
     def numbers(self, name: str, kind: str = 'q') -> array:
-        """The column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
+        """Return the number column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
         return self._numbers.setdefault(name, array(kind))
 
     def texts(self, name: str) -> 'TextColumn':
-        """The column ``name``."""
+        """Return the text column ``name``."""
         return self._texts.setdefault(name, TextColumn())
 
     def finish(self, origin: dict[str, Any]) -> Index:
+        """Return the index."""
         arrays = {name: np.frombuffer(column, column.typecode) for name, column in self._numbers.items()}
         for name, column in self._texts.items():
             arrays[name] = np.frombuffer(column.blob, np.uint8)
@@ -85,13 +88,14 @@ class IndexBuilder:
 
 
 class TextColumn:
-    """Texts one behind the other."""
+    """Texts as one array of bytes, with the end of each."""
 
     def __init__(self) -> None:
         self.blob = bytearray()
         self.ends = array('q', [0])
 
     def append(self, text: str) -> None:
+        """Append a text."""
         self.blob += text.encode()
         self.ends.append(len(self.blob))
 
@@ -100,21 +104,21 @@ class TextColumn:
 
 
 def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], version: int = 1) -> Index:
-    """The index of an annotation file, made if there is none yet or the file has changed since.
+    """Return the index of an annotation file; it is built if there is none yet or the file has changed since.
 
-    It is kept beside the file or, where that folder cannot be written, in
-    ``$XDG_CACHE_HOME/soho`` (``~/.cache/soho``). Where neither can be, and for
+    The index is kept beside the file or, if that folder cannot be written, in the
+    user's cache folder (on Linux ``$XDG_CACHE_HOME/soho`` or ``~/.cache/soho``). If neither can be written, and for
     files of less than 4 MiB, it stays in memory.
 
     Args:
-        ann_file: The annotation file.
-        kind: Which layout, that is, how ``scan`` reads it; part of the file's name.
-        scan: Reads ``ann_file`` into the builder; called only if needed.
-        version: Of ``scan``; an index made by another one is made anew.
+        ann_file: Path of the annotation file.
+        kind: Name of the annotation format; part of the index file's name.
+        scan: Function that reads ``ann_file`` into the builder; called only if needed.
+        version: Version of ``scan``; an index made by another version is rebuilt.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: What ``scan`` finds wrong with it.
+        ValueError: ``scan`` found a mistake in the file.
     """
     origin = dict(kind=kind, version=version, **file_fingerprint(ann_file))
     return load_or_build(ann_file, index_places(ann_file, kind), origin, scan, persist=origin['bytes'] >= SMALL)
@@ -123,14 +127,14 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], v
 def load_or_build(
     what: str, places: list[Path], origin: dict[str, Any], scan: Callable[[IndexBuilder], None], persist: bool = True
 ) -> Index:
-    """The index at one of ``places`` that was made from ``origin``; else one is made and kept there.
+    """Return an index made from ``origin``: loaded from one of ``places``, else built and saved there.
 
     Args:
-        what: How messages call what ``scan`` reads.
-        places: Files, the best first.
-        origin: Equal as long as ``scan`` reads the same; JSON values.
-        scan: Fills the index.
-        persist: Whether to keep it.
+        what: Name in messages of what ``scan`` reads.
+        places: Paths of the index file in order of preference.
+        origin: Identity of what ``scan`` reads: equal as long as that is the same; JSON values.
+        scan: Function that fills the builder.
+        persist: Whether to save the index.
     """
     origin = dict(format=FORMAT, **origin)
     for place in places:
@@ -143,9 +147,7 @@ def load_or_build(
             # Another process may have made it while this one waited.
             if index := load(place, origin):
                 return index
-            print_log(
-                f'{what} is read for the first time, which takes a while; {place} will keep what it says', 'current'
-            )
+            print_log(f'{what} is read for the first time, which takes a while; later runs will use {place}', 'current')
             index = _scanned(scan, origin)
             if save(place, index):
                 return load(place, origin) or index
@@ -160,15 +162,14 @@ def load_or_build(
 
 
 def index_places(path: str, kind: str) -> list[Path]:
-    """Where the index of a file may be: beside it, or in the user's cache."""
+    """Return the paths where the index of a file may be: beside it, or in the user's cache."""
     return [Path(f'{path}.{kind}.index'), cached_place(path, kind)]
 
 
 def cached_place(path: str, kind: str) -> Path:
-    """Where the index of a file is that lies in a folder that cannot be written."""
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    """Return the path, in the user's cache, of the index of a file whose folder cannot be written."""
     digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:16]
-    return Path(cache, 'soho', f'{digest}.{kind}.index')
+    return user_cache_path('soho') / f'{digest}.{kind}.index'
 
 
 def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> Index:
@@ -177,57 +178,21 @@ def _scanned(scan: Callable[[IndexBuilder], None], origin: dict[str, Any]) -> In
     return builder.finish(origin)
 
 
-@contextmanager
-def file_lock(place: Path) -> Iterator[bool]:
-    """Lets one process at a time write a file, whose folder it makes; gives False where nothing can be written."""
-    path = place.with_name(f'.{place.name}.lock')
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
-    except OSError:
-        yield False
-        return
-    with lock:
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _locked(path: Path) -> TextIO:
-    """The file at ``path``, open and locked by this process."""
-    while True:
-        lock = open(path, 'w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: the index is still written at one stroke
-            return lock
-        # Whoever had it before has removed it, and a third one may have locked a new file of this name meanwhile.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
-                return lock
-        lock.close()
-
-
 def save(path: Path, index: Index) -> bool:
-    """Write an index at one stroke; False where there is no room or no permission."""
-    # Containers that share the folder may have processes of one number.
-    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
+    """Write an index; return False where there is no room or no permission."""
     metadata = dict(origin=json.dumps(index.origin), meta=json.dumps(index.meta))
     try:
-        save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
-        temporary.chmod(0o644)  # safetensors lets nobody else read it
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
+            temporary.chmod(0o644)  # safetensors lets nobody else read it
     except Exception as error:  # safetensors has its own kind of error for a full disk
         print_log(f'{path} could not be written ({error})', 'current')
         return False
-    finally:
-        temporary.unlink(missing_ok=True)
     return True
 
 
 def load(path: Path, origin: dict[str, Any]) -> Index | None:
-    """Map the index at ``path``; None if there is none that was made from ``origin``."""
+    """Return the index at ``path``, mapped into memory; None if there is none that was made from ``origin``."""
     try:
         with open(path, 'rb') as file:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -238,7 +203,7 @@ def load(path: Path, origin: dict[str, Any]) -> Index | None:
             return None
         arrays = {name: _array(view, 8 + size, **entry) for name, entry in header.items()}
         return Index(arrays, json.loads(metadata['meta']), origin, path)
-    except (OSError, ValueError, KeyError):  # none, or a damaged one
+    except (OSError, ValueError, KeyError):  # absent or damaged
         return None
 
 
@@ -248,11 +213,11 @@ def _array(view: mmap.mmap, start: int, dtype: str, shape: list[int], data_offse
 
 
 def spans(ends: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Start and length of the ``rows`` of a column in which row i reaches from ``ends[i - 1]`` to ``ends[i]``."""
+    """Return start and length of ``rows`` of a column whose row i goes from ``ends[i - 1]`` to ``ends[i]``."""
     starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     return starts[rows], (ends - starts)[rows]
 
 
 def expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The rows from ``starts[i]`` on, ``counts[i]`` of them, for each i."""
+    """Return the concatenated ranges of ``counts[i]`` rows from ``starts[i]``."""
     return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)

@@ -1,22 +1,22 @@
-"""Large JSON files: read one array item at a time, written whole or not at all.
+"""Large JSON files: read one array item at a time, written completely or not at all.
 
 The raw downloads are single arrays of up to 700 MB, which ``json.load`` turns
 into several GB of dicts. Here the file passes through a window of a few MB, and
 each item is parsed by the standard library's own C scanner.
+
+Ours rather than ijson (3.6, yajl2_c): that one takes 1.2 to 1.5 times as long (129 MB of regions, best of two, one
+core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither the file nor the line.
 """
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from soho.errors import UserError
-
-PathLike = Union[str, 'os.PathLike[str]']
+from soho.files import PathLike, atomic_write
 
 WINDOW = 1 << 22  # characters read at a time
 _SPACE = re.compile(r'[ \t\r\n]*')
@@ -27,11 +27,11 @@ _NUMBER_TAIL = 3
 
 
 class BrokenJSONError(UserError):
-    """A file that is not JSON; the message names file, line and character."""
+    """Error for a file that is not JSON; the message names file, line and character."""
 
 
 class MissingKeyError(UserError):
-    """JSON that lacks ``key``; the message names file, item and key."""
+    """Error for JSON without the key ``key``; the message names file, item and key."""
 
     def __init__(self, message: str, key: str | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class MissingKeyError(UserError):
 
 
 class _Window:
-    """A JSON text seen through a window that moves on as values are read."""
+    """Window over a JSON text that moves forward as values are read."""
 
     def __init__(self, path: PathLike, window: int) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class _Window:
         self.decode = json.JSONDecoder().raw_decode
 
     def more(self) -> None:
-        """Drop what has been read and append at least as much as is still there."""
+        """Drop the part that has been read and append at least as much as remains."""
         try:
             chunk = self.file.read(max(self.window, len(self.text) - self.here))
         except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ class _Window:
         self.here = 0
 
     def peek(self) -> str:
-        """The next character that is not white space; ``''`` at the end."""
+        """Return the next character that is not white space; ``''`` at the end."""
         while True:
             self.here = _SPACE.match(self.text, self.here).end()
             if self.here < len(self.text) or self.ended:
@@ -75,7 +75,7 @@ class _Window:
             self.more()
 
     def take(self, *allowed: str) -> str:
-        """Step over one of the ``allowed`` characters."""
+        """Consume and return one of the ``allowed`` characters."""
         found = self.peek()
         if not found or found not in allowed:
             raise self.broken(self.here, f'expected {" or ".join(allowed)}')
@@ -83,7 +83,7 @@ class _Window:
         return found
 
     def value(self) -> Any:
-        """Parse the next value, whatever its size."""
+        """Parse and return the next value, of any size."""
         self.peek()
         while True:
             try:
@@ -99,7 +99,7 @@ class _Window:
             self.more()
 
     def items(self) -> Iterator[Any]:
-        """The items of the array that comes next."""
+        """Yield the items of the array that comes next."""
         self.take('[')
         if self.peek() == ']':
             self.take(']')
@@ -117,10 +117,10 @@ class _Window:
 
 
 def open_text(path: PathLike) -> Any:
-    """Open a UTF-8 text file (a byte-order mark is stepped over).
+    """Open a UTF-8 text file; a byte-order mark is skipped.
 
     Raises:
-        FileNotFoundError: One sentence with the path.
+        FileNotFoundError: There is no such file.
     """
     try:
         return open(path, encoding='utf-8-sig')
@@ -146,19 +146,18 @@ def stream_array(
 ) -> Iterator[Any]:
     """Yield the items of one array of a JSON file, in order, holding one at a time.
 
-    Reading stops behind the array: what follows in the file is not looked at.
+    Reading stops after the array; the rest of the file is not checked.
 
     Args:
-        path: The file.
-        key: The array is this member of the file's object; ``None`` means that
-            the file is itself an array.
-        required: Keys that every item, an object, must have.
+        path: Path of the file.
+        key: Key of the array in the file's object; ``None`` if the file is an array.
+        required: Keys that every item must have.
         window: Characters read at a time.
 
     Raises:
-        FileNotFoundError: No such file.
-        BrokenJSONError: Not JSON, or not the expected kind of JSON.
-        MissingKeyError: No member ``key``, or an item without a required key.
+        FileNotFoundError: There is no such file.
+        BrokenJSONError: The file is not JSON, or not the expected kind of JSON.
+        MissingKeyError: There is no ``key``, or an item lacks a required key.
     """
     view = _Window(path, window)
     with view.file:
@@ -174,7 +173,7 @@ def stream_array(
 
 
 def _find_member(view: _Window, key: str) -> Iterator[Any]:
-    """Step over the members of an object up to the array ``key``; return its items."""
+    """Skip the members of an object up to the array ``key``; return an iterator over its items."""
     if view.peek() == '[':
         raise MissingKeyError(f'{view.path} is a list where an object with {key!r} is expected.', key)
     view.take('{')
@@ -197,7 +196,7 @@ def _find_member(view: _Window, key: str) -> Iterator[Any]:
 
 
 def load_json(path: PathLike, required: Sequence[str] = ()) -> Any:
-    """Parse a whole JSON file, with the errors of :func:`stream_array`."""
+    """Return the value of a JSON file, with the errors of :func:`stream_array`."""
     view = _Window(path, WINDOW)
     with view.file:
         value = view.value()
@@ -208,14 +207,14 @@ def load_json(path: PathLike, required: Sequence[str] = ()) -> Any:
 
 
 class Written(NamedTuple):
-    """What :func:`write_json_array` and :func:`write_json` left on disk."""
+    """SHA-256 and size in bytes of a file that was written."""
 
     sha256: str
     bytes: int
 
 
 class _HashingFile:
-    """A file that knows the SHA-256 and size of what was written to it."""
+    """File that computes the SHA-256 and size of what is written to it."""
 
     def __init__(self, file: Any) -> None:
         self.file, self.hash, self.bytes = file, hashlib.sha256(), 0
@@ -228,22 +227,14 @@ class _HashingFile:
 
 
 @contextmanager
-def _atomic(path: PathLike) -> Iterator[_HashingFile]:
-    """A file that takes its name only once it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            yield _HashingFile(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _hashing_write(path: PathLike) -> Iterator[_HashingFile]:
+    with atomic_write(path) as file:
+        yield _HashingFile(file)
 
 
 def write_json(path: PathLike, value: Any, indent: int | None = None) -> Written:
-    """Write ``value`` to ``path`` through a temporary file beside it."""
-    with _atomic(path) as file:
+    """Write ``value`` as JSON; the file appears, or changes, only when all is written."""
+    with _hashing_write(path) as file:
         file.write(json.dumps(value, indent=indent, ensure_ascii=False))
     return Written(file.hash.hexdigest(), file.bytes)
 
@@ -254,12 +245,12 @@ def write_json_array(
     """Write an array item by item, so that ``items`` may be a generator.
 
     Args:
-        path: The file; it appears, or changes, only when all is written.
-        items: The items, one a line of the file.
-        key: Write ``{key: [items], **rest}`` instead of the bare array.
-        rest: The other members of that object.
+        path: Path of the file; it appears, or changes, only when all is written.
+        items: Items, one per line of the file.
+        key: Write ``{key: [items], **rest}`` instead of the array alone.
+        rest: Other members of that object.
     """
-    with _atomic(path) as file:
+    with _hashing_write(path) as file:
         file.write('[' if key is None else f'{{{json.dumps(key)}: [')
         for number, item in enumerate(items):
             file.write(('\n' if number == 0 else ',\n') + json.dumps(item, ensure_ascii=False))

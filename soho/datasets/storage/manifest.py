@@ -1,4 +1,4 @@
-"""What a preparation tool made, from what, and whether it has to be made again."""
+"""Manifest of a preparation tool: inputs, arguments and outputs, to skip work that is already done."""
 
 import hashlib
 import os
@@ -6,20 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.storage.json_files import PathLike, Written, load_json, write_json
+from soho.datasets.storage.json_files import Written, load_json, write_json
+from soho.files import PathLike
 from soho.version import __version__
 
 
 def _fingerprints(inputs: Iterable[PathLike]) -> dict[str, Any]:
-    """Size in bytes and time of change of each input; the raw downloads are too large to hash."""
+    """Return size and modification time of each input; the raw downloads are too large to hash."""
     return {path: file_fingerprint(path) for path in sorted(map(os.fspath, inputs))}
 
 
 def file_fingerprint(path: PathLike) -> dict[str, int]:
-    """Size in bytes and time of change of a file.
+    """Return size in bytes and modification time of a file.
 
     Raises:
-        FileNotFoundError: One sentence with the path.
+        FileNotFoundError: There is no such file.
     """
     try:
         stat = os.stat(path)
@@ -37,30 +38,30 @@ def _sha256(path: Path) -> str:
 
 
 def hash_output(path: Path) -> Written:
-    """What :meth:`Manifest.write` wants to know of an output that is no json."""
+    """Return the SHA-256 and size of an output, for :meth:`Manifest.write`."""
     return Written(_sha256(path), path.stat().st_size)
 
 
 def find_input(root: PathLike, *names: str) -> Path | None:
-    """The first of ``names`` that is in ``root`` or its folder ``annotations``."""
+    """Return the path of the first of ``names`` that is in ``root`` or its folder ``annotations``, or None."""
     places = (Path(root, folder, name) for name in names for folder in ('', 'annotations'))
     return next((place for place in places if place.is_file()), None)
 
 
 class Manifest:
-    """The record ``prepare_<tool>.json`` beside a tool's outputs.
+    """Record ``prepare_<tool>.json`` beside a tool's outputs.
 
     It holds the tool's arguments, size and time of each input, SHA-256 and size
     of each output, and the counts that the tool printed.
 
     Args:
-        folder: Where the outputs are.
-        tool: The tool's short name.
-        arguments: What the outputs depend on besides the inputs; JSON values.
-        inputs: The files (or image folders) that are read.
+        folder: Folder of the outputs.
+        tool: Short name of the tool.
+        arguments: Arguments that the outputs depend on; JSON values.
+        inputs: Files, or image folders, that are read.
 
     Raises:
-        FileNotFoundError: An input is not there.
+        FileNotFoundError: An input is missing.
     """
 
     def __init__(self, folder: PathLike, tool: str, arguments: dict[str, Any], inputs: Iterable[PathLike]) -> None:
@@ -69,7 +70,7 @@ class Manifest:
         self.origin = dict(version=__version__, arguments=arguments, inputs=_fingerprints(inputs))
 
     def counts_if_current(self) -> dict[str, Any] | None:
-        """The recorded counts, if the outputs stand as these arguments and inputs made them."""
+        """Return the recorded counts if the outputs are unchanged and fit these arguments and inputs, else None."""
         try:
             record = load_json(self.path, required=('version', 'arguments', 'inputs', 'outputs', 'counts'))
         except (FileNotFoundError, ValueError):
@@ -83,6 +84,6 @@ class Manifest:
         return record['counts']
 
     def write(self, outputs: dict[str, Written], counts: dict[str, Any]) -> None:
-        """Record what was made; call it last."""
+        """Write the record; call it last."""
         files = {name: written._asdict() for name, written in outputs.items()}
         write_json(self.path, dict(**self.origin, outputs=files, counts=counts), indent=2)

@@ -6,13 +6,13 @@ import numpy as np
 
 
 class PackedStrings:
-    """A read-only list of strings that worker processes share without copying.
+    """Read-only list of strings that worker processes share without copying.
 
     A Python list of strings is copied page by page into every forked worker,
     because reading an object writes its reference count. Arrays are not.
 
     Args:
-        strings: What to hold.
+        strings: The strings.
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
@@ -25,11 +25,11 @@ class PackedStrings:
 
     @classmethod
     def of(cls, blob: np.ndarray, ends: np.ndarray) -> 'PackedStrings':
-        """The strings whose UTF-8 bytes stand one behind the other in ``blob``.
+        """Return the strings whose concatenated UTF-8 bytes are ``blob``, without copying.
 
         Args:
             blob: Bytes, uint8.
-            ends: (N + 1,) int64, 0 and where each string ends.
+            ends: (N + 1,) int64, 0 and the end of each string.
         """
         strings = cls.__new__(cls)
         strings._hold(blob, ends)
@@ -39,13 +39,13 @@ class PackedStrings:
         self.blob, self.starts, self.stops = blob, ends[:-1], ends[1:]
 
     def take(self, indices: np.ndarray) -> 'PackedStrings':
-        """The chosen strings; their bytes are not copied."""
+        """Return the strings at ``indices``; their bytes are not copied."""
         taken = type(self).__new__(type(self))
         taken.blob, taken.starts, taken.stops = self.blob, self.starts[indices], self.stops[indices]
         return taken
 
     def padded(self) -> np.ndarray:
-        """(N,) bytes, all strings at once, of the longest one's length; they sort as the strings do."""
+        """Return all strings as (N,) fixed-length bytes, which sort as the strings do."""
         lengths = self.stops - self.starts
         padded = np.zeros((len(self), max(1, lengths.max(initial=0))), np.uint8)
         for place in range(padded.shape[1]):

@@ -1,4 +1,4 @@
-"""Token ids of all sentences of an annotation file, made once and mapped into memory.
+"""Token ids of all sentences of an annotation file, computed once and mapped into memory.
 
 A tokenizer gives the same ids in every epoch. ``tools/prepare/tokens.py`` writes
 them beside the index of the annotation file (:mod:`soho.datasets.storage.index`); datasets
@@ -11,28 +11,29 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from soho.datasets.storage.index import Index, file_lock, index_places, load, save
+from soho.datasets.storage.index import Index, index_places, load, save
+from soho.files import file_lock
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 
 
 class Tokenizer(Protocol):
-    """What :mod:`soho.datasets.tokenizer` offers."""
+    """Interface of the tokenizers in :mod:`soho.datasets.tokenizer`."""
 
     def __len__(self) -> int: ...
 
     def encode(self, sentences: list[str]) -> list[np.ndarray]:
-        """The ids of each, without padding."""
+        """Return the ids of each sentence, without padding."""
 
     def digest(self) -> str:
-        """Differs where the ids may."""
+        """Return a digest that differs between tokenizers that may give different ids."""
 
 
 class PreparedTokens:
-    """The ids of the sentences of an annotation file, without padding.
+    """Token ids of the sentences of an annotation file, without padding.
 
     Args:
-        index: With the column ``ids`` and where each sentence ends in it,
+        index: Index with the column ``ids`` and the end of each sentence in it,
             ``ends``; the last row is the empty sentence.
     """
 
@@ -40,23 +41,23 @@ class PreparedTokens:
         self.ids, self.ends = index['ids'], index['ends']
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """The ids of sentence ``row``, int64; -1 is the empty sentence."""
+        """Return the ids of sentence ``row``, int64; -1 is the empty sentence."""
         return self.ids[self.ends[row - 1] if row else 0 : self.ends[row]].astype(np.int64)
 
 
 def prepare_tokens(ann_file: str, index: Index, column: str, tokenizer: Tokenizer) -> Path:
-    """Tokenise the sentences of an index and write the ids; returns the file.
+    """Tokenise the sentences of an index, write the ids, and return the path of the file.
 
-    Tokens belong to an index that is kept, so that one which was not worth keeping is written as well.
+    An index that was small enough to stay in memory is written as well, since the ids belong to it.
 
     Args:
-        ann_file: The annotation file.
+        ann_file: Path of the annotation file.
         index: Its index.
-        column: Where its sentences are.
-        tokenizer: Makes the ids.
+        column: Name of the column of sentences.
+        tokenizer: The tokenizer.
 
     Raises:
-        OSError: The files cannot be written in any of the places of an index.
+        OSError: None of the folders of an index can be written.
     """
     if index.path is None:
         _save(index_places(ann_file, index.origin['kind']), index, ann_file)
@@ -76,7 +77,7 @@ def _save(places: list[Path], index: Index, ann_file: str) -> Path:
         with file_lock(place) as writable:
             if writable and save(place, index):
                 return place
-    raise OSError(f'what {ann_file} says can be kept neither beside it nor in {places[-1].parent}')
+    raise OSError(f'the index of {ann_file} can be written neither beside it nor in {places[-1].parent}')
 
 
 def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:
@@ -86,7 +87,7 @@ def _append(sentences: list[np.ndarray], ids: array, ends: array) -> None:
 
 
 def find_tokens(ann_file: str, index: Index, tokenizer: Tokenizer) -> PreparedTokens | None:
-    """The tokens that this tokenizer makes of the sentences of an index, if they have been prepared."""
+    """Return the prepared tokens of an index's sentences by this tokenizer, or None."""
     for place in _places(ann_file, index, tokenizer):
         if place.exists() and (tokens := load(place, _origin(index, tokenizer))):
             return PreparedTokens(tokens)

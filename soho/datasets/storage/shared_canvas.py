@@ -1,9 +1,9 @@
-"""Memory for batches of images that a worker process fills again once the batch has been used.
+"""Shared memory for batches of images that a worker process reuses once the batch has been released.
 
-A worker's batch travels in shared memory. A new piece of it for every batch costs
-about as much as decoding the images, because the kernel zeroes each page at its
-first touch. Here a worker keeps a few pieces, and the process that receives one
-says when it has let go of it.
+A worker sends its batch in shared memory. Allocating it for every batch takes
+about as long as decoding the images, because the kernel zeroes each page at its
+first access. Here a worker keeps a few pieces, and the process that receives one
+clears its flag when the batch has been freed.
 """
 
 import weakref
@@ -13,20 +13,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-_FLAG = 64  # bytes before the pixels; the first is 1 while the piece is lent
-_SPARE = 3  # pieces that may wait for another batch
+_FLAG = 64  # bytes before the pixels; the first is 1 while the piece is in use
+_SPARE = 3  # free pieces that are kept
 _pieces: list[Tensor] = []
 
 
 class SharedBatchTensor(Tensor):
-    """A tensor in a piece of shared memory, which arrives in another process as a plain one.
+    """Tensor in a piece of shared memory, which another process receives as a plain tensor.
 
-    When that one's storage is gone there, all its views among it, the piece is
-    free for another batch here.
+    Once that tensor and all its views have been freed there, the piece can be reused here.
     """
 
     piece: Tensor
-    # What is computed from it is a plain tensor.
+    # Results of operations are plain tensors.
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -34,7 +33,7 @@ class SharedBatchTensor(Tensor):
 
 
 def empty_canvas(batch: int, height: int, width: int) -> Tensor:
-    """(B, 3, H, W) uint8 without contents and in ``channels_last`` layout; in a worker in memory used before."""
+    """Return an uninitialized (B, 3, H, W) uint8 tensor in ``channels_last``; in a worker, in reused shared memory."""
     if get_worker_info() is None:
         return torch.empty(batch, height, width, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
     piece = _acquire(_FLAG + batch * height * width * 3)
@@ -49,7 +48,7 @@ def _acquire(size: int) -> Tensor:
     spare = [other for other in free if other is not piece and len(other) >= size][:_SPARE]
     _pieces[:] = [other for other in _pieces if other[0]] + spare
     if piece is None:
-        # It takes its whole memory at once. With eight sizes an octave the next larger batch often fits as well.
+        # Rounded up to one of eight sizes per power of two, so that the next larger batch often fits as well.
         step = 1 << max(0, size.bit_length() - 4)
         storage = torch.UntypedStorage._new_shared(-(-size // step) * step)
         piece = torch.empty(0, dtype=torch.uint8).set_(storage)
@@ -64,7 +63,7 @@ def _pixels(piece: Tensor, batch: int, height: int, width: int) -> Tensor:
 
 def _arrive(piece: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
     batch, _, height, width = shape
-    # A tensor made of an array lives as long as any view of its storage and holds on to the array.
+    # A tensor made from an array keeps the array alive as long as any view of its storage.
     array = piece.numpy()
     canvas = torch.from_numpy(array)
     weakref.finalize(array, _release, piece[:1]).atexit = False

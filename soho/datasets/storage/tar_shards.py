@@ -1,4 +1,4 @@
-"""A folder of tar files (WebDataset's format) whose members are read by name, in any order."""
+"""Folder of tar files (WebDataset's format) whose members are read by name, in any order."""
 
 import os
 import tarfile
@@ -20,17 +20,17 @@ _OPEN = 128  # shards that a process keeps open
 
 
 class TarShards(Sequence):
-    """The members of all ``*.tar`` of a folder; as a sequence their sorted names.
+    """Members of all ``*.tar`` of a folder; as a sequence, their sorted names.
 
-    A tar has no directory. Where each member lies is found by one pass over the
-    headers and kept in ``shards.index`` beside the shards, or where
-    :func:`soho.datasets.storage.index.cached_place` says; ``tools/prepare/shards.py`` makes it with the shards.
+    A tar has no directory. The position of each member is found by one pass over the
+    headers and kept in ``shards.index`` beside the shards, or at
+    :func:`soho.datasets.storage.index.cached_place`; ``tools/prepare/shards.py`` writes it with the shards.
     A member ``./NAME``, as ``tar -C FOLDER .`` writes it, is called ``NAME``.
-    Members come from ``os.pread``, which needs neither lock nor a shared file
+    Members are read with ``os.pread``, which needs neither lock nor a shared file
     position; forked processes share the index, spawned ones open it.
 
     Args:
-        folder: Where the shards are.
+        folder: Folder of the shards.
 
     Raises:
         tarfile.TarError: A shard is damaged or compressed, or two members have one name.
@@ -92,7 +92,7 @@ class TarShards(Sequence):
         return self._find(str(name)) is not None
 
     def shards_of(self, names: PackedStrings) -> np.ndarray:
-        """(N,) int64, the numbers of the shards in which members lie; 0 where there is no such member."""
+        """Return the number of the shard of each member, (N,) int64; 0 where there is no such member."""
         if not len(self):
             return np.zeros(len(names), np.int64)
         members, wanted = self._names.padded(), names.padded()
@@ -100,7 +100,7 @@ class TarShards(Sequence):
         return np.where(members[index] == wanted, self._shard[index], 0).astype(np.int64)
 
     def read(self, name: str) -> bytes:
-        """The bytes of one member.
+        """Return the bytes of one member.
 
         Raises:
             KeyError: There is no such member.
@@ -109,7 +109,7 @@ class TarShards(Sequence):
         index = self._find(name)
         if index is None:
             raise KeyError(name)
-        # The reference keeps the file open, should another thread put it out of the table meanwhile.
+        # The reference keeps the file open if another thread removes it from the table meanwhile.
         file = self._file(int(self._shard[index]))
         size = int(self._size[index])
         data = os.pread(file.fileno(), size, int(self._offset[index]))
@@ -131,15 +131,12 @@ class TarShards(Sequence):
 
 
 def is_sharded(folder: str) -> bool:
-    """Whether a folder holds tar files and nothing that :func:`holds_images` finds, which would go before them."""
+    """Return whether a folder holds tar files and no images or folders, which take precedence."""
     return not holds_images(folder) and any(Path(folder).glob('*.tar'))
 
 
 def holds_images(folder: str) -> bool:
-    """Whether a folder holds images, or folders that may; it is listed up to the first of them.
-
-    What an unpacked archive leaves behind does not make its images shards.
-    """
+    """Return whether a folder holds images, or folders that may hold them; listing stops at the first one."""
     with os.scandir(folder) as entries:
         return any(
             entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()

@@ -13,10 +13,10 @@ from typing import Any
 from soho.datasets.storage.index import Index, IndexBuilder, cached_place, load_or_build
 from soho.datasets.storage.manifest import file_fingerprint
 
-LARGE = 1 << 30  # bytes of a zip whose directory takes long to read
+LARGE = 1 << 30  # bytes of a zip from which the directory is kept in a file
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
 _ENCRYPTED = 0x1
-# What the directory says of a member: the column's name, zipfile's name, and the kind of number.
+# Directory entry of a member: name of the column, attribute of zipfile.ZipInfo, type code.
 _ENTRY = (
     ('offset', 'header_offset', 'q'),
     ('stored_size', 'compress_size', 'q'),
@@ -28,27 +28,25 @@ _ENTRY = (
 
 
 class ZipReader(Sequence):
-    """A zip whose members are read without a shared file position or lock.
-
-    As a sequence it is the sorted names of its members.
+    """Zip whose members are read without a shared file position or lock; as a sequence, their sorted names.
 
     The central directory is read once, into flat arrays: forked workers share
     their pages (nothing in them is reference-counted, so nothing is copied on
     use) and spawned workers receive them pickled instead of reading the directory
-    again. That of a zip of 1 GiB or more is kept in a file, see
-    :mod:`soho.datasets.storage.index`, and mapped. Members come from ``os.pread``, which takes its
+    again. The directory of a zip of 1 GiB or more is kept in a file, see
+    :mod:`soho.datasets.storage.index`, and mapped. Members are read with ``os.pread``, which takes its
     position as an argument, so that one descriptor serves any number of
     threads and forked processes.
 
-    Stored and deflated members are decoded here; any other method goes through
-    :mod:`zipfile`, one archive object a process.
+    Stored and deflated members are decoded here; any other method is left to
+    :mod:`zipfile`, with one archive object per process.
 
     Args:
-        path: The zip file.
+        path: Path of the zip.
 
     Raises:
-        zipfile.BadZipFile: It is not a zip, or its directory is damaged.
-        OSError: It cannot be opened.
+        zipfile.BadZipFile: The file is not a zip, or its directory is damaged.
+        OSError: The file cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -96,7 +94,7 @@ class ZipReader(Sequence):
         return self._find(str(name)) is not None
 
     def read(self, name: str) -> bytes:
-        """The uncompressed bytes of one member.
+        """Return the uncompressed bytes of one member.
 
         Raises:
             KeyError: There is no such member.
@@ -135,7 +133,7 @@ class ZipReader(Sequence):
             self._archive = (os.getpid(), zipfile.ZipFile(self.path))
         try:
             return self._archive[1].read(name)
-        except Exception as error:  # each decompressor has its own kinds
+        except Exception as error:  # each decompressor has its own kinds of errors
             raise zipfile.BadZipFile(str(error)) from error
 
     def _find(self, name: str) -> int | None:

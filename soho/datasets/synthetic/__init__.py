@@ -1,7 +1,7 @@
 """The synthetic data set: pictures of shapes with captions, regions, instances and questions.
 
 It is written in the files and formats of the public downloads (COCO, VQA v2,
-Visual Genome), so that everything that reads those reads this.
+Visual Genome), so that the same datasets and tools read it.
 """
 
 from soho.lazy import lazy_names

@@ -1,4 +1,4 @@
-"""Ten people answer each question; now and then one of them sees it differently."""
+"""Simulated annotators: ten answers to each question, some of them wrong or in other words."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from .scene import pick
 
 AGREEMENT = 0.93
 ANNOTATORS = 10
-# So many always give the true answer. Four are enough for the full score of the VQA metric and of the labels.
-SURE = 5
+# At least so many give the true answer; four are enough for the full score of the VQA metric and of the labels.
+MIN_CORRECT = 5
 
 _CONFUSED = {
     'red': ('orange', 'purple', 'pink'),
@@ -55,15 +55,15 @@ def _other_answer(rng: np.random.Generator, answer: str) -> str:
     return pick(rng, _CONFUSED[answer])
 
 
-def annotate(rng: np.random.Generator, question: Question) -> list[dict]:
-    """Ten answers in the form of VQA v2's ``answers``."""
-    astray = rng.random(ANNOTATORS) >= AGREEMENT
-    # Where too many stray, the later ones do not.
-    astray &= np.cumsum(astray) <= ANNOTATORS - SURE
+def sample_answers(rng: np.random.Generator, question: Question) -> list[dict]:
+    """Return ten answers in the form of VQA v2's ``answers``."""
+    wrong = rng.random(ANNOTATORS) >= AGREEMENT
+    # Beyond the largest number of wrong answers, the later annotators are right.
+    wrong &= np.cumsum(wrong) <= ANNOTATORS - MIN_CORRECT
     answers = []
-    for number, wrong in enumerate(astray, start=1):
-        answer = _other_answer(rng, question.answer) if wrong else question.answer
+    for number, is_wrong in enumerate(wrong, start=1):
+        answer = _other_answer(rng, question.answer) if is_wrong else question.answer
         draw = rng.random()
-        confidence = 'maybe' if draw < (0.5 if wrong else 0.08) else 'no' if draw > 0.98 else 'yes'
+        confidence = 'maybe' if draw < (0.5 if is_wrong else 0.08) else 'no' if draw > 0.98 else 'yes'
         answers.append(dict(answer=answer, answer_confidence=confidence, answer_id=number))
     return answers

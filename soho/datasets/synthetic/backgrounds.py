@@ -1,7 +1,7 @@
-"""Eight kinds of ground as procedural texture tiles; a picture shows a piece of one of them.
+"""Eight kinds of background as procedural textures.
 
-Making a tile costs tens of milliseconds, so that each process keeps a few and
-a picture takes a random piece, scaled, flipped, tinted, lit and with grain.
+A texture tile takes tens of milliseconds, so that each process keeps a few of each kind,
+and a picture shows a random crop, scaled, flipped and tinted, with lighting and grain.
 """
 
 import functools
@@ -15,7 +15,7 @@ GRAIN = 1024
 
 
 def _noise(rng: np.random.Generator, cells_y: int, cells_x: int, octaves: int = 3) -> np.ndarray:
-    """Smooth noise of several octaves, (TILE, TILE) float32, zero mean, unit deviation."""
+    """Return smooth noise of several octaves, (TILE, TILE) float32, zero mean, unit variance."""
     total = np.zeros((TILE, TILE), np.float32)
     for octave in range(octaves):
         grid = rng.standard_normal((cells_y << octave, cells_x << octave)).astype(np.float32)
@@ -24,7 +24,7 @@ def _noise(rng: np.random.Generator, cells_y: int, cells_x: int, octaves: int = 
 
 
 def _mix(low: tuple, high: tuple, weight: np.ndarray) -> np.ndarray:
-    """Blends two colours, (TILE, TILE, 3) float32."""
+    """Return a blend of two colours, (TILE, TILE, 3) float32."""
     weight = np.clip(weight, 0, 1)[..., None].astype(np.float32)
     return np.float32(low) * (1 - weight) + np.float32(high) * weight
 
@@ -62,7 +62,7 @@ def _sky(rng: np.random.Generator) -> np.ndarray:
 def _masonry(
     rng: np.random.Generator, rows: int, columns: int, shift: bool, joint: int, faces: np.ndarray, joint_color: tuple
 ) -> np.ndarray:
-    """Bricks or tiles: faces of slightly different colour, joints between them, a lit upper edge."""
+    """Return bricks or tiles: faces of slightly different colour with joints and a lit upper edge."""
     tile = np.empty((TILE, TILE, 3), np.float32)
     tile[:] = joint_color
     row_height, column_width = TILE / rows, TILE / columns
@@ -124,20 +124,20 @@ _MAKERS = dict(grass=_grass, sand=_sand, water=_water, sky=_sky, brick=_brick, w
 
 @functools.cache
 def _tile(kind: str, variant: int) -> np.ndarray:
-    """(TILE, TILE, 3) uint8 RGB; the same in every data set."""
+    """Return a texture, (TILE, TILE, 3) uint8 RGB; it is the same in every data set."""
     rng = np.random.default_rng([*kind.encode(), variant])
     return np.clip(_MAKERS[kind](rng), 0, 255).astype(np.uint8)
 
 
 @functools.cache
 def _grain() -> np.ndarray:
-    """Camera noise to cut pieces from, (GRAIN, GRAIN, 3) float32."""
+    """Return camera noise to crop from, (GRAIN, GRAIN, 3) float32."""
     grain = np.random.default_rng(7).normal(0, 4, (GRAIN, GRAIN, 3)).astype(np.float32)
     return cv2.GaussianBlur(grain, (3, 3), 0.6)
 
 
 def draw_background(rng: np.random.Generator, kind: str, width: int, height: int) -> np.ndarray:
-    """A piece of ground, (height, width, 3) uint8 RGB, without light or grain."""
+    """Return a background, (height, width, 3) uint8 RGB, without lighting and grain."""
     tile = _tile(kind, int(rng.integers(VARIANTS)))
     scale = float(rng.uniform(0.75, 1.2))
     crop_w, crop_h = min(TILE, int(width * scale)), min(TILE, int(height * scale))
@@ -150,8 +150,8 @@ def draw_background(rng: np.random.Generator, kind: str, width: int, height: int
     return cv2.LUT(piece, table[None])
 
 
-def light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Light falling off across the picture and camera grain, on (H, W, 3) uint8; returns the same form."""
+def apply_light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Return the picture, (H, W, 3) uint8, with uneven lighting and camera grain."""
     height, width = image.shape[:2]
     corners = np.repeat(rng.uniform(0.84, 1.12, (2, 2, 1)), 3, axis=2).astype(np.float32)
     brightness = cv2.resize(corners, (width, height))

@@ -1,4 +1,4 @@
-"""Generates a data set: sizes, workers, vocabulary, manifest."""
+"""Generation of the synthetic data set: sizes, worker processes, vocabulary, manifest."""
 
 import functools
 import json
@@ -7,12 +7,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
 from soho.errors import UserError
+from soho.files import write_text
 from soho.platform import available_cores
 
 from .blind import BlindBaseline
@@ -26,7 +28,7 @@ MANIFEST = 'synthetic.json'
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """How many images each split has."""
+    """Number of images of each split."""
 
     train2014: int
     val2014: int
@@ -39,29 +41,28 @@ SIZES = {
     'demo': DatasetSize(8000, 300, 600, 300),
     'large': DatasetSize(80_000, 8_000, 8_000, 20_000),
 }
-# Fewer images than this are made faster than a worker starts.
-_WORTH_A_WORKER = 100
+_MIN_PER_WORKER = 100  # fewer images are made faster than a worker starts
 _BLOCK = 2048
 
 
 def generate_synthetic(
     out_dir: str | Path, size: str = 'tiny', seed: int = 0, workers: int | None = None, progress: bool = False
 ) -> dict:
-    """Writes a data set, or finds it already there.
+    """Generate a data set, or return the manifest of one that is already there.
 
-    The bytes written follow from ``size`` and ``seed`` alone. The manifest
-    ``synthetic.json`` is written last; a folder without it is generated anew.
+    The bytes depend on ``size`` and ``seed`` alone. The manifest
+    ``synthetic.json`` is written last; a folder without it is generated again.
 
     Args:
-        out_dir: The folder, made where it is missing.
+        out_dir: Folder of the data set, created if missing.
         size: A key of ``SIZES``.
-        seed: Of everything.
-        workers: Processes; by default one a CPU.
-        progress: Whether to print a line now and then.
+        seed: Seed of the whole data set.
+        workers: Number of processes; by default one per CPU.
+        progress: Whether to print a line every five seconds, which a log file bears as well.
 
     Returns:
         The manifest: ``version``, ``size``, ``seed``, ``images``, ``questions``, ``bytes``,
-        ``vocabulary`` and ``blind`` (what answers from question texts alone score).
+        ``vocabulary`` and ``blind`` (accuracy of answering from the question texts alone).
 
     Raises:
         ValueError: Unknown size, or the folder holds another data set.
@@ -71,20 +72,23 @@ def generate_synthetic(
     root = Path(out_dir)
     manifest = find_synthetic(root, size, seed)
     if manifest is None:
-        root.mkdir(parents=True, exist_ok=True)
         manifest = _write(root, size, seed, workers or available_cores(), progress)
     return manifest
 
 
 def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
-    """The manifest of a complete data set in ``out_dir``, or None; ValueError where it is another one."""
+    """Return the manifest of a complete data set in ``out_dir``, or None.
+
+    Raises:
+        ValueError: The folder holds a data set of another size, seed or version.
+    """
     path = Path(out_dir) / MANIFEST
     if not path.exists():
         return None
     manifest = json.loads(path.read_text())
-    wanted = dict(version=VERSION, size=size, seed=seed)
-    found = {name: manifest.get(name) for name in wanted}
-    if found != wanted:
+    expected = dict(version=VERSION, size=size, seed=seed)
+    found = {name: manifest.get(name) for name in expected}
+    if found != expected:
         raise UserError(
             f'{path.parent} holds a data set of size {found["size"]}, seed {found["seed"]}, version '
             f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
@@ -96,29 +100,30 @@ def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
 def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> dict:
     counts = SIZES[size]
     tasks = [(split, index) for split, number in vars(counts).items() for index in range(number)]
-    splits = {split: CocoSplitFiles(root, split) for split in ('train2014', 'val2014', 'test2015')}
-    genome = VisualGenomeFiles(root)
     words: set[str] = set()
     blind, questions = BlindBaseline(), Counter()
     started = shown = time.monotonic()
-    for done, record in enumerate(_records(seed, tasks, workers), start=1):
-        if record.split in splits:
-            splits[record.split].add(record.member, record.picture, record.image, record.items)
-            questions[record.split] += len(record.questions)
-        if record.genome:
-            genome.add(record.genome[0], record.picture, *record.genome[1:])
-        words |= record.words
-        if record.split == 'train2014':
-            blind.learn(record.questions)
-        elif record.split == 'test2015':
-            blind.test(record.questions)
-        if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
-            shown = time.monotonic()
-            print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
-    for files in (*splits.values(), genome):
-        files.close()
+    with ExitStack() as stack:
+        splits = {split: CocoSplitFiles(stack, root, split) for split in ('train2014', 'val2014', 'test2015')}
+        genome = VisualGenomeFiles(stack, root)
+        for done, record in enumerate(_records(seed, tasks, workers), start=1):
+            if record.split in splits:
+                splits[record.split].add(record.member, record.picture, record.image, record.items)
+                questions[record.split] += len(record.questions)
+            if record.genome:
+                genome.add(record.genome[0], record.picture, *record.genome[1:])
+            words |= record.words
+            if record.split == 'train2014':
+                blind.fit(record.questions)
+            elif record.split == 'test2015':
+                blind.evaluate(record.questions)
+            if progress and (time.monotonic() - shown > 5 or done == len(tasks)):
+                shown = time.monotonic()
+                print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
+        for files in (*splits.values(), genome):
+            files.finish()
     pieces = train_vocabulary(words)
-    (root / 'vocab.txt').write_text('\n'.join(pieces) + '\n', encoding='utf-8')
+    write_text(root / 'vocab.txt', '\n'.join(pieces) + '\n')
     written = sum(path.stat().st_size for path in root.rglob('*') if path.is_file())
     manifest = dict(
         version=VERSION,
@@ -131,16 +136,14 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
         bytes=written,
         blind=blind.summary(),
     )
-    unfinished = root / f'{MANIFEST}.part'
-    unfinished.write_text(json.dumps(manifest, indent=1) + '\n')
-    unfinished.replace(root / MANIFEST)
+    write_text(root / MANIFEST, json.dumps(manifest, indent=1) + '\n')
     return manifest
 
 
 def _records(seed: int, tasks: list[tuple[str, int]], workers: int) -> Iterator[ImageRecord]:
-    """The records in the order of the tasks, whoever makes them."""
+    """Yield the records in the order of the tasks, whatever the number of workers."""
     make = functools.partial(_make, seed)
-    workers = min(workers, len(tasks) // _WORTH_A_WORKER)
+    workers = min(workers, len(tasks) // _MIN_PER_WORKER)
     if workers <= 1:
         yield from map(make, tasks)
         return

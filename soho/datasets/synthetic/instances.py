@@ -1,4 +1,4 @@
-"""COCO instances of a scene: what is visible of each object, as a mask, a box and an area."""
+"""COCO instances of a scene: mask, box and area of the visible part of each object."""
 
 import numpy as np
 
@@ -7,32 +7,32 @@ from .shapes import fill
 
 
 def visible_masks(scene: Scene) -> list[np.ndarray]:
-    """(height, width) bool for each object, without what lies on top of it."""
+    """Return the visible mask of each object, (height, width) bool."""
     covered = np.zeros((scene.height, scene.width), bool)
     masks = []
-    for thing in reversed(scene.things):
-        full = fill(thing.polygon, scene.height, scene.width) > 0
+    for obj in reversed(scene.objects):
+        full = fill(obj.polygon, scene.height, scene.width) > 0
         masks.append(full & ~covered)
         covered |= full
     return masks[::-1]
 
 
 def _run_lengths(mask: np.ndarray) -> dict:
-    """A mask as COCO's uncompressed RLE: column by column, starting with zeros."""
+    """Return a mask as COCO's uncompressed RLE: column by column, starting with zeros."""
     flat = np.asfortranarray(mask).ravel(order='F')
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
     return dict(size=list(mask.shape), counts=[0, *counts] if flat[0] else counts)
 
 
-def instances(scene: Scene) -> list[dict]:
-    """For each object ``segmentation``, ``area``, ``bbox`` (x, y, width, height) and ``iscrowd``.
+def make_instances(scene: Scene) -> list[dict]:
+    """Return ``segmentation``, ``area``, ``bbox`` (x, y, width, height) and ``iscrowd`` of each object.
 
-    The segmentation is a polygon, or run lengths where another object covers a part.
+    The segmentation is a polygon, or an RLE where another object covers a part.
     """
     result = []
-    for thing, mask in zip(scene.things, visible_masks(scene)):
-        polygon = thing.polygon
+    for obj, mask in zip(scene.objects, visible_masks(scene)):
+        polygon = obj.polygon
         area = int(np.count_nonzero(mask))
         whole = area == int(np.count_nonzero(fill(polygon, scene.height, scene.width)))
         if whole:

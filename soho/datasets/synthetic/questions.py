@@ -1,9 +1,9 @@
-"""Questions with one true answer, chosen so that the words alone do not give it away.
+"""Questions with one true answer, sampled so that the text alone does not predict the answer.
 
-A maker draws what the answer should be before it looks for a question of the
-image that has it. All values of an attribute are equally likely in a scene,
-and every maker treats them alike, so that what remains for a reader without
-the picture is about one in as many answers as there are.
+A maker samples the answer first and then looks for a question about the image
+that has it. All values of an attribute are equally likely in a scene,
+and makers treat them alike, so that guessing without the picture is right about
+once in as many times as there are answers.
 """
 
 import itertools
@@ -13,22 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import relations, words
-from .scene import ATTRIBUTES, Scene, Thing, pick, stream
+from .scene import ATTRIBUTES, Scene, SceneObject, make_rng, pick
 
 QUESTIONS_PER_IMAGE = 8
 DIRECTIONS = tuple(relations.DIRECTIONS)
 
 
-# Text without capital and question mark, and the answer; None where the picture has no such question.
-Made = tuple[str, str] | None
+# Text without capital letter and question mark, and the answer; None where there is no such question about the picture.
+QuestionAnswer = tuple[str, str] | None
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question about one image.
+    """Question about one image.
 
     Attributes:
-        text: As asked, with capital and question mark.
+        text: Text with capital letter and question mark.
         kind: A key of ``MAKERS``; written as ``question_type``.
         answer: The true answer; the official VQA normalisation leaves it as it is.
     """
@@ -39,7 +39,7 @@ class Question:
 
     @property
     def answer_type(self) -> str:
-        """'yes/no', 'number' or 'other', as VQA v2 names them."""
+        """Answer type of VQA v2: 'yes/no', 'number' or 'other'."""
         if self.answer in ('yes', 'no'):
             return 'yes/no'
         return 'number' if self.answer.isdigit() else 'other'
@@ -73,18 +73,18 @@ def _attribute_sets(rng: np.random.Generator) -> tuple[str, ...]:
 def _description_with(
     rng: np.random.Generator, scene: Scene, names: tuple[str, ...], present: bool
 ) -> dict[str, str] | None:
-    """A description over the given attributes that some object fits, or that none does.
+    """Return a description in the given attributes that some object matches, or that none does.
 
-    An absent one is built from values that the picture has, where it can, so
+    An absent one combines values that the picture has, where possible, so
     that colour and shape have to be seen on the same object.
     """
     if present:
-        thing = pick(rng, scene.things)
-        return {attribute: getattr(thing, attribute) for attribute in names}
+        obj = pick(rng, scene.objects)
+        return {attribute: getattr(obj, attribute) for attribute in names}
     mixed = len(names) > 1 and rng.random() < 0.7
     for _ in range(12):
         if mixed:
-            description = {attribute: getattr(pick(rng, scene.things), attribute) for attribute in names}
+            description = {attribute: getattr(pick(rng, scene.objects), attribute) for attribute in names}
         else:
             description = {attribute: pick(rng, ATTRIBUTES[attribute]) for attribute in names}
         if not scene.find(**description):
@@ -92,7 +92,7 @@ def _description_with(
     return None
 
 
-def _existence(rng: np.random.Generator, scene: Scene) -> Made:
+def _existence(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     present = _coin(rng)
     description = _description_with(rng, scene, _attribute_sets(rng), present)
     if description is None:
@@ -108,22 +108,22 @@ def _existence(rng: np.random.Generator, scene: Scene) -> Made:
     return text, _yes_no(present)
 
 
-def _negation(rng: np.random.Generator, scene: Scene) -> Made:
+def _negation(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     absent = _coin(rng)
     if rng.random() < 0.35:
-        thing, direction = pick(rng, scene.things), pick(rng, DIRECTIONS)
-        if absent != relations.none_at_all(scene, direction, thing):
+        obj, direction = pick(rng, scene.objects), pick(rng, DIRECTIONS)
+        if absent != relations.nothing_in_direction(scene, direction, obj):
             return None
         if not absent and not any(
-            relations.lies(scene, other, direction, thing) for other in scene.things if other is not thing
+            relations.lies_in_direction(scene, other, direction, obj) for other in scene.objects if other is not obj
         ):
             return None
-        the_thing = words.reference(rng, scene, thing)
-        if the_thing is None:
+        the_object = words.referring_expression(rng, scene, obj)
+        if the_object is None:
             return None
-        where = words.name(rng, words.DIRECTION_PHRASES[direction])
+        where = words.pick_synonym(rng, words.DIRECTION_PHRASES[direction])
         form = pick(rng, ('is there nothing {} {}', 'is nothing {} {}'))
-        return form.format(where, the_thing), _yes_no(absent)
+        return form.format(where, the_object), _yes_no(absent)
     description = _description_with(rng, scene, _attribute_sets(rng), not absent)
     if description is None:
         return None
@@ -140,46 +140,46 @@ def _negation(rng: np.random.Generator, scene: Scene) -> Made:
     return text, _yes_no(absent)
 
 
-def _verification(rng: np.random.Generator, scene: Scene) -> Made:
+def _verification(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     attribute = pick(rng, ('color', 'color', 'shape', 'texture', 'size'))
-    thing = _visible_thing(rng, scene, attribute)
-    the_thing = thing and words.reference(rng, scene, thing, without=attribute)
-    if the_thing is None:
+    obj = _visible_object(rng, scene, attribute)
+    the_object = obj and words.referring_expression(rng, scene, obj, without=attribute)
+    if the_object is None:
         return None
-    truth, value = _coin(rng), getattr(thing, attribute)
+    truth, value = _coin(rng), getattr(obj, attribute)
     if not truth:
         value = pick(rng, [other for other in ATTRIBUTES[attribute] if other != value])
-    return f'is {the_thing} {words.predicate(rng, value)}', _yes_no(truth)
+    return f'is {the_object} {words.predicate(rng, value)}', _yes_no(truth)
 
 
-def _visible_thing(rng: np.random.Generator, scene: Scene, attribute: str) -> Thing | None:
-    """An object whose attribute can be asked for: texture is asked of large objects only."""
-    things = scene.find(size='large') if attribute == 'texture' else scene.things
-    return pick(rng, things) if things else None
+def _visible_object(rng: np.random.Generator, scene: Scene, attribute: str) -> SceneObject | None:
+    """Return an object whose attribute can be seen: textures are visible on large objects only."""
+    objects = scene.find(size='large') if attribute == 'texture' else scene.objects
+    return pick(rng, objects) if objects else None
 
 
-def _relation_check(rng: np.random.Generator, scene: Scene) -> Made:
-    if len(scene.things) < 2:
+def _relation_check(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
+    if len(scene.objects) < 2:
         return None
-    thing, other = _two(rng, scene.things)
+    obj, other = _pick_two(rng, scene.objects)
     direction, truth = pick(rng, DIRECTIONS), _coin(rng)
-    if relations.lies(scene, thing, direction, other) is not truth:
+    if relations.lies_in_direction(scene, obj, direction, other) is not truth:
         return None
-    if not truth and not relations.lies(scene, thing, relations.OPPOSITE[direction], other):
+    if not truth and not relations.lies_in_direction(scene, obj, relations.OPPOSITE[direction], other):
         return None
-    one, two = words.reference(rng, scene, thing), words.reference(rng, scene, other)
+    one, two = words.referring_expression(rng, scene, obj), words.referring_expression(rng, scene, other)
     if one is None or two is None:
         return None
-    where = words.name(rng, words.DIRECTION_PHRASES[direction])
+    where = words.pick_synonym(rng, words.DIRECTION_PHRASES[direction])
     return f'is {one} {where} {two}', _yes_no(truth)
 
 
-def _two(rng: np.random.Generator, choices: tuple) -> tuple:
+def _pick_two(rng: np.random.Generator, choices: tuple) -> tuple:
     first, second = rng.choice(len(choices), 2, replace=False)
     return choices[first], choices[second]
 
 
-def _comparison(rng: np.random.Generator, scene: Scene) -> Made:
+def _comparison(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     attribute = pick(rng, ('shape', 'color', 'shape', 'color', 'size'))
     more, truth = pick(rng, ('more', 'fewer', 'as many')), _coin(rng)
     pairs = {True: [], False: []}
@@ -189,18 +189,18 @@ def _comparison(rng: np.random.Generator, scene: Scene) -> Made:
             pairs[counts[one] == counts[two]].append((one, two))
         elif counts[one] != counts[two]:
             pairs[(counts[one] > counts[two]) is (more == 'more')].append((one, two))
-    # Pictures in which only one answer is possible would give it away.
+    # Without this, some pictures would allow only one answer.
     if not (pairs[True] and pairs[False]):
         return None
     one, two = (words.noun_phrase(rng, {attribute: value}, many=True) for value in pick(rng, pairs[truth]))
     return f'are there {more} {one} {"as" if more == "as many" else "than"} {two}', _yes_no(truth)
 
 
-# High counts are rare in scenes, and are asked for the more often.
-_WANTED_COUNTS = (0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
+# High counts are rare in scenes and therefore sampled more often.
+_ANSWER_COUNTS = (0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)
 
 
-def _count(rng: np.random.Generator, scene: Scene) -> Made:
+def _count(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     names = pick(
         rng,
         (
@@ -216,18 +216,18 @@ def _count(rng: np.random.Generator, scene: Scene) -> Made:
             ('size', 'color'),
         ),
     )
-    wanted = pick(rng, (2, 3, 4, 5, 6, 7) if not names else _WANTED_COUNTS)
+    answer = pick(rng, (2, 3, 4, 5, 6, 7) if not names else _ANSWER_COUNTS)
     if not names:
-        if len(scene.things) != wanted:
+        if len(scene.objects) != answer:
             return None
         phrase = words.plural(pick(rng, words.NOUNS_FOR_ANY))
     else:
-        if wanted == 0:
+        if answer == 0:
             found = _description_with(rng, scene, names, present=False)
             descriptions = [found] if found else []
         else:
-            present = {tuple((attribute, getattr(thing, attribute)) for attribute in names) for thing in scene.things}
-            descriptions = [dict(values) for values in sorted(present) if len(scene.find(**dict(values))) == wanted]
+            present = {tuple((attribute, getattr(obj, attribute)) for attribute in names) for obj in scene.objects}
+            descriptions = [dict(values) for values in sorted(present) if len(scene.find(**dict(values))) == answer]
         if not descriptions:
             return None
         phrase = words.noun_phrase(rng, pick(rng, descriptions), many=True)
@@ -239,7 +239,7 @@ def _count(rng: np.random.Generator, scene: Scene) -> Made:
             'how many {} can you see',
             'what is the number of {}',
         ),
-    ).format(phrase), str(wanted)
+    ).format(phrase), str(answer)
 
 
 _ATTRIBUTE_TEXTS = {
@@ -251,20 +251,18 @@ _ATTRIBUTE_TEXTS = {
 
 
 def _attribute(attribute: str) -> Callable:
-    def maker(rng: np.random.Generator, scene: Scene) -> Made:
-        wanted = pick(rng, ATTRIBUTES[attribute])
-        things = [
-            thing for thing in scene.find(**{attribute: wanted}) if attribute != 'texture' or thing.size == 'large'
-        ]
-        if not things:
+    def maker(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
+        answer = pick(rng, ATTRIBUTES[attribute])
+        objects = [obj for obj in scene.find(**{attribute: answer}) if attribute != 'texture' or obj.size == 'large']
+        if not objects:
             return None
-        the_thing = words.reference(rng, scene, pick(rng, things), without=attribute)
-        return the_thing and (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_thing), wanted)
+        the_object = words.referring_expression(rng, scene, pick(rng, objects), without=attribute)
+        return the_object and (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_object), answer)
 
     return maker
 
 
-def _background(rng: np.random.Generator, scene: Scene) -> Made:
+def _background(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     text = pick(
         rng,
         (
@@ -278,40 +276,40 @@ def _background(rng: np.random.Generator, scene: Scene) -> Made:
     return text, scene.background
 
 
-def _position(rng: np.random.Generator, scene: Scene) -> Made:
-    wanted = pick(rng, tuple(words.AREA_PHRASES))
-    things = [thing for thing in scene.things if relations.area_of_picture(scene, thing) == wanted]
-    if not things:
+def _position(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
+    answer = pick(rng, tuple(words.AREA_PHRASES))
+    objects = [obj for obj in scene.objects if relations.area_of_picture(scene, obj) == answer]
+    if not objects:
         return None
-    the_thing = words.reference(rng, scene, pick(rng, things))
+    the_object = words.referring_expression(rng, scene, pick(rng, objects))
     forms = ('where is {}', 'where in the picture is {}', 'in which part of the picture is {}')
-    return the_thing and (pick(rng, forms).format(the_thing), wanted)
+    return the_object and (pick(rng, forms).format(the_object), answer)
 
 
-def _relation_query(rng: np.random.Generator, scene: Scene) -> Made:
+def _relation_query(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     attribute, direction = pick(rng, ('shape', 'shape', 'color')), pick(rng, DIRECTIONS)
-    wanted = pick(rng, ATTRIBUTES[attribute])
+    answer = pick(rng, ATTRIBUTES[attribute])
     if rng.random() < 0.3:
-        thing = relations.outermost(scene, direction)
-        where = words.name(rng, words.OUTERMOST[direction])
-        the_thing = f'the {where} {pick(rng, words.NOUNS_FOR_ANY)}'
-        plain = f'what is {the_thing}'
+        obj = relations.outermost(scene, direction)
+        where = words.pick_synonym(rng, words.OUTERMOST[direction])
+        the_object = f'the {where} {pick(rng, words.NOUNS_FOR_ANY)}'
+        plain = f'what is {the_object}'
     else:
-        other = pick(rng, scene.things)
-        thing, the_other = relations.only_one(scene, direction, other), words.reference(rng, scene, other)
+        other = pick(rng, scene.objects)
+        obj, the_other = relations.single_object(scene, direction, other), words.referring_expression(rng, scene, other)
         if the_other is None:
             return None
-        where = f'{words.name(rng, words.DIRECTION_PHRASES[direction])} {the_other}'
-        the_thing = f'the {pick(rng, words.NOUNS_FOR_ANY)} {where}'
+        where = f'{words.pick_synonym(rng, words.DIRECTION_PHRASES[direction])} {the_other}'
+        the_object = f'the {pick(rng, words.NOUNS_FOR_ANY)} {where}'
         plain = f'what is {where}'
-    if thing is None or getattr(thing, attribute) != wanted:
+    if obj is None or getattr(obj, attribute) != answer:
         return None
     if attribute == 'color':
-        return f'what color is {the_thing}', wanted
-    return pick(rng, (plain, f'what shape is {the_thing}')), wanted
+        return f'what color is {the_object}', answer
+    return pick(rng, (plain, f'what shape is {the_object}')), answer
 
 
-# Kind -> (maker, share of all questions). Shares by answer type are about those of VQA v2.
+# Kind -> (maker, share of all questions). Shares of answer types are about those of VQA v2.
 MAKERS: dict[str, tuple[Callable, float]] = {
     'existence': (_existence, 0.12),
     'negation': (_negation, 0.06),
@@ -332,18 +330,18 @@ _CUMULATIVE = np.cumsum([share for _, share in MAKERS.values()])
 _ATTEMPTS = 60
 
 
-def ask(seed: int, scene: Scene) -> list[Question]:
-    """The questions of one image, no text twice."""
-    rng = stream(seed, scene.split, scene.index, 'questions')
-    asked: dict[str, Question] = {}
+def make_questions(seed: int, scene: Scene) -> list[Question]:
+    """Return the questions about one image, all different."""
+    rng = make_rng(seed, scene.split, scene.index, 'questions')
+    questions: dict[str, Question] = {}
     for _ in range(QUESTIONS_PER_IMAGE):
         kind = _KINDS[int(np.searchsorted(_CUMULATIVE, rng.random() * _CUMULATIVE[-1], side='right'))]
         for _ in range(_ATTEMPTS):
-            made = MAKERS[kind][0](rng, scene)
-            if made is None:
+            pair = MAKERS[kind][0](rng, scene)
+            if pair is None:
                 continue
-            text = words.sentence(made[0], '?')
-            if text not in asked:
-                asked[text] = Question(text, kind, made[1])
+            text = words.sentence(pair[0], '?')
+            if text not in questions:
+                questions[text] = Question(text, kind, pair[1])
                 break
-    return list(asked.values())
+    return list(questions.values())

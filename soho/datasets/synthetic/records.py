@@ -1,29 +1,29 @@
-"""One image of the data set with all that is written about it; made in a worker, from numbers alone."""
+"""One image of the data set with all its annotations, made from (seed, split, index)."""
 
 import json
 import re
 from dataclasses import dataclass, field
 
-from .annotators import annotate
+from .annotators import sample_answers
 from .draw import draw_scene, encode_jpeg
 from .files import CATEGORIES, OBJECT_ATTRIBUTES
-from .instances import instances
-from .language import captions, regions
-from .questions import Question, ask
-from .scene import Scene, sample_scene, stream
+from .instances import make_instances
+from .language import make_captions, make_regions
+from .questions import Question, make_questions
+from .scene import Scene, make_rng, sample_scene
 
 _CATEGORY_IDS = {category['name']: category['id'] for category in CATEGORIES}
 _ATTRIBUTE_IDS = {attribute['name']: attribute['id'] for attribute in OBJECT_ATTRIBUTES}
 # Image ids of the splits do not meet: room for 10 million each.
 _FIRST_IDS = {'train2014': 1, 'val2014': 10_000_001, 'test2015': 20_000_001}
-# Every so many pictures of a split are in Visual Genome too.
+# One in so many pictures of a split is in Visual Genome too.
 _SHARED_EVERY = {'train2014': 10, 'val2014': 40, 'test2015': 40}
 _FIRST_VISUAL_GENOME_IDS = {'visual_genome': 1, 'train2014': 10_000_001, 'val2014': 20_000_001, 'test2015': 30_000_001}
 
 
 @dataclass
 class ImageRecord:
-    """What a worker returns.
+    """Image with its annotations, as text that is ready to be written.
 
     Attributes:
         split: A key of ``SPLITS``.
@@ -32,7 +32,7 @@ class ImageRecord:
         image: COCO image as JSON text.
         items: JSON texts by file: captions, instances, questions, answers, scenes.
         genome: (member, region descriptions, image data) where the picture is in Visual Genome.
-        questions: The questions, for the figures of the summary.
+        questions: The questions, for the blind baseline.
         words: Lower-case words of captions, questions and regions; empty outside training data.
     """
 
@@ -47,16 +47,16 @@ class ImageRecord:
 
 
 def image_id(split: str, index: int) -> int:
-    """The COCO id of an image."""
+    """Return the COCO id of an image."""
     return _FIRST_IDS[split] + index
 
 
 def make_record(seed: int, split: str, index: int) -> ImageRecord:
-    """Draws and describes one image; equal arguments give equal bytes."""
+    """Return an image with its annotations; equal arguments give equal bytes."""
     scene = sample_scene(seed, split, index)
     picture = encode_jpeg(draw_scene(seed, scene))
     if split == 'visual_genome':
-        genome, phrases = _genome(seed, scene, None)
+        genome, phrases = _visual_genome(seed, scene, None)
         return ImageRecord(split, genome[0], picture, genome=genome, words=_words(phrases))
 
     identity = image_id(split, index)
@@ -73,9 +73,9 @@ def make_record(seed: int, split: str, index: int) -> ImageRecord:
             id=identity,
         )
     )
-    texts = captions(seed, scene)
-    asked = ask(seed, scene)
-    visible = instances(scene)
+    texts = make_captions(seed, scene)
+    questions = make_questions(seed, scene)
+    visible = make_instances(scene)
     items = {
         'captions': [
             json.dumps(dict(image_id=identity, id=identity * 10 + k, caption=text)) for k, text in enumerate(texts)
@@ -85,26 +85,22 @@ def make_record(seed: int, split: str, index: int) -> ImageRecord:
                 dict(
                     id=identity * 10 + k,
                     image_id=identity,
-                    category_id=_CATEGORY_IDS[thing.shape],
-                    attribute_ids=[
-                        _ATTRIBUTE_IDS[thing.color],
-                        _ATTRIBUTE_IDS[thing.texture],
-                        _ATTRIBUTE_IDS[thing.size],
-                    ],
+                    category_id=_CATEGORY_IDS[obj.shape],
+                    attribute_ids=[_ATTRIBUTE_IDS[obj.color], _ATTRIBUTE_IDS[obj.texture], _ATTRIBUTE_IDS[obj.size]],
                     **instance,
                 )
             )
-            for k, (thing, instance) in enumerate(zip(scene.things, visible))
+            for k, (obj, instance) in enumerate(zip(scene.objects, visible))
         ],
-        **_questions(seed, scene, identity, asked),
+        **_question_items(seed, scene, identity, questions),
         'scenes': [json.dumps(_scene(scene, visible, identity, name))],
     }
-    record = ImageRecord(split, f'{split}/{name}', picture, image, items, questions=asked)
+    record = ImageRecord(split, f'{split}/{name}', picture, image, items, questions=questions)
     if index % _SHARED_EVERY[split] == 0:
-        record.genome, phrases = _genome(seed, scene, identity)
+        record.genome, phrases = _visual_genome(seed, scene, identity)
         texts = texts + phrases
     if split == 'train2014':
-        record.words = _words([*texts, *(question.text for question in asked)])
+        record.words = _words([*texts, *(question.text for question in questions)])
     return record
 
 
@@ -112,40 +108,40 @@ def _words(texts: list[str]) -> set[str]:
     return set(re.findall(r'\w+|[^\w\s]', ' '.join(texts).lower()))
 
 
-def _questions(seed: int, scene: Scene, identity: int, asked: list[Question]) -> dict[str, list[str]]:
-    rng = stream(seed, scene.split, scene.index, 'annotators')
-    questions, answers = [], []
-    for number, question in enumerate(asked):
+def _question_items(seed: int, scene: Scene, identity: int, questions: list[Question]) -> dict[str, list[str]]:
+    rng = make_rng(seed, scene.split, scene.index, 'annotators')
+    items: dict[str, list[str]] = {'questions': [], 'answers': []}
+    for number, question in enumerate(questions):
         question_id = identity * 1000 + number
-        questions.append(json.dumps(dict(image_id=identity, question=question.text, question_id=question_id)))
-        answers.append(
+        items['questions'].append(json.dumps(dict(image_id=identity, question=question.text, question_id=question_id)))
+        items['answers'].append(
             json.dumps(
                 dict(
                     question_type=question.kind,
                     multiple_choice_answer=question.answer,
-                    answers=annotate(rng, question),
+                    answers=sample_answers(rng, question),
                     image_id=identity,
                     answer_type=question.answer_type,
                     question_id=question_id,
                 )
             )
         )
-    return {'questions': questions, 'answers': answers}
+    return items
 
 
 def _scene(scene: Scene, visible: list[dict], identity: int, name: str) -> dict:
-    """The scene graph: what captions, questions and later tasks can be made from."""
+    """Return the scene graph, from which captions, questions and other tasks can be made."""
     objects = []
-    for thing, instance in zip(scene.things, visible):
+    for obj, instance in zip(scene.objects, visible):
         objects.append(
             dict(
-                shape=thing.shape,
-                color=thing.color,
-                size=thing.size,
-                texture=thing.texture,
-                center=[round(value, 2) for value in thing.centre],
-                diameter=round(thing.diameter, 2),
-                rotation=round(thing.rotation, 2),
+                shape=obj.shape,
+                color=obj.color,
+                size=obj.size,
+                texture=obj.texture,
+                center=[round(value, 2) for value in obj.centre],
+                diameter=round(obj.diameter, 2),
+                rotation=round(obj.rotation, 2),
                 bbox=instance['bbox'],
             )
         )
@@ -159,10 +155,10 @@ def _scene(scene: Scene, visible: list[dict], identity: int, name: str) -> dict:
     )
 
 
-def _genome(seed: int, scene: Scene, coco_id: int | None) -> tuple[tuple[str, str, str], list[str]]:
-    """What Visual Genome says of an image, as ``ImageRecord.genome``, and the phrases of its regions."""
+def _visual_genome(seed: int, scene: Scene, coco_id: int | None) -> tuple[tuple[str, str, str], list[str]]:
+    """Return ``ImageRecord.genome`` of an image and the phrases of its regions."""
     identity = _FIRST_VISUAL_GENOME_IDS[scene.split] + scene.index
-    found = regions(seed, scene)
+    found = make_regions(seed, scene)
     described = dict(
         id=identity,
         regions=[dict(region_id=identity * 100 + k, image_id=identity, **region) for k, region in enumerate(found)],

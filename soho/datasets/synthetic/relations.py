@@ -1,12 +1,12 @@
-"""Where objects lie to each other, said only where a person would agree.
+"""Spatial relations between objects.
 
-A relation is true, false, or neither (``None``): near the border between the
-two nothing is claimed and nothing is asked.
+A relation is true, false, or neither (``None``): captions and questions do not use
+relations that are close to the border between true and false.
 """
 
 import numpy as np
 
-from .scene import Scene, Thing
+from .scene import Scene, SceneObject
 
 # Axis of the centre (0 = x, 1 = y) and the sign of the difference to the reference.
 DIRECTIONS = {'left': (0, -1), 'right': (0, 1), 'above': (1, -1), 'below': (1, 1)}
@@ -19,15 +19,15 @@ _TOUCHING = 0.05
 _APART = 0.22
 
 
-def lies(scene: Scene, thing: Thing, direction: str, reference: Thing) -> bool | None:
-    """Whether ``thing`` lies in a direction from ``reference``.
+def lies_in_direction(scene: Scene, obj: SceneObject, direction: str, reference: SceneObject) -> bool | None:
+    """Return whether ``obj`` lies in a direction from ``reference``.
 
     True needs a clear distance that way and not much more sideways; False
-    needs the thing to be on the other side.
+    needs the obj to be on the other side.
     """
     axis, sign = DIRECTIONS[direction]
-    ahead = sign * (thing.centre[axis] - reference.centre[axis]) / scene.short_side
-    sideways = abs(thing.centre[1 - axis] - reference.centre[1 - axis]) / scene.short_side
+    ahead = sign * (obj.centre[axis] - reference.centre[axis]) / scene.short_side
+    sideways = abs(obj.centre[1 - axis] - reference.centre[1 - axis]) / scene.short_side
     if ahead >= _CLEAR and sideways <= 1.5 * ahead:
         return True
     if ahead <= -_NOT_AT_ALL:
@@ -35,51 +35,51 @@ def lies(scene: Scene, thing: Thing, direction: str, reference: Thing) -> bool |
     return None
 
 
-def only_one(scene: Scene, direction: str, reference: Thing) -> Thing | None:
-    """The one object in a direction from ``reference``; None unless all others clearly are not."""
+def single_object(scene: Scene, direction: str, reference: SceneObject) -> SceneObject | None:
+    """Return the only object in a direction from ``reference``; None if there is none, or another may be there too."""
     found = None
-    for thing in scene.things:
-        if thing is reference:
+    for obj in scene.objects:
+        if obj is reference:
             continue
-        truth = lies(scene, thing, direction, reference)
+        truth = lies_in_direction(scene, obj, direction, reference)
         if truth is None or (truth and found is not None):
             return None
         if truth:
-            found = thing
+            found = obj
     return found
 
 
-def none_at_all(scene: Scene, direction: str, reference: Thing) -> bool:
-    """Whether there are other objects, all clearly on the other side of ``reference``."""
-    return len(scene.things) > 1 and all(
-        lies(scene, thing, direction, reference) is False for thing in scene.things if thing is not reference
+def nothing_in_direction(scene: Scene, direction: str, reference: SceneObject) -> bool:
+    """Return whether there are other objects, all clearly on the other side of ``reference``."""
+    return len(scene.objects) > 1 and all(
+        lies_in_direction(scene, obj, direction, reference) is False for obj in scene.objects if obj is not reference
     )
 
 
-def outermost(scene: Scene, direction: str) -> Thing | None:
-    """The leftmost (rightmost, highest, lowest) object; None where two compete for it or there is but one."""
-    if len(scene.things) < 2:
+def outermost(scene: Scene, direction: str) -> SceneObject | None:
+    """Return the leftmost (rightmost, highest, lowest) object; None where two are close or there is only one."""
+    if len(scene.objects) < 2:
         return None
     axis, sign = DIRECTIONS[direction]
-    ordered = sorted(scene.things, key=lambda thing: -sign * thing.centre[axis])
+    ordered = sorted(scene.objects, key=lambda obj: -sign * obj.centre[axis])
     gap = abs(ordered[0].centre[axis] - ordered[1].centre[axis]) / scene.short_side
     return ordered[0] if gap >= _CLEAR / 2 else None
 
 
-def _gap(scene: Scene, one: Thing, other: Thing) -> float:
+def _gap(scene: Scene, one: SceneObject, other: SceneObject) -> float:
     distance = np.hypot(one.centre[0] - other.centre[0], one.centre[1] - other.centre[1])
     return float(distance - 0.5 * (one.diameter + other.diameter)) / scene.short_side
 
 
-def next_to(scene: Scene, one: Thing, other: Thing) -> bool | None:
+def next_to(scene: Scene, one: SceneObject, other: SceneObject) -> bool | None:
     """Whether two objects (nearly) touch."""
     gap = _gap(scene, one, other)
     return True if gap <= _TOUCHING else False if gap >= _APART else None
 
 
-def between(thing: Thing, one: Thing, other: Thing) -> bool:
-    """Whether ``thing`` lies near the middle of the way from ``one`` to ``other``."""
-    a, b, c = (np.array(t.centre) for t in (one, other, thing))
+def between(obj: SceneObject, one: SceneObject, other: SceneObject) -> bool:
+    """Whether ``obj`` lies near the middle of the way from ``one`` to ``other``."""
+    a, b, c = (np.array(t.centre) for t in (one, other, obj))
     way = b - a
     length = float(np.hypot(*way))
     along = float((c - a) @ way) / length**2
@@ -87,10 +87,10 @@ def between(thing: Thing, one: Thing, other: Thing) -> bool:
     return 0.25 <= along <= 0.75 and aside <= 0.15 * length
 
 
-def area_of_picture(scene: Scene, thing: Thing) -> str | None:
+def area_of_picture(scene: Scene, obj: SceneObject) -> str | None:
     """'left', 'right', 'top', 'bottom' or 'middle'; None in the corners and between."""
-    x = thing.centre[0] / scene.width - 0.5
-    y = thing.centre[1] / scene.height - 0.5
+    x = obj.centre[0] / scene.width - 0.5
+    y = obj.centre[1] / scene.height - 0.5
     if abs(x) <= 0.13 and abs(y) <= 0.13:
         return 'middle'
     if abs(x) >= 0.2 and abs(y) <= 0.13:

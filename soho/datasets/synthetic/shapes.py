@@ -1,4 +1,4 @@
-"""The six shapes as polygons: what is drawn, what occludes, what is written as a mask.
+"""Polygons of the six shapes, used for rendering, occlusion and masks.
 
 A unit polygon is centred on the origin and about 1 wide, y pointing down. Each
 shape is one closed polygon; the ring is joined to its hole by a slit of no
@@ -12,7 +12,7 @@ SUBPIXEL_BITS = 4
 
 
 def _arc(radius: float, start: float, stop: float, points: int = 48) -> np.ndarray:
-    """Points on a circle around the origin, angles in degrees, both ends included."""
+    """Return points on a circle around the origin, angles in degrees, both ends included."""
     angle = np.deg2rad(np.linspace(start, stop, points))
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
@@ -41,13 +41,13 @@ UNIT_POLYGONS = {
 
 
 def outline(shape: str, centre: tuple[float, float], diameter: float, rotation: float) -> np.ndarray:
-    """The polygon of one object in pixels.
+    """Return the polygon of an object in pixels.
 
     Args:
         shape: A key of ``UNIT_POLYGONS``.
-        centre: (x, y) in pixels.
-        diameter: Width of the unit polygon, in pixels.
-        rotation: Clockwise turn in degrees.
+        centre: Centre (x, y) in pixels.
+        diameter: Width of the unit polygon in pixels.
+        rotation: Clockwise rotation in degrees.
 
     Returns:
         (P, 2) float64 points (x, y).
@@ -58,12 +58,12 @@ def outline(shape: str, centre: tuple[float, float], diameter: float, rotation: 
 
 
 def fixed_point(polygon: np.ndarray) -> np.ndarray:
-    """Polygon points as OpenCV's fixed-point integers with ``SUBPIXEL_BITS`` fractional bits."""
+    """Return polygon points as OpenCV's fixed-point integers with ``SUBPIXEL_BITS`` fractional bits."""
     return np.round(polygon * (1 << SUBPIXEL_BITS)).astype(np.int32)
 
 
 def fill(polygon: np.ndarray, height: int, width: int, line_type: int = cv2.LINE_8) -> np.ndarray:
-    """The filled polygon as (height, width) uint8, 255 inside; antialiased with ``cv2.LINE_AA``."""
+    """Return the filled polygon, (height, width) uint8, 255 inside; antialiased with ``cv2.LINE_AA``."""
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [fixed_point(polygon)], 255, line_type, SUBPIXEL_BITS)
     return mask

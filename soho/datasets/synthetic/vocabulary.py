@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary in which every word of the training text is one piece."""
+"""WordPiece vocabulary in which every word of the training text is one piece."""
 
 import string
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ LARGEST = 1000
 
 
 def train_vocabulary(words: Iterable[str]) -> list[str]:
-    """Trains WordPiece until every word is one piece, or the vocabulary is full.
+    """Train WordPiece until every word is one piece, or the vocabulary is full.
 
     Args:
-        words: The lower-case words, each once.
+        words: Distinct lower-case words.
 
     Returns:
         The pieces in the order of their ids: special tokens, characters (all

@@ -1,12 +1,12 @@
-"""Words and noun phrases: how attributes, objects, numbers and places are called."""
+"""Words and noun phrases for attributes, objects, numbers and places."""
 
 import itertools
 
 import numpy as np
 
-from .scene import Scene, Thing, pick
+from .scene import Scene, SceneObject, pick
 
-# The first word is the name used in answers; it is drawn more often than its synonyms.
+# The first word is the one of the answers; it is used more often than its synonyms.
 SHAPE_NOUNS = {
     'circle': ('circle', 'disc'),
     'square': ('square', 'box'),
@@ -65,29 +65,29 @@ _ORDER = ('size', 'color', 'texture', 'shape')
 _SUBSETS = tuple(names for count in (1, 2, 3, 4) for names in itertools.combinations(_ORDER, count))
 
 
-def name(rng: np.random.Generator, words: tuple[str, ...]) -> str:
-    """The first word three times in four, else one of its synonyms."""
+def pick_synonym(rng: np.random.Generator, words: tuple[str, ...]) -> str:
+    """Return the first word with probability 0.72, else one of its synonyms."""
     return words[0] if len(words) == 1 or rng.random() < 0.72 else pick(rng, words[1:])
 
 
 def plural(noun: str) -> str:
-    """The plural of a noun of this vocabulary."""
+    """Return the plural of a noun of this vocabulary."""
     return noun + ('es' if noun.endswith(('s', 'x')) else 's')
 
 
 def with_article(phrase: str) -> str:
-    """'a ...' or 'an ...'."""
+    """Return the phrase with 'a' or 'an'."""
     return ('an ' if phrase[0] in 'aeiou' else 'a ') + phrase
 
 
-def number(rng: np.random.Generator, count: int) -> str:
-    """A count as a word or, above one, sometimes in digits."""
+def number_word(rng: np.random.Generator, count: int) -> str:
+    """Return a count as a word or, above one, sometimes in digits."""
     return NUMBERS[count] if count < 2 or rng.random() < 0.7 else str(count)
 
 
 def noun_phrase(rng: np.random.Generator, description: dict[str, str], many: bool = False) -> str:
-    """'small striped red star' for a description in attributes; without article."""
-    before = [name(rng, ADJECTIVES[description['size']])] if 'size' in description else []
+    """Return a noun phrase without article for a description, such as 'small striped red star'."""
+    before = [pick_synonym(rng, ADJECTIVES[description['size']])] if 'size' in description else []
     color = [description['color']] if 'color' in description else []
     after = []
     texture = description.get('texture')
@@ -97,74 +97,76 @@ def noun_phrase(rng: np.random.Generator, description: dict[str, str], many: boo
         before += color
         after = [pick(rng, WITH_TEXTURE[texture])]
     elif texture in WITH_TEXTURE and rng.random() < 0.3:
-        before += [*color, name(rng, ADJECTIVES[texture])]
+        before += [*color, pick_synonym(rng, ADJECTIVES[texture])]
     else:
-        before += [name(rng, ADJECTIVES[texture]), *color]
+        before += [pick_synonym(rng, ADJECTIVES[texture]), *color]
     shape = description.get('shape')
-    noun = name(rng, SHAPE_NOUNS[shape]) if shape else pick(rng, NOUNS_FOR_ANY)
+    noun = pick_synonym(rng, SHAPE_NOUNS[shape]) if shape else pick(rng, NOUNS_FOR_ANY)
     return ' '.join([*before, plural(noun) if many else noun, *after])
 
 
 def predicate(rng: np.random.Generator, value: str) -> str:
-    """What can follow 'is': 'red', 'big', 'striped'; for a shape 'a star'."""
+    """Return the words after 'is': 'red', 'big', 'striped'; for a shape 'a star'."""
     if value in SHAPE_NOUNS:
-        return with_article(name(rng, SHAPE_NOUNS[value]))
-    # A star may be a little star, but is not said to be little.
-    return name(
+        return with_article(pick_synonym(rng, SHAPE_NOUNS[value]))
+    # "A little star", but not "the star is little".
+    return pick_synonym(
         rng, {'large': ('large', 'big'), 'small': ('small', 'tiny')}.get(value) or ADJECTIVES.get(value, (value,))
     )
 
 
-def describe(
-    rng: np.random.Generator, thing: Thing, chances: tuple[float, float, float] = (0.4, 0.85, 0.45)
+def sample_description(
+    rng: np.random.Generator, obj: SceneObject, chances: tuple[float, float, float] = (0.4, 0.85, 0.45)
 ) -> dict[str, str]:
-    """A true description of an object with its shape and, by chance, size, colour and texture."""
+    """Return a true description of an object: its shape and, with these chances, size, colour and texture."""
     keep = [attribute for attribute, chance in zip(_ORDER, (*chances, 1.0)) if rng.random() < chance]
-    return {attribute: getattr(thing, attribute) for attribute in keep}
+    return {attribute: getattr(obj, attribute) for attribute in keep}
 
 
 def unique_description(
-    rng: np.random.Generator, scene: Scene, thing: Thing, without: str | None = None
+    rng: np.random.Generator, scene: Scene, obj: SceneObject, without: str | None = None
 ) -> dict[str, str] | None:
-    """A short description that fits this object and no other of the scene.
+    """Return a short description that matches this object and no other of the scene.
 
     Args:
-        rng: Source of the choice among equally short descriptions.
+        rng: Random generator.
         scene: The scene.
-        thing: One of its objects.
-        without: An attribute that must not be mentioned, since it is what is asked.
+        obj: One of its objects.
+        without: Attribute that must not be mentioned, since it is the answer.
 
     Returns:
-        Attributes and values, or None where nothing up to all attributes is unique.
+        Attributes and values, or None where not even all attributes are unique.
     """
     fitting = []
     for names in _SUBSETS:
         if without in names or names in (('size',), ('texture',)):
             continue
         # On a small object the texture is hard to see, and does not help to find it.
-        if 'texture' in names and thing.size == 'small':
+        if 'texture' in names and obj.size == 'small':
             continue
-        description = {attribute: getattr(thing, attribute) for attribute in names}
+        description = {attribute: getattr(obj, attribute) for attribute in names}
         if len(scene.find(**description)) == 1:
             fitting.append(description)
     if not fitting:
         return None
-    # Mostly one of the shortest, now and then more than is needed.
+    # Mostly one of the shortest, sometimes with more attributes than needed.
     shortest = [d for d in fitting if len(d) == len(fitting[0])]
     return pick(rng, shortest if rng.random() < 0.7 else fitting)
 
 
-def reference(rng: np.random.Generator, scene: Scene, thing: Thing, without: str | None = None) -> str | None:
-    """'the red star': words that name one object of the scene; None where there are none."""
-    description = unique_description(rng, scene, thing, without)
+def referring_expression(
+    rng: np.random.Generator, scene: Scene, obj: SceneObject, without: str | None = None
+) -> str | None:
+    """Return an expression that refers to one object of the scene, such as 'the red star'; None where there is none."""
+    description = unique_description(rng, scene, obj, without)
     return None if description is None else 'the ' + noun_phrase(rng, description)
 
 
 def join(parts: list[str]) -> str:
-    """'a, b and c'."""
+    """Return the parts as 'a, b and c'."""
     return parts[0] if len(parts) == 1 else ', '.join(parts[:-1]) + ' and ' + parts[-1]
 
 
 def sentence(text: str, end: str = '.') -> str:
-    """With a capital and a full stop or question mark."""
+    """Return the text with a capital letter and a full stop or question mark."""
     return text[0].upper() + text[1:] + end

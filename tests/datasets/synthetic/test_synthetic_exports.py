@@ -50,12 +50,10 @@ def test_voc_pictures_boxes_and_labels_say_the_same(devkit):
             height, width, _ = cv2.imread(str(devkit / 'VOC2007/JPEGImages' / file_name)).shape
             assert [int(tree.findtext(f'size/{side}')) for side in ('width', 'height')] == [width, height]
             states = {}
-            for thing in tree.iterfind('object'):
-                left, top, right, bottom = (
-                    int(thing.findtext(f'bndbox/{x}')) for x in ('xmin', 'ymin', 'xmax', 'ymax')
-                )
+            for obj in tree.iterfind('object'):
+                left, top, right, bottom = (int(obj.findtext(f'bndbox/{x}')) for x in ('xmin', 'ymin', 'xmax', 'ymax'))
                 assert 1 <= left < right <= width and 1 <= top < bottom <= height
-                states.setdefault(thing.findtext('name'), []).append(thing.findtext('difficult') == '1')
+                states.setdefault(obj.findtext('name'), []).append(obj.findtext('difficult') == '1')
             # The reader says 1 present, 0 absent, -1 difficult.
             assert labels.tolist() == [0 if name not in states else -1 if all(states[name]) else 1 for name in SHAPES]
 

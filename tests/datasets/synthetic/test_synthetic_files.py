@@ -70,7 +70,7 @@ def test_pycocotools_reads_the_instances_and_finds_the_areas_and_boxes(synthetic
         box = [xs.min(), ys.min(), xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()]
         assert box == pytest.approx(annotation['bbox'], abs=3)
         kinds.add(type(annotation['segmentation']))
-        shapes = [thing['shape'] for thing in scenes[annotation['image_id']]['objects']]
+        shapes = [obj['shape'] for obj in scenes[annotation['image_id']]['objects']]
         assert coco.cats[annotation['category_id']]['name'] in shapes
     assert kinds == {list, dict}
     assert len(coco.cats) == 6 and all(category['supercategory'] for category in coco.cats.values())
@@ -130,10 +130,15 @@ def test_every_training_word_is_one_piece(synthetic):
 
 
 def test_workers_and_repetition_do_not_change_a_byte(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, '_WORTH_A_WORKER', 10)
+    monkeypatch.setattr(generate, '_MIN_PER_WORKER', 10)
     monkeypatch.setattr(generate, '_BLOCK', 20)
     generate_synthetic(tmp_path, workers=2)
     assert contents(tmp_path) == contents(synthetic)
+
+
+def interrupt(*args):
+    yield generate.make_record(0, 'train2014', 0)
+    raise KeyboardInterrupt
 
 
 def test_a_complete_data_set_is_left_alone_and_an_interrupted_one_is_made_anew(synthetic, tmp_path, monkeypatch):
@@ -141,6 +146,10 @@ def test_a_complete_data_set_is_left_alone_and_an_interrupted_one_is_made_anew(s
     with monkeypatch.context() as patch:
         patch.setattr(generate, '_write', None)
         assert generate_synthetic(synthetic)['size'] == 'tiny'
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(generate, '_records', interrupt)
+        generate_synthetic(tmp_path)
+    assert contents(tmp_path) == {}
     (tmp_path / 'train2014.zip').write_bytes(b'half a zip')
     (tmp_path / 'vocab.txt').write_text('old')
     generate_synthetic(tmp_path)
@@ -158,7 +167,7 @@ def test_command_line_prints_a_summary_or_one_sentence(synthetic, monkeypatch, c
     arguments = ['synthetic.py', '--size', 'tiny', '--out', str(synthetic)]
     monkeypatch.setattr(sys, 'argv', arguments)
     runpy.run_path(str(TOOLS / 'prepare/synthetic.py'), run_name='__main__')
-    assert 'answers without the picture' in capsys.readouterr().out
+    assert 'accuracy without the picture' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*arguments, '--seed', '5'])
     with pytest.raises(SystemExit, match='error: .* holds a data set of size tiny, seed 0'):
         runpy.run_path(str(TOOLS / 'prepare/synthetic.py'), run_name='__main__')

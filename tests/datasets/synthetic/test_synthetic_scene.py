@@ -33,27 +33,27 @@ def test_splits_share_no_scene_even_apart_from_positions():
 
 def test_the_key_of_a_scene_forgets_positions_and_order():
     scene = SCENES[0]
-    moved = [replace(thing, centre=(9.0, 9.0), diameter=5.0, rotation=0.0) for thing in reversed(scene.things)]
-    assert replace(scene, things=tuple(moved), width=1).key() == scene.key()
-    recoloured = replace(scene.things[0], color='?')
-    assert replace(scene, things=(recoloured, *scene.things[1:])).key() != scene.key()
+    moved = [replace(obj, centre=(9.0, 9.0), diameter=5.0, rotation=0.0) for obj in reversed(scene.objects)]
+    assert replace(scene, objects=tuple(moved), width=1).key() == scene.key()
+    recoloured = replace(scene.objects[0], color='?')
+    assert replace(scene, objects=(recoloured, *scene.objects[1:])).key() != scene.key()
 
 
 def test_objects_are_visible_inside_and_of_the_size_they_are_called():
     for scene in SCENES:
-        for thing, mask in zip(scene.things, visible_masks(scene)):
-            whole = fill(thing.polygon, scene.height, scene.width) > 0
+        for obj, mask in zip(scene.objects, visible_masks(scene)):
+            whole = fill(obj.polygon, scene.height, scene.width) > 0
             assert mask.sum() >= 0.75 * whole.sum()
-            assert (thing.polygon > 0).all() and (thing.polygon < [scene.width, scene.height]).all()
-            share = thing.diameter / min(scene.width, scene.height)
-            assert 0.30 <= share <= 0.42 if thing.size == 'large' else 0.16 <= share <= 0.22
+            assert (obj.polygon > 0).all() and (obj.polygon < [scene.width, scene.height]).all()
+            share = obj.diameter / min(scene.width, scene.height)
+            assert 0.30 <= share <= 0.42 if obj.size == 'large' else 0.16 <= share <= 0.22
 
 
 def test_scenes_vary():
     assert {scene.background for scene in SCENES} == set(BACKGROUNDS)
-    assert {len(scene.things) for scene in SCENES} == {1, 2, 3, 4, 5, 6}
-    assert {thing.shape for scene in SCENES for thing in scene.things} == set(SHAPES)
-    assert {thing.color for scene in SCENES for thing in scene.things} == set(COLORS)
+    assert {len(scene.objects) for scene in SCENES} == {1, 2, 3, 4, 5, 6}
+    assert {obj.shape for scene in SCENES for obj in scene.objects} == set(SHAPES)
+    assert {obj.color for scene in SCENES for obj in scene.objects} == set(COLORS)
     sizes = {(scene.width, scene.height) for scene in SCENES}
     assert {(640, 480), (480, 640), (640, 360), (480, 480)} <= sizes
     assert all(480 <= max(size) <= 640 for size in sizes)
@@ -74,8 +74,8 @@ def test_plain_objects_have_their_colour_in_the_picture(index):
     scene = sample_scene(1, 'train2014', index)
     image = draw_scene(1, scene)
     assert image.shape == (scene.height, scene.width, 3) and image.dtype == np.uint8
-    for thing, mask in zip(scene.things, visible_masks(scene)):
-        if thing.texture == 'plain' and thing.size == 'large':
+    for obj, mask in zip(scene.objects, visible_masks(scene)):
+        if obj.texture == 'plain' and obj.size == 'large':
             median = np.median(image[mask], axis=0) / 255
             nearest = min(hues, key=lambda name: np.abs(median - hues[name]).sum())
-            assert nearest == thing.color
+            assert nearest == obj.color

@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from soho.datasets.synthetic.annotators import annotate
+from soho.datasets.synthetic.annotators import sample_answers
 from soho.datasets.synthetic.blind import BlindBaseline
-from soho.datasets.synthetic.language import captions, regions
-from soho.datasets.synthetic.questions import MAKERS, Question, ask
+from soho.datasets.synthetic.language import make_captions, make_regions
+from soho.datasets.synthetic.questions import MAKERS, Question, make_questions
 from soho.datasets.synthetic.scene import sample_scene
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 
@@ -65,7 +65,8 @@ SCENES = {
     for split, number in (('train2014', 1200), ('test2015', 500))
 }
 QUESTIONS = {
-    split: [(scene, question) for scene in scenes for question in ask(0, scene)] for split, scenes in SCENES.items()
+    split: [(scene, question) for scene in scenes for question in make_questions(0, scene)]
+    for split, scenes in SCENES.items()
 }
 
 
@@ -80,7 +81,7 @@ def attributes(phrase):
 
 def find(scene, phrase):
     wanted = attributes(phrase)
-    return [thing for thing in scene.things if all(getattr(thing, k) == v for k, v in wanted.items())]
+    return [obj for obj in scene.objects if all(getattr(obj, k) == v for k, v in wanted.items())]
 
 
 def the_one(scene, phrase):
@@ -92,7 +93,7 @@ def the_one(scene, phrase):
 def beyond(scene, aside, reference):
     """The objects on one side of another, by their centres."""
     axis, sign = ASIDE[aside]
-    return [thing for thing in scene.things if sign * (thing.centre[axis] - reference.centre[axis]) > 0]
+    return [obj for obj in scene.objects if sign * (obj.centre[axis] - reference.centre[axis]) > 0]
 
 
 def answer(scene, question):
@@ -118,15 +119,15 @@ def answer(scene, question):
         extreme = next((word for word in EXTREMES if word in text), None)
         if extreme:
             axis, sign = EXTREMES[extreme]
-            found = max(scene.things, key=lambda thing: sign * thing.centre[axis])
+            found = max(scene.objects, key=lambda obj: sign * obj.centre[axis])
         else:
             (found,) = beyond(scene, relation[1], the_one(scene, text[relation.end() :]))
         return found.color if text.startswith('what color') else found.shape
     if kind == 'background':
         return scene.background
     if kind == 'position':
-        thing = the_one(scene, text)
-        x, y = thing.centre[0] / scene.width - 0.5, thing.centre[1] / scene.height - 0.5
+        obj = the_one(scene, text)
+        x, y = obj.centre[0] / scene.width - 0.5, obj.centre[1] / scene.height - 0.5
         if max(abs(x), abs(y)) < 0.15:
             return 'middle'
         return ('left' if x < 0 else 'right') if abs(x) > abs(y) else ('top' if y < 0 else 'bottom')
@@ -158,8 +159,8 @@ def test_shares_of_answer_types_are_about_those_of_vqa2():
 
 def test_words_alone_do_not_give_the_answer_away():
     blind = BlindBaseline()
-    blind.learn([question for _, question in QUESTIONS['train2014']])
-    blind.test([question for _, question in QUESTIONS['test2015']])
+    blind.fit([question for _, question in QUESTIONS['train2014']])
+    blind.evaluate([question for _, question in QUESTIONS['test2015']])
     summary = blind.summary()
     assert summary['accuracy'] < 45
     assert all(figures['accuracy'] < 68 for figures in summary['kinds'].values())
@@ -168,9 +169,9 @@ def test_words_alone_do_not_give_the_answer_away():
 
 def test_the_blind_baseline_finds_what_is_given_away():
     blind = BlindBaseline()
-    blind.learn([Question('What color is it?', 'color', 'red')] * 2)
-    blind.learn([Question('Which?', 'color', 'blue')] * 3)
-    blind.test([Question('what color is it?', 'color', 'red'), Question('Unseen?', 'color', 'blue')])
+    blind.fit([Question('What color is it?', 'color', 'red')] * 2)
+    blind.fit([Question('Which?', 'color', 'blue')] * 3)
+    blind.evaluate([Question('what color is it?', 'color', 'red'), Question('Unseen?', 'color', 'blue')])
     assert blind.summary()['accuracy'] == 100
 
 
@@ -178,7 +179,7 @@ def test_ten_annotators_mostly_agree_and_leave_the_true_answer_a_full_score():
     rng = np.random.default_rng(0)
     agreeing = []
     for _, question in QUESTIONS['train2014'][:1500]:
-        answers = annotate(rng, question)
+        answers = sample_answers(rng, question)
         assert [entry['answer_id'] for entry in answers] == list(range(1, 11))
         votes = Counter(entry['answer'] for entry in answers)
         assert votes[question.answer] >= 4 and votes.most_common(1)[0][0] == question.answer
@@ -192,7 +193,7 @@ def test_ten_annotators_mostly_agree_and_leave_the_true_answer_a_full_score():
 def test_captions_are_five_and_different_and_their_counts_and_denials_are_true():
     checked = Counter()
     for scene in SCENES['train2014'][:400]:
-        texts = captions(0, scene)
+        texts = make_captions(0, scene)
         assert len(set(texts)) == 5
         for clause in re.split(r'[.;]|, and ', '. '.join(texts).lower()):
             if denial := re.search(r'there (?:is|are) no (.*)', clause):
@@ -214,15 +215,15 @@ def test_captions_are_five_and_different_and_their_counts_and_denials_are_true()
 def test_regions_are_inside_and_their_boxes_hold_what_the_phrase_names():
     single = 0
     for scene in SCENES['train2014'][:200]:
-        found = regions(0, scene)
+        found = make_regions(0, scene)
         assert len(found) >= 4
         for region in found:
             x, y, width, height = (region[name] for name in ('x', 'y', 'width', 'height'))
             assert 0 <= x < x + width <= scene.width and 0 <= y < y + height <= scene.height
             inside = [
-                thing
-                for thing in find(scene, region['phrase'])
-                if x <= thing.centre[0] <= x + width and y <= thing.centre[1] <= y + height
+                obj
+                for obj in find(scene, region['phrase'])
+                if x <= obj.centre[0] <= x + width and y <= obj.centre[1] <= y + height
             ]
             if not re.search(r'background|next|beside|close|' + RELATION.pattern, region['phrase']):
                 assert inside, region

@@ -1,4 +1,4 @@
-"""Single objects of the data set in the layout of ImageNet: ``train`` and ``val`` with a folder a class.
+"""Export of single objects in the layout of ImageNet: ``train`` and ``val`` with a folder per class.
 
 A class is a shape; its folder is named as a WordNet synset is (``n00000001``), and
 ``LOC_synset_mapping.txt`` says what it means.
@@ -6,22 +6,22 @@ A class is a shape; its folder is named as a WordNet synset is (``n00000001``), 
 
 from pathlib import Path
 
-from soho.datasets.synthetic.exports.folders import whole_folder
 from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
+from soho.files import atomic_folder
 
 
 def export_imagenet(root: Path) -> dict[str, int]:
     """Write ``imagenet`` into the data set at ``root``; see ``formats.py``."""
     target = root / 'imagenet'
     if not target.exists():
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             for split in SPLITS:
                 names, objects = synthetic_objects(root, split)
                 for i in range(len(names['category'])):
                     (folder / split / _synset(i)).mkdir(parents=True)
-                for thing in objects:
-                    synset = _synset(thing.labels['category'])
-                    (folder / split / synset / f'{synset}_{thing.number}.JPEG').write_bytes(thing.jpeg)
+                for obj in objects:
+                    synset = _synset(obj.labels['category'])
+                    (folder / split / synset / f'{synset}_{obj.number}.JPEG').write_bytes(obj.jpeg)
             (folder / 'LOC_synset_mapping.txt').write_text(
                 ''.join(f'{_synset(i)} {name}\n' for i, name in enumerate(names['category']))
             )

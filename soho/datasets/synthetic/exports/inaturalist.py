@@ -1,4 +1,4 @@
-"""Single objects of the data set in the format of iNaturalist 2018.
+"""Export of single objects in the format of iNaturalist 2018.
 
 A species is a textured shape (``striped heart``), its supercategory the shape.
 """
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from soho.datasets.object_crops import SIZE
 from soho.datasets.storage.json_files import stream_array, write_json
-from soho.datasets.synthetic.exports.folders import whole_folder
 from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
 from soho.datasets.synthetic.files import LICENSE
+from soho.files import atomic_folder
 
 IMAGES = 'train_val2018'
 
@@ -18,7 +18,7 @@ def export_inaturalist(root: Path) -> dict[str, int]:
     """Write ``inaturalist`` into the data set at ``root``; see ``formats.py``."""
     target = root / 'inaturalist'
     if not target.exists():
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             for split in SPLITS:
                 _write(root, split, folder)
     return {split: sum(1 for _ in stream_array(target / f'annotations/{split}2018.json', 'images')) for split in SPLITS}
@@ -28,17 +28,17 @@ def _write(root: Path, split: str, folder: Path) -> None:
     names, objects = synthetic_objects(root, split)
     shapes, textures = names['category'], names['texture']
     images, annotations = [], []
-    for thing in objects:
-        shape, texture = thing.labels['category'], thing.labels['texture']
+    for obj in objects:
+        shape, texture = obj.labels['category'], obj.labels['texture']
         species = shape * len(textures) + texture
-        name = f'{IMAGES}/{shapes[shape].title()}/{species}/{thing.number:032x}.jpg'
+        name = f'{IMAGES}/{shapes[shape].title()}/{species}/{obj.number:032x}.jpg'
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(thing.jpeg)
+        path.write_bytes(obj.jpeg)
         images.append(
-            dict(id=thing.number, file_name=name, width=SIZE, height=SIZE, license=LICENSE['id'], rights_holder='soho')
+            dict(id=obj.number, file_name=name, width=SIZE, height=SIZE, license=LICENSE['id'], rights_holder='soho')
         )
-        annotations.append(dict(id=thing.number, image_id=thing.number, category_id=species))
+        annotations.append(dict(id=obj.number, image_id=obj.number, category_id=species))
     categories = [
         dict(id=i * len(textures) + j, name=f'{texture} {shape}', supercategory=shape.title())
         for i, shape in enumerate(shapes)

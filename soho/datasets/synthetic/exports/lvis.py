@@ -1,11 +1,10 @@
-"""The data set in the format of LVIS v1 (lvisdataset.org): a long tail of categories, each checked on some images only.
+"""Export to LVIS v1 (lvisdataset.org): a long tail of categories, each annotated on some images only.
 
 A category is a textured shape (``striped heart``). As in LVIS, an image lists
-the categories that were looked for and not found (``neg_category_ids``) and
-those of which not every instance was marked (``not_exhaustive_category_ids``);
-about any other category it says nothing. How often a category stays in the
-training file halves from one to the next, so that rare, common and frequent
-ones exist; which are which follows from the training images, as in LVIS.
+the categories that are verified to be absent (``neg_category_ids``) and
+those of which not every instance is annotated (``not_exhaustive_category_ids``);
+other categories are unknown. Each category keeps three quarters as many training images as the one
+before it, so that there are rare, common and frequent ones; as in LVIS, the number of training images decides.
 """
 
 from collections import Counter, defaultdict
@@ -20,11 +19,10 @@ from soho.datasets.synthetic.files import LICENSE
 from soho.datasets.synthetic.scene import SHAPES, TEXTURES
 
 SPLITS = {'train': 'train2014', 'val': 'val2014'}
-# (texture, shape) of each category; the n-th occurs in about 0.75 ** n of the images where it could.
+# Categories; the n-th is kept in about TAIL ** n of the training images that show it.
 NAMES = [f'{texture} {shape}' for texture in TEXTURES for shape in SHAPES]
 TAIL = 0.75
-# Of the categories an image does not show, so many are listed as looked for.
-NEGATIVES = 4
+NEGATIVES = 4  # absent categories that an image lists
 NOT_EXHAUSTIVE = 0.1  # of the categories in an image
 RARE, COMMON = 10, 100  # training images of a rare category are fewer than the first, of a common one than the second
 
@@ -69,13 +67,13 @@ def export_lvis(root: Path) -> dict[str, int]:
 
 
 def _read(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
-    """``images`` and ``annotations`` of a split."""
+    """Return ``images`` and ``annotations`` of a split."""
     source = SPLITS[split]
     file = root / f'annotations/instances_{source}.json'
     textures = {
-        (scene['image_id'], number): thing['texture']
+        (scene['image_id'], number): obj['texture']
         for scene in load_json(root / f'scenes_{source}.json')
-        for number, thing in enumerate(scene['objects'])
+        for number, obj in enumerate(scene['objects'])
     }
     shapes = {item['id']: item['name'] for item in stream_array(file, 'categories', required=('id', 'name'))}
     nth = Counter()
@@ -89,7 +87,7 @@ def _read(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
     for image, size in coco_sizes([file]).items():
         rng = np.random.default_rng([image])
         everything = np.arange(1, len(NAMES) + 1)
-        # In training a tail category is usually not marked: nothing is said about it then.
+        # In training, a category of the tail is usually not annotated, and then unknown.
         kept = [c for c in sorted(found[image]) if split == 'val' or rng.random() < TAIL ** (c - 1)]
         absent = np.setdiff1d(everything, list(found[image]))
         images.append(

@@ -1,4 +1,4 @@
-"""The objects of the data set one by one, cut out of its pictures."""
+"""Crops of the data set's objects."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +11,17 @@ SPLITS = {'train': 'train2014', 'val': 'val2014'}
 
 
 class SyntheticObject(NamedTuple):
-    """One object."""
+    """Crop of an object."""
 
     number: int
-    """Its id among the COCO instances."""
+    """Id of the COCO instance."""
     labels: dict[str, int]
-    """By kind: category, color, texture, size."""
+    """Label by attribute: category, color, texture, size."""
     jpeg: bytes
 
 
 def synthetic_objects(root: Path, split: str) -> tuple[dict[str, list[str]], Iterator[SyntheticObject]]:
-    """The names of the labels by kind, and the objects of ``train`` or ``val``."""
+    """Return the names of the labels by attribute, and the objects of ``train`` or ``val``."""
     file = root / f'annotations/instances_{SPLITS[split]}.json'
     labels = Labels(file)
     photos, found = read_photos(file, labels)

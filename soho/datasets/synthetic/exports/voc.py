@@ -1,4 +1,4 @@
-"""The data set as a PASCAL VOC devkit (host.robots.ox.ac.uk/pascal/VOC): VOC2007 and, for 07+12, VOC2012.
+"""Export to a PASCAL VOC devkit (host.robots.ox.ac.uk/pascal/VOC): VOC2007 and, for 07+12, VOC2012.
 
 A third of train2014 becomes VOC2007's trainval and the rest VOC2012's, each half
 train and half val; val2014 becomes VOC2007's test. Objects are *difficult* where
@@ -14,8 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from soho.datasets.storage.image_sizes import Size, coco_sizes
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import stream_array
-
-from .folders import whole_folder
+from soho.files import atomic_folder
 
 # A covered object whose longer side is below this share of the picture's shorter one is difficult.
 DIFFICULT_BELOW = 0.25
@@ -23,7 +22,7 @@ ABSENT, DIFFICULT, PRESENT = -1, 0, 1
 
 
 class VOCObject(NamedTuple):
-    """One object of a picture."""
+    """Object of a picture."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -33,7 +32,7 @@ class VOCObject(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture, and where it goes."""
+    """Picture with the year and split it is written to."""
 
     year: str
     split: str
@@ -47,7 +46,7 @@ def export_voc(root: Path) -> dict[str, int]:
     """Write ``VOCdevkit`` into the data set at ``root``; see ``formats.py``."""
     devkit = root / 'VOCdevkit'
     if not devkit.exists():
-        with whole_folder(devkit) as folder:
+        with atomic_folder(devkit) as folder:
             _write(root, folder)
     return {
         f'{sets.parents[1].name} {split}': len((sets / f'{split}.txt').read_text().splitlines())
@@ -81,7 +80,7 @@ def _write(root: Path, devkit: Path) -> None:
 
 
 def _pictures(root: Path) -> Iterator[Picture]:
-    """All pictures that are to be written, in the order of their files."""
+    """Yield all pictures in the order of their files."""
     number = 0
     for coco_split in ('train2014', 'val2014'):
         file = root / f'annotations/instances_{coco_split}.json'
@@ -113,7 +112,7 @@ def _objects(file: Path, sizes: dict[int, Size]) -> dict[int, list[VOCObject]]:
 
 
 def _label(objects: list[VOCObject], name: str) -> int:
-    found = [thing.difficult for thing in objects if thing.name == name]
+    found = [obj.difficult for obj in objects if obj.name == name]
     return ABSENT if not found else DIFFICULT if all(found) else PRESENT
 
 
@@ -130,11 +129,11 @@ def _xml(picture: Picture) -> str:
     )
     fields(SubElement(annotation, 'size'), width=picture.size.width, height=picture.size.height, depth=3)
     fields(annotation, segmented=0)
-    for thing in picture.objects:
+    for obj in picture.objects:
         element = SubElement(annotation, 'object')
-        fields(element, name=thing.name, pose='Unspecified', truncated=0, difficult=int(thing.difficult))
+        fields(element, name=obj.name, pose='Unspecified', truncated=0, difficult=int(obj.difficult))
         if picture.year != '2007':
-            fields(element, occluded=int(thing.occluded))
-        fields(SubElement(element, 'bndbox'), **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), thing.box)))
+            fields(element, occluded=int(obj.occluded))
+        fields(SubElement(element, 'bndbox'), **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), obj.box)))
     indent(annotation, '\t')
     return tostring(annotation, encoding='unicode') + '\n'

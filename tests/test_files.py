@@ -1,0 +1,162 @@
+"""A file is complete or absent, whatever happens while it is written, and one process at a time writes it."""
+
+import multiprocessing
+import os
+import signal
+import stat
+from contextlib import suppress
+
+import pytest
+
+from soho import files
+from soho.files import atomic_folder, atomic_path, atomic_write, file_lock, scratch_folder, write_text
+
+SPAWN = multiprocessing.get_context('spawn')
+
+
+def test_the_new_contents_take_the_name_at_the_end(tmp_path):
+    path = tmp_path / 'new' / 'folder' / 'a.json'
+    with atomic_write(path, 'w') as file:
+        file.write('é')
+        assert not path.exists()
+    assert path.read_bytes() == 'é'.encode()
+    write_text(path, 'ö')
+    assert path.read_bytes() == 'ö'.encode()
+    with atomic_path(path) as temporary:
+        assert temporary.suffix == '.json'  # np.savez and the like add an ending that is missing
+        temporary.write_bytes(b'1')
+    assert path.read_bytes() == b'1' and [entry.name for entry in path.parent.iterdir()] == ['a.json']
+
+
+@pytest.mark.parametrize('error', [OSError('the disk is full'), KeyboardInterrupt()])
+def test_an_error_leaves_the_old_file_whole_and_nothing_beside_it(tmp_path, error):
+    path = tmp_path / 'a.json'
+    path.write_text('old')
+    with pytest.raises(type(error)):
+        with atomic_write(path, 'w') as file:
+            file.write('new')
+            raise error
+    assert path.read_text() == 'old' and [entry.name for entry in tmp_path.iterdir()] == ['a.json']
+
+
+def killed_while_writing(path):
+    with atomic_write(path, 'w') as file:
+        file.write('new')
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('old')
+    process = SPAWN.Process(target=killed_while_writing, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and path.read_text() == 'old'
+
+
+def test_contents_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, 'fsync', lambda handle: done.append((stat.S_ISDIR(os.fstat(handle).st_mode), size(handle))))
+    monkeypatch.setattr(os, 'replace', lambda *paths: done.append('renamed') or os.rename(*paths))
+
+    def size(handle):
+        return 0 if stat.S_ISDIR(os.fstat(handle).st_mode) else os.fstat(handle).st_size
+
+    write_text(tmp_path / 'a.json', '12345')
+    assert done == [(False, 5), 'renamed', (True, 0)]
+
+
+def test_a_file_system_that_cannot_flush_folders_will_do(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(22, 'Invalid argument')
+        fsync(handle)
+
+    monkeypatch.setattr(os, 'fsync', refuse)
+    write_text(tmp_path / 'a.json', '1')
+    assert (tmp_path / 'a.json').read_text() == '1'
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path):
+    with atomic_path(tmp_path / 'a') as one, atomic_path(tmp_path / 'a') as other:
+        assert one != other
+        one.write_text('one')
+        other.write_text('other')
+    assert (tmp_path / 'a').read_text() == 'one'  # the one that ended last
+
+
+def test_a_device_is_written_directly():
+    write_text(os.devnull, 'x')
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_folder_is_complete_or_absent(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with atomic_folder(tmp_path / 'a') as folder:
+            (folder / 'one').write_text('1')
+            raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with atomic_folder(tmp_path / 'a') as folder:
+        (folder / 'one').write_text('1')
+        assert not (tmp_path / 'a').exists()
+    assert [path.name for path in tmp_path.rglob('*')] == ['a', 'one']
+    with pytest.raises(OSError):
+        with atomic_folder(tmp_path / 'a') as folder:
+            (folder / 'two').write_text('2')
+    assert [path.name for path in tmp_path.rglob('*')] == ['a', 'one']
+
+
+def test_what_a_killed_process_left_in_a_scratch_folder_is_removed(tmp_path):
+    with scratch_folder(tmp_path / 'a') as folder:
+        pass
+    folder.mkdir()
+    (folder / 'left').write_text('1')
+    with scratch_folder(tmp_path / 'a') as again:
+        assert again == folder and not list(folder.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def hold(path, pipe):
+    pipe.send('started')
+    with file_lock(path) as writable:
+        pipe.send(writable)
+        pipe.recv()
+
+
+def test_two_processes_cannot_hold_a_lock(tmp_path):
+    path = tmp_path / 'new' / 'a.index'
+    (ours, theirs), (other_ours, other_theirs) = SPAWN.Pipe(), SPAWN.Pipe()
+    processes = [SPAWN.Process(target=hold, args=(path, pipe)) for pipe in (theirs, other_theirs)]
+    processes[0].start()
+    assert ours.recv() == 'started' and ours.recv() is True
+    processes[1].start()
+    assert other_ours.recv() == 'started' and not other_ours.poll(0.5)
+    ours.send('end')
+    assert other_ours.poll(30) and other_ours.recv() is True
+    other_ours.send('end')
+    for process in processes:
+        process.join()
+    assert not list(path.parent.iterdir())
+
+
+def test_a_lock_is_released_after_an_error(tmp_path):
+    for _ in range(2):
+        with suppress(KeyError), file_lock(tmp_path / 'a'):
+            raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    (tmp_path / 'blocked').touch()
+    with file_lock(tmp_path / 'blocked' / 'a') as writable:
+        assert writable is False
+
+    def refuse(*args):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(files, '_acquire', refuse)
+    with file_lock(tmp_path / 'a') as writable:
+        assert writable is False
