@@ -73,9 +73,9 @@ def test_patches_belong_to_their_word_and_nearest_come_first(model, samples):
         assert len({patch.item for patch in patches}) == len(patches)
         for patch in patches:
             h, w = SIZES[patch.item]
-            batch = to_batch([samples[patch.item]])
+            batch = model.data_preprocessor(to_batch([samples[patch.item]]))
             with torch.no_grad():
-                words = model.eval().encode_image(model.data_preprocessor(batch)).words[0]
+                words = model.eval().encode_image(batch['image'], batch['image_size']).words[0]
             column, row = round(patch.box[0] * w / 16), round(patch.box[1] * h / 16)
             assert words[row * (w // 16) + column] == word
 
