@@ -23,7 +23,7 @@ ANNOTATIONS = (
     'val_data_vqa.json',
     'test_data_vqa.json',
 )
-TOOLS = ('objects', 'vqa', 'pretrain')
+TOOLS = ('object_crops', 'vqa', 'pretrain')
 TRAINED = {
     'cnn': 'The CNN learns to name single objects',
     'pretrain': 'Pretraining on captions',

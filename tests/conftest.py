@@ -55,7 +55,7 @@ def synthetic(tmp_path_factory, load_tool):
     """Folder of the tiny synthetic data set with the annotation files that the tools make of it."""
     root = tmp_path_factory.mktemp('tiny') / 'synthetic'
     generate_synthetic(root, workers=1)
-    for name in ('prepare/pretrain', 'prepare/vqa', 'prepare/objects'):
+    for name in ('prepare/pretrain', 'prepare/vqa', 'prepare/object_crops'):
         load_tool(name).main(['--root', str(root)])
     captions = root / 'annotations' / 'captions_train2014.json'
     load_tool('prepare/vocabulary').main([str(captions), '--out', str(root / 'captions.model'), '--size', '150'])

@@ -1,6 +1,6 @@
 """The demo's CNN, pretrained to classify colour, texture and shape of single objects.
 
-    make demo        (or: python tools/prepare/objects.py --root data/synthetic/demo
+    make demo        (or: python tools/prepare/object_crops.py --root data/synthetic/demo
                           python tools/train.py configs/demo/cnn.py)
 
 The published recipes start from a CNN that was trained on the labels of

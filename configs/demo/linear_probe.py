@@ -1,6 +1,6 @@
 """Linear classification of single objects on a frozen CNN, by default the one trained by captioning.
 
-    python tools/prepare/objects.py --root data/synthetic/demo
+    python tools/prepare/object_crops.py --root data/synthetic/demo
     python tools/train.py configs/demo/linear_probe.py
         [--cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT | model.backbone.init_cfg=None]
 

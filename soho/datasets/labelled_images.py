@@ -19,7 +19,7 @@ class LabelledImages(ImageTextDataset):
 
     The annotation file is ``{data: [{file_name, image_id, height, width,
     labels: [int, ...]}], labels: {attribute: [name, ...], ...}}``, -1 for an unknown
-    attribute of an image (``tools/prepare/objects.py`` writes it).
+    attribute of an image (``tools/prepare/object_crops.py`` writes it).
 
     Args:
         attributes: Attributes that are used, in this order; by default all of the file.

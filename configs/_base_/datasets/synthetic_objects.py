@@ -1,6 +1,6 @@
 """Crops of the synthetic data set's objects with their labels, at a size for training on a laptop.
 
-The crops are made by ``tools/prepare/objects.py``.
+The crops are made by ``tools/prepare/object_crops.py``.
 """
 
 data_root = '{{$SOHO_SYNTHETIC:data/synthetic/demo}}'

@@ -6,7 +6,7 @@ A class is a shape; its folder is named as a WordNet synset is (``n00000001``), 
 
 from pathlib import Path
 
-from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
+from soho.datasets.synthetic.exports.object_crops import SPLITS, synthetic_objects
 from soho.files import atomic_folder
 
 

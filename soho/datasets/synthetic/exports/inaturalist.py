@@ -7,7 +7,7 @@ from pathlib import Path
 
 from soho.datasets.object_crops import SIZE
 from soho.datasets.storage.json_files import stream_array, write_json
-from soho.datasets.synthetic.exports.objects import SPLITS, synthetic_objects
+from soho.datasets.synthetic.exports.object_crops import SPLITS, synthetic_objects
 from soho.datasets.synthetic.files import LICENSE
 from soho.files import atomic_folder
 

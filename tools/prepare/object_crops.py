@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """COCO instances -> a picture of each object with its labels, for training a classifier of attributes.
 
-    python tools/prepare/objects.py --root data/synthetic/demo
+    python tools/prepare/object_crops.py --root data/synthetic/demo
 
 reads ``annotations/instances_SPLIT.json`` and the pictures ``SPLIT.zip`` (or the
 folder ``SPLIT``) of train2014 and val2014 and writes, for each that is there,
@@ -55,7 +55,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
             f'Neither {args.root} nor {args.root / "annotations"} holds a file such as instances_train2014.json.'
         )
     arguments = dict(size=args.size, smallest=args.smallest, seed=args.seed)
-    manifest = Manifest(args.out, 'objects', arguments, sources.values())
+    manifest = Manifest(args.out, 'object_crops', arguments, sources.values())
     if counts := manifest.counts_if_current():
         print(f'{manifest.path} is up to date, nothing to do.')
         return counts

@@ -1,6 +1,6 @@
 """Baseline of captioning on the synthetic data set: the same CNN and budget, trained on the object categories.
 
-Command: ``python tools/train.py configs/demo/objects.py``
+Command: ``python tools/train.py configs/demo/object_labels.py``
 """
 
 _base_ = [
@@ -18,4 +18,4 @@ optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=4000, val_interval=1000)
 param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=4000, eta_min=1e-5, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(save_best='loss_classification', rule='less'))
-work_dir = 'work_dirs/demo/objects'
+work_dir = 'work_dirs/demo/object_labels'

@@ -1,4 +1,4 @@
-"""tools/prepare/objects.py: cut-outs and labels from instances in the COCO format."""
+"""tools/prepare/object_crops.py: cut-outs and labels from instances in the COCO format."""
 
 import json
 import zipfile
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope='module')
 def tool(load_tool):
-    return load_tool('prepare/objects')
+    return load_tool('prepare/object_crops')
 
 
 @pytest.fixture
