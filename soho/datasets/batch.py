@@ -35,6 +35,9 @@ class Field(NamedTuple):
     model_input: bool = False
     """Whether the model itself reads the field, independent of its heads; packed if a sample has it."""
 
+    per_caption: bool = False
+    """One entry a caption: with S > 1 captions an image a dimension S stands behind B."""
+
     @property
     def per_image(self) -> bool:
         """Whether the field has one entry per image, not per sample."""
@@ -82,12 +85,19 @@ FIELDS: dict[str, Field] = {
     'question_id': Field(('B', 'S'), 'int64', "the sentence's number in the annotation file, -1 in empty rows"),
     'answer_labels': Field(('B', 'S', 'K'), 'int64', 'correct classes, padded with -1', padding=-1),
     'answer_scores': Field(('B', 'S', 'K'), 'float32', 'soft score of each of ``answer_labels``, in [0, 1]', padding=0),
-    # Captions of VirTex; with S > 1 captions per image (B, S, L) and (B, S)
-    'caption_tokens': Field(('B', 'L'), 'int64', '[SOS] ... [EOS], padded with 0', padding=0, is_target=_after_start),
-    'noitpac_tokens': Field(
-        ('B', 'L'), 'int64', 'the caption reversed, [EOS] ... [SOS], padded with 0', padding=0, is_target=_after_start
+    # Captions of VirTex
+    'caption_tokens': Field(
+        ('B', 'L'), 'int64', '[SOS] ... [EOS], padded with 0', padding=0, is_target=_after_start, per_caption=True
     ),
-    'caption_lengths': Field(('B',), 'int64', 'tokens of the caption, with the special ones'),
+    'noitpac_tokens': Field(
+        ('B', 'L'),
+        'int64',
+        'the caption reversed, [EOS] ... [SOS], padded with 0',
+        padding=0,
+        is_target=_after_start,
+        per_caption=True,
+    ),
+    'caption_lengths': Field(('B',), 'int64', 'tokens of the caption, with the special ones', per_caption=True),
     'masked_labels': Field(
         ('B', 'L'),
         'int64',
@@ -134,8 +144,9 @@ def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str
         if field is None or field.per_image:
             continue
         value = np.asarray(sample[name])
-        # A sample has no dimension B yet, and may hold one caption or S.
-        dimensions = {len(field.shape) - 1, len(field.shape)} if 'caption' in name else {len(field.shape) - 1}
+        dimensions = {len(field.shape) - 1}  # a sample has no B yet
+        if field.per_caption:
+            dimensions.add(len(field.shape))
         if value.dtype.kind != np.dtype(field.dtype).kind or value.ndim not in dimensions:
             raise UserError(
                 f'{source} gives {name!r} as {value.dtype} of shape {value.shape}, but a batch holds it as '

@@ -66,7 +66,7 @@ def test_images_of_several_sizes_are_refused(synthetic, backbone):
             dict(type='PackSample', keys=[]),
         ],
     )
-    with pytest.raises(ValueError, match='images of one size.*has to end in a crop'):
+    with pytest.raises(ValueError, match='images of one size.*must end in a crop'):
         extract(backbone, uncut, workers=0)
 
 

@@ -45,7 +45,7 @@ class OfficialDraws(NucleusSampling):
         self.generator = torch.Generator().manual_seed(self.seed)
         return super().numbers(image_id)
 
-    def draw(self, probabilities: Tensor, number: Tensor) -> Tensor:
+    def sample(self, probabilities: Tensor, number: Tensor) -> Tensor:
         return probabilities.multinomial(1, generator=self.generator).squeeze(1)
 
 
