@@ -81,6 +81,7 @@ class DetectionDataset(ImageTextDataset):
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``image_id``, ``full_size`` (h, w) as annotated, and in training the objects of the image."""
         image = self.item_images[index, 0]
+        assert self.images.sizes is not None  # of every record that `load_annotations` reads
         known = dict(image_id=int(self.images.image_ids[image]), full_size=self.images.sizes[image].astype(np.int64))
         return known if self.test_mode else dict(known, **self.objects.of_image(image))
 
@@ -100,7 +101,7 @@ class CocoDetection(DetectionDataset):
             broken.
     """
 
-    image_keys = ('id', 'file_name', 'height', 'width')
+    image_keys: tuple[str, ...] = ('id', 'file_name', 'height', 'width')
 
     def records(self) -> Iterator[dict[str, Any]]:
         categories = read_categories(self.ann_file)
@@ -147,7 +148,7 @@ class CocoDetection(DetectionDataset):
         return [x, y, x + width, y + height], label, rings
 
 
-class FolderStores:
+class FolderStores(ImageStore):
     """Image stores of several folders (or zips), addressed by ``FOLDER/NAME``.
 
     Args:
@@ -156,7 +157,7 @@ class FolderStores:
     """
 
     def __init__(self, root: str, folders: list[str]) -> None:
-        self.path = root
+        super().__init__(root)
         self.stores = {folder: ImageStore(os.path.join(root, folder)) for folder in folders}
 
     def read(self, name: str) -> bytes:

@@ -161,6 +161,7 @@ def test_lvis_reads_pictures_from_the_folders_of_their_urls(exported, tmp_path):
     assert len(data.class_names) == 24 and data[0]['boxes'].shape[1] == 4
     assert data.images.file_names[0].startswith('train2014/COCO_train2014_')
     assert list(data.store.stores) == ['train2014']
+    assert data.shard.tolist() == [0] * len(data)  # zips are not sharded, and batches can still be sampled by shard
     with zipfile.ZipFile(exported / 'train2014.zip') as archive:  # folders do as well
         archive.extractall(tmp_path)
     again = LVISDetection(str(exported / 'lvis/lvis_v1_train.json'), str(tmp_path), [*PLACE, PACK])

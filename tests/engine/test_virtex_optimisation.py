@@ -9,6 +9,7 @@ from torch import nn
 
 from soho.engine import WarmupDecayLR
 from soho.engine.optimizers import Lookahead
+from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, PARAM_SCHEDULERS
 from tests.parity.soho_model import recipe
 
@@ -71,6 +72,11 @@ def test_slow_weights_are_those_before_the_first_step():
         param.grad = torch.full_like(param, 2.0)
     optimizer.step()
     assert all((param == 3.0).all() for param in params)
+
+
+def test_an_unknown_inner_optimizer_is_named():
+    with pytest.raises(UserError, match="no optimizer 'SDG'"):
+        Lookahead(parameters(), optimizer='SDG', lr=0.1)
 
 
 def test_a_state_without_slow_weights_starts_them_anew():

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from soho.errors import UserError
 from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
@@ -132,3 +133,9 @@ def test_the_answer_list_has_to_fit_the_head():
     head.check(dict(class_names=['yes', 'no', '2']), 'train.json')
     with pytest.raises(ValueError, match='train.json has a list of 2 answers, but the head .vqa. has num_classes=3'):
         head.check(dict(class_names=['yes', 'no']), 'train.json')
+
+
+@pytest.mark.parametrize('name, needed', [('CaptioningHead', 'caption transformer'), ('MLMHead', 'word embedding')])
+def test_a_model_without_a_language_part_is_refused_in_a_sentence(name, needed):
+    with pytest.raises(UserError, match=f'{name} .*{needed}'):
+        MODELS.build(dict(type=name)).connect(None)

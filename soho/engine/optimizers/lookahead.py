@@ -38,7 +38,10 @@ class Lookahead(Optimizer):
     def __init__(self, params: Iterable, optimizer: str = 'SGD', k: int = 5, alpha: float = 0.5, **options) -> None:
         if k < 1 or not 0 < alpha <= 1:
             raise UserError(f'Lookahead: k is {k} and alpha {alpha}; k is at least 1 and alpha in (0, 1]')
-        self.inner: Optimizer = OPTIMIZERS.get(optimizer)(params, **options)
+        inner = OPTIMIZERS.get(optimizer)
+        if inner is None:
+            raise UserError(f'Lookahead: there is no optimizer {optimizer!r}')
+        self.inner: Optimizer = inner(params, **options)
         super().__init__(self.inner.param_groups, self.inner.defaults)
         self._share()
         self.k = k
@@ -54,11 +57,11 @@ class Lookahead(Optimizer):
         return [param for group in self.param_groups for param in group['params']]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of the inner optimizer and, every ``k``, the step back."""
         if self.slow is None:
             self.slow = [param.clone() for param in self._weights()]
-        loss = self.inner.step(closure)
+        loss = self.inner.step() if closure is None else self.inner.step(closure)
         self.steps += 1
         if self.steps == self.k:
             self.steps = 0

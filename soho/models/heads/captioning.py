@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Features, Head, mean_over, no_autocast, upcast
+from soho.errors import UserError
+from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.models.structures import CaptionFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
@@ -35,6 +37,8 @@ class CaptioningHead(Head):
         return (*self.directions, 'caption_lengths') if mode == 'loss' else ('image_id',)
 
     def connect(self, language: nn.Module | None) -> None:
+        if language is None:
+            raise UserError('CaptioningHead needs a caption transformer, and the model has no `language`')
         if language.bidirectional:
             self.directions = ('caption_tokens', 'noitpac_tokens')
 
@@ -47,7 +51,7 @@ class CaptioningHead(Head):
             positions[name] = targets // (length - 1) * length + targets % (length - 1)
         return positions
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_captioning_forward`` and ``_backward``, each a mean over its tokens."""
         losses = {}
         for name, direction in zip(self.directions, ('forward', 'backward')):
@@ -60,7 +64,7 @@ class CaptioningHead(Head):
         return losses
 
     @torch.no_grad()
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``tokens`` (B, T) int64 after [SOS], padded with [EOS]; ``logprobs`` (B,) float32.
 
         T is the decoder's ``max_steps``, the same for every batch.

@@ -6,17 +6,9 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import (
-    Batch,
-    Features,
-    Head,
-    TiedLinear,
-    accuracy,
-    gather_positions,
-    mean_over,
-    no_autocast,
-    upcast,
-)
+from soho.errors import UserError
+from soho.models.heads.base import Batch, Head, TiedLinear, accuracy, gather_positions, mean_over, no_autocast, upcast
+from soho.models.structures import FusedFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
@@ -29,30 +21,33 @@ class MLMHead(Head):
         return ('mlm_labels',)
 
     def connect(self, language: nn.Module | None) -> None:
-        self.output = TiedLinear(language.word_embeddings)
+        embedding = getattr(language, 'word_embeddings', None)
+        if not isinstance(embedding, nn.Parameter):
+            raise UserError(f'{type(self).__name__} shares the word embedding of a BERT, and the model has none')
+        self.output = TiedLinear(embedding)
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
         masked = target_positions(batch, 'mlm_labels')
         return masked // length * (length + cells) + masked % length
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_mlm`` (mean cross-entropy over masked tokens) and ``acc_mlm`` (percent)."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(loss_mlm=mean_over(losses), acc_mlm=accuracy(correct))
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``mlm_losses`` float32 and ``mlm_correct`` bool of the M masked tokens."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(mlm_losses=losses, mlm_correct=correct)
 
-    def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+    def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M,) cross-entropies and (M,) bool, whether the predicted token is correct."""
         logits, labels = self.logits(features, batch)
         with no_autocast(logits):
             losses = F.cross_entropy(upcast(logits), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels
 
-    def logits(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+    def logits(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the masked tokens."""
         labels = batch['mlm_labels'].flatten(0, 1)  # (R, L)
         hidden, labels = gather_positions(features.text, labels, target_positions(batch, 'mlm_labels'))
