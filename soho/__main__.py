@@ -65,7 +65,7 @@ def format_rows(rows: Mapping[str, str]) -> str:
 def format_help(scripts: Mapping[str, Path]) -> str:
     """What ``soho --help`` prints."""
     rows = {name: read_summary(file) for name, file in scripts.items()}
-    rows |= {name: function.__doc__.partition('\n')[0] for name, function in FUNCTIONS.items()}
+    rows |= {name: (function.__doc__ or '').partition('\n')[0] for name, function in FUNCTIONS.items()}
     return (
         f'usage: soho COMMAND ...        (soho COMMAND --help says more; soho --version)\n\n{format_rows(rows)}\n\n'
         f'A CONFIG is a file or a name that `soho configs` lists. The configs are in\n  {CONFIGS}\n'

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -23,7 +23,7 @@ USER_ERRORS = (UserError, OSError)
 
 
 @contextmanager
-def exit_on_user_error(output: os.PathLike | None = None) -> Iterator[None]:
+def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, None, None]:
     """End the program with a sentence and exit code 1 instead of a traceback; ``SOHO_TRACEBACK=1`` shows both.
 
     What a person can put right is said in a sentence: a :class:`UserError`, and whatever the system refuses
@@ -45,7 +45,7 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Iterator[None]:
             raise SystemExit(
                 f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}'
             ) from None
-        if log in (None, earlier):
+        if log is None or log == earlier:
             raise
         with open(log, 'a', encoding='utf-8') as file:
             traceback.print_exception(error, file=file)

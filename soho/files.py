@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -19,7 +19,7 @@ PathLike = str | os.PathLike
 
 
 @contextmanager
-def atomic_path(path: PathLike) -> Iterator[Path]:
+def atomic_path(path: PathLike) -> Generator[Path, None, None]:
     """Yield a temporary name beside ``path``; what was written to it takes the name ``path`` at the end.
 
     The contents reach the disk before the name does, so that after a crash ``path`` is either the
@@ -52,7 +52,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_write(path: PathLike, mode: str = 'wb', encoding: str | None = None) -> Iterator[IO[Any]]:
+def atomic_write(path: PathLike, mode: str = 'wb', encoding: str | None = None) -> Generator[IO[Any], None, None]:
     """Yield a file open for writing that takes its name ``path`` only once it is complete; see :func:`atomic_path`.
 
     Args:
@@ -72,7 +72,7 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 @contextmanager
-def scratch_folder(path: PathLike) -> Iterator[Path]:
+def scratch_folder(path: PathLike) -> Generator[Path, None, None]:
     """Yield an empty folder beside ``path`` to work in; it is removed at the end.
 
     Its name is always the same, so that the next call removes what a killed process left there, which may be
@@ -96,7 +96,7 @@ def scratch_folder(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: PathLike) -> Iterator[Path]:
+def atomic_folder(path: PathLike) -> Generator[Path, None, None]:
     """Yield a folder to fill, which takes the name ``path`` only once it is complete.
 
     An error inside removes what was written.
@@ -123,7 +123,7 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def file_lock(path: PathLike) -> Iterator[bool]:
+def file_lock(path: PathLike) -> Generator[bool, None, None]:
     """Hold the lock of a file that is about to be written; one process, or thread, at a time has it.
 
     Args:

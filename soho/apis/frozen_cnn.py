@@ -10,8 +10,8 @@ import torch
 from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from soho.datasets.concat import AnyDataset
 from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import extract
 
@@ -66,7 +66,7 @@ class FrozenCNN:
     def device(self) -> str:
         return self.extraction['device']
 
-    def features(self, dataset: Dataset, name: str) -> tuple[Tensor, Tensor]:
+    def features(self, dataset: AnyDataset, name: str) -> tuple[Tensor, Tensor]:
         """(N, C) L2-normalised features and (N, G) labels of a dataset; ``name`` is its name in progress lines."""
         last_report = time.monotonic()
 

@@ -48,8 +48,8 @@ class ImageTable:
         self.file_names = PackedStrings(names)
         self.image_ids = PackedStrings(ids)
         # (I, 2) of (h, w); None where the annotations do not state them: reading every header would be slow.
-        self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
-        self.rows = np.arange(len(names))
+        self.sizes: np.ndarray | None = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
+        self.rows: np.ndarray = np.arange(len(names))
 
     @classmethod
     def of(cls, index: Index, min_side: int) -> 'ImageTable':
@@ -58,11 +58,10 @@ class ImageTable:
         sizes = index['size'].reshape(-1, 2)
         table.rows = np.flatnonzero(sizes.min(1, initial=min_side) >= min_side)
         table.dropped = len(sizes) - len(table.rows)
-        chosen = table.rows if table.dropped else slice(None)
-        table.sizes = sizes[chosen]
+        table.sizes = sizes[table.rows] if table.dropped else sizes
         table.file_names, table.image_ids = index.texts('file_name'), index.texts('image_id')
         if table.dropped:
-            table.file_names, table.image_ids = table.file_names.take(chosen), table.image_ids.take(chosen)
+            table.file_names, table.image_ids = table.file_names.take(table.rows), table.image_ids.take(table.rows)
         return table
 
     def __len__(self) -> int:
@@ -220,7 +219,9 @@ class ImageTextDataset(Dataset):
         broken: set[int] = set()
         while True:
             try:
-                return self.pipeline(self.sample(tried[-1], rng, broken))
+                sample = self.pipeline(self.sample(tried[-1], rng, broken))
+                assert sample is not None, 'a transform returns the sample, never None'
+                return sample
             except ImageError as error:
                 self._skip_broken(error, self.item_images[tried[-1], error.image_number])
                 if not self.test_mode:

@@ -1,6 +1,7 @@
 """Base class of the datasets in COCO's own format."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,12 +10,14 @@ from soho.datasets.storage.image_sizes import coco_sizes
 from soho.datasets.storage.index import IndexBuilder
 from soho.errors import UserError
 
+CollectionT = TypeVar('CollectionT', bound=Collection)
+
 
 class CocoDataset(ImageTextDataset):
     """Base class of the datasets that read COCO's json files: an item is an image that has annotations."""
 
     def add_images(
-        self, out: IndexBuilder, annotations: dict[int, Collection], add: Callable[[Collection], None]
+        self, out: IndexBuilder, annotations: Mapping[int, CollectionT], add: Callable[[CollectionT], None]
     ) -> None:
         """Add the images with annotations to the index, in the order of ``annotations``.
 
@@ -43,6 +46,7 @@ class CocoDataset(ImageTextDataset):
 
     def read_images(self) -> None:
         """Set ``images`` and ``item_images`` to the images of the index that are large enough."""
+        assert self.index is not None, 'open the index first'
         self.images = ImageTable.of(self.index, self.min_side)
         self.item_images = np.arange(len(self.images))[:, None]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from soho.datasets.base import ImageTextDataset
 from soho.datasets.sample_key import SampleKey
 from soho.registry import DATASETS
 
@@ -19,8 +20,8 @@ class ConcatDataset(Dataset):
             its index in the concatenation.
     """
 
-    def __init__(self, datasets: Sequence[dict | Dataset]) -> None:
-        self.datasets = [DATASETS.build(d) if isinstance(d, dict) else d for d in datasets]
+    def __init__(self, datasets: Sequence[dict | ImageTextDataset]) -> None:
+        self.datasets: list[ImageTextDataset] = [DATASETS.build(d) if isinstance(d, dict) else d for d in datasets]
         self.ends = np.cumsum([len(d) for d in self.datasets])
 
     @property
@@ -54,3 +55,6 @@ class ConcatDataset(Dataset):
         part = int(np.searchsorted(self.ends, key.index, side='right'))
         start = self.ends[part - 1] if part else 0
         return self.datasets[part].prepare(int(key.index - start), key.rng())
+
+
+AnyDataset = ImageTextDataset | ConcatDataset

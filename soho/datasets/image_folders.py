@@ -30,6 +30,7 @@ class ImageFolders(ImageTextDataset):
         super().__init__(images, images, *args, **kwargs)
 
     def load_annotations(self) -> None:
+        assert self.store is not None  # `images` is required here
         folders = {
             folder: files
             for folder, names in self.store.folders().items()

@@ -64,7 +64,7 @@ class ObjectTable:
     def of_image(self, image: int) -> dict[str, Any]:
         """``boxes`` (K, 4) float32, ``box_labels`` (K,) int64 and ``outlines``, the edges (E, 4) of each object."""
         part = slice(*self.image_ends[image : image + 2])
-        objects = dict(boxes=self.boxes[part], box_labels=self.labels[part])
+        objects: dict[str, Any] = dict(boxes=self.boxes[part], box_labels=self.labels[part])
         if self.has_outlines:
             objects['outlines'] = [self.edges(i) for i in range(part.start, part.stop)]
         return objects

@@ -19,10 +19,10 @@ class SampleKey(NamedTuple):
     """Number of earlier occurrences in this epoch, for samplers that repeat rare samples."""
 
     @classmethod
-    def of(cls, key: Union[int, 'SampleKey']) -> 'SampleKey':
+    def of(cls, key: Union[int, np.integer, 'SampleKey']) -> 'SampleKey':
         """Return ``key`` as a SampleKey; an integer is that sample in epoch 0 with seed 0."""
         return key if isinstance(key, SampleKey) else cls(0, 0, int(key))
 
     def rng(self) -> np.random.Generator:
         """Generator of this sample's random choices, the same in every worker and rank."""
-        return np.random.default_rng(np.random.SeedSequence(self if self.repeat else self[:3]))
+        return np.random.default_rng(np.random.SeedSequence(list(self if self.repeat else self[:3])))

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info, sync_random_seed
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
+from soho.datasets.coco_detection import DetectionDataset
+from soho.datasets.concat import AnyDataset
 from soho.datasets.sample_key import SampleKey
 from soho.registry import DATA_SAMPLERS
 
@@ -26,7 +28,9 @@ class EpochSampler(Sampler):
             training needs. Evaluation must not repeat any.
     """
 
-    def __init__(self, dataset: Dataset, shuffle: bool = True, seed: int | None = None, round_up: bool = True) -> None:
+    def __init__(
+        self, dataset: AnyDataset, shuffle: bool = True, seed: int | None = None, round_up: bool = True
+    ) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
@@ -52,7 +56,7 @@ class EpochSampler(Sampler):
         """Batches of items in this epoch's order."""
         return [batches[i] for i in self.order(np.arange(len(batches)))]
 
-    def key(self, index: int) -> SampleKey:
+    def key(self, index: int | np.integer) -> SampleKey:
         return SampleKey(self.seed, self.epoch, int(index))
 
     def __iter__(self) -> Iterator[SampleKey]:
@@ -85,7 +89,7 @@ class RepeatFactorSampler(EpochSampler):
         **kwargs: See :class:`EpochSampler`.
     """
 
-    def __init__(self, dataset: Dataset, threshold: float = 0.001, **kwargs) -> None:
+    def __init__(self, dataset: DetectionDataset, threshold: float = 0.001, **kwargs) -> None:
         super().__init__(dataset, **kwargs)
         self.factors = repeat_factors([np.unique(labels) for labels in dataset.labels_of_items()], threshold)
         self._size: tuple[int, int] | None = None  # epoch, samples
@@ -102,7 +106,7 @@ class RepeatFactorSampler(EpochSampler):
         times = (whole + (rng.random(len(whole)) < self.factors - whole)).astype(np.int64)
         return np.concatenate([n * len(times) + np.flatnonzero(times > n) for n in range(times.max())])
 
-    def key(self, index: int) -> SampleKey:
+    def key(self, index: int | np.integer) -> SampleKey:
         repeat, index = divmod(int(index), len(self.dataset))
         return SampleKey(self.seed, self.epoch, index, repeat)
 
@@ -137,7 +141,7 @@ class ShardSampler(EpochSampler):
 
     _SHARDS = 1 << 31  # random stream of the shards' order
 
-    def __init__(self, dataset: Dataset, window: int = 8, **kwargs) -> None:
+    def __init__(self, dataset: AnyDataset, window: int = 8, **kwargs) -> None:
         super().__init__(dataset, **kwargs)
         self.window = window
         self.shard = dataset.shard

@@ -35,18 +35,19 @@ class BertTokenizer:
     def __init__(self, vocab: str, max_length: int = 16, clean_text: bool = True) -> None:
         self.backend = _load(vocab)
         self.backend.normalizer = BertNormalizer(clean_text=clean_text, lowercase=True)
-        missing = [token for token in SPECIAL if self.backend.token_to_id(token) is None]
+        ids = {token: number for token in SPECIAL if (number := self.backend.token_to_id(token)) is not None}
+        missing = [token for token in SPECIAL if token not in ids]
         if missing:
             raise UserError(
                 f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
             )
         self.backend.enable_truncation(max_length)
-        self.backend.enable_padding(length=max_length, pad_id=self.backend.token_to_id('[PAD]'), pad_token='[PAD]')
+        self.backend.enable_padding(length=max_length, pad_id=ids['[PAD]'], pad_token='[PAD]')
         self.max_length = max_length
-        self.mask_id = self.backend.token_to_id('[MASK]')
-        self.pad_id = self.backend.token_to_id('[PAD]')
-        self.special_ids = np.array([self.backend.token_to_id(token) for token in SPECIAL])
-        self.end_and_pad_ids = np.array([self.backend.token_to_id(token) for token in ('[PAD]', '[CLS]', '[SEP]')])
+        self.mask_id = ids['[MASK]']
+        self.pad_id = ids['[PAD]']
+        self.special_ids = np.array(list(ids.values()))
+        self.end_and_pad_ids = np.array([ids[token] for token in ('[PAD]', '[CLS]', '[SEP]')])
 
     def __len__(self) -> int:
         return self.backend.get_vocab_size()
@@ -86,7 +87,9 @@ def _load(vocab: str) -> Tokenizer:
         raise FileNotFoundError(f'there is no vocabulary file {path}')
     from transformers import AutoTokenizer  # takes seconds to import
 
-    return AutoTokenizer.from_pretrained(vocab).backend_tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(vocab)
+    assert tokenizer is not None  # it raises where there is none
+    return tokenizer.backend_tokenizer
 
 
 class SentencePieceTokenizer:

@@ -22,7 +22,9 @@ def check_data(model: nn.Module, dataset: Dataset, mode: str, source: str) -> No
         UserError: The data are for another head: other classes, another number of images a sample, or a
             field missing that the head reads.
     """
-    heads = {name: head for name, head in getattr(model, 'heads', {}).items() if hasattr(head, 'required_fields')}
+    parts = getattr(model, 'heads', None)
+    children = parts.items() if isinstance(parts, nn.ModuleDict) else ()
+    heads: dict[str, Any] = {name: head for name, head in children if hasattr(head, 'required_fields')}
     metainfo: dict[str, Any] = getattr(dataset, 'metainfo', {})
     for head in heads.values():
         head.check(metainfo, source)

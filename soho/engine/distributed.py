@@ -10,7 +10,7 @@ from soho.errors import UserError
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model itself, out of ``DistributedDataParallel`` or another wrapper."""
-    return model.module if is_model_wrapper(model) else model
+    return model.get_submodule('module') if is_model_wrapper(model) else model
 
 
 def init_gloo(launcher: str) -> None:

@@ -106,7 +106,9 @@ class Runner(MMEngineRunner):
         """As mmengine, but metrics are held by this project's evaluator."""
         if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
             return super().build_evaluator(evaluator)
-        return EVALUATOR.get('Evaluator')(evaluator)
+        own = EVALUATOR.get('Evaluator')
+        assert own is not None  # soho.evaluation.evaluator registers it
+        return own(evaluator)
 
     def _maybe_compile(self, target: str) -> None:
         """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
@@ -181,6 +183,7 @@ class Runner(MMEngineRunner):
                     'would be another; auto_scale_lr=dict(enable=True) scales it'
                 )
             self.logger.info(f'{filename} is of a run on {gpus} GPUs; the learning rate is scaled by auto_scale_lr')
+        assert self.optim_wrapper is not None, 'only training is resumed'
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)

@@ -22,8 +22,12 @@ class AttributeAccuracy(Metric):
         super().__init__(**kwargs)
         self.top_k = tuple(top_k)
 
+    def _label_names(self) -> dict[str, list[str]]:
+        assert self.dataset_meta is not None, 'the loop sets it before the first batch'
+        return self.dataset_meta['label_names']
+
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
-        for attribute, labels in zip(self.dataset_meta['label_names'], data_batch['attribute_labels'].unbind(1)):
+        for attribute, labels in zip(self._label_names(), data_batch['attribute_labels'].unbind(1)):
             known = labels >= 0
             scores = prediction[f'{attribute}_scores'].cpu()[known]
             self.results.append(
@@ -32,7 +36,7 @@ class AttributeAccuracy(Metric):
 
     def compute_metrics(self, results: list[tuple[str, int, list[int]]]) -> dict[str, float]:
         metrics = {}
-        for attribute in self.dataset_meta['label_names']:
+        for attribute in self._label_names():
             parts = [(count, correct) for name, count, correct in results if name == attribute]
             total = sum(count for count, _ in parts)
             for i, k in enumerate(self.top_k):

@@ -1,6 +1,7 @@
 """Dump of raw predictions as arrays, for inspection and comparison."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class PredictionDump(Metric):
         """Write one array per name, batches concatenated along the first axis in the order of evaluation."""
         path = os.fspath(path)
         with atomic_write(path if path.endswith('.npz') else f'{path}.npz') as file:
-            np.savez(file, **{name: np.concatenate([part[name] for part in results]) for name in results[0]})
+            arrays: dict[str, Any] = {name: np.concatenate([part[name] for part in results]) for name in results[0]}
+            np.savez(file, **arrays)
 
     def compute_metrics(self, results: list[Arrays]) -> dict[str, float]:
         return {}

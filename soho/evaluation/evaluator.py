@@ -24,10 +24,12 @@ Prediction = dict[str, torch.Tensor]
 class Evaluator(MMEngineEvaluator):
     """mmengine's evaluator for predictions that are one dict per batch."""
 
+    metrics: list['Metric']
+
     def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
         for prediction in data_samples:
             for metric in self.metrics:
-                metric.process(data_batch, metric.select(prediction))
+                metric.process(data_batch or {}, metric.select(prediction))
 
 
 class Metric(BaseMetric):

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from soho.datasets.collate import collate
+from soho.datasets.concat import AnyDataset
 from soho.errors import UserError
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.registry import DATASETS
@@ -27,14 +28,14 @@ def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, A
     ]
 
 
-def build_dataset(config: dict[str, Any], pipeline: list[dict[str, Any]]) -> Dataset:
+def build_dataset(config: dict[str, Any], pipeline: list[dict[str, Any]]) -> AnyDataset:
     """Build a dataset in test mode with ``pipeline`` instead of its own."""
     return DATASETS.build(ConfigDict(config, pipeline=pipeline, test_mode=True, _scope_='soho'))
 
 
 def extract(
     backbone: nn.Module,
-    dataset: Dataset,
+    dataset: AnyDataset,
     batch_size: int = 128,
     workers: int = 4,
     device: str | torch.device = 'cpu',
@@ -89,4 +90,5 @@ def extract(
         done += len(pooled)
         if progress:
             progress(done, len(dataset))
+    assert features is not None  # a data set has at least one image
     return features, torch.cat(labels)

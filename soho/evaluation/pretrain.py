@@ -31,7 +31,7 @@ class PretrainMetrics(Metric):
         metrics = {}
         for name in self.objectives:
             parts = [(loss, correct, count) for objective, loss, correct, count in results if objective == name]
-            loss, correct, count = map(sum, zip(*parts)) if parts else (0.0, 0, 0)
+            loss, correct, count = (sum(column) for column in zip(*parts)) if parts else (0.0, 0, 0)
             if count:
                 metrics[f'loss_{name}'] = loss / count
                 metrics[f'acc_{name}'] = 100.0 * correct / count

@@ -212,6 +212,7 @@ class VQAAccuracy(Metric):
             # A question without an answer in the answer list counts as 0.
             return {'accuracy': 100 * sum(record.score or 0.0 for record in results) / len(results)}
         answers = self._answers(results)
+        assert self.truth is not None, 'metrics are computed on the main process'
         self._check_complete(answers)
         scores = score_answers(answers, self.truth)
         metrics = {'accuracy': scores.overall}
@@ -255,6 +256,7 @@ class VQAAccuracy(Metric):
 
     def _check_complete(self, answers: dict[int, str]) -> None:
         """Check that the predicted questions are those of the annotation file."""
+        assert self.truth is not None, 'metrics are computed on the main process'
         unknown = answers.keys() - self.truth.keys()
         if unknown:
             raise UserError(f'{self.annotation_file} lacks {_summarize(unknown)} with a prediction.')

@@ -40,9 +40,11 @@ from functools import lru_cache
 
 # Known bugs of the official list are kept ("somebody'd" loses its apostrophe; entries with a capital
 # never match, because words are lower-cased first).
-CONTRACTIONS = dict(
-    pair.split(':')
-    for pair in """
+CONTRACTIONS: dict[str, str] = {
+    word: written
+    for word, _, written in (
+        pair.partition(':')
+        for pair in """
     aint:ain't arent:aren't cant:can't couldve:could've couldnt:couldn't couldn'tve:couldn't've
     couldnt've:couldn't've didnt:didn't doesnt:doesn't dont:don't hadnt:hadn't hadnt've:hadn't've
     hadn'tve:hadn't've hasnt:hasn't havent:haven't hed:he'd hed've:he'd've he'dve:he'd've hes:he's
@@ -65,8 +67,9 @@ CONTRACTIONS = dict(
     yall'd've:y'all'd've y'alld've:y'all'd've y'all'dve:y'all'd've youd:you'd youd've:you'd've
     you'dve:you'd've youll:you'll youre:you're youve:you've
 """.split()
-)
-NUMBER_WORDS = dict(
+    )
+}
+NUMBER_WORDS: dict[str, str] = dict(
     zip('none zero one two three four five six seven eight nine ten'.split(), '0 0 1 2 3 4 5 6 7 8 9 10'.split())
 )
 ARTICLES = {'a', 'an', 'the'}

@@ -1,6 +1,7 @@
 """Data preprocessor: moves a batch to the device and normalises its images there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -48,7 +49,7 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
             on an accelerator also with the positions of its targets, see
             :mod:`soho.models.target_positions`.
         """
-        batch = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
+        batch: Any = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
         if 'image' in batch:
             batch['image'] = self.normalise(batch['image'], batch['image_size'])
         return batch

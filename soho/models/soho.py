@@ -4,11 +4,13 @@ Paper: Seeing Out of tHe bOx: End-to-End Pre-training for Vision-Language
 Representation Learning, CVPR 2021, arXiv:2104.03135.
 """
 
+from typing import Any
+
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
 from soho.errors import UserError
-from soho.models.heads.base import name_heads, run_heads, union_of_positions
+from soho.models.heads.base import Head, name_heads, run_heads, union_of_positions
 from soho.models.structures import FusedFeatures, VisualTokens
 from soho.registry import MODELS
 
@@ -42,8 +44,9 @@ class SOHO(BaseModel):
         self.backbone = MODELS.build(backbone) if backbone else None
         self.neck = MODELS.build(neck) if neck else None
         self.language = MODELS.build(language)
-        self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
-        name_heads(self.heads, self.language)
+        built: dict[str, Head] = {name: MODELS.build(head) for name, head in heads.items()}
+        self.heads: Any = ModuleDict(built)  # torch's ModuleDict does not say of what class its modules are
+        name_heads(built, self.language)
 
     def forward(
         self, mode: str = 'tensor', **batch: Tensor
@@ -80,6 +83,7 @@ class SOHO(BaseModel):
             mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is masked; ``None`` masks nothing.
             mvm_sentences: (B*M, S) bool, the sentences for which it is masked.
         """
+        assert self.backbone is not None and self.neck is not None, 'this model has no image branch'
         feature = self.backbone(image)[-1]  # (B*M, C, h', w')
         masking = {} if mvm_cell is None else dict(mvm_cell=mvm_cell, mvm_sentences=mvm_sentences)
         return self.neck(feature, image_size, tuple(image.shape[-2:]), **masking)

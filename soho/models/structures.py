@@ -26,7 +26,9 @@ class VisualTokens(NamedTuple):
 
     def select(self, images: Tensor) -> 'VisualTokens':
         """Tokens of ``images`` (int64 indices, repeats allowed), for scoring image-text pairs."""
-        return VisualTokens(*(None if field is None else field[images] for field in self))
+        labels = None if self.labels is None else self.labels[images]
+        words = None if self.words is None else self.words[images]
+        return VisualTokens(self.tokens[images], self.valid[images], labels, words)
 
 
 class FusedFeatures(NamedTuple):

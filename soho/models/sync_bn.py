@@ -42,10 +42,12 @@ class SyncBatchNorm(_BatchNorm):
         var = all_reduce(centred.square().sum(dims)) / count
         if self.track_running_stats:
             with torch.no_grad():
-                self.num_batches_tracked += 1
-                factor = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-                self.running_mean.lerp_(mean, factor)
-                self.running_var.lerp_(var * count / (count - 1), factor)
+                mean_buffer, var_buffer, steps = self.running_mean, self.running_var, self.num_batches_tracked
+                assert mean_buffer is not None and var_buffer is not None and steps is not None  # since it tracks
+                steps += 1
+                factor = self.momentum if self.momentum is not None else 1 / float(steps)
+                mean_buffer.lerp_(mean, factor)
+                var_buffer.lerp_(var * count / (count - 1), factor)
         out = centred * torch.rsqrt(var + self.eps).view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
@@ -77,5 +79,5 @@ def convert_sync_batchnorm(module: nn.Module) -> nn.Module:
     return module
 
 
-def _activate(norm: nn.Module, _: tuple, output: Tensor) -> Tensor:
+def _activate(norm, _: tuple, output: Tensor) -> Tensor:
     return norm.act(norm.drop(output))

@@ -32,4 +32,6 @@ def target_positions(batch: Batch, name: str) -> Tensor:
 
 
 def _find(batch: Batch, name: str) -> Tensor:
-    return FIELDS[name].is_target(batch[name]).flatten().nonzero().squeeze(1)
+    is_target = FIELDS[name].is_target
+    assert is_target is not None, f'{name} has no targets'
+    return is_target(batch[name]).flatten().nonzero().squeeze(1)

@@ -5,6 +5,7 @@ Paper: VirTex: Learning Visual Representations from Textual Annotations, CVPR
 """
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel, ModuleDict
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import name_heads, run_heads
+from soho.models.heads.base import Head, name_heads, run_heads
 from soho.models.structures import CaptionFeatures, VisualFeatures
 from soho.registry import MODELS
 
@@ -44,8 +45,9 @@ class VirTex(BaseModel):
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.language = MODELS.build(language) if language else None
-        self.heads = ModuleDict({name: MODELS.build(head) for name, head in heads.items()})
-        name_heads(self.heads, self.language)
+        built: dict[str, Head] = {name: MODELS.build(head) for name, head in heads.items()}
+        self.heads: Any = ModuleDict(built)  # torch's ModuleDict does not say of what class its modules are
+        name_heads(built, self.language)
         self.frozen_backbone = frozen_backbone
         if frozen_backbone:
             self.backbone.requires_grad_(False)

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from soho.errors import UserError
+from soho.models.necks.dictionary_neck import DictionaryNeck
+from soho.models.soho import SOHO
 
 
 class Patch(NamedTuple):
@@ -91,7 +93,7 @@ class Atlas:
 
 @torch.no_grad()
 def read_cells(
-    model: nn.Module,
+    model: SOHO,
     dataset: Sequence[Any],
     items: Sequence[int],
     collate: Callable[[list], dict[str, Tensor]],
@@ -111,15 +113,15 @@ def read_cells(
     Raises:
         ValueError: The model has no dictionary.
     """
-    dictionary = getattr(model.neck, 'vq', None)
-    if dictionary is None:
-        raise UserError(f'{type(model.neck).__name__} has no visual dictionary')
+    neck = model.neck
+    if not isinstance(neck, DictionaryNeck):
+        raise UserError(f'{type(neck).__name__} has no visual dictionary')
     model.eval()
     captured: dict[str, Any] = {}
     # The neck does not return features and grid; hooks read them without computing anything twice.
     hooks = [
-        model.neck.conv.register_forward_hook(lambda _, args, out: captured.update(grid=out.shape[-2:])),
-        dictionary.register_forward_hook(lambda _, args, out: captured.update(features=args[0])),
+        neck.conv.register_forward_hook(lambda _, args, out: captured.update(grid=out.shape[-2:])),
+        neck.vq.register_forward_hook(lambda _, args, out: captured.update(features=args[0])),
     ]
     try:
         parts = [
@@ -136,10 +138,11 @@ def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _read_batch(model: nn.Module, batch: dict[str, Tensor], items: Sequence[int], captured: dict[str, Any]) -> Cells:
+def _read_batch(model: SOHO, batch: dict[str, Tensor], items: Sequence[int], captured: dict[str, Any]) -> Cells:
     sizes, canvas = batch['image_size'].float(), batch['image'].shape[-2:]
     batch = model.data_preprocessor(dict(image=batch['image'], image_size=batch['image_size']))
     found = model.encode_image(batch['image'], batch['image_size'])
+    assert found.words is not None and isinstance(model.neck, DictionaryNeck)
     valid, words = found.valid.cpu(), found.words.cpu()  # (B, N)
     nearest = model.neck.dictionary[found.words.flatten()]
     distance = (captured['features'].float() - nearest).norm(dim=1).view_as(found.words).cpu()

@@ -101,7 +101,9 @@ class ImageStore:
 
     def shards_of(self, names: PackedStrings) -> np.ndarray:
         """Return the number of the tar shard of each image, (N,) int64; 0 if it is missing or not in a shard."""
-        return self._archive.shards_of(names) if self.sharded else np.zeros(len(names), np.int64)
+        if isinstance(self._archive, TarShards):
+            return self._archive.shards_of(names)
+        return np.zeros(len(names), np.int64)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of the image file ``name``.
@@ -110,7 +112,7 @@ class ImageStore:
             ImageMissingError: There is no such file; the message gives similar names.
             ImageDecodeError: The zip's member is damaged.
         """
-        return self._read_file(name) if self._archive is None else self._read_member(name)
+        return self._read_file(name) if self._archive is None else self._read_member(self._archive, name)
 
     def folders(self) -> dict[str, list[str]]:
         """Return the sorted file names of each folder, sorted by folder; ``''`` is the top of the store.
@@ -143,21 +145,21 @@ class ImageStore:
         # Kept, because a data set with one missing image often has thousands.
         return sorted(os.listdir(self.path))
 
-    def _read_member(self, name: str) -> bytes:
+    def _read_member(self, archive: ZipReader | TarShards, name: str) -> bytes:
         member = self._prefix + name
-        if member not in self._archive:
+        if member not in archive:
             member = name
         try:
-            return self._archive.read(member)
+            return archive.read(member)
         except KeyError as error:
-            raise self._missing(name) from error
+            raise self._missing(archive, name) from error
         except (zipfile.BadZipFile, tarfile.TarError) as error:
             raise ImageDecodeError(f'the member {member} of {self.path} cannot be read: {error}') from error
 
-    def _missing(self, name: str) -> ImageMissingError:
+    def _missing(self, archive: ZipReader | TarShards, name: str) -> ImageMissingError:
         member = self._prefix + name
         looked_for = f'neither a member {member} nor {name}' if self._prefix else f'no member {name}'
-        return ImageMissingError(f'{self.path} has {looked_for}; near it are {_nearest(self._archive, member)}')
+        return ImageMissingError(f'{self.path} has {looked_for}; near it are {_nearest(archive, member)}')
 
 
 def _scan(path: str) -> tuple[list[str], list[str]]:

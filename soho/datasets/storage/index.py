@@ -120,7 +120,7 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], v
         FileNotFoundError: There is no such file.
         ValueError: ``scan`` found a mistake in the file.
     """
-    origin = dict(kind=kind, version=version, **file_fingerprint(ann_file))
+    origin: dict[str, Any] = dict(kind=kind, version=version, **file_fingerprint(ann_file))
     return load_or_build(ann_file, index_places(ann_file, kind), origin, scan, persist=origin['bytes'] >= SMALL)
 
 

@@ -11,7 +11,7 @@ core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -69,7 +69,9 @@ class _Window:
     def peek(self) -> str:
         """Return the next character that is not white space; ``''`` at the end."""
         while True:
-            self.here = _SPACE.match(self.text, self.here).end()
+            space = _SPACE.match(self.text, self.here)
+            assert space is not None  # no space at all matches too
+            self.here = space.end()
             if self.here < len(self.text) or self.ended:
                 return self.text[self.here : self.here + 1]
             self.more()
@@ -227,7 +229,7 @@ class _HashingFile:
 
 
 @contextmanager
-def _hashing_write(path: PathLike) -> Iterator[_HashingFile]:
+def _hashing_write(path: PathLike) -> Generator[_HashingFile, None, None]:
     with atomic_write(path) as file:
         yield _HashingFile(file)
 

@@ -13,7 +13,7 @@ from soho.version import __version__
 
 def _fingerprints(inputs: Iterable[PathLike]) -> dict[str, Any]:
     """Return size and modification time of each input; the raw downloads are too large to hash."""
-    return {path: file_fingerprint(path) for path in sorted(map(os.fspath, inputs))}
+    return {path: file_fingerprint(path) for path in sorted(str(os.fspath(path)) for path in inputs)}
 
 
 def file_fingerprint(path: PathLike) -> dict[str, int]:

@@ -51,7 +51,7 @@ class ZipReader(Sequence):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        origin = dict(kind='members', **file_fingerprint(path))
+        origin: dict[str, Any] = dict(kind='members', **file_fingerprint(path))
         places = [Path(f'{path}.members.index'), cached_place(path, 'members')]
         self._index = load_or_build(path, places, origin, self._scan, persist=origin['bytes'] >= LARGE)
         self._open()

@@ -26,7 +26,7 @@ def _noise(rng: np.random.Generator, cells_y: int, cells_x: int, octaves: int = 
 def _mix(low: tuple, high: tuple, weight: np.ndarray) -> np.ndarray:
     """Return a blend of two colours, (TILE, TILE, 3) float32."""
     weight = np.clip(weight, 0, 1)[..., None].astype(np.float32)
-    return np.float32(low) * (1 - weight) + np.float32(high) * weight
+    return np.asarray(low, np.float32) * (1 - weight) + np.asarray(high, np.float32) * weight
 
 
 def _grass(rng: np.random.Generator) -> np.ndarray:
@@ -56,7 +56,7 @@ def _sky(rng: np.random.Generator) -> np.ndarray:
     height = np.linspace(0, 1, TILE, dtype=np.float32)[:, None] * np.ones((1, TILE), np.float32)
     tile = _mix((122, 176, 222), (186, 214, 234), height)
     clouds = np.clip(0.7 * _noise(rng, 5, 3, 5) - 0.1, 0, 1)[..., None]
-    return tile * (1 - clouds) + np.float32((238, 241, 245)) * clouds
+    return tile * (1 - clouds) + np.array((238, 241, 245), np.float32) * clouds
 
 
 def _masonry(
@@ -82,7 +82,7 @@ def _masonry(
 
 
 def _brick(rng: np.random.Generator) -> np.ndarray:
-    faces = np.float32([(152, 84, 66), (138, 74, 60), (164, 98, 78), (126, 72, 62)])
+    faces = np.array([(152, 84, 66), (138, 74, 60), (164, 98, 78), (126, 72, 62)], np.float32)
     rows = int(rng.integers(16, 23))
     return _masonry(rng, rows, rows // 2, True, 4, faces, (186, 178, 168)) + 6 * rng.standard_normal(
         (TILE, TILE, 1)
@@ -91,7 +91,7 @@ def _brick(rng: np.random.Generator) -> np.ndarray:
 
 def _tiles(rng: np.random.Generator) -> np.ndarray:
     hue = rng.uniform(-1, 1)
-    base = np.float32((196 + 10 * hue, 202, 206 - 12 * hue))
+    base = np.array((196 + 10 * hue, 202, 206 - 12 * hue), np.float32)
     faces = np.stack([base, base - 12, base + 8])
     count = int(rng.integers(7, 11))
     return _masonry(rng, count, count, False, 5, faces, (140, 142, 144))
@@ -105,8 +105,7 @@ def _wood(rng: np.random.Generator) -> np.ndarray:
         grain = _noise(rng, 70, 3, 2)[: bottom - top]
         rings = np.sin(6 * _noise(rng, 8, 1, 1)[: bottom - top])
         weight = 0.5 + 0.18 * grain + 0.1 * rings + rng.normal(0, 0.14)
-        weight = np.clip(weight, 0, 1)[..., None].astype(np.float32)
-        tile[top:bottom] = np.float32((116, 80, 50)) * (1 - weight) + np.float32((182, 138, 92)) * weight
+        tile[top:bottom] = _mix((116, 80, 50), (182, 138, 92), weight)
         tile[top : top + 3] *= 0.55
         joint = int(rng.integers(0, TILE - 3))
         tile[top:bottom, joint : joint + 3] *= 0.6

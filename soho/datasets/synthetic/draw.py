@@ -28,7 +28,7 @@ def sample_color(rng: np.random.Generator, name: str) -> np.ndarray:
     """Return a random shade of a named colour, (3,) float32 RGB in 0..255."""
     centre, spread = _HSV[name]
     hue, saturation, value = (c + s * u for c, s, u in zip(centre, spread, rng.uniform(-1, 1, 3)))
-    return np.float32(colorsys.hsv_to_rgb(hue / 360 % 1, min(saturation, 1), min(value, 1))) * 255
+    return np.array(colorsys.hsv_to_rgb(hue / 360 % 1, min(saturation, 1), min(value, 1)), np.float32) * 255
 
 
 def _second_color(rng: np.random.Generator, name: str, color: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def _texture(rng: np.random.Generator, obj: SceneObject, u: np.ndarray, v: np.nd
     """Return the weight of the second shade at each pixel; u and v run along the object's axes, in diameters."""
     if obj.texture == 'plain':
         return None
-    phase_u, phase_v, stretch = rng.uniform((0, 0, 0.92), (1, 1, 1.1)).tolist()
+    phase_u, phase_v, stretch = map(float, rng.uniform((0, 0, 0.92), (1, 1, 1.1)))
     # Texture periods an object; small objects have fewer, so that they survive shrinking.
     periods = {'striped': (3.6, 2.8), 'dotted': (4.4, 3.4), 'checkered': (2.6, 2.0)}[obj.texture]
     periods = periods[obj.size == 'small'] * stretch

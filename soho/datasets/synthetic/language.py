@@ -210,7 +210,7 @@ def _outermost(rng: np.random.Generator, scene: Scene) -> str | None:
     direction = pick(rng, tuple(relations.DIRECTIONS))
     obj = relations.outermost(scene, direction)
     where = words.pick_synonym(rng, words.OUTERMOST[direction])
-    return obj and f'the {where} {pick(rng, words.NOUNS_FOR_ANY)} is {_object_phrase(rng, obj)}'
+    return None if obj is None else f'the {where} {pick(rng, words.NOUNS_FOR_ANY)} is {_object_phrase(rng, obj)}'
 
 
 # Clauses by frequency. The first of a caption may be a phrase without a verb, those after it are sentences.

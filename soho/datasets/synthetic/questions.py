@@ -50,7 +50,7 @@ def _yes_no(truth: bool) -> str:
 
 
 def _coin(rng: np.random.Generator) -> bool:
-    return bool(rng.random() < 0.5)
+    return rng.random() < 0.5
 
 
 def _attribute_sets(rng: np.random.Generator) -> tuple[str, ...]:
@@ -257,7 +257,7 @@ def _attribute(attribute: str) -> Callable:
         if not objects:
             return None
         the_object = words.referring_expression(rng, scene, pick(rng, objects), without=attribute)
-        return the_object and (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_object), answer)
+        return None if the_object is None else (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_object), answer)
 
     return maker
 
@@ -283,7 +283,7 @@ def _position(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
         return None
     the_object = words.referring_expression(rng, scene, pick(rng, objects))
     forms = ('where is {}', 'where in the picture is {}', 'in which part of the picture is {}')
-    return the_object and (pick(rng, forms).format(the_object), answer)
+    return None if the_object is None else (pick(rng, forms).format(the_object), answer)
 
 
 def _relation_query(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:

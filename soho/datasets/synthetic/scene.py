@@ -6,11 +6,15 @@ scene's attributes decides which split may use it.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from . import shapes
+
+T = TypeVar('T')
 
 SHAPES = tuple(shapes.UNIT_POLYGONS)
 COLORS = ('red', 'orange', 'yellow', 'green', 'blue', 'purple', 'black', 'white')
@@ -109,7 +113,7 @@ def make_rng(seed: int, split: str, index: int, purpose: str) -> np.random.Gener
     return np.random.default_rng(np.random.SeedSequence([seed, SPLITS[split], index, zlib.crc32(purpose.encode())]))
 
 
-def pick(rng: np.random.Generator, choices):
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     """Return a random element; far quicker than ``rng.choice``, and keeps the element's type."""
     return choices[int(rng.integers(len(choices)))]
 
@@ -135,10 +139,10 @@ def _sample_attributes(rng: np.random.Generator) -> list[tuple[str, ...]]:
     # references by two attributes common; all values stay equally likely.
     theme_name = pick(rng, (None, 'color', 'shape', 'color', 'shape', 'texture', 'size'))
     theme_value = pick(rng, ATTRIBUTES[theme_name]) if theme_name else None
-    objects = []
+    objects: list[tuple[str, ...]] = []
     for _ in range(pick(rng, OBJECT_COUNTS)):
         values = {name: pick(rng, choices) for name, choices in ATTRIBUTES.items()}
-        if theme_name and rng.random() < 0.6:
+        if theme_name and theme_value and rng.random() < 0.6:
             values[theme_name] = theme_value
         objects.append((values['shape'], values['color'], values['size'], values['texture']))
     return objects

@@ -48,7 +48,7 @@ class RandomResizedCrop(ImageTransform):
         """
         height, width = image_size
         for _ in range(TRIES):
-            area = height * width * rng.uniform(*self.scale)
+            area = height * width * rng.uniform(self.scale[0], self.scale[1])
             ratio = math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:

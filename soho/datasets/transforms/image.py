@@ -87,9 +87,10 @@ def resize_keep_ratio(results: Results, scale: Size) -> Results:
         ``results``.
     """
     height, width = results.pop('reduced_from', results['image'].shape[:2])
-    size = tuple(max(1, edge) for edge in mmcv.rescale_size((width, height), tuple(scale)))
+    new_width, new_height = mmcv.rescale_size((width, height), tuple(scale))
+    size = (max(1, new_width), max(1, new_height))
     results['image'] = mmcv.imresize(results['image'], size, interpolation='bilinear', backend='cv2')
-    results['image_size'] = results['image'].shape[:2]
+    results['image_size'] = size[::-1]
     return results
 
 
@@ -132,8 +133,8 @@ class RandomResizeKeepRatio(ImageTransform):
 
     def sample(self, rng: np.random.Generator) -> Size:
         """A random (long edge, short edge)."""
-        long_edge = int(rng.integers(*self.long_edges, endpoint=True))
-        return long_edge, int(rng.integers(*self.short_edges, endpoint=True))
+        long_edge = int(rng.integers(self.long_edges[0], self.long_edges[1], endpoint=True))
+        return long_edge, int(rng.integers(self.short_edges[0], self.short_edges[1], endpoint=True))
 
     def transform_image(self, results: Results) -> None:
         resize_keep_ratio(results, self.sample(results['rng']))

@@ -112,8 +112,8 @@ def _torchvision_url(name: str) -> str:
     from torchvision.models import get_model_weights
 
     try:
-        return get_model_weights(name).IMAGENET1K_V1.url
-    except (ValueError, AttributeError) as error:
+        return get_model_weights(name)['IMAGENET1K_V1'].url
+    except (ValueError, KeyError) as error:
         raise CheckpointError(f'{name!r} is no model of which torchvision has ImageNet weights') from error
 
 

@@ -64,7 +64,7 @@ def check_train_state(
 
 def count_gpus(checkpoint: dict[str, Any]) -> int | None:
     """Return on how many GPUs a run of an older mmengine said it was, if it did."""
-    meta = checkpoint.get('meta')
+    meta: Any = checkpoint.get('meta')
     try:
         config = parse_config(meta['config'])
     except (KeyError, TypeError, ValueError):  # no config, or none that is data
@@ -146,32 +146,29 @@ def _check_optimizer(state: Any, wrapper: Any, where: str) -> dict[str, Any]:
     groups, own = state.get('param_groups'), optimizer.state_dict()['param_groups']
     _require(isinstance(groups, list), f'{where}.param_groups is {_show(groups)} and no list')
     _require(len(groups) == len(own), f'{where} has {len(groups)} groups of parameters, and the run {len(own)}')
-    state = dict(state, param_groups=[], state={}) | {'state': state.get('state')}
-    _require(isinstance(state['state'], dict), f'{where}.state is {_show(state["state"])} and no dict')
+    checked_groups: list[dict[str, Any]] = []
+    entries_of = state.get('state')
+    _require(isinstance(entries_of, dict), f'{where}.state is {_show(entries_of)} and no dict')
     parameters: dict[int, Tensor] = {}
     entries = {}
     for number, (group, own_group, live) in enumerate(zip(groups, own, optimizer.param_groups)):
         here = f'{where}.param_groups.{number}'
-        state['param_groups'].append(_check_group(group, own_group, here))
+        checked_groups.append(_check_group(group, own_group, here))
         members = dict(zip(group['params'], live['params']))
         _require(
             len(members) == len(live['params']) and not members.keys() & parameters.keys(),
             f'{here} names a parameter twice',
         )
         parameters |= members
-        known = {
-            i: _check_entry(state['state'][i], p, f'{where}.state.{i}')
-            for i, p in members.items()
-            if i in state['state']
-        }
+        known = {i: _check_entry(entries_of[i], p, f'{where}.state.{i}') for i, p in members.items() if i in entries_of}
         kinds = {frozenset(entry) for entry in known.values() if entry}
         _require(len(kinds) < 2, f'{where}.state has different values for parameters of one group')
         entries |= known
-    foreign = [key for key in state['state'] if key not in parameters]
+    foreign = [key for key in entries_of if key not in parameters]
     _require(not foreign, f'{where}.state has {_show(foreign[:1])}, which is in no group')
-    state['state'] = {key: entries[key] for key in state['state']}
-    _check_wrapper(state, wrapper, where)
-    return state
+    checked = dict(state, param_groups=checked_groups, state={key: entries[key] for key in entries_of})
+    _check_wrapper(checked, wrapper, where)
+    return checked
 
 
 def _check_group(group: Any, own: dict[str, Any], where: str) -> dict[str, Any]:

@@ -3,11 +3,18 @@
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from soho.engine.distributed import unwrap_model
 from soho.errors import UserError
 from soho.registry import HOOKS
+
+
+def running_statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """(C,) mean and (C,) variance of a batch-norm that tracks them."""
+    assert norm.running_mean is not None and norm.running_var is not None, 'only norms that track are asked'
+    return norm.running_mean, norm.running_var
 
 
 @HOOKS.register_module()
@@ -46,7 +53,7 @@ class PreciseNormHook(Hook):
         if not self.is_last_train_iter(runner) or not norms:
             return
         runner.logger.info(f'batch-norm statistics are computed anew over {self.batches} batches')
-        sums = [(torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_var)) for norm in norms]
+        sums = [[torch.zeros_like(statistic) for statistic in running_statistics(norm)] for norm in norms]
         momenta = [norm.momentum for norm in norms]
         batches, seen = iter(runner.train_dataloader), 0
         with torch.no_grad():
@@ -59,12 +66,15 @@ class PreciseNormHook(Hook):
                     batches = iter(runner.train_dataloader)
                     continue
                 preprocess = unwrap_model(runner.model).data_preprocessor
+                assert callable(preprocess)  # which torch leaves open of a member of a module
                 runner.model(**preprocess(batch, True), mode='loss')
                 seen += 1
                 for norm, (mean, var) in zip(norms, sums):
-                    mean += norm.running_mean
-                    var += norm.running_var
+                    running_mean, running_var = running_statistics(norm)
+                    mean += running_mean
+                    var += running_var
             for norm, momentum, (mean, var) in zip(norms, momenta, sums):
                 norm.momentum = momentum
-                norm.running_mean.copy_(mean / seen)
-                norm.running_var.copy_(var / seen)
+                running_mean, running_var = running_statistics(norm)
+                running_mean.copy_(mean / seen)
+                running_var.copy_(var / seen)

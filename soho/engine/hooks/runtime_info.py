@@ -1,5 +1,7 @@
 """What happens in a run, told to the message hub without waiting for the device in every step."""
 
+from typing import Any
+
 import torch
 from mmengine.hooks import LoggerHook
 from mmengine.hooks import RuntimeInfoHook as MMEngineRuntimeInfoHook
@@ -23,7 +25,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
 
     def __init__(self, interval: int | None = None) -> None:
         super().__init__()
-        self.interval = interval
+        self.interval: Any = interval  # an int from `before_train` on
         self._waiting: list[tuple[str, Tensor]] = []
 
     def before_train(self, runner) -> None:

@@ -39,7 +39,7 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
             if not any(re.search(pattern, name) for name, _ in module.named_parameters()):
                 raise UserError(f'the pattern {pattern!r} of paramwise_cfg matches no parameter of the model')
         for pattern, matched in members.items():
-            params.append(dict(params=matched, **self._options(patterns.get(pattern, {}))))
+            params.append(dict(params=matched, **self._options(patterns[pattern] if pattern is not None else {})))
 
     def _options(self, options: dict) -> dict:
         group = {}

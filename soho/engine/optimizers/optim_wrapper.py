@@ -1,6 +1,6 @@
 """Updates: the gradients' norm stays on the device, and mixed precision works on any."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ class OptimWrapper(MMEngineOptimWrapper):
     def _clip_grad(self) -> None:
         params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
         if params:
-            self._grad_norm = self.clip_func(params, **self.clip_grad_kwargs)
+            self._grad_norm = self.clip_func(params, **(self.clip_grad_kwargs or {}))
 
     def take_grad_norm(self) -> dict[str, Tensor]:
         """The norm before clipping under its name, once for every update; nothing between updates."""
@@ -65,9 +65,12 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         self.cast_dtype = DTYPES[dtype]
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
             raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
-        fixed = isinstance(loss_scale, (int, float))
-        self._scale_update_param = float(loss_scale) if fixed else None
-        options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else dict(loss_scale)
+        self._scale_update_param = float(loss_scale) if isinstance(loss_scale, (int, float)) else None
+        options: dict[str, Any] = {}
+        if isinstance(loss_scale, dict):
+            options.update(loss_scale)
+        elif loss_scale != 'dynamic':
+            options.update(init_scale=float(loss_scale))
         self.loss_scaler = torch.amp.GradScaler(self.device_type, enabled=self.cast_dtype is torch.float16, **options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -75,6 +78,6 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         super().load_state_dict({key: value for key, value in state_dict.items() if key != 'loss_scaler' or value})
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
+    def optim_context(self, model: nn.Module) -> Generator[None, None, None]:
         with OptimWrapper.optim_context(self, model), torch.autocast(self.device_type, self.cast_dtype):
             yield

@@ -139,6 +139,7 @@ class CaptionMetrics(Metric):
         Raises:
             ValueError: An image is captioned twice, not at all, or is unknown.
         """
+        assert self.references is not None, 'metrics are computed on the main process'
         captions = {record.image_id: record.caption for record in results}
         if len(captions) < len(results):
             raise UserError(f'{len(results) - len(captions)} images were captioned more than once.')

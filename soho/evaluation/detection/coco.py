@@ -81,6 +81,7 @@ class CocoAP(DetectionMetric):
         Raises:
             ValueError: An image is unknown, was evaluated twice, or not at all.
         """
+        assert self.truth is not None, 'metrics are computed on the main process'
         images = np.array([record.image_id for record in results], np.int64)
         evaluated, times = np.unique(images, return_counts=True)
         known = np.array(sorted(self.truth.imgs), np.int64)

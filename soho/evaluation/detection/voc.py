@@ -22,7 +22,11 @@ GroundTruth = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 def class_precision(
-    truth: GroundTruth, images: np.ndarray, boxes: np.ndarray, scores: np.ndarray, thresholds: Sequence[float]
+    truth: GroundTruth,
+    images: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    thresholds: Sequence[float] | np.ndarray,
 ) -> np.ndarray:
     """Average precision of one class, by the 11-point rule, at each threshold.
 
@@ -39,15 +43,15 @@ def class_precision(
     Returns:
         (T,) float64 in [0, 1].
     """
-    thresholds = np.asarray(thresholds)
+    limits = np.asarray(thresholds)
     total = sum(int((~difficult).sum()) for _, difficult in truth.values())
-    true, false = np.zeros((2, len(thresholds), len(images)))  # positives
-    matched = {image: np.zeros((len(thresholds), len(objects)), bool) for image, (objects, _) in truth.items()}
+    true, false = np.zeros((2, len(limits), len(images)))  # positives
+    matched = {image: np.zeros((len(limits), len(objects)), bool) for image, (objects, _) in truth.items()}
     for place, i in enumerate(np.argsort(-scores, kind='stable')):
         objects, difficult = truth.get(int(images[i]), (np.zeros((0, 4)), np.zeros(0, bool)))
         overlaps = box_iou(torch.from_numpy(boxes[i : i + 1]).double(), torch.from_numpy(objects).double())[0].numpy()
         best = int(overlaps.argmax()) if len(overlaps) else -1
-        fits = overlaps[best] > thresholds if len(overlaps) else np.zeros(len(thresholds), bool)
+        fits = overlaps[best] > limits if len(overlaps) else np.zeros(len(limits), bool)
         false[:, place] = ~fits
         if fits.any() and not difficult[best]:
             first = fits & ~matched[int(images[i])][:, best]
@@ -91,6 +95,7 @@ class VOCAP(DetectionMetric):
         return truth
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
+        assert self.truth is not None, 'metrics are computed on the main process'
         results = sorted(results, key=lambda record: record.image_id)
         images = np.repeat([r.image_id for r in results], [len(r.labels) for r in results])
         boxes, scores, labels = (

@@ -3,7 +3,7 @@
 Paper: Deep Residual Learning for Image Recognition, arXiv:1512.03385.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -159,26 +159,30 @@ class ResNet(BaseModule):
         return _statistics_moving(block, times=2) if twice else nullcontext()
 
 
-def _set_stride(block: nn.Module, stride: int) -> None:
+def _set_stride(block: BasicBlock | Bottleneck, stride: int) -> None:
     """Set the stride of a stage's first block."""
     conv = block.conv2 if isinstance(block, Bottleneck) else block.conv1
     conv.stride = (stride, stride)
     if block.downsample is not None:
-        block.downsample[0].stride = (stride, stride)
+        projection = block.downsample.get_submodule('0')
+        assert isinstance(projection, nn.Conv2d)  # torchvision's 1 x 1 convolution, before its norm
+        projection.stride = (stride, stride)
     elif stride != 1:
         raise UserError('the first stage of a BasicBlock ResNet has no downsampling branch; its stride must be 1')
 
 
 @contextmanager
-def _statistics_moving(block: nn.Module, times: int) -> Iterator[None]:
+def _statistics_moving(block: nn.Module, times: int) -> Generator[None, None, None]:
     """Context in which the running statistics of a block's batch-norms are updated ``times`` times per forward."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    kept: list[tuple[_BatchNorm, float, Tensor, Tensor]] = []
     for norm in norms:
+        assert norm.momentum is not None and norm.num_batches_tracked is not None  # torchvision's norms average so
+        kept.append((norm, norm.momentum, norm.num_batches_tracked, norm.num_batches_tracked.clone()))
         norm.momentum = 1 - (1 - norm.momentum) ** times
     try:
         yield
     finally:
-        for norm, momentum, tracked in kept:
+        for norm, momentum, tracked, before in kept:
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(tracked + times)
+            tracked.copy_(before + times)

@@ -37,6 +37,7 @@ class TimmBackbone(BaseModule):
         super().__init__(init_cfg)
         try:
             import timm
+            from timm.models import FeatureInfo
         except ImportError as error:
             raise ImportError(f"backbone '{model_name}' needs timm: pip install timm") from error
         self.model = timm.create_model(
@@ -47,7 +48,9 @@ class TimmBackbone(BaseModule):
             checkpoint_path=checkpoint_path,
             **kwargs,
         )
-        self.out_channels = self.model.feature_info.channels()
+        info = self.model.feature_info
+        assert isinstance(info, FeatureInfo)  # of any model with features_only
+        self.out_channels = info.channels()
         self.channels_first = getattr(self.model, 'output_fmt', 'NCHW') == 'NCHW'
         self.to(memory_format=torch.channels_last)
 

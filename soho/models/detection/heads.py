@@ -73,13 +73,16 @@ class MaskHead(nn.Module):
         super().__init__()
         self.in_size, self.size = size, 2 * size
         widths = [in_channels] + [channels] * convs
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:])]
+        self.convs = nn.ModuleList(convolutions)
         self.up = nn.ConvTranspose2d(channels, channels, 2, stride=2)
         self.masks = nn.Conv2d(channels, num_classes, 1)
-        for layer in (*self.convs, self.up):
+        for layer in (*convolutions, self.up):
             nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         nn.init.normal_(self.masks.weight, std=0.001)
+        assert self.masks.bias is not None
         nn.init.zeros_(self.masks.bias)
 
     def forward(self, regions: Tensor, labels: Tensor) -> Tensor:
@@ -87,5 +90,6 @@ class MaskHead(nn.Module):
         for conv in self.convs:
             regions = F.relu(conv(regions))
         x = F.relu(self.up(regions))  # (R, C, size, size)
+        assert self.masks.bias is not None
         weight, bias = self.masks.weight[labels - 1].flatten(1), self.masks.bias[labels - 1]
         return torch.einsum('rchw,rc->rhw', x, weight.to(x.dtype)) + bias[:, None, None]

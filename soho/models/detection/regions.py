@@ -13,6 +13,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from soho.errors import UserError
+from soho.models.detection.heads import MaskHead
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
 from soho.models.heads.base import upcast
@@ -75,6 +76,8 @@ class RegionHeads(RoIHeads):
         return self.mask_head is not None
 
     num_images = 1
+    mask_head: MaskHead | None
+    mask_roi_pool: RegionPool | None
 
     def required_fields(self, mode: str) -> tuple[str, ...]:
         """Batch fields that are read; see :class:`soho.models.heads.base.Head`."""
@@ -114,16 +117,23 @@ class RegionHeads(RoIHeads):
             and the losses.
         """
         maps = list(features.values())
-        if targets is not None:
-            proposals, matched, labels, box_targets = self.select_training_samples(proposals, targets)
-        regions = self.box_roi_pool(maps, proposals)
-        scores, deltas = map(upcast, self.box_predictor(self.box_head(stage(regions) if stage else regions)))
         if targets is None:
+            scores, deltas = self._score_boxes(maps, proposals, stage)
             return self._detect(maps, scores, deltas, proposals, image_sizes), {}
+        proposals, matched, labels, box_targets = self.select_training_samples(proposals, targets)
+        scores, deltas = self._score_boxes(maps, proposals, stage)
         losses = self._box_losses(scores, deltas, torch.cat(labels), torch.cat(box_targets))
         if self.has_mask():
             losses['loss_mask'] = self._mask_loss(maps, proposals, matched, labels, targets)
         return [], losses
+
+    def _score_boxes(
+        self, maps: list[Tensor], proposals: list[Tensor], stage: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """(R, C + 1) scores and (R, (C + 1) * 4) boxes of the proposals of all images."""
+        regions = self.box_roi_pool(maps, proposals)
+        scores, deltas = self.box_predictor(self.box_head(stage(regions) if stage else regions))
+        return upcast(scores), upcast(deltas)
 
     def _box_losses(self, scores: Tensor, deltas: Tensor, labels: Tensor, box_targets: Tensor) -> dict[str, Tensor]:
         """Losses of (R, C + 1) scores and (R, (C + 1) * 4) boxes against (R,) labels and (R, 4) boxes."""
@@ -138,6 +148,7 @@ class RegionHeads(RoIHeads):
     def _mask_loss(
         self, maps: list[Tensor], proposals: list[Tensor], matched: list[Tensor], labels: list[Tensor], targets: Targets
     ) -> Tensor:
+        assert self.mask_head is not None and self.mask_roi_pool is not None, 'see has_mask'
         boxes, classes, masks = [], [], []
         for box, match, label, target in zip(proposals, matched, labels, targets):
             positive = label > 0
@@ -158,7 +169,7 @@ class RegionHeads(RoIHeads):
     ) -> list[dict[str, Tensor]]:
         detections = self.postprocess_detections(scores, deltas, proposals, image_sizes)
         results = [dict(boxes=b, scores=s, labels=n) for b, s, n in zip(*detections)]
-        if self.has_mask():
+        if self.mask_head is not None and self.mask_roi_pool is not None:
             boxes, _, labels = detections
             logits = self.mask_head(self.mask_roi_pool(maps, boxes), torch.cat(labels))
             for result, masks in zip(results, upcast(logits).sigmoid().split([len(b) for b in boxes])):

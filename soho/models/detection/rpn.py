@@ -4,10 +4,12 @@ Paper: Faster R-CNN, arXiv:1506.01497; with a pyramid, arXiv:1612.03144.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 
@@ -45,7 +47,7 @@ class RPN(RegionProposalNetwork):
         anchors = Anchors(sizes, ratios, strides)
         phases = ('training', 'testing')
         super().__init__(
-            anchors,
+            cast(AnchorGenerator, anchors),  # is called alike, and places the anchors of detectron2
             RPNHead(in_channels, anchors.counts[0]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,

@@ -122,9 +122,8 @@ def run_heads(
 
 def union_of_positions(positions: Sequence[Tensor | None]) -> Tensor | None:
     """Positions that any of several heads reads, see :meth:`Head.output_positions`; ``None`` where one reads all."""
-    if not positions or any(part is None for part in positions):
-        return None
-    return torch.cat(list(positions))
+    parts = [part for part in positions if part is not None]
+    return torch.cat(parts) if parts and len(parts) == len(positions) else None
 
 
 def cls_only(batch: Batch) -> Tensor:

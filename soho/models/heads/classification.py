@@ -11,17 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.errors import UserError
-from soho.models.heads.base import (
-    Batch,
-    Features,
-    Head,
-    accuracy,
-    cls_only,
-    counted_rows,
-    mean_over,
-    no_autocast,
-    upcast,
-)
+from soho.models.heads.base import Batch, Head, accuracy, cls_only, counted_rows, mean_over, no_autocast, upcast
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 LOSSES = ('bce', 'ce')
@@ -80,7 +71,7 @@ class ClassificationHead(Head):
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
         return cls_only(batch)
 
-    def forward(self, features: Features, batch: Batch) -> Tensor:
+    def forward(self, features: FusedFeatures, batch: Batch) -> Tensor:
         """(B * S, A) logits from the [CLS] of B * M * S rows."""
         cls = features.text[:, 0]  # (R, D)
         sentences = batch['sentence_mask'].size(1)
@@ -96,7 +87,7 @@ class ClassificationHead(Head):
         dense.scatter_(1, labels.masked_fill(labels < 0, self.num_classes), scores)
         return dense[:, : self.num_classes]
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_<name>``, a mean over sentences, and the accuracy of the most probable class.
 
         With soft labels the loss is summed over classes and the accuracy is ``score``, in [0, 1]; with one label
@@ -125,7 +116,7 @@ class ClassificationHead(Head):
             losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
         return losses, logits.detach().argmax(1) == labels, labels >= 0
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """Predictions of the R' sentences that count.
 
         Returns:

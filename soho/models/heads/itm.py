@@ -6,7 +6,8 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Features, Head, accuracy, cls_only, no_autocast
+from soho.models.heads.base import Batch, Head, accuracy, cls_only, no_autocast
+from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
 
@@ -31,21 +32,21 @@ class ITMHead(Head):
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
         return cls_only(batch)
 
-    def forward(self, features: Features) -> Tensor:
+    def forward(self, features: FusedFeatures) -> Tensor:
         """(R, 2) logits."""
         return self.match_class(features.text[:, 0])
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_itm`` (mean cross-entropy) and ``acc_itm`` (percent)."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(loss_itm=losses.mean(), acc_itm=accuracy(correct))
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``itm_losses`` float32 and ``itm_correct`` bool of the R rows."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(itm_losses=losses, itm_correct=correct)
 
-    def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+    def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(R,) cross-entropies and (R,) bool, whether the predicted class is correct."""
         logits = self(features)
         labels = batch['itm_labels'].flatten()

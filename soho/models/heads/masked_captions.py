@@ -6,8 +6,9 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Features
+from soho.models.heads.base import Batch
 from soho.models.heads.mlm import MLMHead
+from soho.models.structures import CaptionFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
@@ -25,7 +26,7 @@ class MaskedCaptionHead(MLMHead):
     def text_positions(self, batch: Batch, mode: str) -> dict[str, Tensor]:
         return dict(caption_tokens=target_positions(batch, 'masked_labels'))
 
-    def logits(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+    def logits(self, features: CaptionFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, V) logits and (M,) labels of the masked tokens."""
         labels = batch['masked_labels'].flatten()
         return features.logits['caption_tokens'], labels[target_positions(batch, 'masked_labels')]

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Features, Head, accuracy, mean_over, no_autocast, upcast
+from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast, upcast
+from soho.models.structures import CaptionFeatures
 from soho.registry import MODELS
 
 
@@ -38,11 +39,11 @@ class MultiAttributeHead(Head):
     def required_fields(self, mode: str) -> tuple[str, ...]:
         return ('attribute_labels',)
 
-    def forward(self, features: Features) -> tuple[Tensor, ...]:
+    def forward(self, features: CaptionFeatures) -> tuple[Tensor, ...]:
         """(B, K) logits of each attribute."""
         return self.fc(features.feature.mean((2, 3))).split(list(self.attributes.values()), dim=1)
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_<attribute>`` (mean cross-entropy over known labels) and ``acc_<attribute>`` (percent)."""
         outputs = {}
         for attribute, logits, labels in zip(self.attributes, self(features), batch['attribute_labels'].unbind(1)):
@@ -53,7 +54,7 @@ class MultiAttributeHead(Head):
             outputs[f'acc_{attribute}'] = accuracy((logits.detach().argmax(1) == labels)[known])
         return outputs
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``<attribute>`` (B,) int64, the predicted labels, and ``<attribute>_scores`` (B, K), their logits."""
         outputs = {}
         for attribute, logits in zip(self.attributes, self(features)):

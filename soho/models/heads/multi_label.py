@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Features, Head, mean_over, no_autocast, upcast
+from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.models.structures import CaptionFeatures
 from soho.registry import MODELS
 
 
@@ -36,7 +37,7 @@ class MultiLabelHead(Head):
     def required_fields(self, mode: str) -> tuple[str, ...]:
         return ('label_set',) if mode == 'loss' else ('image_id',)
 
-    def forward(self, features: Features) -> Tensor:
+    def forward(self, features: CaptionFeatures) -> Tensor:
         """(B, A) logits."""
         return self.output(features.feature.mean((2, 3)))
 
@@ -47,12 +48,12 @@ class MultiLabelHead(Head):
         present[:, self.ignore] = False
         return present
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
         each, labelled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
         return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.
 
         Where the batch has ``label_set``, also ``classification_losses`` float32 and ``classification_correct``

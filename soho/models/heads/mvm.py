@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Features, Head, accuracy, mean_over, no_autocast
+from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast
+from soho.models.structures import FusedFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
 
@@ -35,29 +36,30 @@ class MVMHead(Head):
         first = target_positions(batch, 'mvm_sentences') * (length + cells) + length
         return (first[:, None] + torch.arange(cells, device=first.device)).flatten()
 
-    def loss(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over masked cells) and ``acc_mvm`` (percent)."""
         losses, correct, masked = self.per_sample_loss(features, batch)
         return dict(loss_mvm=mean_over(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
 
-    def predict(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``mvm_losses`` float32 and ``mvm_correct`` bool of the M masked cells."""
         losses, correct, masked = self.per_sample_loss(features, batch)
         return dict(mvm_losses=losses[masked], mvm_correct=correct[masked])
 
-    def per_sample_loss(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(P,) cross-entropies, whether the predicted word is correct, and whether the cell is masked."""
         scores, labels = self.scores(features, batch)
         losses = F.cross_entropy(scores / self.temperature, labels.clamp(min=-1), ignore_index=-1, reduction='none')
         return losses, scores.detach().argmax(1) == labels, labels >= 0
 
-    def scores(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+    def scores(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
         """(P, K) float32 cosines and (P,) words, -100 at cells that are not masked.
 
         P counts all cells of the sentences with a mask: the number of masked
         cells is known on the device only, and reading it would synchronise.
         """
         rows = target_positions(batch, 'mvm_sentences')
+        assert features.dictionary is not None and features.visual_labels is not None, 'DictionaryNeck gives both'
         cells = features.visual[rows].flatten(0, 1)  # (P, D)
         with no_autocast(cells):
             scores = F.linear(F.normalize(cells.float(), dim=-1), F.normalize(features.dictionary, dim=-1))

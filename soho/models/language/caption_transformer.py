@@ -99,7 +99,7 @@ class CaptionTransformer(BaseModule):
                 nn.init.normal_(module.in_proj_weight, std=self.initializer_range)
         with torch.no_grad():
             self.embedding.words.weight[self.padding_id].zero_()
-        if self.bidirectional:
+        if self.backward_transformer is not None:
             self.backward_transformer.load_state_dict(self.transformer.state_dict())
 
     @property
@@ -129,6 +129,7 @@ class CaptionTransformer(BaseModule):
             past: Keys and values of the tokens before these, for each layer.
         """
         transformer = self.backward_transformer if backward else self.transformer
+        assert transformer is not None, 'backward needs a bidirectional model'
         start = past[0].keys.size(2) if past else 0
         mask = None if lengths is None else self._mask(tokens, lengths)
         hidden, present, projected = transformer(self.embedding(tokens, start), memory, mask, past)  # (R, L, D)

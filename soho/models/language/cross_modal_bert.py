@@ -5,12 +5,14 @@ SOHO/models/languages/bert.py (``VLBertModel``).
 """
 
 import os
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig
-from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder
+from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer
 from transformers.utils import cached_file
 
 from soho.models.language.attention import BY_DEVICE
@@ -49,15 +51,19 @@ class CrossModalBert(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.pretrained = pretrained
-        self.config = BertConfig(**config, attn_implementation=attention)
-        self.bert = nn.ModuleDict(dict(embeddings=BertEmbeddings(self.config), encoder=BertEncoder(self.config)))
+        options: dict[str, Any] = dict(config, attn_implementation=attention)
+        self.config = BertConfig(**options)
+        encoder = BertEncoder(self.config)
+        # torch's ModuleDict does not say of what class its modules are
+        self.bert: Any = nn.ModuleDict(dict(embeddings=BertEmbeddings(self.config), encoder=encoder))
         if with_cp:
-            for layer in self.bert['encoder'].layer:
+            for layer in list[Any](encoder.layer):
                 layer.gradient_checkpointing = True
                 layer._gradient_checkpointing_func = _checkpoint
         if partial_last_layer:
-            layers = self.bert['encoder'].layer
-            layers[-1] = PartialBertLayer(layers[-1])
+            last = encoder.layer[-1]
+            assert isinstance(last, BertLayer)
+            encoder.layer[-1] = PartialBertLayer(last)
 
     def init_weights(self) -> None:
         """Load weights from ``pretrained``, or initialise them as BERT does, from normal(0, 0.02).
@@ -112,6 +118,7 @@ class CrossModalBert(BaseModule):
         keep = attention_mask.bool()
         if visual is not None:
             hidden = torch.cat([hidden, visual.to(hidden.dtype)], dim=1)
+            assert visual_valid is not None, 'visual tokens come with their validity'
             keep = torch.cat([keep, visual_valid], dim=1)
         # An additive float mask: eager attention would silently treat a bool one as numbers.
         bias = torch.zeros_like(keep, dtype=hidden.dtype).masked_fill_(~keep, torch.finfo(hidden.dtype).min)
@@ -130,8 +137,10 @@ def _weight_file(pretrained: str) -> str:
     if os.path.isfile(pretrained):
         return pretrained
     path = cached_file(pretrained, 'model.safetensors', _raise_exceptions_for_missing_entries=False)
-    return path or cached_file(pretrained, 'pytorch_model.bin')
+    path = path or cached_file(pretrained, 'pytorch_model.bin')
+    assert path is not None  # this time it raises where there is no file
+    return path
 
 
 def _checkpoint(function, *args, **kwargs):
-    return torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False, **kwargs)
+    return checkpoint(function, *args, use_reentrant=False, **kwargs)

@@ -19,6 +19,7 @@ class TextEmbedding(nn.Module):
 
     def __init__(self, vocab_size: int, hidden_size: int, max_length: int, dropout: float, padding_id: int) -> None:
         super().__init__()
+        self.padding_id = padding_id
         self.words = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_id)
         self.positions = nn.Embedding(max_length, hidden_size)
         self.layer_norm = nn.LayerNorm(hidden_size, eps=1e-8)
@@ -35,4 +36,4 @@ class TextEmbedding(nn.Module):
         """
         positions = torch.arange(start, start + tokens.size(1), device=tokens.device)
         embedded = self.dropout(self.layer_norm(self.words(tokens) + self.positions(positions)))
-        return embedded * (tokens != self.words.padding_idx).unsqueeze(-1)
+        return embedded * (tokens != self.padding_id).unsqueeze(-1)

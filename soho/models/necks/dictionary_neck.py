@@ -98,6 +98,7 @@ class DictionaryNeck(PlainNeck):
         tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
         if mvm_cell is None:
             return VisualTokens(tokens, valid, words=words)
+        assert mvm_sentences is not None, 'mvm_cell comes with mvm_sentences'
         masked = self._masked_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
         mask_token = self.ln(self.mask_emb.weight + positions)[:, None]
         tokens = torch.where(masked[..., None], mask_token, tokens)

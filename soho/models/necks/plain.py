@@ -57,7 +57,8 @@ class PlainNeck(BaseModule):
         if self.pool > 1:
             feature = F.max_pool2d(feature, self.pool, stride=self.pool)
         grid = conv_norm(self.conv, feature, repeats)  # (B, D, h, w)
-        return grid.flatten(2).transpose(1, 2), tuple(grid.shape[-2:])
+        height, width = grid.shape[-2:]
+        return grid.flatten(2).transpose(1, 2), (height, width)
 
     def locate(self, image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Validity (B, N) bool and positions (B, N, D) float32 of the cells."""
@@ -91,4 +92,5 @@ def conv_norm(module: ConvModule, x: Tensor, repeats: int = 1) -> Tensor:
     """
     if repeats == 1 or not module.training:
         return module(x)
+    assert module.norm is not None
     return module.norm(module.conv(x).repeat_interleave(repeats, 0))[::repeats]

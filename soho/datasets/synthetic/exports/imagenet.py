@@ -15,15 +15,17 @@ def export_imagenet(root: Path) -> dict[str, int]:
     target = root / 'imagenet'
     if not target.exists():
         with atomic_folder(target) as folder:
+            categories: list[str] = []
             for split in SPLITS:
                 names, objects = synthetic_objects(root, split)
-                for i in range(len(names['category'])):
+                categories = names['category']
+                for i in range(len(categories)):
                     (folder / split / _synset(i)).mkdir(parents=True)
                 for obj in objects:
                     synset = _synset(obj.labels['category'])
                     (folder / split / synset / f'{synset}_{obj.number}.JPEG').write_bytes(obj.jpeg)
             (folder / 'LOC_synset_mapping.txt').write_text(
-                ''.join(f'{_synset(i)} {name}\n' for i, name in enumerate(names['category']))
+                ''.join(f'{_synset(i)} {name}\n' for i, name in enumerate(categories))
             )
     return {split: sum(1 for _ in (target / split).glob('*/*')) for split in SPLITS}
 
