@@ -8,13 +8,16 @@ TESTED = soho demo configs tools tests requirements hubconf.py setup.py pyprojec
 	CONTRIBUTING.md CITATION.cff .ci .github .pre-commit-config.yaml Makefile "$(VENV)/soho-env"
 PASSED = build/tests-passed
 
+LINT = "$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
+	"$(VENV)/bin/python" -m pyrefly check --python-interpreter-path "$(VENV)/bin/python"
+
 .PHONY: help env demo test lint clean
 
 help:
 	@echo 'make env    make the environment in $(VENV) (the other targets do it by themselves)'
 	@echo 'make demo   generate data, pretrain, fine-tune on VQA, evaluate, write a report to work_dirs/demo'
-	@echo 'make test   check the style and run the tests; AGAIN=1 also where nothing has changed since they passed'
-	@echo 'make lint   check the style only'
+	@echo 'make test   check style and types and run the tests; AGAIN=1 also where nothing has changed since they passed'
+	@echo 'make lint   check style and types only'
 	@echo 'make clean  remove the environment and what tools left; data/ and work_dirs/ stay'
 
 env:
@@ -31,12 +34,11 @@ test: env
 	if [ -z "$(AGAIN)" ] && [ "$$now" = "$$(cat $(PASSED) 2>/dev/null)" ]; then \
 		echo 'test: nothing has changed since all tests passed (make test AGAIN=1 runs them)'; exit 0; \
 	fi; \
-	"$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
-	"$(VENV)/bin/python" -m pytest -n $(WORKERS) --dist worksteal && \
+	$(LINT) && "$(VENV)/bin/python" -m pytest -n $(WORKERS) --dist worksteal && \
 	mkdir -p build && echo "$$now" > $(PASSED)
 
 lint: env
-	@"$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check .
+	@$(LINT)
 
 clean:
 	rm -rf "$(VENV)" build dist soho.egg-info .pytest_cache .ruff_cache

@@ -26,7 +26,7 @@ EXTRAS = dict(
     tests=['tests', 'virtex', 'timm'],
     dev=['dev', 'tests', 'virtex', 'timm'],
 )
-RUN = {'build', 'pre-commit', 'pytest-xdist', 'ruff'}  # by a command or by pytest, and imported nowhere
+RUN = {'build', 'pre-commit', 'pyrefly', 'pytest-xdist', 'ruff'}  # by a command or by pytest, and imported nowhere
 MODULES = {'scikit-learn': 'sklearn'}  # where the distribution's name is another
 SCRIPTS = [*sorted(ROOT.glob('tools/*.sh')), ROOT / '.ci' / 'run']
 
