@@ -4,7 +4,7 @@ VENV ?= .venv
 WORKERS ?= 2
 
 # What the outcome of the tests depends on.
-TESTED = soho demo configs tools tests requirements hubconf.py setup.py pyproject.toml MANIFEST.in README.md \
+TESTED = soho demo configs docs tools tests requirements hubconf.py setup.py pyproject.toml MANIFEST.in README.md \
 	CONTRIBUTING.md CITATION.cff .ci .github .pre-commit-config.yaml Makefile "$(VENV)/soho-env"
 PASSED = build/tests-passed
 

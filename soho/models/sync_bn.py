@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from soho.errors import UserError
 from soho.registry import MODELS
 
 
@@ -22,7 +21,7 @@ class SyncBatchNorm(_BatchNorm):
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() < 2:
-            raise UserError(f'SyncBatchNorm takes (B, C, ...), not a tensor of {x.dim()} dimensions')
+            raise ValueError(f'SyncBatchNorm takes (B, C, ...), not a tensor of {x.dim()} dimensions')
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ...) to the same shape."""

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from soho.errors import UserError
-
 WIDTH, HEIGHT = 440, 270  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 34, 40  # margins around the axes, in the same units
 MAX_SERIES = 4  # lines of more colours cannot be told apart
@@ -69,11 +67,11 @@ def line_chart(
     """
     series = [line for line in series if line.points]
     if not series:
-        raise UserError(f'the chart {title!r} has no point to show')
+        raise ValueError(f'the chart {title!r} has no point to show')
     if len(series) > MAX_SERIES:
-        raise UserError(f'the chart {title!r} has {len(series)} lines; more than {MAX_SERIES} cannot be told apart')
+        raise ValueError(f'the chart {title!r} has {len(series)} lines; more than {MAX_SERIES} cannot be told apart')
     if not all(math.isfinite(value) for line in series for point in line.points for value in point):
-        raise UserError(f'the chart {title!r} has a value that is not a finite number')
+        raise ValueError(f'the chart {title!r} has a value that is not a finite number')
     # Imported here: it takes a second, and most of what imports this package draws nothing.
     import matplotlib
     from matplotlib.figure import Figure
