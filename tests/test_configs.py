@@ -221,6 +221,16 @@ def test_what_is_validated_can_be_tested(path):
     assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
 
 
+def test_norms_are_synchronised_as_published():
+    published = {
+        'Pretrain/soho_res18_pre': ['neck'],
+        'VQA/soho_res18_vqa': ['neck'],
+        'VirTex/bicaptioning_R_50_L1_H2048': False,
+        'VirTex/masked_lm_R_50_L1_H2048': False,
+    }
+    assert {name: load_config(str(CONFIGS / f'{name}.py')).sync_bn for name in published} == published
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_synthetic, tmp_path):

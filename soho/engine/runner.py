@@ -22,7 +22,7 @@ from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data
 from soho.engine.distributed import init_gloo, unwrap_model
-from soho.models.sync_bn import convert_sync_batchnorm
+from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_onednn_products
 from soho.registry import EVALUATOR, RUNNERS, import_parts
 
@@ -31,9 +31,12 @@ from soho.registry import EVALUATOR, RUNNERS, import_parts
 class Runner(MMEngineRunner):
     """Checkpoints are plain data, batch-norm is synchronised, and gloo serves machines without a GPU.
 
-    Besides mmengine's keys the config may hold ``sync_bn`` (bool): statistics
-    of every batch-norm over all ranks, and not each rank's own; and ``load_parts`` (list): the parts of
-    the model, such as ``'backbone'``, that training takes from ``load_from``.
+    Besides mmengine's keys the config may hold
+
+    - ``sync_bn`` (bool or list): the batch-norms whose statistics are those of all ranks and not each rank's
+      own: all (``True``), none (``False``, apart from layers of the type ``SyncBN``), or those of the parts that
+      are named. The published SOHO synchronises ``['neck']``, the published VirTex none;
+    - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``.
     """
 
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
@@ -63,8 +66,7 @@ class Runner(MMEngineRunner):
         """To its device and, with several processes, into ``MMDistributedDataParallel``."""
         if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
-        if self.cfg.get('sync_bn', False):
-            model = convert_sync_batchnorm(model)
+        model = synchronise_parts(model, self.cfg.get('sync_bn', False))
         device_ids = None
         if torch.cuda.is_available():
             local_rank = int(os.environ['LOCAL_RANK'])
