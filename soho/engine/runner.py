@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
@@ -24,7 +25,7 @@ from soho.engine.data_checks import check_data
 from soho.engine.distributed import init_gloo, unwrap_model
 from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_onednn_products
-from soho.registry import EVALUATOR, RUNNERS, import_parts
+from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 
 @RUNNERS.register_module(force=True)
@@ -63,23 +64,29 @@ class Runner(MMEngineRunner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """To its device and, with several processes, into ``MMDistributedDataParallel``."""
-        if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
+        """To its device and, with several processes, into ``MMDistributedDataParallel`` or the configured wrapper.
+
+        Args:
+            model_wrapper_cfg: Type and arguments of the wrapper; what it leaves out is as without it.
+            model: The model.
+        """
+        if is_model_wrapper(model) or not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
         model = synchronise_parts(model, self.cfg.get('sync_bn', False))
-        device_ids = None
+        options: dict[str, Any] = dict(module=model)
+        wrapper = dict(dict(type='MMDistributedDataParallel'), **(model_wrapper_cfg or {}))
         if torch.cuda.is_available():
             local_rank = int(os.environ['LOCAL_RANK'])
-            model = model.cuda(local_rank)
-            device_ids = [local_rank]
-        # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
-        return MMDistributedDataParallel(
-            model,
-            device_ids=device_ids,
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
-            gradient_as_bucket_view=True,
-        )
+            model.cuda(local_rank)
+        if issubclass(MODEL_WRAPPERS.get(wrapper['type']), DistributedDataParallel):
+            options.update(
+                device_ids=[local_rank] if torch.cuda.is_available() else None,
+                # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+                gradient_as_bucket_view=True,
+            )
+        return MODEL_WRAPPERS.build(wrapper, default_args=options)
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
