@@ -42,6 +42,7 @@ class Runner(MMEngineRunner):
 
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
+    _compiled = False
 
     def __init__(self, *args, **kwargs) -> None:
         use_safe_loading()
@@ -119,7 +120,9 @@ class Runner(MMEngineRunner):
 
     def _maybe_compile(self, target: str) -> None:
         """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
-        compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
+        if not self._compiled:
+            self._compiled = True
+            compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
@@ -131,6 +134,7 @@ class Runner(MMEngineRunner):
     def test(self) -> dict[str, float]:
         """Evaluate; the checkpoint has to fill the whole model."""
         self._whole_model = True
+        self._maybe_compile('test_step')
         return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:
