@@ -41,10 +41,11 @@ class Rows(torch.utils.data.Dataset):
         return dict(x=torch.arange(4.0) * i)
 
 
-def run(folder, options):
+def run(folder, name, options):
     cfg = dict(
         default_scope='soho',
         work_dir=folder,
+        experiment_name=name,
         launcher='pytorch',
         randomness=dict(seed=0),
         model=dict(type='HalfUsed'),
@@ -66,5 +67,5 @@ def run(folder, options):
 
 if __name__ == '__main__':
     mmengine.config.config.FormatCode = lambda text, **_: (text, True)  # see conftest.py
-    settings = [run(sys.argv[1], options) for options in json.loads(sys.argv[2])]
+    settings = [run(sys.argv[1], f'run{i}', options) for i, options in enumerate(json.loads(sys.argv[2]))]
     print(json.dumps(settings))

@@ -61,7 +61,7 @@ class Runner(MMEngineRunner):
             if env_cfg.get('keep_freed_memory', False):
                 keep_freed_memory()
         if self.distributed:
-            init_gloo(self._launcher)
+            init_gloo(self._launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
