@@ -89,13 +89,24 @@ class Runner(MMEngineRunner):
             )
         return MODEL_WRAPPERS.build(wrapper, default_args=options)
 
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """As mmengine; with ``diff_rank_seed`` ranks draw different dropout masks, and :attr:`seed` is still shared."""
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+        if diff_rank_seed:
+            self._seed -= self.rank
+
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
+
+        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another.
+        """
         import_parts()  # a loader can be built without a runner
         if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
             dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
-        return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+        return MMEngineRunner.build_dataloader(dataloader, seed)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         return self._checked(super().build_train_loop(loop), 'train_dataloader')

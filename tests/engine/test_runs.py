@@ -253,3 +253,14 @@ def test_a_launcher_that_needs_gpus_is_refused_without(tiny_config, monkeypatch)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match="launcher 'slurm' needs GPUs; without one use torchrun"):
         Runner.from_cfg(tiny_config('vqa', launcher='slurm'))
+
+
+@pytest.mark.parametrize('rank', [0, 1])
+def test_ranks_draw_different_masks_and_share_the_order_of_the_data(rank, tiny_config, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.utils.get_rank', lambda: rank)
+    monkeypatch.setattr(Runner, 'rank', property(lambda self: rank))
+    runner = Runner.from_cfg(tiny_config(iters=1, randomness=dict(seed=7, diff_rank_seed=True)))
+    assert torch.initial_seed() == 7 + rank
+    assert runner.seed == 7
+    loader = runner.build_dataloader(dict(runner.cfg.train_dataloader), seed=runner.seed, diff_rank_seed=True)
+    assert loader.batch_sampler.sampler.seed == 7
