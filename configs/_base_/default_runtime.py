@@ -17,7 +17,6 @@ default_hooks = dict(
 )
 
 env_cfg = dict(
-    cudnn_benchmark=True,
     # Affects runs on the CPU only; matrix products are as exact, but rounded differently.
     onednn_products=True,
     keep_freed_memory=True,
