@@ -76,12 +76,14 @@ class Runner(MMEngineRunner):
         model = synchronise_parts(model, self.cfg.get('sync_bn', False))
         options: dict[str, Any] = dict(module=model)
         wrapper = dict(dict(type='MMDistributedDataParallel'), **(model_wrapper_cfg or {}))
+        device_ids = None
         if torch.cuda.is_available():
-            local_rank = int(os.environ['LOCAL_RANK'])
-            model.cuda(local_rank)
+            # Chosen by mmengine as it started the process group; LOCAL_RANK is not set by every launcher.
+            device_ids = [torch.cuda.current_device()]
+            model.cuda(device_ids[0])
         if issubclass(MODEL_WRAPPERS.get(wrapper['type']), DistributedDataParallel):
             options.update(
-                device_ids=[local_rank] if torch.cuda.is_available() else None,
+                device_ids=device_ids,
                 # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
                 broadcast_buffers=False,
                 find_unused_parameters=self.cfg.get('find_unused_parameters', False),
