@@ -221,6 +221,28 @@ def test_what_is_validated_can_be_tested(path):
     assert not missing or missing == parts[:3] or missing == parts, 'only a part of validation or test'
 
 
+def test_norms_are_synchronised_as_published():
+    published = {
+        'Pretrain/soho_res18_pre': ['neck'],
+        'VQA/soho_res18_vqa': ['neck'],
+        'VirTex/bicaptioning_R_50_L1_H2048': False,
+        'VirTex/masked_lm_R_50_L1_H2048': False,
+    }
+    assert {name: load_config(str(CONFIGS / f'{name}.py')).sync_bn for name in published} == published
+
+
+def test_convolutions_are_benchmarked_where_all_images_are_of_one_size_alone():
+    benchmarked = {
+        path.stem: cfg
+        for path in RECIPES
+        if (cfg := load_config(str(CONFIGS / path)))['env_cfg'].get('cudnn_benchmark', False)
+    }
+    assert {'bicaptioning_R_50_L1_H2048', 'masked_lm_R_50_L1_H2048', 'imagenet_linear'} <= benchmarked.keys()
+    assert not {'soho_res18_pre', 'soho_res18_vqa', 'coco_mask_rcnn_fpn', 'voc07_12_faster_rcnn_c4'} & set(benchmarked)
+    for cfg in benchmarked.values():
+        assert 'RandomResizedCrop' in str(cfg.train_dataloader) and 'CenterCrop' in str(cfg.val_dataloader)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_recipe(path, small_synthetic, tmp_path):

@@ -45,6 +45,7 @@ def configs(tiny_config, run_training, synthetic, tmp_path, monkeypatch):
         changes = {
             'iters': 1,
             'launcher': launcher,
+            'randomness.diff_rank_seed': True,
             'train_dataloader.batch_size': batch_size,
             'model.language.initializer_range': 0.2,
         }

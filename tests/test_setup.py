@@ -51,7 +51,7 @@ def env():
 def shell(tmp_path):
     """Runs a script of tools/ where Python and Slurm are stubs that print what they are called with."""
     (tmp_path / 'python').write_text('#!/bin/sh\n[ "$1" = -c ] || printf "%s\\n" "$@"\n')
-    (tmp_path / 'scontrol').write_text('#!/bin/sh\necho node7; echo node8\n')
+    (tmp_path / 'scontrol').write_text('#!/bin/sh\n[ "$3" = "node[7-8]" ] && echo node7; echo node8\n')
     (tmp_path / 'srun').write_text(
         '#!/bin/bash\necho "$@" | head -n 1\nwhile [[ $1 != bash ]]; do shift; done\nexec "$@"\n'
     )
@@ -260,6 +260,17 @@ def test_an_epoch_means_the_checkpoint_of_the_config(shell, tmp_path, config, wo
     ]
 
 
+@pytest.mark.parametrize('below', [True, False])
+def test_work_dirs_are_where_the_recipes_write(shell, tmp_path, below):
+    folder = tmp_path / ('in out' if below else '.') / 'work_dirs/VQA/soho_res18_vqa'
+    folder.mkdir(parents=True)
+    (folder / 'epoch_18.pth').touch()
+    said = shell('dist_test_vqa.sh', 'configs/VQA/soho_res18_vqa.py', '18', '1', IN_OUT_PATH='in out')
+    start = 'in out/' if below else ''
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.splitlines()[-1] == f'{start}work_dirs/VQA/soho_res18_vqa/test_results/test_submit_18.json'
+
+
 def test_a_checkpoint_may_stand_for_the_epoch(shell, tmp_path):
     (tmp_path / 'best.pth').touch()
     said = shell('dist_test_vqa.sh', 'configs/VQA/x.py', 'best.pth', '1', WORK_DIR='elsewhere').stdout
@@ -269,6 +280,27 @@ def test_a_checkpoint_may_stand_for_the_epoch(shell, tmp_path):
         'pytorch',
         '--out',
         'elsewhere/test_results/test_submit_best.json',
+    ]
+
+
+def test_a_step_smaller_than_its_job_joins_its_own_machines(shell):
+    said = shell(
+        'slurm_train.sh',
+        *('gpu', 'job', 'c.py', 'work'),
+        GPUS='8',
+        SLURM_NNODES='2',
+        SLURM_JOB_NODELIST='node[7-8]',
+        SLURM_STEP_NUM_NODES='1',
+        SLURM_STEP_NODELIST='node8',
+        SLURM_NODEID='0',
+        SLURM_JOB_ID='123456',
+        SLURM_STEP_ID='3',
+    )
+    assert said.stdout.splitlines()[3:7] == [
+        '--nnodes=1',
+        '--node-rank=0',
+        '--master-addr=node8',
+        '--master-port=23459',
     ]
 
 

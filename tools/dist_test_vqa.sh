@@ -2,7 +2,8 @@
 # Answer the test questions of a VQA config and write the submission file of the official server.
 #     tools/dist_test_vqa.sh configs/VQA/soho_res18_vqa.py 18 8
 # tests work_dirs/VQA/soho_res18_vqa/epoch_18.pth in 8 processes and writes test_results/test_submit_18.json
-# beside it. A path to a checkpoint may stand in the epoch's place; WORK_DIR names another work dir.
+# beside it. A path to a checkpoint may stand in the epoch's place; WORK_DIR names another work dir. With IN_OUT_PATH
+# set, work_dirs/ is looked for below it, where the recipes write, and then here.
 set -euo pipefail
 
 if (( $# < 3 )); then
@@ -17,7 +18,11 @@ if [[ $config == /* && -f $1 ]]; then
     config="$(basename "$config")"
 fi
 config="${config#/}"  # of a config that ships with soho, its name
-work_dir="${WORK_DIR:-work_dirs/${config%.py}}"
+default="work_dirs/${config%.py}"
+if [[ -d ${IN_OUT_PATH:-.}/$default ]]; then
+    default="${IN_OUT_PATH:+$IN_OUT_PATH/}$default"
+fi
+work_dir="${WORK_DIR:-$default}"
 
 if [[ $2 =~ ^[0-9]+$ ]]; then
     name="$2"

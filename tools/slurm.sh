@@ -15,6 +15,8 @@ export LAUNCH="$(dirname "${BASH_SOURCE[0]}")/launch.sh" GPUS_PER_NODE="$gpus_pe
 exec srun --partition="$1" --job-name="$2" --nodes=$(( gpus / gpus_per_node )) --ntasks-per-node=1 \
     --gres="gpu:$gpus_per_node" --cpus-per-task=$(( ${CPUS_PER_TASK:-5} * gpus_per_node )) \
     --kill-on-bad-exit=1 ${SRUN_ARGS:-} bash -c '
-        export NNODES="$SLURM_NNODES" NODE_RANK="$SLURM_NODEID" PORT="${PORT:-$(( 20000 + SLURM_JOB_ID % 10000 ))}"
-        export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
+        # of this step: it may have fewer machines than the job, whose steps may run side by side
+        export NNODES="${SLURM_STEP_NUM_NODES:-$SLURM_NNODES}" NODE_RANK="$SLURM_NODEID"
+        export PORT="${PORT:-$(( 20000 + (SLURM_JOB_ID + ${SLURM_STEP_ID:-0}) % 10000 ))}"
+        export MASTER_ADDR="$(scontrol show hostnames "${SLURM_STEP_NODELIST:-$SLURM_JOB_NODELIST}" | head -n 1)"
         exec bash "$LAUNCH" "$0" "$GPUS_PER_NODE" "$@"' "${@:3}"

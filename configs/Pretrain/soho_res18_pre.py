@@ -12,6 +12,7 @@ _base_ = [
     '../_base_/schedules/adamw_sgd.py',
     '../_base_/default_runtime.py',
 ]
+sync_bn = ['neck']  # as published: the CNN normalises over the images of each GPU
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[25, 35], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40)

@@ -8,6 +8,7 @@ Source: kdexd/virtex, configs/downstream/imagenet_clf.yaml and scripts/clf_linea
 """
 
 _base_ = ['../_base_/models/cnn_labels.py', '../_base_/datasets/imagenet.py', '../_base_/iteration_runtime.py']
+env_cfg = dict(cudnn_benchmark=True)  # all images are of one size
 model = dict(frozen_backbone=True)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=0.0))
 param_scheduler = dict(type='WarmupDecayLR', decay='cosine', total=500500)

@@ -8,6 +8,7 @@ Source: kdexd/virtex, configs/downstream/inaturalist_clf.yaml and scripts/clf_li
 """
 
 _base_ = ['../_base_/models/cnn_labels.py', '../_base_/datasets/inaturalist.py', '../_base_/iteration_runtime.py']
+env_cfg = dict(cudnn_benchmark=True)  # all images are of one size
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 model = dict(heads=dict(labels=dict(attributes=dict(category=8142))))
 optim_wrapper = dict(

@@ -13,6 +13,7 @@ _base_ = [
     '../_base_/schedules/adamw_sgd.py',
     '../_base_/default_runtime.py',
 ]
+sync_bn = ['neck']  # as published: the CNN normalises over the images of each GPU
 optim_wrapper = dict(clip_grad=dict(max_norm=4.0))
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)

@@ -14,6 +14,7 @@ _base_ = [
     '../_base_/schedules/virtex.py',
     '../_base_/iteration_runtime.py',
 ]
+env_cfg = dict(cudnn_benchmark=True)  # all images are of one size
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 default_hooks = dict(checkpoint=dict(save_best='cider', rule='greater'))
 work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/VirTex/bicaptioning_R_50_L1_H1024'

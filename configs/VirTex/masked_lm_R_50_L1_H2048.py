@@ -12,6 +12,7 @@ _base_ = [
     '../_base_/schedules/virtex.py',
     '../_base_/iteration_runtime.py',
 ]
+env_cfg = dict(cudnn_benchmark=True)  # all images are of one size
 sync_bn = False  # as published: each GPU normalises over its own 32 images
 model = dict(
     language=dict(hidden_size=2048, bidirectional=False, causal=False),

@@ -1,5 +1,7 @@
 """Several processes of one training."""
 
+from datetime import timedelta
+
 import torch
 import torch.distributed
 from mmengine.model import is_model_wrapper
@@ -13,11 +15,12 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     return model.get_submodule('module') if is_model_wrapper(model) else model
 
 
-def init_gloo(launcher: str) -> None:
+def init_gloo(launcher: str, timeout: float | None = None) -> None:
     """Start the process group where there is no GPU; mmengine starts one on GPUs only.
 
     Args:
         launcher: What started the processes.
+        timeout: Seconds that an exchange may take, ``env_cfg.dist_cfg.timeout``; by default torch's 30 minutes.
 
     Raises:
         UserError: It is not torchrun.
@@ -26,4 +29,5 @@ def init_gloo(launcher: str) -> None:
         return
     if launcher != 'pytorch':
         raise UserError(f'launcher {launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)')
-    torch.distributed.init_process_group('gloo')
+    limit = None if timeout is None else timedelta(seconds=timeout)
+    torch.distributed.init_process_group('gloo', timeout=limit)

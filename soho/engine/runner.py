@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
@@ -22,22 +23,27 @@ from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data
 from soho.engine.distributed import init_gloo, unwrap_model
-from soho.models.sync_bn import convert_sync_batchnorm
+from soho.errors import UserError
+from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_onednn_products
-from soho.registry import EVALUATOR, RUNNERS, import_parts
+from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 
 @RUNNERS.register_module(force=True)
 class Runner(MMEngineRunner):
     """Checkpoints are plain data, batch-norm is synchronised, and gloo serves machines without a GPU.
 
-    Besides mmengine's keys the config may hold ``sync_bn`` (bool): statistics
-    of every batch-norm over all ranks, and not each rank's own; and ``load_parts`` (list): the parts of
-    the model, such as ``'backbone'``, that training takes from ``load_from``.
+    Besides mmengine's keys the config may hold
+
+    - ``sync_bn`` (bool or list): the batch-norms whose statistics are those of all ranks and not each rank's
+      own: all (``True``), none (``False``, apart from layers of the type ``SyncBN``), or those of the parts that
+      are named. The published SOHO synchronises ``['neck']``, the published VirTex none;
+    - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``.
     """
 
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
+    _compiled = False
 
     def __init__(self, *args, **kwargs) -> None:
         use_safe_loading()
@@ -56,36 +62,59 @@ class Runner(MMEngineRunner):
             if env_cfg.get('keep_freed_memory', False):
                 keep_freed_memory()
         if self.distributed:
-            init_gloo(self._launcher)
+            init_gloo(self._launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """To its device and, with several processes, into ``MMDistributedDataParallel``."""
-        if is_model_wrapper(model) or not self.distributed or model_wrapper_cfg is not None:
+        """To its device and, with several processes, into ``MMDistributedDataParallel`` or the configured wrapper.
+
+        Args:
+            model_wrapper_cfg: Type and arguments of the wrapper; what it leaves out is as without it.
+            model: The model.
+        """
+        if is_model_wrapper(model) or not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
-        if self.cfg.get('sync_bn', False):
-            model = convert_sync_batchnorm(model)
+        model = synchronise_parts(model, self.cfg.get('sync_bn', False))
+        wrapper = dict(dict(type='MMDistributedDataParallel'), **(model_wrapper_cfg or {}))
+        make = MODEL_WRAPPERS.get(wrapper['type'])
+        if make is None:
+            raise UserError(
+                f'model_wrapper_cfg of the config is of the type {wrapper["type"]}, which nobody has registered'
+            )
+        options: dict[str, Any] = dict(module=model)
         device_ids = None
         if torch.cuda.is_available():
-            local_rank = int(os.environ['LOCAL_RANK'])
-            model = model.cuda(local_rank)
-            device_ids = [local_rank]
-        # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
-        return MMDistributedDataParallel(
-            model,
-            device_ids=device_ids,
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
-            gradient_as_bucket_view=True,
-        )
+            # Chosen by mmengine as it started the process group; LOCAL_RANK is not set by every launcher.
+            device_ids = [torch.cuda.current_device()]
+            model.cuda(device_ids[0])
+        if issubclass(make, DistributedDataParallel):
+            options.update(
+                device_ids=device_ids,
+                # Training reads no buffer that differs between ranks; for evaluation see RankZeroBuffersHook.
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+                gradient_as_bucket_view=True,
+            )
+        return MODEL_WRAPPERS.build(wrapper, default_args=options)
+
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """As mmengine; with ``diff_rank_seed`` ranks draw different dropout masks, and :attr:`seed` is still shared."""
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+        if diff_rank_seed:
+            self._seed -= self.rank
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As mmengine; workers start by :func:`soho.datasets.workers.init_worker` unless the config names another."""
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
+
+        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another.
+        """
         import_parts()  # a loader can be built without a runner
         if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
             dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
-        return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+        return MMEngineRunner.build_dataloader(dataloader, seed)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         return self._checked(super().build_train_loop(loop), 'train_dataloader')
@@ -112,7 +141,9 @@ class Runner(MMEngineRunner):
 
     def _maybe_compile(self, target: str) -> None:
         """mmengine compiles the whole step, optimizer and logs included; here only the parts that compute are."""
-        compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
+        if not self._compiled:
+            self._compiled = True
+            compile_parts(unwrap_model(self.model), self.cfg.get('compile'))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
@@ -124,6 +155,7 @@ class Runner(MMEngineRunner):
     def test(self) -> dict[str, float]:
         """Evaluate; the checkpoint has to fill the whole model."""
         self._whole_model = True
+        self._maybe_compile('test_step')
         return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:

@@ -6,15 +6,20 @@ records (``process``) and the records of all ranks into metrics
 """
 
 from abc import abstractmethod
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list, gather_object, get_world_size, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 
 from soho.errors import UserError
 from soho.registry import EVALUATOR
+
+PATIENCE = timedelta(days=1)
+"""Time that the other ranks wait for the main one to compute the metrics; NCCL would end the run after ten minutes."""
 
 Batch = dict[str, torch.Tensor]
 Prediction = dict[str, torch.Tensor]
@@ -88,16 +93,23 @@ class Metric(BaseMetric):
         Returns:
             The metrics, the same on all ranks.
         """
-        gathered = all_gather_object(self.results)
+        group = _patient_group(torch.distributed.group.WORLD) if get_world_size() > 1 else None
+        gathered = gather_object(self.results, dst=0, group=group)
         self.results = []
         message: list[Any] = [None]
         if is_main_process():
-            results = [record for part in gathered for record in part]
+            results = [record for part in gathered or () for record in part]
             if self.out_file is not None:  # first, so that predictions are kept if the ground truth is faulty
                 self.write(results, self.out_file)
             metrics = self.compute_metrics(results)
             if self.prefix:
                 metrics = {f'{self.prefix}/{name}': value for name, value in metrics.items()}
             message = [metrics]
-        broadcast_object_list(message)
+        broadcast_object_list(message, group=group)
         return message[0]
+
+
+@lru_cache(maxsize=1)
+def _patient_group(world: torch.distributed.ProcessGroup | None) -> Any:
+    """All ranks of ``world``, over gloo: records stay in host memory, and no watchdog ends a long wait."""
+    return torch.distributed.new_group(backend='gloo', timeout=PATIENCE)

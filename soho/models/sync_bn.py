@@ -6,12 +6,15 @@ exchanged by a differentiable ``all_reduce``, so that two processes under
 gloo compute the same as one.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from soho.errors import UserError
 from soho.registry import MODELS
 
 
@@ -51,6 +54,29 @@ class SyncBatchNorm(_BatchNorm):
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(x.dtype)
+
+
+def synchronise_parts(model: nn.Module, parts: bool | Sequence[str]) -> nn.Module:
+    """Synchronise the batch-norms of some parts of a model, by :func:`convert_sync_batchnorm`.
+
+    Args:
+        model: The model; changed in place.
+        parts: Names of its parts, such as ``'neck'``; ``True`` for all of the model, ``False`` for nothing.
+
+    Returns:
+        The model, or its replacement where it is a batch-norm itself.
+
+    Raises:
+        UserError: The model has no such part.
+    """
+    if isinstance(parts, bool):
+        return convert_sync_batchnorm(model) if parts else model
+    children = dict(model.named_children())
+    for name in parts:
+        if name not in children:
+            raise UserError(f'sync_bn of the config names {name!r}; the parts of the model are {", ".join(children)}')
+        setattr(model, name, convert_sync_batchnorm(children[name]))
+    return model
 
 
 def convert_sync_batchnorm(module: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from torch._dynamo.utils import counters
 
 from soho.engine import ConfigError, Runner
+from soho.engine.compile import compile_parts
 
 
 class CountGraphs(Hook):
@@ -34,6 +35,33 @@ def test_training_makes_its_graphs_in_the_first_epoch_and_learns_the_same(task, 
     assert none == [0, 0] and graphs[0] >= 3 and graphs[1] == graphs[0]
     assert not counters['graph_break']
     torch.testing.assert_close(weights, plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('part', ['backbone', 'language'])
+def test_checkpointed_parts_learn_the_same(part, make_model, make_batch, preprocess, soho_config):
+    torch._dynamo.reset()
+    results = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = make_model('vqa', **{part: dict(soho_config('vqa')[part], with_cp=True)}).train()
+        if compiled:
+            compile_parts(model, dict(backend='eager'))
+        for _ in range(2):
+            model(mode='loss', **preprocess(model, make_batch()))['loss_vqa'].backward()
+        results.append(({name: p.grad for name, p in model.named_parameters()}, dict(model.named_buffers())))
+    torch.testing.assert_close(results[1], results[0])
+
+
+def test_a_test_runs_the_compiled_parts(tiny_config, run_training, tmp_path):
+    run_training('vqa').save_checkpoint(str(tmp_path), 'model.pth')
+    metrics = []
+    for compiled in (None, dict(backend='eager')):
+        torch._dynamo.reset()
+        counters.clear()
+        runner = Runner.from_cfg(tiny_config('vqa', compile=compiled, load_from=str(tmp_path / 'model.pth')))
+        metrics.append(runner.test())
+        assert (counters['stats']['unique_graphs'] > 0) == bool(compiled)
+    assert metrics[0] == metrics[1]
 
 
 def test_parts_are_chosen(tiny_config):

@@ -253,3 +253,28 @@ def test_a_launcher_that_needs_gpus_is_refused_without(tiny_config, monkeypatch)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match="launcher 'slurm' needs GPUs; without one use torchrun"):
         Runner.from_cfg(tiny_config('vqa', launcher='slurm'))
+
+
+@pytest.mark.parametrize('rank', [0, 1])
+def test_ranks_draw_different_masks_and_share_the_order_of_the_data(rank, tiny_config, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.utils.get_rank', lambda: rank)
+    monkeypatch.setattr(Runner, 'rank', property(lambda self: rank))
+    runner = Runner.from_cfg(tiny_config(iters=1, randomness=dict(seed=7, diff_rank_seed=True)))
+    assert torch.initial_seed() == 7 + rank
+    assert runner.seed == 7
+    loader = runner.build_dataloader(dict(runner.cfg.train_dataloader), seed=runner.seed, diff_rank_seed=True)
+    assert loader.batch_sampler.sampler.seed == 7
+
+
+def test_the_model_goes_to_the_gpu_of_its_process(tiny_config, monkeypatch):
+    """mpirun sets no LOCAL_RANK; mmengine chooses the device from what it does set."""
+    built = {}
+    runner = Runner.from_cfg(tiny_config(iters=1))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(Runner, 'distributed', property(lambda self: True))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: 3)
+    monkeypatch.setattr(torch.nn.Module, 'cuda', lambda self, device=None: built.update(device=device))
+    monkeypatch.setattr('soho.engine.runner.MODEL_WRAPPERS.build', lambda cfg, default_args: built.update(default_args))
+    runner.wrap_model(None, runner.model)
+    assert built['device'] == torch.device('cuda', 3) and built['device_ids'] == [3]

@@ -191,7 +191,7 @@ def test_test_split_has_answers_but_no_figure(tmp_path):
 
 
 def test_predictions_of_another_batch_are_refused():
-    with pytest.raises(ValueError, match='must be of the questions of the batch'):
+    with pytest.raises(ValueError, match='the predictions are not of the questions of this batch'):
         VQAAccuracy().process(batch([[5], [6]], [[[0]], [[0]]]), prediction([6, 5], [0, 0]))
 
 

@@ -175,6 +175,20 @@ def test_regions_are_pooled_from_the_level_of_their_size():
     assert pool.levels(boxes).tolist() == mapper.map_levels([boxes]).tolist()
 
 
+@pytest.mark.parametrize('strides', [(16,), (4, 8, 16, 32)])
+@pytest.mark.parametrize('autocast', [False, True])
+def test_half_precision_maps_are_pooled_at_exact_boxes(strides, autocast):
+    pool = RegionPool(7, strides)
+    maps = [torch.randn(1, 2, 1344 // stride, 1344 // stride).bfloat16().requires_grad_() for stride in strides]
+    boxes = [torch.tensor([[1001.3, 514.7, 1103.1, 699.9], [1029.0, 3.0, 1331.0, 1301.0]])]
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        pooled = pool(maps, boxes)
+    exact = pool([feature.float() for feature in maps], boxes)
+    assert pooled.dtype == torch.bfloat16 and pooled.equal(exact.bfloat16())
+    pooled.float().sum().backward()
+    assert any(feature.grad is not None and feature.grad.any() for feature in maps)
+
+
 def test_a_mask_of_one_class_is_that_of_all_classes_at_its_place():
     head = MODELS.build(dict(type='MaskHead', num_classes=5, in_channels=4, channels=6, convs=2, size=7))
     torch.nn.init.normal_(head.masks.weight)

@@ -13,7 +13,7 @@ HEADS = dict(pretrain=('loss_mlm', 'loss_mvm', 'loss_itm'), vqa=('loss_vqa',))
 
 
 @MODELS.register_module(force=True)
-class PatchBackbone(BaseModule):
+class EightPixelBackbone(BaseModule):
     """Each cell sees its own 8 x 8 pixels and nothing else, so that no border effect reaches the neck."""
 
     def __init__(self):
@@ -38,7 +38,7 @@ def on_larger_canvas(batch, height, width):
 @pytest.mark.parametrize('pool', [1, 2])
 def test_a_larger_canvas_changes_nothing(task, pool, make_model, make_batch, preprocess, soho_config):
     neck = dict(soho_config(task)['neck'], pool=pool)
-    model = make_model(task, backbone=dict(type='PatchBackbone'), neck=neck)
+    model = make_model(task, backbone=dict(type='EightPixelBackbone'), neck=neck)
     small = preprocess(model, make_batch())
     large = preprocess(model, on_larger_canvas(make_batch(), 96, 128))
     before, after = model(mode='tensor', **small), model(mode='tensor', **large)

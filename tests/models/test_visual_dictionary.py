@@ -98,6 +98,32 @@ def test_restarted_words_are_never_padding():
     assert vq.embed.isfinite().all()
 
 
+@pytest.mark.parametrize('unused_words', ['keep', 'zero', 'restart'])
+@pytest.mark.parametrize('value', [float('inf'), float('-inf'), float('nan'), 3e38])
+def test_features_that_are_not_finite_change_nothing(unused_words, value):
+    (vq, features), words = far_away(), []
+    vq.unused_words = unused_words
+    start = {name: buffer.clone() for name, buffer in vq.named_buffers()}
+    for extra in (features[:0], features.new_tensor([[1, value, 1, 1], [value] * 4])):
+        vq.load_state_dict(start)
+        vq(torch.cat([features, extra]))
+        words.append({name: buffer.clone() for name, buffer in vq.named_buffers()})
+    assert all(words[1][name].equal(buffer) for name, buffer in words[0].items())
+
+
+@pytest.mark.parametrize('unused_words', ['keep', 'zero', 'restart'])
+@pytest.mark.parametrize('updates', [0, 2])
+def test_a_batch_that_does_not_count_leaves_the_dictionary_as_it_is(unused_words, updates):
+    vq = dictionary(unused_words=unused_words).train()
+    features = torch.randn(20, 4)
+    for _ in range(updates):
+        vq(features)
+    before = {name: buffer.clone() for name, buffer in vq.named_buffers()}
+    vq(torch.full((20, 4), torch.inf))
+    vq(features, torch.zeros(20, dtype=torch.bool))
+    assert all(buffer.equal(before[name]) for name, buffer in vq.named_buffers())
+
+
 def test_the_gradient_passes_straight_through():
     vq = dictionary().train()
     features = torch.randn(10, 4, requires_grad=True)

@@ -93,14 +93,13 @@ class CaptionMetrics(Metric):
     """Official COCO caption evaluation: ``bleu_1`` to ``bleu_4``, ``rouge_l`` and ``cider`` (CIDEr-D).
 
     Values are fractions, as the official code prints them; the VirTex paper
-    reports 100 times CIDEr. ``meteor`` and ``spice`` are added if the package
-    pycocoevalcap and Java are installed; otherwise a log line says that they
-    were not computed.
+    reports 100 times CIDEr.
 
     Args:
         annotation_file: COCO captions json.
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
-        java: Whether to compute METEOR and SPICE.
+        java: Also compute ``meteor`` and ``spice``, which takes minutes, and needs the package pycocoevalcap and
+            Java; a log line says why one was not computed.
         out_file: File for the captions in the official COCO results format (json).
         prefix: Prefix of the metrics' names.
 
@@ -112,7 +111,7 @@ class CaptionMetrics(Metric):
         self,
         annotation_file: str,
         tokenizer: dict[str, Any],
-        java: bool = True,
+        java: bool = False,
         out_file: str | None = None,
         prefix: str | None = None,
     ) -> None:

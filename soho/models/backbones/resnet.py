@@ -6,6 +6,7 @@ Paper: Deep Residual Learning for Image Recognition, arXiv:1512.03385.
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -45,7 +46,8 @@ class ResNet(BaseModule):
             batch-norms stay in eval mode.
         norm_eval: Keep every batch-norm in eval mode.
         with_cp: Activation checkpointing: recompute the activations of a
-            block in the backward pass instead of storing them.
+            block in the backward pass instead of storing them. Of a compiled
+            network these blocks are not compiled.
         cp_updates_bn_twice: Known bug of the release: its checkpointing
             updates the running statistics of batch-norm a second time when a
             block is recomputed. ``True`` does the same, with ``with_cp`` or
@@ -141,7 +143,7 @@ class ResNet(BaseModule):
             for block in getattr(self, name):
                 # Without a gradient at the input, checkpointing saves no memory.
                 if self.with_cp and self.training and x.requires_grad:
-                    x = checkpoint(block, x, use_reentrant=False, context_fn=partial(self._contexts, block))
+                    x = _uncompiled_checkpoint(block, x, context_fn=partial(self._contexts, block))
                 else:
                     with self._statistics(block, x):
                         x = block(x)
@@ -157,6 +159,11 @@ class ResNet(BaseModule):
         """Context of a block that is not checkpointed."""
         twice = self.cp_updates_bn_twice and self.training and x.requires_grad
         return _statistics_moving(block, times=2) if twice else nullcontext()
+
+
+@torch.compiler.disable  # torch cannot compile a context_fn, without which statistics would count twice
+def _uncompiled_checkpoint(block: nn.Module, x: Tensor, **options: Any) -> Tensor:
+    return checkpoint(block, x, use_reentrant=False, **options)
 
 
 def _set_stride(block: BasicBlock | Bottleneck, stride: int) -> None:

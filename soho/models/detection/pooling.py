@@ -8,12 +8,16 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 from torchvision.ops._utils import convert_boxes_to_roi_format
 
+from soho.models.heads.base import no_autocast, upcast
+
 # A region of 224 x 224 pixels belongs to the level of stride 16 (arXiv:1612.03144, equation 1).
 CANONICAL_SIZE, CANONICAL_STRIDE = 224, 16
 
 
 class RegionPool(nn.Module):
     """(size, size) features of every region, with half-pixel alignment (detectron2's ROIAlignV2).
+
+    Pooling is in float32, whatever the type of the maps: in bfloat16 a box at pixel 1000 moves by up to 4 pixels.
 
     Args:
         size: Cells per side.
@@ -39,9 +43,10 @@ class RegionPool(nn.Module):
             boxes: (R_i, 4) in pixels, one for each image.
 
         Returns:
-            (R, C, size, size), image by image.
+            (R, C, size, size) of the maps' dtype, image by image.
         """
-        regions = convert_boxes_to_roi_format(list(boxes))  # (R, 5)
+        boxes = [upcast(box) for box in boxes]
+        regions = convert_boxes_to_roi_format(boxes)  # (R, 5)
         if len(self.strides) == 1:
             return self._align(maps[0], regions, self.strides[0])
         levels = self.levels(regions[:, 1:])
@@ -53,4 +58,7 @@ class RegionPool(nn.Module):
         return torch.cat(pooled)[torch.cat(order).argsort()]
 
     def _align(self, feature: Tensor, regions: Tensor, stride: int) -> Tensor:
-        return roi_align(feature, regions.to(feature.dtype), self.size, 1 / stride, sampling_ratio=0, aligned=True)
+        with no_autocast(feature):
+            exact = upcast(feature)
+            pooled = roi_align(exact, regions.to(exact.dtype), self.size, 1 / stride, sampling_ratio=0, aligned=True)
+        return pooled.to(feature.dtype)

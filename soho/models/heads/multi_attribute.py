@@ -51,7 +51,7 @@ class MultiAttributeHead(Head):
             with no_autocast(logits):
                 losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
             outputs[f'loss_{attribute}'] = mean_over(losses, known.sum().float())
-            outputs[f'acc_{attribute}'] = accuracy((logits.detach().argmax(1) == labels)[known])
+            outputs[f'acc_{attribute}'] = accuracy(logits.detach().argmax(1) == labels, known)
         return outputs
 
     def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:

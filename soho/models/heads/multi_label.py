@@ -45,7 +45,8 @@ class MultiLabelHead(Head):
         """(B, K) labels to (B, A) bool, true at the classes of the image."""
         present = torch.zeros(len(labels), self.output.out_features, dtype=torch.bool, device=labels.device)
         present.scatter_(1, labels, True)
-        present[:, self.ignore] = False
+        for label in self.ignore:  # a list as an index is copied to the device, and the host waits
+            present[:, label] = False
         return present
 
     def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:

@@ -68,7 +68,9 @@ class VisualDictionary(nn.Module):
         """Quantise features; in training, update the words first.
 
         The order is that of the official code: assign with the old words,
-        update, return the *new* vectors of the *old* assignment.
+        update, return the *new* vectors of the *old* assignment. Features
+        that are not finite contribute nothing to the update, and a batch
+        without any that contributes leaves the dictionary as it is.
 
         Args:
             features: (M, D) of any float dtype.
@@ -104,29 +106,30 @@ class VisualDictionary(nn.Module):
         return distance.argmin(dim=1)
 
     def _update(self, features: Tensor, indices: Tensor, counted: Tensor | None, weight: float) -> None:
-        weights = torch.full_like(features[:, 0], weight)
-        if counted is not None:
-            weights = weights * counted
+        # A squared norm that overflows would make its word infinite for good: such features do not count.
+        usable = features.square().sum(1).isfinite()
+        weights = torch.full_like(features[:, 0], weight) * (usable if counted is None else usable & counted)
+        features = torch.where(usable[:, None], features, 0)  # infinity times a weight of 0 is NaN
         # Counts and sums share one all-reduce per step, K x (D + 1).
         batch = features.new_zeros(self.num_words, features.size(1) + 1)
         batch[:, 0].index_add_(0, indices, weights)
         batch[:, 1:].index_add_(0, indices, features * weights[:, None])
         all_reduce(batch)
         counts, sums = batch[:, 0], batch[:, 1:]
+        any_counted = counts.sum() > 0  # on some rank; kept on the device, which nobody waits for
 
         self.cluster_sum += counts
-        self.cluster_size.mul_(self.decay).add_(counts, alpha=1 - self.decay)
-        self.embed_avg.mul_(self.decay).add_(sums, alpha=1 - self.decay)
+        decay = torch.where(any_counted, self.decay, 1.0)
+        self.cluster_size.mul_(decay).add_(counts, alpha=1 - self.decay)
+        self.embed_avg.mul_(decay).add_(sums, alpha=1 - self.decay)
         total = self.cluster_size.sum()
         smoothed = (self.cluster_size + self.eps) / (total + self.num_words * self.eps) * total
         moved = self.embed_avg / smoothed[:, None]
-        if self.unused_words == 'zero':
-            self.embed.copy_(moved)
-            return
         used = self.cluster_size > self.restart_below
-        self.embed.copy_(torch.where(used[:, None], moved, self.embed))
+        updated = any_counted if self.unused_words == 'zero' else (used & any_counted)[:, None]
+        self.embed.copy_(torch.where(updated, moved, self.embed))
         if self.unused_words == 'restart':
-            self._restart(features, weights > 0, ~used)
+            self._restart(features, weights > 0, ~used & any_counted)
 
     def _restart(self, features: Tensor, counted: Tensor, unused: Tensor) -> None:
         """Set unused words to features of the whole batch, the same ones for any number of ranks."""
