@@ -4,6 +4,10 @@
 
 16 images x 4 sentences per GPU, float16, gradients accumulated over two iterations.
 Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
+
+Differs from the release: losses are means over the targets of all GPUs, where the release averages the means of each
+GPU; each step's batches share one orientation, and short groups of captions are filled anew in every epoch
+(``OfficialBatchSampler`` and ``fill_seed`` do as the release).
 """
 
 _base_ = [
@@ -13,7 +17,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 sync_bn = ['neck']  # as published: the CNN normalises over the images of each GPU
-optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')
+optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16', loss_scale=dict(max_scale=128.0))
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[25, 35], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40)
 default_hooks = dict(checkpoint=dict(interval=2))

@@ -5,6 +5,9 @@
 
 32 images per GPU, gradients accumulated over two iterations.
 Source: researchmm/soho, configs/VQA/soho_res18_vqa.py.
+
+Differs from the release: the loss is a mean over the questions of all GPUs, and each step's batches share one
+orientation (``OfficialBatchSampler`` does as the release).
 """
 
 _base_ = [

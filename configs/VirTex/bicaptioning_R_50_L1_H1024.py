@@ -6,6 +6,9 @@ The base of the ablations: 256 images over all GPUs, 500,000 iterations, float16
 outputs of its official checkpoints are reproduced (tools/analysis/parity.py).
 Published weights: https://www.dropbox.com/s/pdat4tvhnqxel64/bicaptioning_R_50_L1_H1024.pth?dl=1
 Source: kdexd/virtex, configs/width_ablations/bicaptioning_R_50_L1_H1024.yaml.
+
+Differs from the release: a validation scores generated captions and computes no loss, and the loss is a mean over the
+tokens of all GPUs.
 """
 
 _base_ = [

@@ -270,3 +270,15 @@ class TestAmp:
     def test_unknown_dtype(self):
         with pytest.raises(ValueError, match=r"dtype is 'fp16'; mixed precision takes one of \['bfloat16'"):
             self.make(dtype='fp16')
+
+
+def test_the_loss_scale_is_bounded_as_published():
+    model = nn.Linear(2, 1)
+    wrapper = AmpOptimWrapper(
+        optimizer=AdamWSGD(model.parameters()), dtype='float16', loss_scale=dict(max_scale=128.0, growth_interval=1)
+    )
+    scales = []
+    for value in (1.0, torch.inf, 1.0, 1.0):
+        wrapper.update_params(model(torch.ones(1, 2)).sum() * value)
+        scales.append(wrapper.loss_scaler.get_scale())
+    assert scales == [128.0, 64.0, 128.0, 128.0]

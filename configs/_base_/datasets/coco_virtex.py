@@ -11,7 +11,7 @@ tokenizer = dict(vocab=data_root + '/vocab_10k.model', max_length=30)
 val_captions = data_root + '/annotations/captions_val2017.json'
 load = dict(type='LoadImage')
 crop = dict(type='RandomResizedCrop', size=224, scale=(0.2, 1.0), ratio=(0.75, 1.333))
-flip = dict(type='RandomFlip', prob=0.5)
+flip = dict(type='RandomFlip', prob=0.5, within_words=True)  # as published, a known bug
 jitter = dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8)
 shortest = dict(type='ResizeShortest', size=224)
 center = dict(type='CenterCrop', size=224)

@@ -1,5 +1,6 @@
 """Updates: the gradients' norm stays on the device, and mixed precision works on any."""
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,25 @@ class OptimWrapper(MMEngineOptimWrapper):
         return {} if norm is None else {self.grad_name: norm}
 
 
+class BoundedGradScaler(torch.amp.GradScaler):
+    """torch's scaler with an upper bound on the scale, as apex has (``max_loss_scale``).
+
+    Args:
+        device: Type of the device.
+        max_scale: The bound.
+        **kwargs: See ``torch.amp.GradScaler``.
+    """
+
+    def __init__(self, device: str, max_scale: float = math.inf, init_scale: float = 65536.0, **kwargs) -> None:
+        super().__init__(device, init_scale=min(init_scale, max_scale), **kwargs)
+        self.max_scale = max_scale
+
+    def update(self, new_scale: float | Tensor | None = None) -> None:
+        super().update(new_scale)
+        if self.is_enabled() and self.max_scale < math.inf:
+            self._scale.clamp_(max=self.max_scale)
+
+
 @OPTIM_WRAPPERS.register_module(force=True)
 class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
     """mmengine's wrapper, without its demand for a GPU.
@@ -47,7 +67,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         dtype: ``'bfloat16'`` or ``'float16'``; by default float16 on a GPU
             and bfloat16 on a CPU, which has no fast float16.
         loss_scale: ``'dynamic'``, a fixed scale, or arguments of
-            ``torch.amp.GradScaler``; for float16.
+            ``torch.amp.GradScaler`` and ``max_scale``, a bound on the dynamic scale; for float16.
         **kwargs: See ``mmengine.optim.OptimWrapper``.
 
     Raises:
@@ -71,7 +91,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
             options.update(loss_scale)
         elif loss_scale != 'dynamic':
             options.update(init_scale=float(loss_scale))
-        self.loss_scaler = torch.amp.GradScaler(self.device_type, enabled=self.cast_dtype is torch.float16, **options)
+        self.loss_scaler = BoundedGradScaler(self.device_type, enabled=self.cast_dtype is torch.float16, **options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Also of a run without loss scaling, which has no state of a scaler."""
