@@ -52,8 +52,9 @@ class BoundedGradScaler(torch.amp.GradScaler):
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
         super().update(new_scale)
-        if self.is_enabled() and self.max_scale < math.inf:
-            self._scale.clamp_(max=self.max_scale)
+        scale = self._scale
+        if scale is not None and self.is_enabled() and self.max_scale < math.inf:
+            scale.clamp_(max=self.max_scale)
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
