@@ -19,6 +19,7 @@ from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
+from soho.engine.checkpoint.save import use_atomic_writing
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data
@@ -47,6 +48,7 @@ class Runner(MMEngineRunner):
 
     def __init__(self, *args, **kwargs) -> None:
         use_safe_loading()
+        use_atomic_writing()
         import_parts()
         super().__init__(*args, **kwargs)
 
