@@ -189,7 +189,7 @@ def lose_entry(path):
         (overwrite, r'epoch_1\.pth is no checkpoint: it begins neither as a zip nor as a pickle'),
         (as_list, r'epoch_1\.pth holds a list; a checkpoint is a dict'),
         (rename, r'epoch_1\.pth has no weight of this model; it begins with other\.backbone'),
-        (widen, r'does not fit: heads\.vqa\.vqa\.3\.bias has shape \(7,\), the model wants \(\d+,\)'),
+        (widen, r'does not fit: heads\.vqa\.classifier\.3\.bias has shape \(7,\), the model wants \(\d+,\)'),
         (lose_entry, r'epoch_1\.pth is incomplete: .*heads\.vqa'),
         (os.remove, r'there is no checkpoint .*epoch_1\.pth'),
     ],

@@ -52,9 +52,9 @@ class BoundedGradScaler(torch.amp.GradScaler):
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
         super().update(new_scale)
-        scale = self._scale
-        if scale is not None and self.is_enabled() and self.max_scale < math.inf:
-            scale.clamp_(max=self.max_scale)
+        if self.is_enabled() and self.max_scale < math.inf:
+            assert self._scale is not None  # an enabled scaler has one after its first update
+            self._scale.clamp_(max=self.max_scale)
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
