@@ -59,7 +59,8 @@ def _pretraining(bench: Bench) -> Config:
     cfg = load_config(str(CONFIGS / 'Pretrain' / 'soho_res18_pre.py'), args.cfg_options)
     photos, captions, vocabulary = pictures(args)
     cfg.model.backbone.init_cfg = cfg.model.language.pretrained = None
-    cfg.optim_wrapper.pop('dtype')
+    for of_float16 in ('dtype', 'loss_scale'):
+        cfg.optim_wrapper.pop(of_float16)
     cfg.optim_wrapper.update(precision(args))
     dataset = cfg.train_dataloader.dataset.datasets[0]
     dataset.update(data_root='', images=photos, ann_file=captions, sentence_group=args.sentences)
