@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/models/soho_small.py',
     '../_base_/datasets/synthetic_questions.py',
     '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 model = dict(
     backbone=dict(frozen_stages=1),

@@ -26,7 +26,7 @@ from soho.engine.data_checks import check_data
 from soho.engine.distributed import init_gloo, unwrap_model
 from soho.errors import UserError
 from soho.models.sync_bn import synchronise_parts
-from soho.platform import keep_freed_memory, use_onednn_products
+from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 
@@ -55,10 +55,11 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
 
-        For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
-        :mod:`soho.platform`.
+        For machines without a GPU ``env_cfg`` may hold ``cpu_threads`` (int), ``onednn_products`` and
+        ``keep_freed_memory`` (bool), see :mod:`soho.platform`.
         """
         if not torch.accelerator.is_available():
+            use_cpu_threads(env_cfg.get('cpu_threads'))
             if env_cfg.get('onednn_products', False):
                 use_onednn_products()
             if env_cfg.get('keep_freed_memory', False):
