@@ -4,13 +4,16 @@ Source: Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 3;
 official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
 """
 
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
+from torch import Tensor
 
 from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
 from soho.errors import UserError
@@ -42,6 +45,8 @@ class Record(NamedTuple):
     question_id: int
     label: int
     score: float | None
+    majority_score: float | None = None
+    """Soft target of the majority answer, where there is one."""
 
 
 def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
@@ -155,6 +160,8 @@ class VQAAccuracy(Metric):
     Args:
         annotation_file: VQA annotations json, or ``{question_id: answer}``.
         question_types: Also compute ``question_type/<type>`` for each type.
+        majority_answer: The most frequent answer of the training questions. ``accuracy_majority`` is then what
+            answering it always would score, and an accuracy that is not above it is a warning.
         out_file: File for the answers in the official submission format (json).
         prefix: Prefix of the metrics' names.
 
@@ -166,12 +173,14 @@ class VQAAccuracy(Metric):
         self,
         annotation_file: str | None = None,
         question_types: bool = False,
+        majority_answer: str | None = None,
         out_file: str | None = None,
         prefix: str | None = None,
     ) -> None:
         super().__init__(out_file=out_file, prefix=prefix)
         self.annotation_file = annotation_file
         self.question_types = question_types
+        self.majority_answer = majority_answer
         # Metrics are computed on one rank; the others need not hold two million answers.
         self.truth = load_truth(annotation_file) if annotation_file and is_main_process() else None
 
@@ -186,16 +195,23 @@ class VQAAccuracy(Metric):
         """
         question_ids, labels = prediction['question_id'].cpu(), prediction['label'].cpu()
         scores: Sequence[float | None] = [None] * len(question_ids)
+        majority_scores = scores
         if self.annotation_file is None and 'answer_labels' in data_batch:
             mask = data_batch['sentence_mask'].cpu()
             if not data_batch['question_id'].cpu()[mask].equal(question_ids):
                 raise ValueError('the predictions are not of the questions of this batch, in its order')
             targets = data_batch['answer_labels'].cpu()[mask]  # (R, K)
             soft = data_batch['answer_scores'].cpu()[mask]  # (R, K)
-            row_scores = (soft * (targets == labels[:, None])).sum(-1).tolist()
             known = (targets >= 0).any(-1).tolist()
-            scores = [score if has else None for score, has in zip(row_scores, known)]
-        self.results += map(Record, question_ids.tolist(), labels.tolist(), scores)
+
+            def known_scores(labels: Tensor) -> list[float | None]:
+                row_scores = (soft * (targets == labels)).sum(-1).tolist()
+                return [score if has else None for score, has in zip(row_scores, known)]
+
+            scores = known_scores(labels[:, None])
+            if self.majority_answer is not None:
+                majority_scores = known_scores(torch.tensor(self._majority_label()))
+        self.results += map(Record, question_ids.tolist(), labels.tolist(), scores, majority_scores)
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Compute the metrics in percent; see the class.
@@ -210,7 +226,10 @@ class VQAAccuracy(Metric):
                 print_log('The data set has no answers: no accuracy is computed.', logger='current')
                 return {}
             # A question without an answer in the answer list counts as 0.
-            return {'accuracy': 100 * sum(record.score or 0.0 for record in results) / len(results)}
+            accuracy = 100 * sum(record.score or 0.0 for record in results) / len(results)
+            if self.majority_answer is None:
+                return {'accuracy': accuracy}
+            return self._with_majority({'accuracy': accuracy}, [record.majority_score or 0.0 for record in results])
         answers = self._answers(results)
         assert self.truth is not None, 'metrics are computed on the main process'
         self._check_complete(answers)
@@ -221,7 +240,27 @@ class VQAAccuracy(Metric):
         if self.question_types:
             for name in sorted(scores.per_question_type):
                 metrics[f'question_type/{name}'] = scores.per_question_type[name]
-        return metrics
+        if self.majority_answer is None:
+            return metrics
+        always = [question_accuracy(self.majority_answer, question.answers) for question in self.truth.values()]
+        return self._with_majority(metrics, always)
+
+    def _with_majority(self, metrics: dict[str, float], scores: Sequence[float]) -> dict[str, float]:
+        """Add what the majority answer scores, in percent, and warn where the model is not better."""
+        majority = 100 * sum(scores) / len(scores)
+        if metrics['accuracy'] <= majority:
+            print_log(
+                f'The accuracy of {metrics["accuracy"]:.2f} % does not beat that of always answering '
+                f'{self.majority_answer!r}, {majority:.2f} %: the model has learnt nothing from the pictures yet.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return dict(metrics, accuracy_majority=majority)
+
+    def _majority_label(self) -> int:
+        """Return the label of the majority answer, or -2 where the answer list does not have it."""
+        names = (self.dataset_meta or {}).get('class_names', [])
+        return names.index(self.majority_answer) if self.majority_answer in names else -2
 
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{question_id, answer}, ...]`` in the order of the question ids."""
