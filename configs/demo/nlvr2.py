@@ -22,8 +22,8 @@ model = dict(
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)})
 )
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
-param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=3, eta_min=1e-5, convert_to_iter_based=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=2, eta_min=1e-5, convert_to_iter_based=True)]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 custom_hooks = [dict(type='ChanceLossHook', head='nlvr2', after=800, window=400)]
 load_from = 'work_dirs/demo/vqa/epoch_8.pth'
