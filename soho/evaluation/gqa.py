@@ -169,7 +169,7 @@ def _range(question: Question, choices: Choices, which: int) -> Collection[str]:
 def _consistency(
     predictions: Mapping[str, str], questions: Mapping[str, Question], correct: Mapping[str, bool]
 ) -> float | None:
-    """Mean over the questions that are right of the accuracy on those that they entail; ``None`` if some are unknown."""
+    """Mean over the right questions of the accuracy on those they entail; ``None`` if some of these are unknown."""
     shares = []
     for name, right in correct.items():
         entailed = [other for other in questions[name].entailed if other != name]

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'captions': ['LabelTokens', 'MaskCaption', 'TokenizeCaption'],
         'image': ['LoadImage', 'RandomFlip', 'RandomResizeKeepRatio', 'ResizeKeepRatio'],
         'pairs': ['SwapImages'],
+        'scales': ['ResizeScales'],
         'text': ['DrawVisualMask', 'MaskTokens', 'PackSample', 'Tokenize'],
     },
 )
