@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 
 from soho.datasets.nlvr2 import NLVR2Dataset
-from soho.datasets.synthetic.exports.nlvr2 import export_nlvr2, make_examples, read_scenes
+from soho.datasets.synthetic.exports.nlvr2 import export_nlvr2, make_examples
+from soho.datasets.synthetic.exports.scenes import read_scenes
 from soho.datasets.synthetic.pair_statements import make_statement_set
 from soho.datasets.synthetic.scene import sample_scene
 

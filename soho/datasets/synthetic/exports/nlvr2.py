@@ -11,32 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.storage.json_files import load_json, stream_array
+from soho.datasets.storage.json_files import load_json
+from soho.datasets.synthetic.exports.scenes import read_scenes
 from soho.datasets.synthetic.pair_statements import make_statement_set
-from soho.datasets.synthetic.scene import SPLITS, Scene, SceneObject
+from soho.datasets.synthetic.scene import SPLITS, Scene
 from soho.files import atomic_folder, write_text
 
 FILES = {'train': 'train2014', 'dev': 'val2014', 'test1': 'test2015'}
 # Statements a scene; each has four pairs.
 STATEMENTS_PER_SCENE = 0.5
-
-
-def read_scenes(root: Path, split: str) -> tuple[list[Scene], list[str]]:
-    """Return the scenes of a split, such as ``'train2014'``, and the file names of their pictures."""
-    scenes, names = [], []
-    for number, record in enumerate(stream_array(root / f'scenes_{split}.json')):
-        objects = tuple(
-            SceneObject(
-                *(item[name] for name in ('shape', 'color', 'size', 'texture')),
-                centre=tuple(item['center']),
-                diameter=item['diameter'],
-                rotation=item['rotation'],
-            )
-            for item in record['objects']
-        )
-        scenes.append(Scene(split, number, record['width'], record['height'], record['background'], objects))
-        names.append(record['file_name'])
-    return scenes, names
 
 
 def make_examples(seed: int, name: str, scenes: list[Scene], file_names: list[str]) -> list[dict[str, Any]]:
