@@ -10,6 +10,7 @@ from soho.datasets.storage.index import IndexBuilder, expand, open_index, spans
 from soho.datasets.storage.json_files import load_json, stream_array
 from soho.datasets.transforms.image import swap_sides
 from soho.errors import UserError
+from soho.files import PathLike
 from soho.registry import DATASETS
 
 KEYS = ('file_name', 'image_id', 'width', 'height')
@@ -69,7 +70,7 @@ class VQADataset(ImageTextDataset):
         self.item_images = images[:, None]
 
     def _scan(self, out: IndexBuilder) -> None:
-        out.meta['label2ans'] = _answer_list(self.ann_file)
+        out.meta['label2ans'] = load_answer_list(self.ann_file)
         answers = len(out.meta['label2ans'])
         questions, ids = out.texts('question'), out.numbers('question_id')
         labels, scores = out.numbers('label', 'i'), out.numbers('score', 'f')
@@ -148,7 +149,13 @@ def _by_image(records: Iterator[dict]) -> Iterator[dict]:
         yield joined
 
 
-def _answer_list(ann_file: str) -> list[str]:
+def load_answer_list(ann_file: PathLike) -> list[str]:
+    """Return the answer list of an annotation file, the answer of each label.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, or has no answer list.
+    """
     head = load_json(ann_file, required=('ans2label', 'label2ans'))
     answers = head['label2ans']
     if isinstance(answers, dict):  # some releases write {"0": "net", ...}

@@ -13,7 +13,9 @@ __getattr__, __dir__, __all__ = lazy_names(
         'detection.voc': ['VOCAP'],
         'dump': ['PredictionDump'],
         'evaluator': ['Evaluator', 'Metric'],
+        'gqa': ['GQAAccuracy'],
         'pretrain': ['PretrainMetrics'],
+        'statements': ['StatementAccuracy'],
         'vqa': ['VQAAccuracy'],
     },
 )

@@ -21,6 +21,9 @@ from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
 
+TEST_QUESTIONS, TEST_DEV_QUESTIONS = 447_793, 107_394
+"""Questions of VQA v2's test2015, and of the part of them that is called test-dev."""
+
 
 class GroundTruth(NamedTuple):
     """Answers of the annotators to one question."""
@@ -144,6 +147,46 @@ def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
 def _summarize(ids: Iterable[int]) -> str:
     ids = sorted(ids)
     return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {ids[0]})'
+
+
+def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
+    """Check a file of VQA answers for EvalAI, and return its number of answers.
+
+    Both phases of the challenge, test-dev and test-standard, take the answers to all questions of test2015.
+
+    Args:
+        path: ``[{question_id, answer}, ...]``, see :meth:`VQAAccuracy.write`.
+        questions: The official file of questions: each must be answered, and no other. By default only the number
+            of answers is compared with that of test2015.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        UserError: What is wrong with it.
+    """
+    found: set[int] = set()
+    for item in stream_array(path, required=('question_id', 'answer')):
+        question_id, answer = item['question_id'], item['answer']
+        if type(question_id) is not int or not isinstance(answer, str):
+            raise UserError(
+                f'{path} answers {answer!r:.40} to question {question_id!r:.40}; a question_id is a whole number and '
+                'an answer a text'
+            )
+        if question_id in found:
+            raise UserError(f'{path} answers question {question_id} twice')
+        found.add(question_id)
+    if questions is not None:
+        expected = {item['question_id'] for item in stream_array(questions, 'questions', required=('question_id',))}
+        for ids, what in ((expected - found, 'lacks'), (found - expected, 'answers')):
+            if ids:
+                beyond = '' if what == 'lacks' else ', not asked in'
+                raise UserError(f'{path} {what} {_summarize(ids)}{beyond or " of"} {questions}')
+    elif len(found) != TEST_QUESTIONS:
+        part = ': these are the questions of test-dev alone' if len(found) == TEST_DEV_QUESTIONS else ''
+        raise UserError(
+            f'{path} answers {len(found)} questions{part}; EvalAI takes all {TEST_QUESTIONS} of test2015, for test-dev '
+            'as well (answers to another split are checked against its file of questions)'
+        )
+    return len(found)
 
 
 @METRICS.register_module()

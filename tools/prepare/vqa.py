@@ -15,7 +15,8 @@ finds the files of the public downloads, unpacked, in the root or its folder
         arguments, counts and checksums; with it a second call has nothing to do.
 
 Soft scores: an answer that n of the ten annotators gave, after the official
-normalisation of answers, scores 0, 0.3, 0.6, 0.9 for n = 0 to 3 and 1 from n = 4 on.
+normalisation of answers, scores 0, 0.3, 0.6, 0.9 for n = 0 to 3 and 1 from n = 4 on. A
+question with a single answer, as of one annotator, scores it 1.
 
 Answer list: the answers by how many questions of train and val have them as their
 most frequent answer (``multiple_choice_answer``), ties in alphabetical order.
@@ -116,8 +117,10 @@ def label_lookup(label2ans: Sequence[str]) -> dict[str, int]:
 
 
 def soft_target(votes: Iterable[tuple[str, int]], lookup: dict[str, int]) -> tuple[list[int], list[float]]:
-    """Return labels and scores of the answers that are in the answer list."""
-    known = [(lookup[answer], SCORES[min(count, 4)]) for answer, count in votes if answer in lookup]
+    """Return labels and scores of the answers that are in the answer list; a single answer scores 1."""
+    votes = list(votes)
+    single = sum(count for _, count in votes) == 1
+    known = [(lookup[answer], 1.0 if single else SCORES[min(count, 4)]) for answer, count in votes if answer in lookup]
     return [label for label, _ in known], [score for _, score in known]
 
 
