@@ -6,6 +6,7 @@ import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.records import ListedImage
 from soho.errors import UserError
 from soho.registry import DATASETS
 
@@ -47,7 +48,7 @@ class ImageFolders(ImageTextDataset):
             )
         self.classes = list(folders)
         names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
-        records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))
+        records = (ListedImage(name, i) for i, name in enumerate(names))
         self.images = ImageTable(records, lambda record: None, self.min_side)
         self.item_images = np.arange(len(self.images))[:, None]
         self.labels = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])[:, None]
