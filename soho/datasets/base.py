@@ -22,6 +22,7 @@ from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
+from soho.datasets.storage.zip_reader import MAX_BYTES
 from soho.errors import UserError, clip
 from soho.registry import TRANSFORMS
 
@@ -123,6 +124,8 @@ class ImageTextDataset(Dataset):
             skipped before an error is raised; each is reported. In training
             another sample replaces them; in test mode an empty image does, so
             that no prediction is missing.
+        max_image_bytes: Size of the largest image file that is read, uncompressed where it lies in an archive; a larger
+            one counts as broken.
 
     Raises:
         FileNotFoundError: The annotation file or the images are missing.
@@ -141,13 +144,15 @@ class ImageTextDataset(Dataset):
         sentence_group: int = 1,
         test_mode: bool = False,
         max_broken_images: int = 0,
+        max_image_bytes: int = MAX_BYTES,
     ) -> None:
         self.ann_file = os.path.join(data_root, ann_file)
         self.sentence_group = sentence_group
         self.test_mode = test_mode
         self.max_broken_images = max_broken_images
         self.min_side = 0 if test_mode else MIN_SIDE
-        self.store = ImageStore(os.path.join(data_root, images)) if images is not None else None
+        self.max_image_bytes = max_image_bytes
+        self.store = ImageStore(os.path.join(data_root, images), max_image_bytes) if images is not None else None
         self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
         self.item_images: np.ndarray
@@ -322,8 +327,13 @@ class ImageTextDataset(Dataset):
 
 
 def first_id(ids: Iterable[int | str]) -> int | str:
-    """Return the smallest of some ids, numbers before texts."""
-    return min(ids, key=lambda identity: (isinstance(identity, str), identity))
+    """Return the first of some ids in their order."""
+    return min(ids, key=id_order)
+
+
+def id_order(identity: int | str) -> tuple[bool, int | str]:
+    """Key that sorts ids: numbers by size, then texts by the alphabet."""
+    return isinstance(identity, str), identity
 
 
 def group_sentences(counts: np.ndarray, size: int, starts: np.ndarray | None = None) -> list[np.ndarray]:

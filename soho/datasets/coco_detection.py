@@ -184,11 +184,12 @@ class FolderStores(ImageStore):
     Args:
         root: Parent of the folders.
         folders: Names of the folders.
+        max_bytes: See :class:`ImageStore`.
     """
 
-    def __init__(self, root: str, folders: list[str]) -> None:
-        super().__init__(root)
-        self.stores = {folder: ImageStore(os.path.join(root, folder)) for folder in folders}
+    def __init__(self, root: str, folders: list[str], max_bytes: int) -> None:
+        super().__init__(root, max_bytes)
+        self.stores = {folder: ImageStore(os.path.join(root, folder), max_bytes) for folder in folders}
 
     def read(self, name: str) -> bytes:
         folder, _, file = name.partition('/')
@@ -211,7 +212,7 @@ class LVISDetection(CocoDetection):
         super().load_annotations()
         if self.store is not None:
             folders = sorted({name.split('/')[0] for name in self.images.file_names})
-            self.store = FolderStores(self.store.path, folders)
+            self.store = FolderStores(self.store.path, folders, self.max_image_bytes)
 
     def file_name(self, image: Any) -> str:
         folder, _, name = '/'.join(image.coco_url.split('/')[-2:]).partition('/')

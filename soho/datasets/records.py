@@ -131,6 +131,12 @@ class LVISImage(Listed):
     width: Pixels
 
 
+class Caption(Struct):
+    """A caption of whatever image."""
+
+    caption: str
+
+
 class CocoCaption(ImageReference):
     """A caption of COCO's ``captions_*.json``."""
 

@@ -95,7 +95,9 @@ class IndexBuilder:
 
     def numbers(self, name: str, kind: str = 'q') -> array:
         """Return the number column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
-        return self._numbers.setdefault(name, array(kind))
+        column = self._numbers.setdefault(name, array(kind))
+        assert column.typecode == kind, f'the column {name} has another type, {column.typecode}'
+        return column
 
     def texts(self, name: str) -> 'TextColumn':
         """Return the text column ``name``."""
