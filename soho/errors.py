@@ -1,11 +1,14 @@
 """How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import itertools
 import logging
 import os
+import reprlib
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from typing import Any
 
 
 class UserError(ValueError):
@@ -20,6 +23,32 @@ class TrainingError(RuntimeError):
 
 
 USER_ERRORS = (UserError, OSError)
+
+_CLIPPED = 60  # characters of a value that a message shows
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = _CLIPPED
+_REPR.maxlevel = 2
+
+
+def quote(value: Any) -> str:
+    """Return a value as Python writes it, shortened for a message; a value may be a whole file's text."""
+    return _REPR.repr(value)
+
+
+def clip(name: Any) -> str:
+    """Return a name without quotation marks on one line, shortened in its middle; see :func:`quote`."""
+    text = str(name)
+    if len(text) > 4 * _CLIPPED:
+        text = f'{text[: 2 * _CLIPPED]}...{text[-2 * _CLIPPED :]}'
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def enumerate_names(names: Collection[Any], most: int = 8) -> str:
+    """Return the first ``most`` of ``names``, quoted and separated by commas, or ``none``."""
+    shown = [quote(name) for name in itertools.islice(names, most)]
+    if len(names) > most:
+        shown.append('...')
+    return ', '.join(shown) or 'none'
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from soho.errors import UserError
+
 PathLike = str | os.PathLike
 
 
@@ -69,6 +71,42 @@ def write_text(path: PathLike, text: str) -> None:
     """Write a UTF-8 text file atomically; see :func:`atomic_path`."""
     with atomic_write(path, 'w') as file:
         file.write(text)
+
+
+def open_text(path: PathLike) -> TextIO:
+    """Open a UTF-8 text file for reading; a byte-order mark is skipped, and all kinds of line ends become ``\\n``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        return open(path, encoding='utf-8-sig')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
+
+
+def read_text(path: PathLike) -> str:
+    """Return the contents of a UTF-8 text file; see :func:`open_text`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is not UTF-8.
+    """
+    with open_text(path) as file:
+        try:
+            return file.read()
+        except UnicodeDecodeError as error:
+            raise UserError(f'{path} is not UTF-8 text ({error.reason} at byte {error.start}).') from error
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """Return the lines of a UTF-8 text file without their ends; see :func:`read_text`.
+
+    Only the end of a line ends it: ``str.splitlines`` also divides at form feeds and at U+2028, which may be
+    part of an answer or of a name.
+    """
+    lines = read_text(path).split('\n')
+    return lines[:-1] if not lines[-1] else lines
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Metric(BaseMetric):
     """
 
     default_prefix = ''
+    _dataset_meta: dict[str, Any] | None = None
 
     def __init__(self, out_file: str | None = None, prefix: str | None = None, head: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
@@ -71,6 +72,16 @@ class Metric(BaseMetric):
         return prediction | {
             name.removeprefix(start): value for name, value in prediction.items() if name.startswith(start)
         }
+
+    def original_id(self, kind: str, number: int) -> int | str:
+        """Return the id that a number in batches stands for.
+
+        Args:
+            kind: ``image_ids`` or ``question_ids``, as in the metainfo of the data set.
+            number: The number, which is the id itself where all ids are numbers.
+        """
+        ids = (self.dataset_meta or {}).get(kind)
+        return number if ids is None else ids[number]
 
     @abstractmethod
     def process(self, data_batch: Batch, prediction: Prediction) -> None:

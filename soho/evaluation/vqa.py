@@ -7,7 +7,7 @@ official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,8 +15,19 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import Tensor
 
-from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
-from soho.errors import UserError
+from soho.datasets.answer_list import answer_text
+from soho.datasets.base import first_id, id_order
+from soho.datasets.records import Answer, AnsweredQuestion
+from soho.datasets.storage.json_files import (
+    MissingKeyError,
+    PathLike,
+    load_json,
+    stream_array,
+    stream_records,
+    to_record,
+    write_json,
+)
+from soho.errors import UserError, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
@@ -39,13 +50,13 @@ class VQAScores(NamedTuple):
     overall: float
     per_answer_type: dict[str, float]
     per_question_type: dict[str, float]
-    per_question: dict[int, float]
+    per_question: dict[int | str, float]
 
 
 class Record(NamedTuple):
     """Prediction for one question; ``score`` is the soft target of ``label`` (None: no answers in the batch)."""
 
-    question_id: int
+    question_id: int | str
     label: int
     score: float | None
     majority_score: float | None = None
@@ -72,7 +83,7 @@ def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
     return sum(subsets) / len(subsets)
 
 
-def score_answers(predictions: dict[int, str], truth: dict[int, GroundTruth]) -> VQAScores:
+def score_answers(predictions: Mapping[Any, str], truth: Mapping[Any, GroundTruth]) -> VQAScores:
     """Accuracies of ``predictions`` (answers by question id) over all questions of ``truth``.
 
     Raises:
@@ -92,32 +103,23 @@ def score_answers(predictions: dict[int, str], truth: dict[int, GroundTruth]) ->
     return VQAScores(overall, means(answer_types), means(question_types), per_question)
 
 
-def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[str, ...], dict[str, Any]]]:
+def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int | str, tuple[str, ...], AnsweredQuestion]]:
     """Question id, answers and the whole item of each entry of a VQA annotation file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The JSON is broken, a key or all answers are missing, or a question is repeated.
+        UserError: The JSON is broken, a key or all answers are missing, or a question is repeated.
     """
-    seen = set()
-    for item in stream_array(annotation_file, 'annotations', required=('question_id', 'answers')):
-        where = f'Question {item["question_id"]} of {annotation_file}'
-        if item['question_id'] in seen:
-            raise UserError(f'{where} is listed twice.')
-        seen.add(item['question_id'])
-        try:
-            # Interned: of two million answers few are distinct.
-            answers = tuple(sys.intern(answer['answer']) for answer in item['answers'])
-        except (KeyError, TypeError) as error:
-            raise MissingKeyError(
-                f"{where} has answers that are not objects with a string 'answer'.", 'answer'
-            ) from error
-        if not answers:
-            raise UserError(f'{where} has an empty list of answers.')
-        yield item['question_id'], answers, item
+    seen: set[int | str] = set()
+    for item in stream_records(annotation_file, AnsweredQuestion, 'annotations'):
+        if item.question_id in seen:
+            raise UserError(f'Question {quote(item.question_id)} of {annotation_file} is listed twice.')
+        seen.add(item.question_id)
+        # Interned: of two million answers few are distinct.
+        yield item.question_id, tuple(sys.intern(answer_text(answer.answer)) for answer in item.answers), item
 
 
-def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
+def load_truth(annotation_file: PathLike) -> dict[int | str, GroundTruth]:
     """Read the ground truth from VQA annotations, or from a plain ``{question_id: answer}`` file such as easy-VQA's.
 
     Raises:
@@ -126,7 +128,7 @@ def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
     """
     try:
         return {
-            question_id: GroundTruth(answers, item.get('answer_type'), item.get('question_type'))
+            question_id: GroundTruth(answers, item.answer_type, item.question_type)
             for question_id, answers, item in stream_annotations(annotation_file)
         }
     except MissingKeyError as error:
@@ -134,19 +136,22 @@ def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
         if error.key != 'annotations':
             raise
     answers = load_json(annotation_file)
-    if not isinstance(answers, dict) or not all(
-        key.isdecimal() and isinstance(answer, str) for key, answer in answers.items()
-    ):
+    if not isinstance(answers, dict) or any(isinstance(answer, (list, dict)) for answer in answers.values()):
         raise UserError(
             f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
             'have, nor is it an object of question ids and answers, as {"17": "red"}.'
         )
-    return {int(question_id): GroundTruth((answer,)) for question_id, answer in answers.items()}
+    checked = to_record(answers, dict[str, Answer], f'{annotation_file}')
+    return {_plain_id(key): GroundTruth((answer_text(answer),)) for key, answer in checked.items()}
 
 
-def _summarize(ids: Iterable[int]) -> str:
-    ids = sorted(ids)
-    return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {ids[0]})'
+def _plain_id(key: str) -> int | str:
+    """The question id that a key of an object stands for: a number if it is one, as JSON has no keys but texts."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 19 and str(int(key)) == key else key
+
+
+def _summarize(ids: Collection[int | str]) -> str:
+    return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {quote(first_id(ids))})'
 
 
 def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
@@ -254,7 +259,8 @@ class VQAAccuracy(Metric):
             scores = known_scores(labels[:, None])
             if self.majority_answer is not None:
                 majority_scores = known_scores(torch.tensor(self._majority_label()))
-        self.results += map(Record, question_ids.tolist(), labels.tolist(), scores, majority_scores)
+        ids = (self.original_id('question_ids', number) for number in question_ids.tolist())
+        self.results += map(Record, ids, labels.tolist(), scores, majority_scores)
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Compute the metrics in percent; see the class.
@@ -308,20 +314,18 @@ class VQAAccuracy(Metric):
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{question_id, answer}, ...]`` in the order of the question ids."""
         answers = self._answers(results)
-        write_json(
-            path, [dict(question_id=question_id, answer=answers[question_id]) for question_id in sorted(answers)]
-        )
+        write_json(path, [dict(question_id=number, answer=answers[number]) for number in sorted(answers, key=id_order)])
 
     @staticmethod
     def _check_unique(results: list[Record]) -> None:
-        counts: dict[int, int] = defaultdict(int)
+        counts: dict[int | str, int] = defaultdict(int)
         for record in results:
             counts[record.question_id] += 1
         twice = [question_id for question_id, count in counts.items() if count > 1]
         if twice:
             raise UserError(f'More than one prediction was made for {_summarize(twice)}.')
 
-    def _answers(self, results: list[Record]) -> dict[int, str]:
+    def _answers(self, results: list[Record]) -> dict[int | str, str]:
         """Answers by question id."""
         self._check_unique(results)
         meta: dict[str, Any] = self.dataset_meta or {}
@@ -331,12 +335,12 @@ class VQAAccuracy(Metric):
         for record in results:
             if not 0 <= record.label < len(class_names):
                 raise UserError(
-                    f'Label {record.label}, predicted for question {record.question_id}, is '
+                    f'Label {record.label}, predicted for question {quote(record.question_id)}, is '
                     f'outside the answer list of {len(class_names)} answers.'
                 )
         return {record.question_id: class_names[record.label] for record in results}
 
-    def _check_complete(self, answers: dict[int, str]) -> None:
+    def _check_complete(self, answers: dict[int | str, str]) -> None:
         """Check that the predicted questions are those of the annotation file."""
         assert self.truth is not None, 'metrics are computed on the main process'
         unknown = answers.keys() - self.truth.keys()

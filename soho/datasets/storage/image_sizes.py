@@ -2,15 +2,38 @@
 
 import io
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
+from soho.datasets.records import CocoImage, Listed
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
-from soho.datasets.storage.json_files import stream_array
+from soho.datasets.storage.json_files import stream_records
+from soho.errors import UserError, quote
 from soho.files import PathLike
 
 EXIF_ORIENTATION = 0x0112
+
+
+RecordT = TypeVar('RecordT', bound=Listed)
+
+
+def list_once(records: Iterable[RecordT], what: str, source: PathLike) -> dict[Any, RecordT]:
+    """Return the records of a list of a COCO file by their ids.
+
+    Args:
+        records: The records.
+        what: What they are, for the message.
+        source: The file.
+
+    Raises:
+        UserError: Two of them have one id.
+    """
+    found: dict[Any, RecordT] = {}
+    for record in records:
+        if found.setdefault(record.id, record) is not record:
+            raise UserError(f'{source} lists the {what} {quote(record.id)} twice')
+    return found
 
 
 class Size(NamedTuple):
@@ -21,13 +44,16 @@ class Size(NamedTuple):
     width: int
 
 
-def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int, Size]:
-    """Return the sizes of images by id, from the lists ``images`` of COCO json files."""
-    keys = ('id', 'file_name', 'height', 'width')
+def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int | str, Size]:
+    """Return the sizes of images by id, from the lists ``images`` of COCO json files.
+
+    Raises:
+        UserError: A list is broken, or has an image twice.
+    """
     return {
-        image['id']: Size(image['file_name'], image['height'], image['width'])
+        number: Size(image.file_name, image.height, image.width)
         for path in coco_files
-        for image in stream_array(path, 'images', required=keys)
+        for number, image in list_once(stream_records(path, CocoImage, 'images'), 'image', path).items()
     }
 
 
