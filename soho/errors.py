@@ -1,5 +1,6 @@
 """How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import io
 import itertools
 import logging
 import os
@@ -8,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -59,9 +61,13 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
     before a run has begun. Anything else goes with its traceback into the log of the run,
     and the sentence says where; without such a log the traceback is shown.
 
+    Of several processes that torchrun has started on a machine, the first that fails says so; what the others meet
+    then follows from it. What a terminal cannot show is printed as its escape, from here on.
+
     Args:
         output: What is being made, to be named where the system refuses it (a full disk).
     """
+    escape_what_cannot_be_printed()
     earlier = _log_file()
     try:
         yield
@@ -71,16 +77,41 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
         log = _log_file()
         if isinstance(error, UserError) or (isinstance(error, OSError) and log in (None, earlier)):
             refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
-            raise SystemExit(
-                f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}'
-            ) from None
+            raise _exit(f'{f"{output} could not be made: " if refused else ""}{format_error(error)}') from None
         if log is None or log == earlier:
+            if not _is_first_to_fail():
+                raise SystemExit(1) from None
             raise
         with open(log, 'a', encoding='utf-8') as file:
             traceback.print_exception(error, file=file)
         kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
         message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
-        raise SystemExit(f'error: {kind}{message} (traceback in {log})') from None
+        raise _exit(f'{kind}{message} (traceback in {log})') from None
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Let stdout print any text: a character that its encoding lacks as an escape, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+
+
+def _exit(sentence: str) -> SystemExit:
+    return SystemExit(f'error: {sentence}' if _is_first_to_fail() else 1)
+
+
+def _is_first_to_fail() -> bool:
+    """Whether no other process of the same torchrun on this machine has called this before."""
+    error_file = os.environ.get('TORCHELASTIC_ERROR_FILE')  # in a folder of this process, in one of all of them
+    if not error_file:
+        return True
+    try:
+        Path(error_file).parents[1].joinpath('failed').touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:  # without such a folder each speaks for itself
+        return True
+    return True
 
 
 def _log_file() -> str | None:

@@ -37,7 +37,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     with exit_on_user_error():
-        runner = Runner.from_cfg(build_config(argv))
+        runner = Runner.from_cfg(build_config(argv), ('test',))
         metrics = runner.test()
     if runner.rank == 0:
         print(json.dumps(metrics))

@@ -34,7 +34,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
-        Runner.from_cfg(build_config(argv)).train()
+        Runner.from_cfg(build_config(argv), ('train', 'val')).train()
 
 
 if __name__ == '__main__':

@@ -303,13 +303,11 @@ class ImageTextDataset(Dataset):
         self._broken[image] = True
         count = self.broken_images
         if count > self.max_broken_images:
-            raise (
-                error
+            few = f'max_broken_images={self.max_broken_images}'
+            raise type(error)(
+                f'{error}; {few} of the dataset {self.ann_file} lets none be skipped'
                 if self.max_broken_images == 0
-                else ImageError(
-                    f'{count} images of {self.ann_file} could not be used, more than '
-                    f'max_broken_images={self.max_broken_images}; the last: {error}'
-                )
+                else f'{count} images of {self.ann_file} could not be used, more than {few}; the last: {error}'
             ) from error
         if not reported:
             print_log(f'skipped ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)

@@ -2,13 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 
+from soho.datasets.storage.hub import find_file
 from soho.datasets.wordpiece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.errors import UserError
 
@@ -29,18 +31,14 @@ class BertTokenizer:
 
     Raises:
         FileNotFoundError: ``vocab`` is a path that does not exist.
-        ValueError: The vocabulary lacks a special token.
+        UserError: The vocabulary cannot be read, lacks a special token, or is on the Hub, which cannot be reached.
     """
 
     def __init__(self, vocab: str, max_length: int = 16, clean_text: bool = True) -> None:
         self.backend = _load(vocab)
         self.backend.normalizer = BertNormalizer(clean_text=clean_text, lowercase=True)
         ids = {token: number for token in SPECIAL if (number := self.backend.token_to_id(token)) is not None}
-        missing = [token for token in SPECIAL if token not in ids]
-        if missing:
-            raise UserError(
-                f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
-            )
+        _check_special(ids, vocab)
         self.backend.enable_truncation(max_length)
         self.backend.enable_padding(length=max_length, pad_id=ids['[PAD]'], pad_token='[PAD]')
         self.max_length = max_length
@@ -81,15 +79,28 @@ class BertTokenizer:
 
 def _load(vocab: str) -> Tokenizer:
     path = os.path.join(vocab, 'vocab.txt') if os.path.isdir(vocab) else vocab
-    if os.path.isfile(path):
-        return BertWordPieceTokenizer(path)._tokenizer
-    if path.endswith('.txt') or os.path.isabs(path) or os.path.isdir(vocab):
-        raise FileNotFoundError(f'there is no vocabulary file {path}')
-    from transformers import AutoTokenizer  # takes seconds to import
+    if not os.path.isfile(path):
+        if path.endswith('.txt') or os.path.isabs(path):
+            raise FileNotFoundError(f'there is no vocabulary file {path}')
+        path = find_file(vocab, ('vocab.txt', 'tokenizer.json'), 'the vocabulary')
+    try:
+        if path.endswith('.json'):
+            return Tokenizer.from_file(path)
+        pieces = WordPiece.read_file(path)
+    except Exception as error:  # tokenizers has one error class of its own, raised from Rust
+        raise UserError(f'the vocabulary {path} cannot be read: {error}') from error
+    # Some editors begin a file with a byte-order mark, which belongs to no token.
+    pieces = {piece.removeprefix('\ufeff'): row for piece, row in pieces.items()}
+    _check_special(pieces, path)
+    return BertWordPieceTokenizer(pieces)._tokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(vocab)
-    assert tokenizer is not None  # it raises where there is none
-    return tokenizer.backend_tokenizer
+
+def _check_special(pieces: Collection[str], vocab: str) -> None:
+    missing = [token for token in SPECIAL if token not in pieces]
+    if missing:
+        raise UserError(
+            f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
+        )
 
 
 class SentencePieceTokenizer:

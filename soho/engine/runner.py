@@ -2,17 +2,18 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.load import layout_of, load_weights
@@ -22,12 +23,15 @@ from soho.engine.checkpoint.safe_loading import use_safe_loading
 from soho.engine.checkpoint.save import use_atomic_writing
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
-from soho.engine.data_checks import check_data
+from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import init_gloo, unwrap_model
 from soho.errors import UserError
 from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
+
+# Settings of a loader that are for its workers.
+OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context')
 
 
 @RUNNERS.register_module(force=True)
@@ -42,6 +46,7 @@ class Runner(MMEngineRunner):
     - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``.
     """
 
+    _datasets: dict[str, Dataset] = {}  # opened before the rest, by split
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
     _compiled = False
@@ -51,6 +56,21 @@ class Runner(MMEngineRunner):
         use_atomic_writing()
         import_parts()
         super().__init__(*args, **kwargs)
+
+    @classmethod
+    def from_cfg(cls, cfg: Config, splits: Sequence[str] = ()) -> 'Runner':
+        """A runner of a config.
+
+        Args:
+            cfg: The config.
+            splits: Whose data are opened, and checked against the model, before anything else is built or written;
+                ``'train'``, ``'val'``, ``'test'``.
+        """
+        import_parts()
+        datasets = open_datasets(cfg, splits) if splits else {}
+        runner = super().from_cfg(cfg)
+        runner._datasets = datasets
+        return runner
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
@@ -112,26 +132,44 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
 
-        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another.
+        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another. Without workers
+        the settings that are theirs are left out, which torch would refuse.
         """
         import_parts()  # a loader can be built without a runner
-        if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
-            dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader)
+            dataloader.setdefault('worker_init_fn', dict(type='init_worker'))
+            if not dataloader.get('num_workers'):
+                for key in OF_WORKERS:
+                    dataloader.pop(key, None)
         return MMEngineRunner.build_dataloader(dataloader, seed)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_train_loop(loop), 'train_dataloader')
+        self._train_dataloader = self._use_opened('train', self._train_dataloader)
+        return self._checked(super().build_train_loop(loop), 'train')
 
     def build_val_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_val_loop(loop), 'val_dataloader')
+        self._val_dataloader = self._use_opened('val', self._val_dataloader)
+        return self._checked(super().build_val_loop(loop), 'val')
 
     def build_test_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_test_loop(loop), 'test_dataloader')
+        self._test_dataloader = self._use_opened('test', self._test_dataloader)
+        return self._checked(super().build_test_loop(loop), 'test')
 
-    def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
-        """Let every head look at the data before the first step."""
-        mode = 'loss' if source == 'train_dataloader' else 'predict'
-        check_data(unwrap_model(self.model), loop.dataloader.dataset, mode, f'{source} of the config')
+    def _use_opened(self, split: str, dataloader: Any) -> Any:
+        """The loader's config with the data set that is open already, in a function, which is never copied."""
+        if split not in self._datasets or not isinstance(dataloader, dict):
+            return dataloader
+        dataset = self._datasets[split]
+        return dict(dataloader, dataset=dict(type=lambda: dataset))
+
+    def _checked(self, loop: BaseLoop, split: str) -> BaseLoop:
+        """Let every head look at the data before the first step, of which there has to be one."""
+        source = f'{split}_dataloader of the config'
+        if split not in self._datasets:
+            mode = 'loss' if split == 'train' else 'predict'
+            check_data(unwrap_model(self.model), loop.dataloader.dataset, mode, source)
+        check_steps(loop, source, self.rank)
         return loop
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:

@@ -27,13 +27,18 @@ Prediction = dict[str, torch.Tensor]
 
 @EVALUATOR.register_module()
 class Evaluator(MMEngineEvaluator):
-    """mmengine's evaluator for predictions that are one dict per batch."""
+    """mmengine's evaluator for predictions that are one dict per batch.
 
-    metrics: list['Metric']
+    A metric that is no :class:`Metric`, such as mmengine's own, gets the predictions as mmengine hands them on: the
+    list with that dict.
+    """
 
     def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
-        for prediction in data_samples:
-            for metric in self.metrics:
+        for metric in self.metrics:
+            if not isinstance(metric, Metric):
+                metric.process(data_batch or {}, data_samples)
+                continue
+            for prediction in data_samples:
                 metric.process(data_batch or {}, metric.select(prediction))
 
 

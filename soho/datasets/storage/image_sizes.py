@@ -1,19 +1,14 @@
 """Sizes of images without decoding them: from COCO json files, or from the image headers."""
 
-import io
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from PIL import Image
-
 from soho.datasets.records import CocoImage, Listed
+from soho.datasets.storage.image_header import read_header
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.json_files import stream_records
 from soho.errors import UserError, quote
 from soho.files import PathLike
-
-EXIF_ORIENTATION = 0x0112
-
 
 RecordT = TypeVar('RecordT', bound=Listed)
 
@@ -58,16 +53,14 @@ def coco_sizes(coco_files: Iterable[PathLike]) -> dict[int | str, Size]:
 
 
 def header_size(store: ImageStore, name: str) -> Size:
-    """Return the size of an image from its header, after EXIF rotation.
+    """Return the size of an image from its header, upright as :func:`soho.datasets.storage.decoding.decode_image`.
 
     Raises:
         ImageError: There is no such image, or its header cannot be read.
     """
+    data = store.read(name)
     try:
-        with Image.open(io.BytesIO(store.read(name))) as image:
-            width, height = image.size
-            if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:  # rotated by 90 degrees
-                width, height = height, width
-    except (OSError, SyntaxError) as error:
-        raise ImageDecodeError(f'the image {name} of {store.path} has no readable header') from error
-    return Size(name, height, width)
+        header = read_header(data, 'the file')
+    except ImageDecodeError as error:
+        raise ImageDecodeError(f'the image {name} of {store.path} has no readable header: {error}') from error
+    return Size(name, *header.upright_size)
