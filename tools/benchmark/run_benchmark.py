@@ -19,6 +19,7 @@ pictures a second against bare decoding of the same files, for the pipelines of 
 recipes and, where a copy of the official SOHO release is named, against its pipeline.
 ``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
+``host``: what the host does around the step of the published trainings, at their number of samples.
 ``data`` and ``loop`` need the synthetic data set, or read other pictures where ``--photos`` names them.
 
 A part that fails says why in one sentence, the others go on, and the command ends with an error.
