@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'inaturalist': ['INaturalist'],
         'labelled_images': ['LabelledImages'],
         'pretrain': ['PretrainDataset'],
+        'retrieval': ['RetrievalDataset'],
         'sample_key': ['SampleKey'],
         'samplers': [
             'AspectRatioBatchSampler',
