@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'nlvr': ['NLVRDataset'],
         'nlvr2': ['NLVR2Dataset'],
         'pretrain': ['PretrainDataset'],
+        'retrieval': ['RetrievalDataset'],
         'sample_key': ['SampleKey'],
         'samplers': [
             'AspectRatioBatchSampler',

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'evaluator': ['Evaluator', 'Metric'],
         'gqa': ['GQAAccuracy'],
         'pretrain': ['PretrainMetrics'],
+        'retrieval': ['RetrievalRecall'],
         'statements': ['StatementAccuracy'],
         'vqa': ['VQAAccuracy'],
     },

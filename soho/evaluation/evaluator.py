@@ -125,6 +125,12 @@ class Metric(BaseMetric):
         return message[0]
 
 
+def wait_for_all_ranks() -> None:
+    """Return when every rank has come here, which may take hours."""
+    if get_world_size() > 1:
+        torch.distributed.barrier(group=_patient_group(torch.distributed.group.WORLD))
+
+
 @lru_cache(maxsize=1)
 def _patient_group(world: torch.distributed.ProcessGroup | None) -> Any:
     """All ranks of ``world``, over gloo: records stay in host memory, and no watchdog ends a long wait."""
