@@ -31,6 +31,19 @@ def use_cpu_threads(number: int | None = None) -> None:
         torch.set_num_threads(number or available_cores())
 
 
+def name_unknown_user() -> None:
+    """Give a user whom the system does not know a name and a home, as in a container with a number for a user.
+
+    yapf, which mmengine imports, and torch's compiler ask for both and end the program where there is neither. The
+    home is Debian's for users who have none: nothing is kept there, and nobody else can have put anything there.
+    """
+    if os.path.isabs(os.path.expanduser('~')):
+        return
+    os.environ['HOME'] = '/nonexistent'
+    if not any(os.environ.get(name) for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME')):  # as getpass.getuser looks
+        os.environ['USER'] = f'uid{os.getuid()}'
+
+
 def keep_freed_memory() -> bool:
     """Let malloc hand memory that a tensor or an image has left to the next one instead of returning it to the system.
 

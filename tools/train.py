@@ -4,14 +4,16 @@ python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] [--cfg-options 
 """
 
 from collections.abc import Sequence
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
 from soho.errors import exit_on_user_error
 
+if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
+    from mmengine.config import Config
 
-def build_config(argv: Sequence[str] | None = None) -> Config:
+
+def build_config(argv: Sequence[str] | None = None) -> 'Config':
     """The config with the command line laid over it."""
     parser = run_parser('Train what a config describes.')
     parser.add_argument(

@@ -41,11 +41,10 @@ def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
     vocabulary = stated(language, 'vocab_size') if isinstance(language, dict) else None
     datasets = {}
     for split in splits:
-        config = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
-        if not isinstance(config, dict):
+        dataset = build_dataset(cfg, split)
+        if dataset is None:
             continue
         source = f'{split}_dataloader of the config'
-        dataset = DATASETS.build(ConfigDict(copy.deepcopy(config), _scope_=cfg.get('default_scope', 'soho')))
         for part in getattr(dataset, 'datasets', [dataset]):
             tokenizer = getattr(part, 'tokenizer', None)
             if vocabulary is not None and tokenizer is not None and len(tokenizer) > vocabulary:
@@ -56,6 +55,14 @@ def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
         check_heads(heads, dataset, 'loss' if split == 'train' else 'predict', source)
         datasets[split] = dataset
     return datasets
+
+
+def build_dataset(cfg: Config, split: str) -> Any:
+    """Return the data set of ``train_dataloader``, ``val_dataloader`` or ``test_dataloader``; ``None`` without one."""
+    config = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    if not isinstance(config, dict):
+        return None
+    return DATASETS.build(ConfigDict(copy.deepcopy(config), _scope_=cfg.get('default_scope', 'soho')))
 
 
 def check_weights(part: Any) -> None:
