@@ -70,6 +70,20 @@ class BertTokenizer:
             attended[: len(sentence)] = 1
         return ids, mask
 
+    def ids_of_words(self, words: Sequence[str]) -> np.ndarray:
+        """(W,) int64 ids of words that are one token each.
+
+        Raises:
+            ValueError: A word is not in the vocabulary.
+        """
+        ids = [self.backend.token_to_id(word) for word in words]
+        if None in ids:
+            raise UserError(
+                f'{words[ids.index(None)]!r} is no token of the vocabulary, which splits or does not know it; '
+                'name words that are tokens, in lower case where the vocabulary is'
+            )
+        return np.array(ids, np.int64)
+
     def digest(self) -> str:
         """SHA-256 of everything that the ids depend on."""
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'detection.voc': ['VOCAP'],
         'dump': ['PredictionDump'],
         'evaluator': ['Evaluator', 'Metric'],
+        'masked_words': ['MaskedWordAccuracy'],
         'pretrain': ['PretrainMetrics'],
         'vqa': ['VQAAccuracy'],
     },
