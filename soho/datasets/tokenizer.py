@@ -70,17 +70,17 @@ class BertTokenizer:
             attended[: len(sentence)] = 1
         return ids, mask
 
-    def ids_of_words(self, words: Sequence[str]) -> np.ndarray:
-        """(W,) int64 ids of words that are one token each.
+    def ids_of_words(self, words: Sequence[str], required: bool = True) -> np.ndarray:
+        """(W,) int64 ids of those of ``words`` that are one token; the others never occur as one.
 
         Raises:
-            ValueError: A word is not in the vocabulary.
+            ValueError: None of them is, and one is required.
         """
-        ids = [self.backend.token_to_id(word) for word in words]
-        if None in ids:
+        ids = [number for word in words if (number := self.backend.token_to_id(word)) is not None]
+        if required and not ids:
             raise UserError(
-                f'{words[ids.index(None)]!r} is no token of the vocabulary, which splits or does not know it; '
-                'name words that are tokens, in lower case where the vocabulary is'
+                f'none of the words {", ".join(words[:5])}{", ..." if len(words) > 5 else ""} is a token of the '
+                'vocabulary; they are written as the vocabulary writes them, mostly in lower case'
             )
         return np.array(ids, np.int64)
 

@@ -23,7 +23,7 @@ class MaskedWordAccuracy(Metric):
         **kwargs: See :class:`Metric`.
 
     Raises:
-        ValueError: A word is not a token of the vocabulary.
+        ValueError: None of the words of a kind is a token of the vocabulary.
     """
 
     def __init__(self, tokenizer: dict[str, Any], kinds: Mapping[str, Sequence[str]], **kwargs) -> None:

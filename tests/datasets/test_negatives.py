@@ -61,6 +61,10 @@ def test_the_words_follow_from_the_generator(tokenizer):
     assert (first == again).all() and (first != other).any()
 
 
-def test_a_word_that_is_no_token(tokenizer):
-    with pytest.raises(ValueError, match="'disc' is no token of the vocabulary"):
-        ReplaceWord(tokenizer, [[['ring', 'disc'], ['star']]])
+def test_words_that_are_no_tokens(tokenizer):
+    made = ReplaceWord(tokenizer, [[['red'], ['pink'], ['blue']], [['star'], ['cube']]], prob=1.0).transform(
+        sample('a red star', rows=50)
+    )
+    assert (made['input_ids'] == sample('a blue star')['input_ids']).all()
+    with pytest.raises(ValueError, match='no two words of different meaning'):
+        ReplaceWord(tokenizer, [[['red'], ['pink']], [['cube'], ['cone']]])

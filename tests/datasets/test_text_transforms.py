@@ -103,7 +103,7 @@ def test_words_with_a_probability_of_their_own(vocab):
     named = np.isin(ids[0], [WORDS.index('red'), WORDS.index('b')])
     assert chosen[:, named].mean() == pytest.approx(0.6, abs=0.02)
     assert chosen[:, ~named].mean() == pytest.approx(0.1, abs=0.01)
-    with pytest.raises(ValueError, match="'Red' is no token of the vocabulary"):
+    with pytest.raises(ValueError, match='none of the words Red is a token of the vocabulary'):
         MaskTokens(dict(vocab=vocab), word_probs=[dict(words=['Red'], prob=0.6)])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soho.datasets.tokenizer import BertTokenizer
+from soho.errors import UserError
 from soho.registry import TRANSFORMS
 
 
@@ -27,7 +28,7 @@ class ReplaceWord(BaseTransform):
         unless: Words whose sentences are left alone, such as "no", after which another word is as true.
 
     Raises:
-        ValueError: A word is not a token of the vocabulary.
+        ValueError: The vocabulary has no two meanings of any kind.
     """
 
     def __init__(
@@ -39,14 +40,21 @@ class ReplaceWord(BaseTransform):
     ) -> None:
         backend = BertTokenizer(**tokenizer)
         self.prob = prob
-        self.unless = backend.ids_of_words(unless)
+        self.unless = backend.ids_of_words(unless, required=False)
         # Token id -> one array of ids for each other meaning of its kind.
         self.others: dict[int, list[np.ndarray]] = {}
         for kind in kinds:
-            meanings = [backend.ids_of_words(meaning) for meaning in kind]
+            meanings = [ids for meaning in kind if len(ids := backend.ids_of_words(meaning, required=False))]
+            if len(meanings) < 2:
+                continue
             for number, meaning in enumerate(meanings):
                 others = meanings[:number] + meanings[number + 1 :]
                 self.others.update(dict.fromkeys(meaning.tolist(), others))
+        if not self.others:
+            raise UserError(
+                'the vocabulary has no two words of different meaning of any of the kinds, so none can be replaced; '
+                'they are written as the vocabulary writes them, mostly in lower case'
+            )
         self.replaceable = np.zeros(len(backend), bool)
         self.replaceable[list(self.others)] = True
 

@@ -61,7 +61,7 @@ class MaskTokens(BaseTransform):
             in ViLBERT, arXiv:1908.02265, section 3.1.
 
     Raises:
-        ValueError: One of ``word_probs`` is not a token of the vocabulary.
+        ValueError: None of the ``words`` of a group is a token of the vocabulary.
     """
 
     def __init__(
