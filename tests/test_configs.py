@@ -14,7 +14,17 @@ from soho.paths import CONFIGS
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # Validated, but not to choose a checkpoint by it: the last one is what comes next in the demo, or all there is.
-NO_BEST = {'cnn', 'coco_photos', 'large_pretrain', 'linear_probe', 'pretrain', 'soho_coco_photos'}
+NO_BEST = {
+    'cnn',
+    'coco_photos',
+    'language',
+    'large_pretrain',
+    'linear_probe',
+    'pretrain',
+    'pretrain_align',
+    'pretrain_long',
+    'soho_coco_photos',
+}
 # What makes a model, a sample or a run large, and what it becomes.
 LANGUAGE = dict(
     CrossModalBert=dict(

@@ -68,6 +68,20 @@ class BertTokenizer:
             attended[: len(sentence)] = 1
         return ids, mask
 
+    def ids_of_words(self, words: Sequence[str], required: bool = True) -> np.ndarray:
+        """(W,) int64 ids of those of ``words`` that are one token; the others never occur as one.
+
+        Raises:
+            ValueError: None of them is, and one is required.
+        """
+        ids = [number for word in words if (number := self.backend.token_to_id(word)) is not None]
+        if required and not ids:
+            raise UserError(
+                f'none of the words {", ".join(words[:5])}{", ..." if len(words) > 5 else ""} is a token of the '
+                'vocabulary; they are written as the vocabulary writes them, mostly in lower case'
+            )
+        return np.array(ids, np.int64)
+
     def digest(self) -> str:
         """SHA-256 of everything that the ids depend on."""
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()

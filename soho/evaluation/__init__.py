@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'dump': ['PredictionDump'],
         'evaluator': ['Evaluator', 'Metric'],
         'gqa': ['GQAAccuracy'],
+        'masked_words': ['MaskedWordAccuracy'],
         'pretrain': ['PretrainMetrics'],
         'retrieval': ['RetrievalRecall'],
         'statements': ['StatementAccuracy'],
