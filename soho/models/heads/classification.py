@@ -116,15 +116,19 @@ class ClassificationHead(Head):
             losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
         return losses, logits.detach().argmax(1) == labels, labels >= 0
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(R, A) logits to probabilities: of each class by itself for soft labels, of all together for one label."""
+        return torch.sigmoid(logits) if self.soft else logits.softmax(1)
+
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """Predictions of the R' sentences that count.
 
         Returns:
             ``question_id`` and ``label`` int64, ``confidence`` float32 in [0, 1], each (R',), and ``logits``
-            (R', A) float32. A confidence is a sigmoid for soft labels and a softmax for one label.
+            (R', A) float32; see :meth:`probabilities` for the confidence.
         """
         counted = counted_rows(batch)
         logits = self(features, batch)[counted].float()
-        confidence, label = (torch.sigmoid(logits) if self.soft else logits.softmax(1)).max(dim=1)
+        confidence, label = self.probabilities(logits).max(dim=1)
         ids = batch['question_id'].flatten()[counted]
         return dict(question_id=ids, label=label, confidence=confidence, logits=logits)
