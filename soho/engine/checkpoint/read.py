@@ -14,6 +14,9 @@ import torch
 
 from soho.errors import UserError
 
+HEADER_KEY = 'inference'
+"""Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
+
 
 class CheckpointError(UserError):
     """A file that cannot be used as a checkpoint here; the message says why."""
@@ -50,7 +53,7 @@ def _read_file(path: str, map_location: Any) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise MissingCheckpointError(f'there is no checkpoint {path}')
     if _is_safetensors(path):
-        return dict(state_dict=_read_safetensors(path, str(map_location or 'cpu')))
+        return _read_safetensors(path, str(map_location or 'cpu'))
     with open(path, 'rb') as file:
         if file.read(1) not in (b'P', b'\x80'):
             raise CheckpointError(f'{path} is no checkpoint: it begins neither as a zip nor as a pickle')
@@ -97,13 +100,17 @@ def is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _read_safetensors(path: str, device: str) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: str, device: str) -> dict[str, Any]:
+    """``state_dict``, and ``inference`` where the header has it."""
     try:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
     except ImportError as error:
         raise CheckpointError(f'{path} is a safetensors file, which needs the package safetensors') from error
     try:
-        return load_file(path, device=device)
+        with safe_open(path, 'pt', device=device) as file:
+            checkpoint: dict[str, Any] = dict(state_dict={name: file.get_tensor(name) for name in file.keys()})
+            header = (file.metadata() or {}).get(HEADER_KEY)
+        return checkpoint if header is None else dict(checkpoint, **{HEADER_KEY: header})
     except Exception as error:  # safetensors has one error class of its own, raised from Rust
         raise CheckpointError(f'{path} is not a readable safetensors file: {error}') from error
 

@@ -132,18 +132,21 @@ class ClassificationHead(Head):
             losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
         return losses, logits.detach().argmax(1) == labels, labels >= 0
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(R, A) logits to probabilities, calibrated by ``temperature``; see :func:`confidences`."""
+        return confidences(logits / self.temperature, self.soft)
+
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """Predictions of the R' sentences that count.
 
         Returns:
             ``question_id`` and ``label`` int64, ``confidence`` float32 in [0, 1], each (R',), and ``logits``
-            (R', A) float32. A confidence is a sigmoid for soft labels and a softmax for one label, of the logits
-            divided by ``temperature``.
+            (R', A) float32. See :meth:`probabilities` for the confidence.
         """
         counted = counted_rows(batch)
         logits = self(features, batch).float()  # (B * V * S, A), V scales of an image
         samples, sentences = batch['sentence_mask'].shape
         logits = logits.view(samples, -1, sentences, self.num_classes).mean(1).flatten(0, 1)[counted]
-        confidence, label = confidences(logits / self.temperature, self.soft).max(dim=1)
+        confidence, label = self.probabilities(logits).max(dim=1)
         ids = batch['question_id'].flatten()[counted]
         return dict(question_id=ids, label=label, confidence=confidence, logits=logits)
