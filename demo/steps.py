@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import find_latest_checkpoint
 
 from soho.datasets.storage.json_files import write_json
 from soho.engine import Runner, load_config
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
@@ -46,9 +46,8 @@ def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) ->
         shutil.rmtree(work_dir, ignore_errors=True)
     cfg = load_config(os.fspath(config))
     cfg.work_dir = os.fspath(work_dir)
-    cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
-    load_from = load_from if cfg.get('load_from') else None
-    cfg.load_from = None if cfg.resume else load_from
+    cfg.resume = 'auto'
+    cfg.load_from = load_from = load_from if cfg.get('load_from') else None
     runner = Runner.from_cfg(cfg)
     runner.train()
     device = describe_device(next(runner.model.parameters()).device)
@@ -72,7 +71,7 @@ def final_checkpoint(work_dir: Path) -> str:
         FileNotFoundError: There is no checkpoint.
     """
     best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns)
-    checkpoint = os.fspath(best[-1]) if best else find_latest_checkpoint(os.fspath(work_dir))
+    checkpoint = os.fspath(best[-1]) if best else newest_checkpoint([work_dir])[0]
     if checkpoint is None:
         raise FileNotFoundError(f'{work_dir} has no checkpoint: its config needs a CheckpointHook')
     return checkpoint

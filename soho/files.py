@@ -8,8 +8,10 @@ stay as it was, raises where a folder is read-only, on which callers here go on,
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,9 @@ from typing import IO, Any, TextIO
 from soho.errors import UserError
 
 PathLike = str | os.PathLike
+
+_TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp(\.[^.]*)?')  # names of atomic_path
+_held: set[TextIO] = set()
 
 
 @contextmanager
@@ -160,6 +165,63 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove_leftovers(folder: PathLike) -> list[str]:
+    """Remove what killed processes were writing through :func:`atomic_path` into a folder; return the names.
+
+    Args:
+        folder: Path of a folder that nobody else writes to now.
+    """
+    names = [name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name)]
+    for name in names:
+        Path(folder, name).unlink(missing_ok=True)
+    return names
+
+
+@contextmanager
+def folder_lock(folder: PathLike) -> Generator[None, None, None]:
+    """Hold a folder as the only process that writes to it.
+
+    Nobody waits: a second process is refused. A killed process, or a forked child of the holder, holds nothing.
+
+    Args:
+        folder: Path of the folder.
+
+    Raises:
+        UserError: Another process holds it; the message says which.
+        OSError: The folder cannot be written.
+    """
+    path = Path(folder, '.lock')
+    try:
+        lock = _acquire(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(OSError):
+            raise UserError(
+                f'{folder} is in use by another run ({path.read_text(encoding="utf-8").strip() or "which just began"}):'
+                ' wait for its end or name another folder'
+            ) from None
+        raise
+    with lock:
+        _held.add(lock)
+        lock.truncate(0)
+        lock.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        lock.flush()
+        try:
+            yield
+        finally:
+            _held.discard(lock)
+            path.unlink(missing_ok=True)
+
+
+def _release_in_child() -> None:
+    """A lock lasts until the last process closes it, and data workers may outlive a killed run."""
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
 @contextmanager
 def file_lock(path: PathLike) -> Generator[bool, None, None]:
     """Hold the lock of a file that is about to be written; one process, or thread, at a time has it.
@@ -185,12 +247,19 @@ def file_lock(path: PathLike) -> Generator[bool, None, None]:
             lock_path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path) -> TextIO:
-    """Open the file at ``path`` and lock it."""
+def _acquire(path: Path, operation: int = fcntl.LOCK_EX) -> TextIO:
+    """Open the file at ``path`` and lock it.
+
+    Raises:
+        BlockingIOError: ``operation`` does not wait, and another process has the lock.
+    """
     while True:
-        lock = open(path, 'w')
+        lock = open(path, 'a', encoding='utf-8')
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, operation)
+        except BlockingIOError:
+            lock.close()
+            raise
         except OSError:  # a file system without locks: atomic_path still keeps the file whole
             return lock
         # Its last owner has removed it, and a third process may have locked a new file of this name meanwhile.

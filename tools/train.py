@@ -21,7 +21,7 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, or from the newest one in the work dir',
+        help='go on from CHECKPOINT, or from the newest sound one in the work dir, if there is one',
     )
     args, cfg = parse_run(parser, argv)
     if args.amp:
@@ -29,8 +29,9 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
             raise ConfigError(f'{args.config} trains with {cfg.optim_wrapper.type}, which --amp would replace')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
     return cfg
 
 

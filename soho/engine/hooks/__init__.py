@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         'chance_loss': ['ChanceLossHook'],
+        'checkpoint': ['CheckpointHook'],
         'finite_loss': ['FiniteLossHook'],
         'fold_norms': ['FoldNormsHook'],
         'precise_norm': ['PreciseNormHook'],
