@@ -22,6 +22,10 @@ TAKEN_OUT = {
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', '_delete_'} - {'self'}
 PLAIN = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
+# torch's own annotations name what it imports for type checkers only.
+LOADER_TYPES = dict(
+    drop_last=bool, persistent_workers=bool, pin_memory=bool, prefetch_factor=int | None, timeout=float, dataset=dict
+)
 # What torch takes and cannot work with, and the smallest numbers that it can.
 SMALLEST = dict(batch_size=1, num_workers=0, num_batch_per_epoch=1)
 
@@ -54,6 +58,8 @@ def check_parts(node: Any, where: str, path: str) -> None:
         if where in LOADERS:
             for key in node.keys() - LOADER_KEYS:
                 raise ConfigError(f'{path}: {where} has no key {key!r}{hint(key, LOADER_KEYS)}', f'{where}.{key}')
+            for key in LOADER_TYPES.keys() & node.keys():
+                check_type(node[key], LOADER_TYPES[key], f'{where}.{key}', path)
             for key in SMALLEST.keys() & node.keys():
                 if not fits(node[key], int) or node[key] < SMALLEST[key]:
                     raise ConfigError(
