@@ -145,6 +145,27 @@ def test_scripts_end_with_the_sentence(name, write, load_tool):
         load_tool(name).main([*checkpoint, *config, write(a='x = dict(')])
 
 
+@pytest.mark.parametrize(
+    'text, sentence',
+    [
+        ('x = 1', 'a.py has no model'),
+        ('model = dict()', 'a.py has no train_dataloader, and so nothing to train on'),
+        (
+            'model = dict()\ntrain_dataloader = dict()\ntrain_cfg = dict()',
+            'has train_dataloader but no optim_wrapper: ',
+        ),
+        (
+            'model, train_dataloader, train_cfg, optim_wrapper = [dict()] * 4\nval_dataloader = dict()',
+            'a.py has val_dataloader but no val_cfg: val_dataloader, val_cfg, val_evaluator go together',
+        ),
+    ],
+)
+def test_a_recipe_that_lacks_a_part(text, sentence, write, load_tool):
+    with pytest.raises(SystemExit) as stopped:
+        load_tool('train').main([write(a=text), '--amp'])
+    assert sentence in str(stopped.value) and '\n' not in str(stopped.value)
+
+
 def test_what_a_person_may_write_is_accepted(write):
     path = write(
         a='_base_ = ["./b.py"]\n'
