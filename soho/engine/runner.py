@@ -88,6 +88,7 @@ class Runner(MMEngineRunner):
         import_parts()
         datasets = open_datasets(cfg, splits) if splits else {}
         runner = super().from_cfg(cfg)
+        assert isinstance(runner, cls)
         runner._datasets = datasets
         return runner
 
