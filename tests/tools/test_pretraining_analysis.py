@@ -30,7 +30,9 @@ def checkpoint(synthetic, tmp_path, monkeypatch):
 
 def test_the_figures_of_a_checkpoint(load_tool, checkpoint, tmp_path):
     tool = load_tool('analysis/pretraining')
-    figures = tool.main([CONFIG, checkpoint, '--pictures', '4', '--out', str(tmp_path / 'figures.json')])
+    figures = tool.main(
+        [CONFIG, checkpoint, '--pictures', '4', '--draws', '2', '--out', str(tmp_path / 'figures.json')]
+    )
     assert json.loads((tmp_path / 'figures.json').read_text()) == figures
     assert 0 < figures['matching'] < 100 and figures['retrieval']['chance'] == 25.0
     seen, blind = figures['hidden_words'], figures['hidden_words_without_image']
