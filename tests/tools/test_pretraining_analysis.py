@@ -8,7 +8,7 @@ import torch
 from soho.engine import load_config
 from soho.registry import MODELS
 
-CONFIG = 'configs/demo/pretrain_long.py'
+CONFIG = 'configs/demo/pretrain_decay.py'
 
 
 def test_recall_in_both_directions(load_tool):
@@ -38,5 +38,5 @@ def test_the_figures_of_a_checkpoint(load_tool, checkpoint, tmp_path):
     seen, blind = figures['hidden_words'], figures['hidden_words_without_image']
     assert seen.keys() == blind.keys() >= {'acc_noun', 'acc_color', 'acc_words', 'loss_mlm'}
     assert seen['loss_mlm'] != blind['loss_mlm']  # the same hidden words, of which the image decides some
-    with pytest.raises(SystemExit, match=r'--pictures 4000: the test data of .*pretrain_long\.py have \d+'):
+    with pytest.raises(SystemExit, match=r'--pictures 4000: the test data of .*pretrain_decay\.py have \d+'):
         tool.main([CONFIG, checkpoint, '--pictures', '4000'])
