@@ -22,6 +22,7 @@ NO_BEST = {
     'linear_probe',
     'pretrain',
     'pretrain_align',
+    'pretrain_decay',
     'pretrain_long',
     'soho_coco_photos',
 }
