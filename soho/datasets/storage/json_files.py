@@ -174,6 +174,62 @@ def stream_array(
             yield item
 
 
+def stream_lines(path: PathLike, required: Sequence[str] = ()) -> Iterator[Any]:
+    """Yield the values of a file with one JSON value a line (jsonl), in order; empty lines are skipped.
+
+    Args:
+        path: Path of the file.
+        required: Keys that every value must have.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        BrokenJSONError: A line is not JSON.
+        MissingKeyError: A value lacks a required key.
+    """
+    with open_text(path) as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise BrokenJSONError(
+                        f'{path} is broken JSON at line {number}, character {error.pos} of it: {error.msg}.'
+                    ) from error
+                _check(value, required, f'Line {number} of {path}')
+                yield value
+        except UnicodeDecodeError as error:
+            raise BrokenJSONError(f'{path} is not UTF-8 text ({error.reason}).') from error
+
+
+def stream_members(path: PathLike, required: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield key and value of the members of the object that a JSON file is, in order, holding one at a time.
+
+    Args:
+        path: Path of the file.
+        required: Keys that every value must have.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        BrokenJSONError: The file is not JSON, or not an object.
+        MissingKeyError: A value lacks a required key.
+    """
+    view = _Window(path, WINDOW)
+    with view.file:
+        if view.peek() == '[':
+            raise MissingKeyError(f'{path} is a list where an object is expected.')
+        view.take('{')
+        while view.peek() != '}':
+            key = view.value()
+            view.take(':')
+            value = view.value()
+            _check(value, required, f'{key!r} in {path}')
+            yield key, value
+            if view.take(',', '}') == '}':
+                break
+
+
 def _find_member(view: _Window, key: str) -> Iterator[Any]:
     """Skip the members of an object up to the array ``key``; return an iterator over its items."""
     if view.peek() == '[':
