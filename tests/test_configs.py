@@ -138,6 +138,24 @@ def shrink_statements(node, place, small_synthetic):
     return True
 
 
+def shrink_retrieval(node, place, small_synthetic):
+    """A data set of retrieval or visual entailment on the synthetic data set; says whether it is one."""
+    kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
+    if kind == 'RetrievalDataset' and 'ann_file' in node:
+        file, images = dict(train=(small_synthetic['PretrainDataset'], 'train2014')).get(
+            part, (root / 'coco_cap_val_pre.json', 'val2014')
+        )
+        node.update(data_root='', ann_file=str(file), images=str(root / images), negatives=3)
+    elif kind == 'SNLIVEDataset' and 'ann_file' in node:
+        file = dict(train='train', val='dev', test='test')[part]
+        node.update(data_root=str(root), ann_file=f'snli_ve/snli_ve_{file}.jsonl', images=SPLITS[part])
+    elif kind == 'RetrievalRecall':
+        node.folds = min(node.get('folds', 1), 4)  # of eight images
+    else:
+        return False
+    return True
+
+
 def shrink(cfg, small_synthetic, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny data set and from random weights."""
     root = small_synthetic['root']
@@ -150,7 +168,7 @@ def shrink(cfg, small_synthetic, work_dir):
         split = SPLITS.get(path[0].split('_')[0]) if path else None
         if path and (shrink_detection(node, path[0], root) or shrink_labels(node, path[0], root)):
             continue
-        if path and shrink_statements(node, path[0], small_synthetic):
+        if path and any(change(node, path[0], small_synthetic) for change in (shrink_statements, shrink_retrieval)):
             continue
         if 'init_cfg' in node:
             node.init_cfg = None

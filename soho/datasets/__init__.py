@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             'RepeatFactorSampler',
             'ShardSampler',
         ],
+        'snli_ve': ['SNLIVEDataset'],
         'tokenizer': ['BertTokenizer', 'SentencePieceTokenizer'],
         'voc07': ['VOC07'],
         'voc_detection': ['VOCDetection'],

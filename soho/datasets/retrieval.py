@@ -9,6 +9,7 @@ import torch
 from soho.datasets.batch import TOKEN_FIELDS
 from soho.datasets.collate import CanvasSizes, Sample, collate
 from soho.datasets.pretrain import PretrainDataset
+from soho.datasets.storage.index import expand
 from soho.errors import UserError
 from soho.registry import DATASETS, FUNCTIONS
 
@@ -73,15 +74,16 @@ class RetrievalDataset(PretrainDataset):
         Raises:
             UserError: The pipeline has no tokenizer.
         """
-        if self.tokenizer is None:
+        tokenizer: Any = self.tokenizer
+        if tokenizer is None:
             raise UserError(f'the pipeline of {self.ann_file} has no Tokenize, so that its captions cannot be scored')
         owner = np.repeat(np.arange(len(self)), self.item_length)
-        rows = np.concatenate([start + np.arange(n) for start, n in zip(self.item_first, self.item_length)])
+        rows = expand(self.item_first, self.item_length)
         if self.tokens is not None:
-            tokens: Any = self.tokenizer.pad([self.tokens[row] for row in rows])
+            ids, attention = tokenizer.pad([self.tokens[row] for row in rows])
         else:
-            tokens = self.tokenizer([self.captions[row] for row in rows])
-        return (*tokens, owner)
+            ids, attention = tokenizer([self.captions[row] for row in rows])
+        return ids, attention, owner
 
 
 @FUNCTIONS.register_module()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.dist import is_main_process
 from torch import Tensor, nn
 
@@ -36,15 +37,19 @@ class Captions(NamedTuple):
         """Captions of :meth:`soho.datasets.retrieval.RetrievalDataset.encode_captions`, on the device."""
         lengths = attention_mask.sum(1)
         order = np.argsort(-lengths, kind='stable')
-        tokens = (torch.from_numpy(array[order]).to(device) for array in (input_ids, attention_mask))
-        return cls(*tokens, lengths[order].tolist(), torch.from_numpy(order).to(device))
+        ids, attention, columns = (
+            torch.from_numpy(array).to(device) for array in (input_ids[order], attention_mask[order], order)
+        )
+        return cls(ids, attention, lengths[order].tolist(), columns)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
 
 @torch.no_grad()
-def score_images(model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], captions: Captions, pairs: int) -> Tensor:
+def score_images(
+    model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], captions: Captions, pairs: int, pool: int = 1
+) -> Tensor:
     """Scores of each image of a batch with all captions.
 
     Args:
@@ -53,14 +58,18 @@ def score_images(model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], cap
         batch: ``image`` and ``image_size`` of B images, preprocessed.
         captions: T captions.
         pairs: Pairs that go through the transformer together.
+        pool: Visual tokens that are averaged to one, see :func:`pool_tokens`.
 
     Returns:
         (B, T) float32, columns in the data set's order.
     """
     visual = None if model.backbone is None else model.encode_image(batch['image'], batch['image_size'])
+    if visual is not None and pool > 1:
+        visual = pool_tokens(visual, pool)
     images = len(batch['image_size']) if visual is None else len(visual.valid)
     scores = torch.empty(images, len(captions), device=captions.columns.device)
-    step = max(1, pairs // images)
+    # Without an image all get the same blocks, so that rounding does not make them differ.
+    step = pairs if visual is None else max(1, pairs // images)
     for start in range(0, len(captions), step):
         part = slice(start, start + step)
         scores[:, captions.columns[part]] = _score_block(model, head, visual, captions, part)
@@ -78,6 +87,45 @@ def _score_block(
     return head.score(features).float().view(images, -1)
 
 
+@torch.no_grad()
+def score_pairs(
+    model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], captions: Captions, pairs: int, wanted: Tensor
+) -> Tensor:
+    """Scores of each image of a batch with some captions.
+
+    Args:
+        model: In eval mode, with the image branch.
+        head: One of its heads.
+        batch: See :func:`score_images`.
+        captions: T captions.
+        pairs: See :func:`score_images`.
+        wanted: (B, T) bool, columns in the data set's order.
+
+    Returns:
+        (B, T) float32, -inf where not wanted.
+    """
+    visual = model.encode_image(batch['image'], batch['image_size'])
+    scores = torch.full(wanted.shape, float('-inf'), device=captions.columns.device)
+    # From long to short captions.
+    places, images = wanted.to(scores.device)[:, captions.columns].t().nonzero(as_tuple=True)
+    for place, image in zip(places.split(pairs), images.split(pairs)):
+        longest = captions.lengths[int(place[0])]
+        ids, attention = (field[place, None, :longest] for field in (captions[0], captions[1]))  # (R, 1, L)
+        features = model.fuse(ids, attention, visual.select(image), output_positions=ids.new_empty(0))
+        scores[image, captions.columns[place]] = head.score(features).float()
+    return scores
+
+
+def pool_tokens(visual: VisualTokens, number: int) -> VisualTokens:
+    """Return the means of ``number`` neighbouring visual tokens each, of those that lie on the image."""
+    tokens, valid = visual.tokens[:, 0], visual.valid
+    missing = -tokens.size(1) % number
+    groups = F.pad(tokens, (0, 0, 0, missing)).unflatten(1, (-1, number))  # (B, N', number, D)
+    weight = F.pad(valid, (0, missing)).unflatten(1, (-1, number)).to(tokens.dtype)[..., None]
+    means = (groups * weight).sum(2) / weight.sum(2).clamp(min=1)
+    return VisualTokens(means[:, None], weight.squeeze(3).any(2))
+
+
 class ScoreMatrix:
     """(I, T) float32 in a ``.npy`` file, not-a-number where a pair is not scored yet.
 
@@ -88,18 +136,20 @@ class ScoreMatrix:
         path: Path of the file; one of the same shape is taken as it is, else a new one is made by the main rank.
         images: I.
         captions: T.
+        chosen: (I, T) bool, the pairs that are to be scored; -inf stands at the others. By default all. Read on the
+            main rank only.
 
     Raises:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, path: PathLike, images: int, captions: int) -> None:
+    def __init__(self, path: PathLike, images: int, captions: int, chosen: np.ndarray | None = None) -> None:
         self.path = Path(path)
         if is_main_process() and not self._fits((images, captions)):
             with atomic_path(self.path) as temporary:
                 new = np.lib.format.open_memmap(temporary, 'w+', np.float32, (images, captions))
-                for row in new:
-                    row[:] = np.nan
+                for number, row in enumerate(new):
+                    row[:] = np.nan if chosen is None else np.where(chosen[number], np.nan, -np.inf)
                 new.flush()
         wait_for_all_ranks()
         self.values: np.ndarray = np.load(self.path, mmap_mode='r+')
@@ -112,8 +162,8 @@ class ScoreMatrix:
         return found.shape == shape and found.dtype == np.float32
 
     def missing(self, rows: np.ndarray) -> np.ndarray:
-        """(len(rows),) bool, rows in which a pair is not scored yet."""
-        return np.isnan(self.values[rows]).any(1)
+        """(len(rows), T) bool, pairs that are not scored yet."""
+        return np.isnan(self.values[rows])
 
     def write(self, rows: np.ndarray, scores: Tensor) -> None:
         """Write whole rows, (len(rows), T), and have the system put them on the disk."""

@@ -1,5 +1,7 @@
 """Evaluation of image-text retrieval: every pair once, on disk, and the same as scoring pair by pair."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -40,20 +42,14 @@ def config(tiny_config, synthetic):
     return make
 
 
-def matrices(runner):
-    return list(map(np.load, sorted(runner_path(runner).glob('retrieval_scores_*.npy'))))
-
-
-def runner_path(runner):
-    from pathlib import Path
-
-    return Path(runner.work_dir)
+def paths(runner):
+    return list(Path(runner.work_dir).glob('retrieval_scores_*.npy'))
 
 
 def test_the_matrix_is_that_of_scoring_pair_by_pair(config):
     runner = Runner.from_cfg(config())
     metrics = runner.test()
-    (scores,) = matrices(runner)
+    (scores,) = map(np.load, paths(runner))
     dataset = runner.test_dataloader.dataset
     ids, attention, owner = dataset.encode_captions()
     assert scores.shape == (8, len(owner)) and scores.dtype == np.float32
@@ -71,27 +67,27 @@ def test_the_matrix_is_that_of_scoring_pair_by_pair(config):
 def test_a_stopped_run_goes_on_and_other_weights_start_anew(config, monkeypatch):
     runner = Runner.from_cfg(config())
     first = runner.test()
-    (path,) = runner_path(runner).glob('retrieval_scores_*.npy')
+    (path,) = paths(runner)
     whole = np.load(path)
+    batches = [batch['image_index'].tolist() for batch in runner.test_dataloader]
     stopped = np.load(path, mmap_mode='r+')
-    stopped[2:5] = np.nan
-    stopped[6, 3:] = np.nan
+    stopped[batches[1][0]] = np.nan
+    stopped[batches[2][0], 3:] = np.nan
     stopped.flush()
     counted = []
-    monkeypatch.setattr(
-        'soho.engine.retrieval_loops.PairScoringLoop._score',
-        lambda self, model, head, batch, captions: (
-            counted.extend(batch['image_index'].tolist()) or torch.from_numpy(whole[batch['image_index']])
-        ),
-    )
+
+    def score(model, head, batch, captions, pairs, pool):
+        counted.extend(batch['image_index'].tolist())
+        return torch.from_numpy(whole[batch['image_index']])
+
+    monkeypatch.setattr('soho.engine.retrieval_loops.score_images', score)
     assert runner.test() == first
-    # Batches of three or fewer; one in which nothing is missing is not scored again.
-    assert {2, 3, 4, 6} <= set(counted) and len(counted) < 8
+    assert counted == batches[1] + batches[2]  # nothing is missing in the first batch
     with torch.no_grad():
         runner.model.heads['itm'].match_class.weight[1].neg_()
     counted.clear()
     runner.test()
-    assert sorted(counted) == list(range(8)) and len(matrices(runner)) == 2
+    assert sorted(counted) == list(range(8)) and len(paths(runner)) == 2
 
 
 def test_ranks_fill_the_rows_of_their_own_images(config, monkeypatch):
@@ -101,7 +97,7 @@ def test_ranks_fill_the_rows_of_their_own_images(config, monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(samplers, 'get_dist_info', lambda rank=rank: (rank, 2))
         cfg = config(test_cfg=dict(type='RetrievalTestLoop', keep_scores=True))
-        cfg.work_dir = str(runner_path(whole) / 'shared')
+        cfg.work_dir = str(Path(whole.work_dir, 'shared'))
         runner = Runner.from_cfg(cfg)
         runner.model.load_state_dict(whole.model.state_dict())
         images.append([i for batch in runner.test_dataloader for i in batch['image_index'].tolist()])
@@ -122,10 +118,31 @@ def test_without_the_image_nothing_is_found(config):
     assert metrics['txt_r1_best'] <= 100 / 8 + 1e-9
 
 
+def test_reranking_orders_the_best_by_the_exact_score(config):
+    exact = Runner.from_cfg(config())
+    expected = exact.test()
+    (whole,) = map(np.load, paths(exact))
+
+    def reranked(**options):
+        cfg = config(test_cfg=dict(type='RetrievalTestLoop', pairs=7, keep_scores=True, **options))
+        cfg.work_dir += '_reranked'
+        runner = Runner.from_cfg(cfg)
+        runner.model.load_state_dict(exact.model.state_dict())
+        return runner.test(), {path.stem.rpartition('_top_')[2]: np.load(path) for path in paths(runner)}
+
+    # Everything is chosen: the exact protocol.
+    metrics, _ = reranked(pool=4, top_captions=40, top_images=8)
+    assert metrics == pytest.approx(expected)
+    _, scores = reranked(pool=4, top_captions=5, top_images=2)
+    chosen = np.isfinite(scores['4_5_2'])
+    assert (chosen.sum(1) >= 5).all() and (chosen.sum(0) >= 2).all() and chosen.sum() <= 8 * 5 + 40 * 2
+    np.testing.assert_allclose(scores['4_5_2'][chosen], whole[chosen], rtol=1e-4, atol=1e-4)
+
+
 def test_the_matrix_goes_once_it_is_used(config):
     runner = Runner.from_cfg(config(**{'test_cfg.keep_scores': False}))
     runner.test()
-    assert not matrices(runner)
+    assert not paths(runner)
 
 
 def test_wrong_configs_get_a_sentence(config):

@@ -22,17 +22,21 @@ def compare(head, scores, own=0, mask=None):
     return losses, correct, scores.grad
 
 
-def test_the_softmax_is_over_all_and_the_gradient_from_the_hardest():
+def test_only_the_hardest_captions_are_compared():
     scores = torch.randn(3, 21)
     losses, correct, grad = compare(RetrievalHead(8, hardest=5), scores)
-    expected = F.cross_entropy(scores, torch.zeros(3, dtype=torch.long), reduction='none')
-    torch.testing.assert_close(losses, expected)
-    assert correct.equal(scores.argmax(1) == 0)
-    hardest = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, 1 + scores[:, 1:].topk(5).indices, True)
-    hardest[:, 0] = True
-    assert (grad[hardest] != 0).all() and (grad[~hardest] == 0).all()
-    whole = compare(RetrievalHead(8, hardest=None), scores)[2]
-    torch.testing.assert_close(grad, whole * hardest)
+    hardest = scores[:, 1:].topk(5).indices + 1
+    chosen = torch.cat([scores[:, :1], scores.gather(1, hardest)], 1)
+    target = torch.zeros(3, dtype=torch.long)
+    torch.testing.assert_close(losses, F.cross_entropy(chosen, target, reduction='none'))
+    assert correct.equal(scores.argmax(1) == 0)  # among all
+    learnt = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, hardest, True)
+    learnt[:, 0] = True
+    assert (grad[learnt] != 0).all() and (grad[~learnt] == 0).all()
+    # Raising all scores alike is not rewarded.
+    torch.testing.assert_close(grad.sum(1), torch.zeros(3))
+    everything = compare(RetrievalHead(8, hardest=None), scores)[0]
+    torch.testing.assert_close(everything, F.cross_entropy(scores, target, reduction='none'))
 
 
 def test_what_does_not_count_changes_nothing():

@@ -12,6 +12,7 @@ PARTS = (
     'virtex',
     'inference',
     'captions',
+    'retrieval',
     'operators',
     'official_soho',
     'official_virtex',

@@ -12,6 +12,7 @@
 the published recipe on random pictures and words, split into data (to the device, and
 normalised), forward, backward and optimizer, with the share that it reaches of the rate of a
 matrix product measured beside it. ``inference``, ``captions``: answers and captions.
+``retrieval``: scores of image-text pairs, the image encoded once and for each pair again.
 ``operators``: shares of kinds of operators. ``growth``: scaling with images, sentences,
 dictionary, captions and ranks. ``official_soho``, ``official_virtex``: steps, memory
 and inference against the official releases in turns, in unchanged checkouts of researchmm/soho and

@@ -24,8 +24,9 @@ class RetrievalHead(ITMHead):
 
     Args:
         hidden_size: D.
-        hardest: Captions of other images, those with the highest scores, that get a gradient; ``None`` for all. The
-            softmax is over all.
+        hardest: How many captions of other images, those with the highest scores, an image's own is compared with;
+            ``None`` for all of them. The others get no gradient. Nor are they in the softmax: with their share of it
+            cut off from the gradient, all scores would drift upward together.
         image_negatives: Also compare each caption with the other images of the batch. All images of the batch must
             have the same captions, see :func:`soho.datasets.retrieval.collate_in_batch`.
 
@@ -68,7 +69,7 @@ class RetrievalHead(ITMHead):
         return output
 
     def per_sample_loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of what belongs together among all candidates.
+        """Cross-entropy of what belongs together, among it and the hardest other candidates.
 
         Args:
             scores: (Q, C) float, of each query with its candidates.
@@ -81,12 +82,13 @@ class RetrievalHead(ITMHead):
         with no_autocast(scores):
             own = labels == 1
             scores = scores.masked_fill(~(mask | own), float('-inf'))
+            compared = scores
             if self.hardest is not None and self.hardest < scores.size(1) - 1:
                 ranked = scores.detach().masked_fill(own, float('inf'))
                 learn = torch.zeros_like(own).scatter_(1, ranked.topk(self.hardest + 1).indices, True)
-                scores = torch.where(learn, scores, scores.detach())
+                compared = scores.masked_fill(~learn, float('-inf'))
             target = own.int().argmax(1)
-            losses = F.cross_entropy(scores, target, reduction='none')
+            losses = F.cross_entropy(compared, target, reduction='none')
         return losses, scores.detach().argmax(1) == target
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
