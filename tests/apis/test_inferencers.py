@@ -14,15 +14,17 @@ from PIL import Image
 
 import soho
 from soho.apis.inferencer import Query
+from soho.apis.model_card import write_model_card
 from soho.apis.opening import open_model
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine import Runner
 from soho.engine.checkpoint.adapters.official import to_official
-from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
+from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights, vocabulary_of
 from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.evaluation.dump import PredictionDump
+from soho.paths import CONFIGS
 from soho.registry import MODELS
 
 SHIPPED = 'soho_vqa_synthetic'
@@ -155,6 +157,18 @@ def test_one_file_holds_everything(vqa, picture, tmp_path):
     assert soho.VQA.from_pretrained(tmp_path / 'folder', device='cpu')(picture, 'Is there a star?') == answers
     with pytest.raises(CheckpointError, match='was trained on a VQADataset, and Captioner asks .* CaptioningDataset'):
         soho.Captioner(tmp_path / 'folder')
+
+
+def test_a_run_says_how_it_was_started(tmp_path):
+    assert describe_run(None, str(CONFIGS / 'VQA' / 'soho_easyvqa.py'))['config_name'] == 'VQA/soho_easyvqa'
+    assert describe_run(None, str(tmp_path / 'mine.py'))['config_name'] == 'mine'
+    assert describe_run(None, None) == dict(vocabulary={})
+    meta = dict(cfg="model = dict(type='SOHO')", config_name='VQA/soho_easyvqa', epoch=3)
+    history = dict(history=torch.tensor([1.0, 2.5]), counts=torch.ones(2))
+    hub = dict(log_scalars={'val/accuracy': history, 'val/time': history, 'train/loss': history})
+    spec = read_spec(dict(meta=meta, message_hub=hub, state_dict={}), 'a.pth')
+    assert spec.facts == dict(epoch=3, command='soho train VQA/soho_easyvqa', figures=dict(accuracy=2.5))
+    assert '```bash\nsoho train VQA/soho_easyvqa\n```' in write_model_card('VQA', spec)
 
 
 def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_path):
