@@ -1,6 +1,7 @@
 """soho: learn from images and the sentences that go with them, end to end."""
 
 from soho.lazy import lazy_names
+from soho.platform import name_unknown_user
 from soho.version import __version__
 
 __getattr__, __dir__, __all__ = lazy_names(
@@ -14,3 +15,5 @@ __getattr__, __dir__, __all__ = lazy_names(
     },
 )
 __all__ += ['__version__']
+
+name_unknown_user()  # before the first import of mmengine, which fails for one

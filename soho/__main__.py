@@ -21,7 +21,7 @@ from types import ModuleType
 from soho import __version__
 from soho.apis.commands import COMMANDS
 from soho.apis.doctor import doctor
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, escape_what_cannot_be_printed, exit_on_user_error
 from soho.paths import CONFIGS, TOOLS, list_configs
 
 # Each a script of tools/ or a folder of scripts.
@@ -78,6 +78,7 @@ def format_help(scripts: Mapping[str, Path]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line names; a script sees the rest of it as its own command line."""
+    escape_what_cannot_be_printed()
     argv = sys.argv[1:] if argv is None else list(argv)
     scripts = find_scripts()
     if argv in HELP:

@@ -5,22 +5,24 @@ python tools/test.py CONFIG CHECKPOINT [--out FILE] [--dump FILE.npz] [--amp] [-
 
 import json
 from collections.abc import Sequence
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
+from soho.engine.config_checks import check_complete
 from soho.errors import exit_on_user_error
 
+if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
+    from mmengine.config import Config
 
-def build_config(argv: Sequence[str] | None = None) -> Config:
+
+def build_config(argv: Sequence[str] | None = None) -> 'Config':
     """The config with the command line laid over it."""
     parser = run_parser('Evaluate a checkpoint on the test data of a config.')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
     parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
     args, cfg = parse_run(parser, argv)
-    if not cfg.get('test_dataloader'):
-        raise ConfigError(f'{args.config} has no test_dataloader, and so nothing to test on')
+    check_complete(cfg, args.config, 'test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.amp:
@@ -37,7 +39,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     with exit_on_user_error():
-        runner = Runner.from_cfg(build_config(argv))
+        runner = Runner.from_cfg(build_config(argv), ('test',))
         metrics = runner.test()
     if runner.rank == 0:
         print(json.dumps(metrics))

@@ -12,7 +12,10 @@ __getattr__, __dir__, __all__ = lazy_names(
         'image_folders': ['ImageFolders'],
         'inaturalist': ['INaturalist'],
         'labelled_images': ['LabelledImages'],
+        'nlvr': ['NLVRDataset'],
+        'nlvr2': ['NLVR2Dataset'],
         'pretrain': ['PretrainDataset'],
+        'retrieval': ['RetrievalDataset'],
         'sample_key': ['SampleKey'],
         'samplers': [
             'AspectRatioBatchSampler',
@@ -21,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             'RepeatFactorSampler',
             'ShardSampler',
         ],
+        'snli_ve': ['SNLIVEDataset'],
         'tokenizer': ['BertTokenizer', 'SentencePieceTokenizer'],
         'voc07': ['VOC07'],
         'voc_detection': ['VOCDetection'],

@@ -6,11 +6,13 @@
     python tools/benchmark/run_benchmark.py official_soho --official-soho DIR
     python tools/benchmark/run_benchmark.py data loop --root data/synthetic/demo
     python tools/benchmark/run_benchmark.py data startup --photos data/coco_photos/permissive --captions 5800000
+    python tools/benchmark/run_benchmark.py gpu_check [--official-soho DIR] [--official-virtex DIR]
 
 ``floors``: a matrix product and a copy. ``pretrain``, ``vqa``, ``virtex``: a training step of
 the published recipe on random pictures and words, split into data (to the device, and
 normalised), forward, backward and optimizer, with the share that it reaches of the rate of a
 matrix product measured beside it. ``inference``, ``captions``: answers and captions.
+``retrieval``: scores of image-text pairs, the image encoded once and for each pair again.
 ``operators``: shares of kinds of operators. ``growth``: scaling with images, sentences,
 dictionary, captions and ranks. ``official_soho``, ``official_virtex``: steps, memory
 and inference against the official releases in turns, in unchanged checkouts of researchmm/soho and
@@ -19,6 +21,10 @@ pictures a second against bare decoding of the same files, for the pipelines of 
 recipes and, where a copy of the official SOHO release is named, against its pipeline.
 ``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
+``host``: what the host does around the step of the published trainings, at their number of samples.
+``device_tests``: the tests of the recipes' steps on this device, and the memory that they took.
+``gpu_check``: what is to be known of a machine with one GPU, in eight minutes: ``device_tests``, the floors, and the
+pairs with the other code at few repetitions; without a GPU the same at a size for a CPU.
 ``data`` and ``loop`` need the synthetic data set, or read other pictures where ``--photos`` names them.
 
 A part that fails says why in one sentence, the others go on, and the command ends with an error.
@@ -42,13 +48,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from soho.engine import add_config_options
 from soho.errors import USER_ERRORS, format_error
 from soho.files import write_text
-from tools.benchmark import PARTS, USUAL, measure
+from tools.benchmark import PARTS, USUAL, gpu_check, measure
 from tools.benchmark.bench import Rows
 from tools.benchmark.memory import in_a_fresh_process
 
@@ -56,7 +62,9 @@ from tools.benchmark.memory import in_a_fresh_process
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)} (default: {", ".join(USUAL)})')
+    parser.add_argument(
+        'parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)}; or gpu_check (default: {", ".join(USUAL)})'
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if cuda else 'cpu')
     parser.add_argument(
         '--dtype', choices=('float32', 'bfloat16', 'float16'), default='bfloat16' if cuda else 'float32'
@@ -75,13 +83,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
     parser.add_argument('--compile', action='store_true', help='the parts of our models that a run compiles')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of our recipes, as in model.backbone.with_cp=True',
-    )
+    add_config_options(parser, 'model.backbone.with_cp=True')
     parser.add_argument(
         '--root',
         help='folder of the synthetic data set; default: $SOHO_SYNTHETIC, or data/synthetic/demo in the current folder',
@@ -102,6 +104,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='json file; default: %(default)s in the current folder',
     )
     args = parser.parse_args(argv)
+    args.minutes = None
+    if 'gpu_check' in args.parts:
+        parser.set_defaults(**gpu_check.SIZES[args.device])
+        args = parser.parse_args(argv)
+        args.minutes = gpu_check.MINUTES
+        args.parts = gpu_check.parts_of(args)
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(PARTS)}')
     for part in ('official_soho', 'official_virtex'):
@@ -171,9 +179,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     print(', '.join(f'{name} {value}' for name, value in conditions.items()))
     result = dict(conditions, rows=[], failed={})
     heading = ''
+    started = time.monotonic()
     for part in PARTS:
         if part in args.parts:
             try:
+                gpu_check.check_time(started, args.minutes)
                 rows = measure(part, args) if args.together else in_a_fresh_process(measure, part, args)
             except Exception as error:
                 if os.environ.get('SOHO_TRACEBACK'):

@@ -5,6 +5,9 @@ from soho.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        'chance_loss': ['ChanceLossHook'],
+        'checkpoint': ['CheckpointHook'],
+        'dictionary_usage': ['DictionaryUsageHook'],
         'finite_loss': ['FiniteLossHook'],
         'fold_norms': ['FoldNormsHook'],
         'precise_norm': ['PreciseNormHook'],

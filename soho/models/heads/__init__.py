@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         'multi_attribute': ['MultiAttributeHead'],
         'multi_label': ['MultiLabelHead'],
         'mvm': ['MVMHead'],
+        'retrieval': ['RetrievalHead'],
     },
 )

@@ -1,0 +1,17 @@
+"""SOHO on COCO retrieval at the paper's size, in the manner of Pixel-BERT: ResNet-101, 12 layers.
+
+    bash tools/dist_train.sh configs/Retrieval/soho_res101_coco.py 8
+
+Estimated cost: 0.27 EFLOP an epoch, about eight hours of one H100 for the run at 100 TFLOP/s; the test scores 125
+million pairs at 29 GFLOP in float32, 3.6 EFLOP, 20 hours of one H100 at 50 TFLOP/s or two and a half of eight. Not run.
+"""
+
+_base_ = [
+    '../_base_/models/soho_retrieval_res101.py',
+    '../_base_/datasets/coco_retrieval.py',
+    '../_base_/schedules/retrieval.py',
+    '../_base_/default_runtime.py',
+]
+default_hooks = dict(checkpoint=dict(save_best='rsum', rule='greater'))
+load_from = '{{$IN_OUT_PATH:.}}/work_dirs/Pretrain/soho_res101_pre/epoch_40.pth'
+work_dir = '{{$IN_OUT_PATH:.}}/work_dirs/Retrieval/soho_res101_coco'

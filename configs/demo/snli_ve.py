@@ -1,0 +1,30 @@
+"""The demo's visual entailment: does a statement follow from the picture, contradict it, or is it undecided?
+
+python tools/prepare/synthetic.py --size demo --also snli_ve
+python tools/train.py configs/demo/snli_ve.py
+python tools/test.py configs/demo/snli_ve.py work_dirs/demo/snli_ve/epoch_4.pth
+"""
+
+_base_ = [
+    '../_base_/models/soho_small.py',
+    '../_base_/datasets/synthetic_entailment.py',
+    '../_base_/schedules/adamw_cosine.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(frozen_stages=1),
+    heads=dict(
+        _delete_=True,
+        entailment=dict(type='ClassificationHead', hidden_size=128, num_classes=3, loss='ce', dropout=0.1),
+    ),
+)
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-4),
+    constructor='PatternConstructor',
+    paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}),
+)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=4, eta_min=1e-5, convert_to_iter_based=True)]
+default_hooks = dict(checkpoint=dict(save_best='accuracy', rule='greater'))
+load_from = 'work_dirs/demo/pretrain/epoch_1.pth'
+work_dir = 'work_dirs/demo/snli_ve'

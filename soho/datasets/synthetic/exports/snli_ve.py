@@ -1,0 +1,44 @@
+"""Export of statements about pictures in the format of SNLI-VE.
+
+``snli_ve/snli_ve_train.jsonl``, ``..._dev.jsonl`` and ``..._test.jsonl`` are about the pictures of train2014, val2014
+and test2015. There is no premise text.
+"""
+
+import json
+from pathlib import Path
+
+from soho.datasets.storage.json_files import load_json
+from soho.datasets.synthetic.entailment import make_hypotheses
+from soho.datasets.synthetic.exports.scenes import read_scenes
+from soho.files import atomic_folder, write_text
+
+FILES = {'train': 'train2014', 'dev': 'val2014', 'test': 'test2015'}
+
+
+def export_snli_ve(root: Path) -> dict[str, int]:
+    """Write ``snli_ve`` into the data set at ``root``; see ``formats.py``. The counts are of statements."""
+    target = root / 'snli_ve'
+    if not target.exists():
+        seed = load_json(root / 'synthetic.json', required=('seed',))['seed']
+        with atomic_folder(target) as folder:
+            for name, split in FILES.items():
+                write_text(folder / f'snli_ve_{name}.jsonl', ''.join(_lines(seed, root, split)))
+    paths = {name: target / f'snli_ve_{name}.jsonl' for name in FILES}
+    return {name: len(path.read_text(encoding='utf-8').splitlines()) for name, path in paths.items()}
+
+
+def _lines(seed: int, root: Path, split: str) -> list[str]:
+    lines = []
+    for scene, file_name in zip(*read_scenes(root, split)):
+        for number, hypothesis in enumerate(make_hypotheses(seed, scene)):
+            record = dict(
+                Flickr30K_ID=file_name.removesuffix('.jpg'),
+                pairID=f'{file_name}#{number}',
+                gold_label=hypothesis.label,
+                annotator_labels=[hypothesis.label],
+                sentence2=hypothesis.text,
+                height=scene.height,
+                width=scene.width,
+            )
+            lines.append(json.dumps(record) + '\n')
+    return lines

@@ -1,0 +1,192 @@
+"""Scores of every image with every caption: the image encoded once, the matrix on disk, so that a run can go on."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import is_main_process
+from torch import Tensor, nn
+
+from soho.datasets.retrieval import RetrievalDataset
+from soho.evaluation.evaluator import wait_for_all_ranks
+from soho.files import PathLike, atomic_path
+from soho.models.heads.retrieval import RetrievalHead
+from soho.models.soho import SOHO
+from soho.models.structures import VisualTokens
+
+
+class Captions(NamedTuple):
+    """All captions of a data set, from long to short, so that those scored together need little padding."""
+
+    input_ids: Tensor
+    """(T, L) int64."""
+    attention_mask: Tensor
+    """(T, L) int64."""
+    lengths: list[int]
+    """Tokens of each caption."""
+    columns: Tensor
+    """(T,) int64, the column of each caption in the matrix of scores."""
+
+    @classmethod
+    def of(cls, input_ids: np.ndarray, attention_mask: np.ndarray, device: torch.device) -> 'Captions':
+        """Captions of :meth:`soho.datasets.retrieval.RetrievalDataset.encode_captions`, on the device."""
+        lengths = attention_mask.sum(1)
+        order = np.argsort(-lengths, kind='stable')
+        ids, attention, columns = (
+            torch.from_numpy(array).to(device) for array in (input_ids[order], attention_mask[order], order)
+        )
+        return cls(ids, attention, lengths[order].tolist(), columns)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+@torch.no_grad()
+def score_images(
+    model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], captions: Captions, pairs: int, pool: int = 1
+) -> Tensor:
+    """Scores of each image of a batch with all captions.
+
+    Args:
+        model: In eval mode. One without the image branch gives every image the same scores.
+        head: One of its heads.
+        batch: ``image`` and ``image_size`` of B images, preprocessed.
+        captions: T captions.
+        pairs: Pairs that go through the transformer together.
+        pool: Visual tokens that are averaged to one, see :func:`pool_tokens`.
+
+    Returns:
+        (B, T) float32, columns in the data set's order.
+    """
+    visual = None if model.backbone is None else model.encode_image(batch['image'], batch['image_size'])
+    if visual is not None and pool > 1:
+        visual = pool_tokens(visual, pool)
+    images = len(batch['image_size']) if visual is None else len(visual.valid)
+    scores = torch.empty(images, len(captions), device=captions.columns.device)
+    # Without an image all get the same blocks, so that rounding does not make them differ.
+    step = pairs if visual is None else max(1, pairs // images)
+    for start in range(0, len(captions), step):
+        part = slice(start, start + step)
+        scores[:, captions.columns[part]] = _score_block(model, head, visual, captions, part)
+    return scores
+
+
+def _score_block(
+    model: SOHO, head: RetrievalHead, visual: VisualTokens | None, captions: Captions, part: slice
+) -> Tensor:
+    """(B, s) scores of B images with ``part`` of the captions; (1, s) without an image."""
+    longest = captions.lengths[part.start]
+    images = 1 if visual is None else len(visual.valid)
+    ids, attention = (field[part, :longest].expand(images, -1, -1) for field in (captions[0], captions[1]))
+    features = model.fuse(ids, attention, visual, output_positions=ids.new_empty(0))  # [CLS] alone
+    return head.score(features).float().view(images, -1)
+
+
+@torch.no_grad()
+def score_pairs(
+    model: SOHO, head: RetrievalHead, batch: dict[str, Tensor], captions: Captions, pairs: int, wanted: Tensor
+) -> Tensor:
+    """Scores of each image of a batch with some captions.
+
+    Args:
+        model: In eval mode, with the image branch.
+        head: One of its heads.
+        batch: See :func:`score_images`.
+        captions: T captions.
+        pairs: See :func:`score_images`.
+        wanted: (B, T) bool, columns in the data set's order.
+
+    Returns:
+        (B, T) float32, -inf where not wanted.
+    """
+    visual = model.encode_image(batch['image'], batch['image_size'])
+    scores = torch.full(wanted.shape, float('-inf'), device=captions.columns.device)
+    # From long to short captions.
+    places, images = wanted.to(scores.device)[:, captions.columns].t().nonzero(as_tuple=True)
+    for place, image in zip(places.split(pairs), images.split(pairs)):
+        longest = captions.lengths[int(place[0])]
+        ids, attention = (field[place, None, :longest] for field in (captions[0], captions[1]))  # (R, 1, L)
+        features = model.fuse(ids, attention, visual.select(image), output_positions=ids.new_empty(0))
+        scores[image, captions.columns[place]] = head.score(features).float()
+    return scores
+
+
+def pool_tokens(visual: VisualTokens, number: int) -> VisualTokens:
+    """Return the means of ``number`` neighbouring visual tokens each, of those that lie on the image."""
+    tokens, valid = visual.tokens[:, 0], visual.valid
+    missing = -tokens.size(1) % number
+    groups = F.pad(tokens, (0, 0, 0, missing)).unflatten(1, (-1, number))  # (B, N', number, D)
+    weight = F.pad(valid, (0, missing)).unflatten(1, (-1, number)).to(tokens.dtype)[..., None]
+    means = (groups * weight).sum(2) / weight.sum(2).clamp(min=1)
+    return VisualTokens(means[:, None], weight.squeeze(3).any(2))
+
+
+class ScoreMatrix:
+    """(I, T) float32 in a ``.npy`` file, not-a-number where a pair is not scored yet.
+
+    Every entry says itself whether it is there, so that a run that was killed goes on with the next image. Ranks write
+    rows of their own into one file, which has to be on a file system that they share.
+
+    Args:
+        path: Path of the file; one of the same shape is taken as it is, else a new one is made by the main rank.
+        images: I.
+        captions: T.
+        chosen: (I, T) bool, the pairs that are to be scored; -inf stands at the others. By default all. Read on the
+            main rank only.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+
+    def __init__(self, path: PathLike, images: int, captions: int, chosen: np.ndarray | None = None) -> None:
+        self.path = Path(path)
+        if is_main_process() and not self._fits((images, captions)):
+            with atomic_path(self.path) as temporary:
+                new = np.lib.format.open_memmap(temporary, 'w+', np.float32, (images, captions))
+                for number, row in enumerate(new):
+                    row[:] = np.nan if chosen is None else np.where(chosen[number], np.nan, -np.inf)
+                new.flush()
+        wait_for_all_ranks()
+        self.values: np.ndarray = np.load(self.path, mmap_mode='r+')
+
+    def _fits(self, shape: tuple[int, int]) -> bool:
+        try:
+            found = np.load(self.path, mmap_mode='r')
+        except (OSError, ValueError):  # absent or damaged
+            return False
+        return found.shape == shape and found.dtype == np.float32
+
+    def missing(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), T) bool, pairs that are not scored yet."""
+        return np.isnan(self.values[rows])
+
+    def write(self, rows: np.ndarray, scores: Tensor) -> None:
+        """Write whole rows, (len(rows), T), and have the system put them on the disk."""
+        self.values[rows] = scores.float().cpu().numpy()
+        getattr(self.values, 'flush')()  # noqa: B009  # of numpy's memmap, which np.load does not declare
+
+    def remove(self) -> None:
+        """Remove the file, once all ranks have no more use for it."""
+        if is_main_process():
+            self.path.unlink(missing_ok=True)
+
+
+def scores_digest(model: nn.Module, dataset: RetrievalDataset, captions: Iterable[np.ndarray], *settings: Any) -> str:
+    """16 hexadecimal digits of what scores depend on: weights, images, captions and further settings.
+
+    A matrix is named by them, so that one of other weights or of another pipeline is never taken for it.
+    """
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for image in dataset.item_images[:, 0]:
+        digest.update(os.fsencode(dataset.images.file_names[image]) + b'\0')
+    for array in captions:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
