@@ -340,6 +340,55 @@ def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
     assert spec.model['backbone']['init_cfg'] and 'init_cfg' not in str(open_model(SHIPPED).spec)
 
 
+def classifier(soho_config, num_images, num_classes):
+    """A small SOHO that chooses a class of a statement about images."""
+    head = dict(
+        type='ClassificationHead',
+        hidden_size=32,
+        num_classes=num_classes,
+        loss='ce',
+        num_images=num_images,
+        dropout=0.0,
+    )
+    return soho_config('vqa', heads=dict(statement=head))
+
+
+@pytest.mark.parametrize(
+    'dataset, kind, names, num_images',
+    [
+        ('SNLIVEDataset', 'VisualEntailment', ['contradiction', 'neutral', 'entailment'], 1),
+        ('NLVRDataset', 'VisualReasoning', ['False', 'True'], 1),
+        ('NLVR2Dataset', 'VisualReasoning', ['False', 'True'], 2),
+    ],
+)
+def test_statements(dataset, kind, names, num_images, soho_config, vqa, picture, tmp_path):
+    config = classifier(soho_config, num_images, len(names))
+    words = '\n'.join(vqa.spec.vocabulary['wordpiece'].split('\n')[:60])  # as many as the model has
+    model = MODELS.build(config)
+    model.init_weights()
+    spec = InferenceSpec(config, vqa.spec.pipeline, dataset, dict(size_divisor=16), names, dict(wordpiece=words))
+    save_weights(tmp_path / 'a.safetensors', model.state_dict(), spec)
+    asked = soho.load(tmp_path / 'a.safetensors', device='cpu')
+    assert type(asked) is getattr(soho, kind)
+    pictures = [picture, 255 - picture][:num_images]
+    found = asked(pictures if num_images > 1 else picture, 'a b c')
+    assert {item['answer'] for item in found} == set(names)
+    assert sum(item['score'] for item in found) == pytest.approx(1, abs=1e-5)
+    two = asked(pictures if num_images > 1 else picture, ['a b c', 'd e'])
+    assert len(two) == 2 and two[0][0]['answer'] == found[0]['answer']
+    if kind == 'VisualReasoning':
+        with pytest.raises(UserError, match=f'reads {num_images} pictures together, and 3 are given'):
+            asked([picture] * 3, 'a b c')
+    if num_images > 1:
+        sample = asked.prepare(asked.query(pictures, ['a b c']))
+        with torch.no_grad():
+            (prediction,) = model.eval().test_step(asked.collate([sample]))
+        wanted = prediction['logits'].softmax(1)[0].max().item()
+        assert found[0]['score'] == pytest.approx(wanted, abs=1e-5)
+        with pytest.raises(UserError, match='a map is of one'):
+            asked.explain(picture, 'a b c')
+
+
 @pytest.mark.parametrize(
     'text', ['[]', '{"model": {}}', '{"model": [], "pipeline": []}', '{', '{"model": {}, "pipeline": [3]}']
 )
