@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from soho.datasets.samplers import EpochSampler
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
-from soho.engine.checkpoint.inference_spec import vocabulary_of
+from soho.engine.checkpoint.inference_spec import describe_run
 from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
@@ -216,8 +216,8 @@ class Runner(MMEngineRunner):
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             checkpoint = kwargs['checkpoint']
-            # with it the file is all that inference needs
-            checkpoint['meta']['vocabulary'] = vocabulary_of(getattr(self.train_dataloader, 'dataset', None))
+            dataset = getattr(self.train_dataloader, 'dataset', None)
+            checkpoint['meta'].update(describe_run(dataset, self.cfg.filename))
             for key, value in checkpoint.items():
                 checkpoint[key] = to_plain(value)
 

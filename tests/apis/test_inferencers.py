@@ -14,15 +14,17 @@ from PIL import Image
 
 import soho
 from soho.apis.inferencer import Query
+from soho.apis.model_card import write_model_card
 from soho.apis.opening import open_model
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine import Runner
 from soho.engine.checkpoint.adapters.official import to_official
-from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
+from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights, vocabulary_of
 from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.evaluation.dump import PredictionDump
+from soho.paths import CONFIGS
 from soho.registry import MODELS
 
 SHIPPED = 'soho_vqa_synthetic'
@@ -155,6 +157,18 @@ def test_one_file_holds_everything(vqa, picture, tmp_path):
     assert soho.VQA.from_pretrained(tmp_path / 'folder', device='cpu')(picture, 'Is there a star?') == answers
     with pytest.raises(CheckpointError, match='was trained on a VQADataset, and Captioner asks .* CaptioningDataset'):
         soho.Captioner(tmp_path / 'folder')
+
+
+def test_a_run_says_how_it_was_started(tmp_path):
+    assert describe_run(None, str(CONFIGS / 'VQA' / 'soho_easyvqa.py'))['config_name'] == 'VQA/soho_easyvqa'
+    assert describe_run(None, str(tmp_path / 'mine.py'))['config_name'] == 'mine'
+    assert describe_run(None, None) == dict(vocabulary={})
+    meta = dict(cfg="model = dict(type='SOHO')", config_name='VQA/soho_easyvqa', epoch=3)
+    history = dict(history=torch.tensor([1.0, 2.5]), counts=torch.ones(2))
+    hub = dict(log_scalars={'val/accuracy': history, 'val/time': history, 'train/loss': history})
+    spec = read_spec(dict(meta=meta, message_hub=hub, state_dict={}), 'a.pth')
+    assert spec.facts == dict(epoch=3, command='soho train VQA/soho_easyvqa', figures=dict(accuracy=2.5))
+    assert '```bash\nsoho train VQA/soho_easyvqa\n```' in write_model_card('VQA', spec)
 
 
 def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_path):
@@ -324,6 +338,55 @@ def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
     backbone = dict(vqa.spec.model['backbone'], init_cfg=dict(type='Pretrained', checkpoint='/etc/passwd'))
     spec = InferenceSpec.from_json(InferenceSpec(dict(vqa.spec.model, backbone=backbone), []).to_json(), 'a')
     assert spec.model['backbone']['init_cfg'] and 'init_cfg' not in str(open_model(SHIPPED).spec)
+
+
+def classifier(soho_config, num_images, num_classes):
+    """A small SOHO that chooses a class of a statement about images."""
+    head = dict(
+        type='ClassificationHead',
+        hidden_size=32,
+        num_classes=num_classes,
+        loss='ce',
+        num_images=num_images,
+        dropout=0.0,
+    )
+    return soho_config('vqa', heads=dict(statement=head))
+
+
+@pytest.mark.parametrize(
+    'dataset, kind, names, num_images',
+    [
+        ('SNLIVEDataset', 'VisualEntailment', ['contradiction', 'neutral', 'entailment'], 1),
+        ('NLVRDataset', 'VisualReasoning', ['False', 'True'], 1),
+        ('NLVR2Dataset', 'VisualReasoning', ['False', 'True'], 2),
+    ],
+)
+def test_statements(dataset, kind, names, num_images, soho_config, vqa, picture, tmp_path):
+    config = classifier(soho_config, num_images, len(names))
+    words = '\n'.join(vqa.spec.vocabulary['wordpiece'].split('\n')[:60])  # as many as the model has
+    model = MODELS.build(config)
+    model.init_weights()
+    spec = InferenceSpec(config, vqa.spec.pipeline, dataset, dict(size_divisor=16), names, dict(wordpiece=words))
+    save_weights(tmp_path / 'a.safetensors', model.state_dict(), spec)
+    asked = soho.load(tmp_path / 'a.safetensors', device='cpu')
+    assert type(asked) is getattr(soho, kind)
+    pictures = [picture, 255 - picture][:num_images]
+    found = asked(pictures if num_images > 1 else picture, 'a b c')
+    assert {item['answer'] for item in found} == set(names)
+    assert sum(item['score'] for item in found) == pytest.approx(1, abs=1e-5)
+    two = asked(pictures if num_images > 1 else picture, ['a b c', 'd e'])
+    assert len(two) == 2 and two[0][0]['answer'] == found[0]['answer']
+    if kind == 'VisualReasoning':
+        with pytest.raises(UserError, match=f'reads {num_images} pictures together, and 3 are given'):
+            asked([picture] * 3, 'a b c')
+    if num_images > 1:
+        sample = asked.prepare(asked.query(pictures, ['a b c']))
+        with torch.no_grad():
+            (prediction,) = model.eval().test_step(asked.collate([sample]))
+        wanted = prediction['logits'].softmax(1)[0].max().item()
+        assert found[0]['score'] == pytest.approx(wanted, abs=1e-5)
+        with pytest.raises(UserError, match='a map is of one'):
+            asked.explain(picture, 'a b c')
 
 
 @pytest.mark.parametrize(

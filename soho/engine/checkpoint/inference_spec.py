@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError, is_count
 from soho.files import atomic_path
+from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
 
 # Which part of a config says how a sample is made, the first that there is.
@@ -50,7 +52,7 @@ class InferenceSpec:
     vocabulary: dict[str, str] = field(default_factory=dict)
     """``wordpiece``: the pieces, one a line; or ``sentencepiece``: the model in base64."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What a person wants to know: ``epoch``, ``iter``, ``seed``, ``experiment``, ``data``, ``figures``."""
+    """For people: ``epoch``, ``iter``, ``seed``, ``experiment``, ``command``, ``data``, ``figures``."""
 
     def to_json(self) -> str:
         """The text that :meth:`from_json` reads."""
@@ -167,6 +169,25 @@ def save_weights(path: str | os.PathLike, state: Mapping[str, Tensor], spec: Inf
         temporary.chmod(0o644)  # safetensors lets nobody else read it
 
 
+def describe_run(dataset: Any, config_file: str | None) -> dict[str, Any]:
+    """What a run adds to the ``meta`` of its checkpoints, so that they are all that inference needs.
+
+    Args:
+        dataset: That is trained on.
+        config_file: Of the run.
+
+    Returns:
+        ``vocabulary``, see :func:`vocabulary_of`; ``config_name``: what ``soho train`` takes for a config that ships
+        with soho, and the bare name of another.
+    """
+    described: dict[str, Any] = dict(vocabulary=vocabulary_of(dataset))
+    if config_file:
+        file = Path(config_file).resolve()
+        name = file.relative_to(CONFIGS) if file.is_relative_to(CONFIGS) else file.name
+        described['config_name'] = config_name(name)
+    return described
+
+
 def vocabulary_of(dataset: Any) -> dict[str, str]:
     """The vocabulary of a data set's tokenizer in the form that a checkpoint holds; empty where it has none."""
     dataset = getattr(dataset, 'datasets', [dataset])[0]  # of a concatenation the first
@@ -231,6 +252,8 @@ def _facts(checkpoint: Mapping[str, Any], meta: Mapping[str, Any], config: Mappi
     facts = {name: meta[name] for name in ('epoch', 'iter', 'seed') if is_count(meta.get(name))}
     if isinstance(meta.get('experiment_name'), str):
         facts['experiment'] = meta['experiment_name']
+    if isinstance(meta.get('config_name'), str):
+        facts['command'] = f'soho train {meta["config_name"]}'
     train = config.get('train_dataloader')
     data = _training_files(train.get('dataset')) if isinstance(train, dict) else []
     if data:
