@@ -14,7 +14,7 @@ from mmcv.transforms import BaseTransform
 from soho.datasets.storage.decoding import Color, Size, decode_image, decode_reduced
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.transforms.base import ImageTransform, Results
-from soho.errors import UserError
+from soho.errors import UserError, clip
 from soho.registry import TRANSFORMS
 
 
@@ -64,7 +64,7 @@ class LoadImage(ImageTransform):
 
     def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
         data = store.read(file_name)
-        name = f'image {file_name} of {store.path}'
+        name = f'image {clip(file_name)} of {store.path}'
         if self.reduce_to is not None:
             return decode_reduced(data, self.reduce_to, name=name, background=self.background)
         image = decode_image(data, name=name, background=self.background, upright=self.upright)
