@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.sample_key import SampleKey
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -26,7 +27,13 @@ class ConcatDataset(Dataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        return self.datasets[0].metainfo
+        known = [dataset.metainfo for dataset in self.datasets]
+        if len(known) > 1 and any({'image_ids', 'question_ids'} & info.keys() for info in known):
+            raise UserError(
+                'ids that are not all numbers are numbered by their place in each data set, so that '
+                'predictions for several data sets in one could not be told apart: evaluate them one by one'
+            )
+        return known[0]
 
     @property
     def aspect_ratio(self) -> np.ndarray:

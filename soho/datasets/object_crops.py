@@ -16,7 +16,7 @@ from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import stream_array, stream_records
 from soho.datasets.storage.names import check_name
-from soho.errors import UserError, quote
+from soho.errors import UserError, clip, quote
 from soho.platform import available_cores
 
 SIZE, SMALLEST = 64, 16  # pixels: side of a crop, longer side of the smallest object
@@ -93,7 +93,7 @@ def cut(store: ImageStore, size: int, seed: int, photo: Photo) -> list[tuple[int
     scale = min(1.0, size / min(side for _, _, side in windows))
     needed = (int(np.ceil(photo.width * scale)), int(np.ceil(photo.height * scale)))
     image, (height, _) = decode_reduced(
-        store.read(photo.file_name), needed, name=f'image {photo.file_name} of {store.path}'
+        store.read(photo.file_name), needed, name=f'image {clip(photo.file_name)} of {store.path}'
     )
     factor = image.shape[0] / height
     cuts = []

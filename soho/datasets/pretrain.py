@@ -78,12 +78,12 @@ class PretrainDataset(ImageTextDataset):
         for record in stream_records(self.ann_file, CaptionedImage):
             if not record.captions:
                 raise UserError(f'{self.ann_file}: image {clip(record.file_name)} has no caption')
-            for caption in record.captions:
-                if not caption or caption.isspace():
-                    raise UserError(
-                        f'{self.ann_file}: image {clip(record.file_name)} has the caption {quote(caption)}; '
-                        'a caption is a text that is not empty'
-                    )
+            if not all(map(str.strip, record.captions)):
+                empty = next(caption for caption in record.captions if not caption.strip())
+                raise UserError(
+                    f'{self.ann_file}: image {clip(record.file_name)} has the caption {quote(empty)}; '
+                    'a caption is a text that is not empty'
+                )
             captions.extend(record.captions)
             out.image(record)
             ends.append(len(captions))

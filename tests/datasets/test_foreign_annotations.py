@@ -10,6 +10,7 @@ from soho.datasets import (
     VOC07,
     CaptioningDataset,
     CocoDetection,
+    ConcatDataset,
     INaturalist,
     LabelledImages,
     LVISDetection,
@@ -131,6 +132,12 @@ def test_ids_that_are_texts_are_numbered_and_mapped_back(tmp_path):
     assert [dataset.metainfo['image_ids'][number] for number in numbers] == ids and len(set(numbers)) == 4
     assert CaptioningDataset(path, None, []).metainfo == {}  # checkpoints contain it
     assert [sentences(dataset, i) for i in range(4)] == [[repr(image)] for image in ids]
+
+
+def test_ids_of_several_data_sets_that_could_become_one_are_refused(tmp_path):
+    path = written(tmp_path, coco([('a', 'a.jpg')], annotations=[dict(image_id='a', caption='a')]))
+    with pytest.raises(UserError, match='predictions for several data sets .* could not be told apart'):
+        ConcatDataset([CaptioningDataset(path, None, [], test_mode=True)] * 2).metainfo  # noqa: B018
 
 
 def test_question_ids_that_are_texts(tmp_path):

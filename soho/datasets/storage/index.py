@@ -14,8 +14,8 @@ import json
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Iterable
-from itertools import accumulate
+from collections.abc import Callable, Collection
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +163,15 @@ class TextColumn:
         self.blob += text.encode(*CODEC)
         self.ends.append(len(self.blob))
 
-    def extend(self, texts: Iterable[str]) -> None:
+    def extend(self, texts: Collection[str]) -> None:
         """Append texts."""
-        encoded = [text.encode(*CODEC) for text in texts]
+        joined = ''.join(texts)
+        encoded = joined.encode(*CODEC)
+        # Of ASCII a character is a byte.
+        sizes = map(len, texts) if len(encoded) == len(joined) else (len(text.encode(*CODEC)) for text in texts)
         # The first of the sums is the end that is there already.
-        self.ends.extend(list(accumulate(map(len, encoded), initial=len(self.blob)))[1:])
-        self.blob += b''.join(encoded)
+        self.ends.extend(islice(accumulate(sizes, initial=len(self.blob)), 1, None))
+        self.blob += encoded
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -274,7 +277,7 @@ def load(path: Path, origin: dict[str, Any]) -> Index | None:
             return None
         arrays = {name: _array(view, 8 + size, **entry) for name, entry in header.items()}
         return Index(arrays, json.loads(metadata['meta']), origin, path)
-    except (OSError, ValueError, KeyError):  # absent or damaged
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # absent or damaged
         return None
 
 

@@ -94,6 +94,8 @@ class _Window:
 
     def peek(self) -> str:
         """Return the next character that is not white space; ``''`` at the end."""
+        if self.here < len(self.text) and (found := self.text[self.here]) > ' ':
+            return found  # mostly; nothing is searched for
         while True:
             space = _SPACE.match(self.text, self.here)
             assert space is not None  # no space at all matches too

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.storage.json_files import Written, load_json, write_json
+from msgspec import Struct
+
+from soho.datasets.storage.json_files import Written, load_json, to_record, write_json
 from soho.files import PathLike
 from soho.version import __version__
 
@@ -48,6 +50,20 @@ def find_input(root: PathLike, *names: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+class _Output(Struct):
+    sha256: str
+
+
+class _Record(Struct):
+    """Contents of a manifest."""
+
+    version: str
+    arguments: dict[str, Any]
+    inputs: dict[str, Any]
+    outputs: dict[str, _Output]
+    counts: dict[str, Any]
+
+
 class Manifest:
     """Record ``prepare_<tool>.json`` beside a tool's outputs.
 
@@ -72,16 +88,16 @@ class Manifest:
     def counts_if_current(self) -> dict[str, Any] | None:
         """Return the recorded counts if the outputs are unchanged and fit these arguments and inputs, else None."""
         try:
-            record = load_json(self.path, required=('version', 'arguments', 'inputs', 'outputs', 'counts'))
+            record = to_record(load_json(self.path), _Record, str(self.path))
         except (FileNotFoundError, ValueError):
             return None
-        if any(record[key] != value for key, value in self.origin.items()):
+        if any(getattr(record, key) != value for key, value in self.origin.items()):
             return None
-        for name, output in record['outputs'].items():
+        for name, output in record.outputs.items():
             path = self.folder / name
-            if not path.is_file() or _sha256(path) != output['sha256']:
+            if not path.is_file() or _sha256(path) != output.sha256:
                 return None
-        return record['counts']
+        return record.counts
 
     def write(self, outputs: dict[str, Written], counts: dict[str, Any]) -> None:
         """Write the record; call it last."""

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.transforms.base import ImageTransform, Results
 from soho.datasets.transforms.image import resize_keep_ratio
+from soho.errors import clip
 from soho.registry import TRANSFORMS
 
 
@@ -46,7 +47,7 @@ class PlaceObjects(BaseTransform):
         if tuple(results['full_size']) != tuple(results['ori_size']):
             (height, width), (real_height, real_width) = results['full_size'], results['ori_size']
             raise ImageError(
-                f'the image {results["file_name"]} of {results["image_store"].path} has {real_width} x '
+                f'the image {clip(results["file_name"])} of {results["image_store"].path} has {real_width} x '
                 f'{real_height} pixels, but its annotation says {width} x {height}: its boxes would be '
                 'in the wrong place'
             )

@@ -15,7 +15,7 @@ from mmcv.transforms import BaseTransform
 from soho.datasets.storage.decoding import MAX_PIXELS, Color, Size, decode_image, decode_reduced
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.transforms.base import ImageTransform, Results
-from soho.errors import UserError
+from soho.errors import UserError, clip
 from soho.registry import TRANSFORMS
 
 
@@ -74,7 +74,7 @@ class LoadImage(ImageTransform):
     def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
         data = store.read(file_name)
         options = dict[str, Any](
-            name=f'image {file_name} of {store.path}', background=self.background, max_pixels=self.max_pixels
+            name=f'image {clip(file_name)} of {store.path}', background=self.background, max_pixels=self.max_pixels
         )
         if self.reduce_to is not None:
             return decode_reduced(data, self.reduce_to, **options)
