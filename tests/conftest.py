@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from soho.datasets.collate import collate
 from soho.datasets.synthetic import generate_synthetic
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner
 from soho.paths import TOOLS
 from soho.registry import MODELS
@@ -60,6 +61,27 @@ def synthetic(tmp_path_factory, load_tool):
     captions = root / 'annotations' / 'captions_train2014.json'
     load_tool('prepare/vocabulary').main([str(captions), '--out', str(root / 'captions.model'), '--size', '150'])
     return root
+
+
+@pytest.fixture(scope='session')
+def small_synthetic(synthetic, tmp_path_factory):
+    """A few captions and questions to train on; all to evaluate on."""
+    folder = tmp_path_factory.mktemp('few')
+    for export in EXPORTS.values():
+        export(synthetic)
+    captions = json.loads((synthetic / 'coco_cap_train_pre.json').read_text())
+    few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
+    questions = json.loads((synthetic / 'train_data_vqa.json').read_text())
+    questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
+    (folder / 'captions.json').write_text(json.dumps(few))
+    (folder / 'questions.json').write_text(json.dumps(questions))
+    return dict(
+        root=synthetic,
+        answers=len(questions['label2ans']),
+        PretrainDataset=folder / 'captions.json',
+        VQADataset=folder / 'questions.json',
+        LabelledImages=synthetic / 'objects_train2014.json',
+    )
 
 
 @pytest.fixture(scope='session')
