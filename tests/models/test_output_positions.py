@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from soho.evaluation.evaluator import Evaluator
-from soho.models.heads.base import Head
+from soho.models.heads.base import Head, union_of_positions
 from soho.models.heads.captioning import CaptioningHead
 from soho.models.heads.itm import ITMHead
 from soho.models.heads.masked_captions import MaskedCaptionHead
@@ -55,6 +55,12 @@ def test_part_and_whole_agree(name, make_model, make_batch, preprocess, soho_con
         (predicted,) = model.eval()(mode='predict', **preprocess(model, make_batch()))
         results.append((losses, gradients, predicted))
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+
+def test_all_positions_are_computed_where_a_head_reads_all():
+    some = torch.tensor([3, 8])
+    assert union_of_positions([some, None]) is None and union_of_positions([]) is None
+    assert union_of_positions([some, some[:0], some + 1]).tolist() == [3, 8, 4, 9]
 
 
 def test_a_head_that_names_too_few_positions_gets_no_number(make_model, make_batch, preprocess):

@@ -218,3 +218,24 @@ def test_only_cells_on_the_image_move_the_dictionary_unless_asked():
 def test_the_official_mask_follows_a_square():
     wide = neck(square_mask=True).eval()(torch.randn(2, 6, 4, 6), SIZES, CANVAS).valid.view(2, 4, 6)
     assert wide[0].sum() == 4 * 4 and wide[1].sum() == 3 * 6
+
+
+def test_officially_nothing_is_hidden_in_an_image_for_which_the_cell_is_padding():
+    net = neck(shared_cell=True).eval()
+    feature = torch.zeros(2, 6, 4, 6)  # all cells have one word
+    for cell, expected in ((20, [3 * 4, 0]), (2, [3 * 4, 6 * 3]), (4, [0, 6 * 3])):
+        share = torch.tensor([(cell + 0.5) / 24, 0.0])  # of the first image's number alone
+        seen = net(feature, SIZES, CANVAS, mvm_cell=share, mvm_sentences=torch.ones(2, 1, dtype=torch.bool))
+        assert (seen.labels >= 0).sum((1, 2)).tolist() == expected
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_the_gate_s_first_score_is_the_word_s_and_its_second_the_feature_s(first):
+    net = neck().eval()
+    torch.nn.init.zeros_(net.gate.norm.weight)
+    net.gate.norm.bias.data.copy_(torch.tensor([30.0, -30.0] if first else [-30.0, 30.0]))
+    feature = torch.randn(2, 6, 4, 6)
+    seen = net(feature, SIZES, CANVAS)
+    (cells, grid), words = net.project(feature), net.align_output(net.dictionary[seen.words])
+    _, positions = net.locate(SIZES, CANVAS, grid)
+    torch.testing.assert_close(seen.tokens[:, 0], net.ln((words if first else cells) + positions))
