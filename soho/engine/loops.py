@@ -136,7 +136,7 @@ class TrainLoop(BaseLoop):
             number: Number of the batch in it.
         """
         batches: Any = copy.copy(self.dataloader.batch_sampler)
-        sampler = getattr(batches, 'sampler', None)
+        sampler: Any = getattr(batches, 'sampler', None)
         if batches is None or not hasattr(sampler, 'set_epoch'):
             return []
         batches.sampler = copy.copy(sampler)

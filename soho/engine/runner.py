@@ -315,8 +315,8 @@ class Runner(MMEngineRunner):
         model = unwrap_model(self.model)
         checkpoint: dict[str, Any] = dict(state_dict=model.state_dict(), message_hub=self.message_hub.state_dict())
         if save_optimizer:
-            assert self.optim_wrapper is not None, 'only a training saves its optimizer'
-            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+            wrapper: Any = self.optim_wrapper  # built, since only a training saves its optimizer
+            checkpoint['optimizer'] = wrapper.state_dict()
         if save_param_scheduler and self.param_schedulers is not None:
             schedulers = self.param_schedulers
             checkpoint['param_schedulers'] = (
