@@ -25,14 +25,17 @@ def gather_tensors(tensors: list[Tensor | None]) -> list[list[Tensor | None]]:
     world_size = get_world_size()
     gathered: list[list[Tensor | None]] = [[] for _ in range(world_size)]
     for tensor in tensors:
-        parts: list[Tensor | None] = [tensor] * world_size
-        if tensor is not None and world_size > 1:
-            tensor = tensor.contiguous()
-            parts = [torch.empty_like(tensor) for _ in range(world_size)]
+        if tensor is None:
+            for of_rank in gathered if get_rank() == 0 else ():
+                of_rank.append(None)
+            continue
+        tensor = tensor.contiguous()
+        parts = [torch.empty_like(tensor) for _ in range(world_size)] if world_size > 1 else [tensor]
+        if world_size > 1:
             torch.distributed.gather(tensor, parts if get_rank() == 0 else None)
         if get_rank() == 0:
             for of_rank, part in zip(gathered, parts):
-                of_rank.append(None if part is None else part.cpu())
+                of_rank.append(part.cpu())
     return gathered
 
 

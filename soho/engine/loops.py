@@ -35,6 +35,8 @@ class TrainLoop(BaseLoop):
         dynamic_intervals: Pairs of an epoch or iteration and the interval from there on.
     """
 
+    dataloader: Any  # mmengine leaves open whether it is built
+
     def __init__(
         self,
         runner,
@@ -133,8 +135,8 @@ class TrainLoop(BaseLoop):
             epoch: Epoch of the data.
             number: Number of the batch in it.
         """
-        batches = copy.copy(self.dataloader.batch_sampler)
-        sampler = getattr(batches, 'sampler', None)
+        batches: Any = copy.copy(self.dataloader.batch_sampler)
+        sampler: Any = getattr(batches, 'sampler', None)
         if batches is None or not hasattr(sampler, 'set_epoch'):
             return []
         batches.sampler = copy.copy(sampler)

@@ -21,7 +21,8 @@ FORMS: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
 def get_random_state() -> dict[str, Any]:
     """State of the generators of Python, numpy, torch and, under ``device``, of this process's accelerator."""
     _, numbers, next_gauss = random.getstate()
-    _, key, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002
+    of_numpy: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    _, key, position, has_gauss, cached = of_numpy
     state = dict(
         python=torch.tensor(numbers),
         python_next_gauss=next_gauss,

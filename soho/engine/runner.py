@@ -353,16 +353,17 @@ class Runner(MMEngineRunner):
 
     def _state_to_save(self, save_optimizer: bool, save_param_scheduler: bool) -> dict[str, Any]:
         """What a checkpoint holds besides ``meta``; tensors of a device are copied to the host."""
-        checkpoint = dict(state_dict=unwrap_model(self.model).state_dict(), message_hub=self.message_hub.state_dict())
+        model = unwrap_model(self.model)
+        checkpoint: dict[str, Any] = dict(state_dict=model.state_dict(), message_hub=self.message_hub.state_dict())
         if save_optimizer:
-            assert self.optim_wrapper is not None, 'only a training saves its optimizer'
-            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+            wrapper: Any = self.optim_wrapper  # built, since only a training saves its optimizer
+            checkpoint['optimizer'] = wrapper.state_dict()
         if save_param_scheduler and self.param_schedulers is not None:
-            schedulers: Any = self.param_schedulers
+            schedulers = self.param_schedulers
             checkpoint['param_schedulers'] = (
-                {name: [one.state_dict() for one in some] for name, some in schedulers.items()}
+                {name: _states_of(some) for name, some in schedulers.items()}
                 if isinstance(schedulers, dict)
-                else [one.state_dict() for one in schedulers]
+                else _states_of(schedulers)
             )
         return apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), lambda value: value.cpu())
 
@@ -388,7 +389,7 @@ class Runner(MMEngineRunner):
             if len(gradients) == self.world_size:
                 self.optim_wrapper.set_gathered_gradients(gradients[self.rank])
             else:  # the next update takes the mean over the ranks
-                means = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
+                means: list[Any] = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
                 self.optim_wrapper.set_gathered_gradients(means)
         self._resumed = {}
 
@@ -471,3 +472,7 @@ class Runner(MMEngineRunner):
             )
         self._resumed = {name: checked[name] for name in ('random_states', 'loop', 'gradients') if name in checked}
         return checked
+
+
+def _states_of(schedulers: Any) -> list[dict[str, Any]]:
+    return [scheduler.state_dict() for scheduler in schedulers]

@@ -75,14 +75,19 @@ def differences(one, other, where: str = '') -> list[str]:
     return [] if same else [where]
 
 
+def _write_to(path: Path) -> None:
+    """Send what this process says to a file."""
+    sys.stdout = sys.stderr = open(path, 'a', buffering=1)
+    os.dup2(sys.stdout.fileno(), 1), os.dup2(sys.stdout.fileno(), 2)
+
+
 def attempt(folder: Path, options: dict, delay: float | None = None, number: int = signal.SIGKILL) -> int:
     """Go on with a training in a process of its own, which gets a signal after a delay; returns its exit code."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            with open(folder / 'attempts.log', 'a') as log:
-                os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
+            _write_to(folder / 'attempts.log')
             torch.set_num_threads(1)  # threads of the parent do not come along
             train(folder / 'run', **options)
             code = 0
@@ -114,8 +119,7 @@ def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], 
         if pid == 0:
             code = 1
             try:
-                with open(folder / f'rank{rank}.log', 'a') as log:
-                    os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
+                _write_to(folder / f'rank{rank}.log')
                 torch.set_num_threads(1)
                 os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
                 os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))

@@ -229,9 +229,10 @@ def test_random_generators_go_on(tmp_path):
 
 
 def resumed(tmp_path, **changes):
-    """The runner of a run of 10 iterations that goes on for two with changed settings."""
+    """The runner of a run that is killed after 10 iterations and goes on for two with changed settings."""
     if not list(tmp_path.glob('iter_*.pth')):
-        train(tmp_path, iters=10)
+        with pytest.raises(Killed):
+            train(tmp_path, iters=12, kill=10)
     return train(tmp_path, iters=12, **changes)
 
 
@@ -252,13 +253,13 @@ def test_another_end_of_a_schedule_applies(tmp_path):
         **{
             'param_scheduler': [
                 dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=5),
-                dict(type='CosineAnnealingLR', T_max=12, eta_min=1e-4, by_epoch=False),
+                dict(type='CosineAnnealingLR', T_max=11, eta_min=1e-4, by_epoch=False),
             ]
         },
     )
     assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(1e-4)
     logs = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
-    assert 'param_schedulers.1.T_max was 40 and is 12 by the config' in logs
+    assert 'param_schedulers.1.T_max was 40 and is 11 by the config' in logs
 
 
 def test_other_settings_of_the_optimizer_apply(tmp_path):

@@ -33,6 +33,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         **kwargs: See ``mmengine.hooks.CheckpointHook``.
     """
 
+    out_dir: Any  # a path from `before_train` on
+
     def __init__(self, *args, minutes: float | None = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if minutes is not None and minutes <= 0:
@@ -164,12 +166,14 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     def after_train(self, runner) -> None:
         self._training = False
-        for path in {self.last_ckpt if self.save_last else None, *self._best.values()} - {None}:
-            if self.published_keys is not None and is_main_process():
-                self._publish_model(runner, path)
+        if self.published_keys is not None and is_main_process():
+            for path in {self.last_ckpt if self.save_last else None, *self._best.values()}:
+                if path is not None:
+                    self._publish_model(runner, path)
 
     def _publish_model(self, runner, ckpt_path: str) -> None:
         """Write the ``published_keys`` of a checkpoint to a file that has a part of their SHA-256 in its name."""
+        assert self.published_keys is not None, 'nothing is published otherwise'
         contents = io.BytesIO()
         torch.save({k: v for k, v in read_checkpoint(ckpt_path).items() if k in self.published_keys}, contents)
         path = f'{os.path.splitext(ckpt_path)[0]}-{hashlib.sha256(contents.getvalue()).hexdigest()[:8]}.pth'

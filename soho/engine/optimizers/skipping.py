@@ -13,7 +13,7 @@ def can_skip(optimizer: Optimizer) -> bool:
     return getattr(optimizer, '_step_supports_amp_scaling', False) if own is None else own
 
 
-def step_unless(bad: Tensor | None, optimizer: Optimizer, **kwargs) -> Any:
+def step_unless(bad: Tensor | None, optimizer: Any, **kwargs) -> Any:
     """Take a step, but leave parameters and the optimizer's tensors as they are where ``bad``; returns its result.
 
     The step of an optimizer that cannot do so by itself is undone, which takes a copy of all these tensors.
