@@ -122,10 +122,9 @@ class NLVR2Dataset(StatementDataset):
         self.sentences, self.labels = PackedStrings(sentences), np.array(labels, np.int64)
         self.identifiers, self.groups = PackedStrings(texts), PackedStrings(i.group for i in identifiers)
 
-        row: dict[str, int] = {}
-        self.images = ImageTable(
-            iter(images.values()), lambda record: row.setdefault(record['file_name'], len(row)), self.min_side
-        )
+        large: list[str] = []
+        self.images = ImageTable(iter(images.values()), lambda record: large.append(record['file_name']), self.min_side)
+        row = {name: number for number, name in enumerate(large)}
         # A pair of which one image is too small is left out.
         kept = {names: examples for names, examples in pairs.items() if all(name in row for name in names)}
         rows = np.array([[row[name] for name in names] for names in kept], np.int64).reshape(-1, 2)

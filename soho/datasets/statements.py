@@ -24,7 +24,7 @@ def parse_label(label: Any, where: str) -> int:
     """
     if label is None:
         return -1
-    names = [name.lower() for name in CLASS_NAMES]
+    names: list[str] = [name.lower() for name in CLASS_NAMES]
     if str(label).lower() not in names:
         raise UserError(f'{where} has the label {label!r:.40}; a label is {" or ".join(CLASS_NAMES)}')
     return names.index(str(label).lower())
@@ -58,8 +58,16 @@ class StatementDataset(ImageTextDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """``class_names``; ``identifiers`` and ``groups`` of the examples by their ``question_id``."""
-        return dict(class_names=CLASS_NAMES, identifiers=self.identifiers, groups=self.groups)
+        """``class_names``; in test mode ``identifiers`` and ``groups`` of the examples by their ``question_id`` too.
+
+        A checkpoint keeps this of the training data, as plain values.
+        """
+        info: dict[str, Any] = dict(class_names=list(CLASS_NAMES))
+        if self.test_mode:
+            for name in ('identifiers', 'groups'):
+                strings: PackedStrings = getattr(self, name)
+                info[name] = [strings[number] for number in range(len(strings))]
+        return info
 
     def describe(self, examples: Sequence[int], sentences: Sequence[str], size: int) -> dict[str, Any]:
         """Annotation of a sample with these examples.

@@ -255,7 +255,8 @@ class GQAAccuracy(Metric):
         return metrics
 
     def _answers(self, results: list[Record]) -> dict[str, str]:
-        classes = self.dataset_meta['class_names']
+        meta: dict[str, Any] = self.dataset_meta or {}
+        classes = meta['class_names']
         answers: dict[str, str] = {}
         for record in results:
             name = self.names.get(record.question_id)

@@ -7,7 +7,7 @@ import csv
 import gzip
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dist import is_main_process
@@ -159,7 +159,7 @@ class StatementAccuracy(Metric):
         if any(value < 0 for value in label.values()):
             print_log('The data set has examples without a label: no accuracy is computed.', logger='current')
             return {}
-        identifiers, groups = self.dataset_meta['identifiers'], self.dataset_meta['groups']
+        identifiers, groups = self._names('identifiers'), self._names('groups')
         correct = {number: predicted == label[number] for number, predicted in predictions.items()}
         scores = score_statements(list(correct.values()), [groups[number] for number in correct])
         metrics = {name: 100 * value for name, value in scores._asdict().items()}
@@ -176,6 +176,13 @@ class StatementAccuracy(Metric):
             metrics |= {f'category/{name}': 100 * share for name, (share, _) in by_category.items()}
         return metrics
 
+    def _names(self, kind: str) -> Sequence[str]:
+        """``identifiers`` or ``groups`` of the examples, see :class:`soho.datasets.statements.StatementDataset`."""
+        meta: dict[str, Any] = self.dataset_meta or {}
+        if kind not in meta:
+            raise UserError('StatementAccuracy is for NLVR and NLVR2 in test mode: test_mode=True in their data set')
+        return meta[kind]
+
     def _predictions(self, results: list[Record]) -> dict[int, int]:
         """Predicted class by example, in the order of the data set.
 
@@ -185,7 +192,7 @@ class StatementAccuracy(Metric):
         logits = defaultdict(list)
         for record in results:
             logits[record.question_id].append(record.logits)
-        identifiers = self.dataset_meta['identifiers']
+        identifiers = self._names('identifiers')
         numbers = range(len(identifiers))
         if missing := [number for number in numbers if number not in logits]:
             raise UserError(f'{len(missing)} examples, such as {identifiers[missing[0]]}, have no prediction')
@@ -195,7 +202,7 @@ class StatementAccuracy(Metric):
 
     def write(self, results: list[Record], path: str) -> None:
         """Write the official submission: a line ``identifier,label`` an example, in the order of the data set."""
-        identifiers = self.dataset_meta['identifiers']
+        identifiers = self._names('identifiers')
         predictions = self._predictions(results)
         with atomic_write(path, 'w') as file:
             file.writelines(f'{identifiers[n]},{CLASS_NAMES[predicted]}\n' for n, predicted in predictions.items())

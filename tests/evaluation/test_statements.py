@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from soho.datasets.storage.packed_strings import PackedStrings
 from soho.evaluation.statements import (
     StatementAccuracy,
     check_submission,
@@ -20,7 +19,7 @@ GROUPS = ['dev-1-0', 'dev-1-0', 'dev-1-1', 'dev-2-0']
 
 def evaluate(metric, predictions, labels):
     """Feed (example, logit of True) one a batch; the logit of False is 0."""
-    metric.dataset_meta = dict(identifiers=PackedStrings(NAMES), groups=PackedStrings(GROUPS))
+    metric.dataset_meta = dict(identifiers=NAMES, groups=GROUPS)
     for number, logit in predictions:
         batch = dict(answer_labels=torch.tensor([[[labels[number]]]]), sentence_mask=torch.tensor([[True]]))
         metric.process(batch, dict(question_id=torch.tensor([number]), logits=torch.tensor([[0.0, logit]])))

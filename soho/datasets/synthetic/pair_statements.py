@@ -36,7 +36,7 @@ def _description(rng: np.random.Generator, scene: Scene) -> dict[str, str]:
     return {name: getattr(obj, name) for name in names}
 
 
-def _of_side(side: str, scenes: tuple[Scene, Scene]) -> Scene:
+def _of_side(side: str, scenes: Sequence[Scene]) -> Scene:
     return scenes[SIDES.index(side)]
 
 
@@ -134,7 +134,7 @@ def make_statement_set(rng: np.random.Generator, scenes: Sequence[Scene]) -> Sta
 
 
 def _pick_pair(rng: np.random.Generator, scenes: Sequence[Scene]) -> tuple[Scene, Scene]:
-    left, right = rng.integers(len(scenes), size=2)
+    left, right = (int(number) for number in rng.integers(len(scenes), size=2))
     while left == right:
-        right = rng.integers(len(scenes))
+        right = int(rng.integers(len(scenes)))
     return scenes[left], scenes[right]
