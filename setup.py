@@ -1,4 +1,4 @@
-"""The build step that pyproject.toml has no words for: a wheel carries configs/ and the scripts of tools/.
+"""The build step that pyproject.toml has no words for: a wheel carries configs/, the scripts of tools/ and models.
 
 They go to ``soho/.mim``, where OpenMMLab's packages have them. An editable install has no such folder:
 ``soho/paths.py`` finds the repository's own.
@@ -16,8 +16,9 @@ LEFT_OUT = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
 
 
 def shipped_files() -> list[Path]:
-    """The configs and the scripts that a wheel carries, relative to the repository."""
-    files = [*ROOT.glob('configs/**/*.py'), *ROOT.glob('tools/**/*.py'), *ROOT.glob('tools/*.sh')]
+    """The configs, scripts and models that a wheel carries, relative to the repository."""
+    patterns = ('configs/**/*.py', 'configs/**/*.yml', 'tools/**/*.py', 'tools/*.sh', 'resources/models/**/*.*')
+    files = [file for pattern in patterns for file in ROOT.glob(pattern)]
     names = sorted(file.relative_to(ROOT) for file in files)
     return [name for name in names if not name.as_posix().startswith(LEFT_OUT)]
 

@@ -31,7 +31,7 @@ TRAINED = {
     'vqa_blind': 'The same model without the image',
 }
 # Stage whose checkpoint initializes a training, if its config has ``load_from``.
-INITIALIZED_BY = {'pretrain': 'cnn', 'vqa': 'pretrain', 'vqa_blind': 'pretrain'}
+INITIALIZED_BY = {'pretrain': 'cnn', 'vqa': 'pretrain'}
 
 
 class Places(NamedTuple):
@@ -69,6 +69,7 @@ def demo_stages(places: Places) -> list[Stage]:
                 functools.partial(_train, places, name),
                 settings=config_source(configs[name]),
                 after=('synthetic', 'annotations') + ((INITIALIZED_BY[name],) if name in INITIALIZED_BY else ()),
+                own_process=True,
             )
             for name, title in TRAINED.items()
         ),
@@ -86,6 +87,13 @@ def demo_stages(places: Places) -> list[Stage]:
             after=(*TRAINED, 'evaluation'),
         ),
     ]
+
+
+def share_of_demo(size: str) -> float:
+    """Return how many pictures a data set has for one of the size ``demo``; 0 for an unknown size."""
+    from soho.datasets.synthetic import SIZES
+
+    return sum(vars(SIZES[size]).values()) / sum(vars(SIZES['demo']).values()) if size in SIZES else 0.0
 
 
 def commands(places: Places, results: dict[str, Any]) -> list[str]:
@@ -203,6 +211,7 @@ def _report(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
 
     os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
     page = places.work_dir / 'report.html'
-    seconds = StageCache(places.work_dir / STATE).seconds()
-    result = write_report(page, places.configs, places.work_dir, results, seconds, commands(places, results))
+    cache = StageCache(places.work_dir / STATE)
+    times = cache.seconds(), cache.elapsed()
+    result = write_report(page, places.configs, places.work_dir, results, *times, commands(places, results))
     return Outcome([page], result)

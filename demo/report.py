@@ -37,6 +37,7 @@ def write_report(
     work_dir: Path,
     results: dict[str, Any],
     seconds: dict[str, float],
+    elapsed: float,
     commands: Sequence[str],
 ) -> dict[str, Any]:
     """Write the report of a demo whose other stages are done.
@@ -47,6 +48,7 @@ def write_report(
         work_dir: Folder of the trainings' work dirs.
         results: Results of the stages by name.
         seconds: Seconds of the stages by name.
+        elapsed: Seconds of all, in which stages overlap.
         commands: Shell commands that do the same step by step.
 
     Returns:
@@ -56,7 +58,7 @@ def write_report(
     atlas = read_atlas(configs / 'pretrain.py', results['pretrain']['checkpoint'], dataset, collate)
     dictionary = dict(words=len(atlas.counts), used=atlas.used, perplexity=round(atlas.perplexity, 1))
     answers = [load_json(results['evaluation']['confidences'][name]) for name in ('vqa', 'vqa_blind')]
-    summary = summarize({**results, 'report': dict(dictionary=dictionary)}, seconds, commands)
+    summary = summarize({**results, 'report': dict(dictionary=dictionary)}, seconds, elapsed, commands)
     pretraining, finetuning = make_charts(work_dir)
     itm_chance = read_itm_chance(configs / 'pretrain.py')
     page = compose_page(

@@ -3,12 +3,15 @@
     python demo/run_demo.py
 
 Finished stages are skipped, and an interrupted training is resumed from its
-last checkpoint. At the end the metrics are printed as a table; the work dir
-holds them as ``summary.json``, and ``report.html`` shows them with examples.
-Relative paths, the defaults among them, are relative to the current folder.
+last checkpoint. Trainings that do not wait for each other run at the same
+time; their full logs are in the folder ``logs`` of the work dir. At the end
+the metrics are printed as a table; the work dir holds them as
+``summary.json``, and ``report.html`` shows them with examples. Relative
+paths, the defaults among them, are relative to the current folder.
 """
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -18,11 +21,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from demo.plan import STATE, Places, commands, demo_stages
-from demo.progress import StageCache
+from demo.calibration import estimate_seconds, measure_speed
+from demo.plan import STATE, Places, commands, demo_stages, share_of_demo
+from demo.progress import Stage, StageCache
+from demo.stage_process import StageProcess, wait_for_any
 from demo.summary import format_table, summarize
 from soho.errors import UserError
 from soho.files import write_text
+from soho.platform import available_cores
+
+TRAININGS_AT_ONCE = 2  # more of them never wait for nothing but a core
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,6 +54,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=Path('work_dirs/demo'),
         help='folder of the results; default: %(default)s in the current folder',
     )
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=min(TRAININGS_AT_ONCE, available_cores()),
+        help='trainings that run at the same time, each in a process of its own; 0: all in this process, with their '
+        'full logs on the screen; default here: %(default)s',
+    )
     args = parser.parse_args(argv)
     args.data_dir = args.data_dir or Path(os.environ.get('SOHO_SYNTHETIC') or f'data/synthetic/{args.size}')
     return args
@@ -54,6 +69,33 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def interrupt(number: int, frame: object) -> None:
     """Handle a signal as Ctrl-C is handled."""
     raise KeyboardInterrupt
+
+
+def announce(cache: StageCache, stages: list[Stage], places: Places, processes: int) -> None:
+    """Measure this machine, and print how long the stages that are not done will take on it."""
+    share = share_of_demo(places.size)
+    if share < 0.5 or not processes:  # seconds of work are done before they are estimated
+        return
+    say('measuring how fast this machine is (ten seconds)')
+    measure = functools.partial(measure_speed, places.configs / 'pretrain.py')
+    process = StageProcess('calibration', measure, {}, False, places.work_dir / 'logs')
+    try:
+        wait_for_any([process], log=lambda line: None)
+        speed = process.outcome()
+    except BaseException:
+        process.stop()
+        raise
+    todo = {stage.name for stage in stages if not cache.done(stage)}
+    minutes = share * estimate_seconds(stages, todo, speed, processes) / 60
+    say(
+        f'about {minutes:.0f} minutes on this machine (a step takes {speed.step:.2f} s, a picture '
+        f'{1000 * speed.picture:.0f} ms); full logs are in {places.work_dir / "logs"}'
+    )
+
+
+def say(line: str) -> None:
+    """Print a line of the demo's own."""
+    print(f'demo: {line}', flush=True)
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -69,7 +111,8 @@ def main(argv: list[str] | None = None) -> dict:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         if not cache.all_done(stages):
-            cache.run(stages, log=lambda line: print(f'\ndemo: {line}', flush=True))
+            announce(cache, stages, places, args.processes)
+            cache.run(stages, log=say, processes=args.processes)
     except UserError as error:
         sys.exit(f'demo: {error}')
     except KeyboardInterrupt:
@@ -77,7 +120,7 @@ def main(argv: list[str] | None = None) -> dict:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
-    summary = summarize(cache.results(), cache.seconds(), commands(places, cache.results()))
+    summary = summarize(cache.results(), cache.seconds(), cache.elapsed(), commands(places, cache.results()))
     write_text(places.work_dir / 'summary.json', json.dumps(summary, indent=1) + '\n')
     print(
         f'\n{format_table(summary)}\n\nReport: {places.work_dir / "report.html"}\n'

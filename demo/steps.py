@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import find_latest_checkpoint
 
 from soho.datasets.storage.json_files import write_json
 from soho.engine import Runner, load_config
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.evaluation.evaluator import Batch, Metric, Prediction
-from soho.platform import available_cores
 from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
 
@@ -47,10 +46,8 @@ def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) ->
         shutil.rmtree(work_dir, ignore_errors=True)
     cfg = load_config(os.fspath(config))
     cfg.work_dir = os.fspath(work_dir)
-    cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
-    load_from = load_from if cfg.get('load_from') else None
-    cfg.load_from = None if cfg.resume else load_from
-    _use_all_cores()
+    cfg.resume = 'auto'
+    cfg.load_from = load_from = load_from if cfg.get('load_from') else None
     runner = Runner.from_cfg(cfg)
     runner.train()
     device = describe_device(next(runner.model.parameters()).device)
@@ -74,7 +71,7 @@ def final_checkpoint(work_dir: Path) -> str:
         FileNotFoundError: There is no checkpoint.
     """
     best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns)
-    checkpoint = os.fspath(best[-1]) if best else find_latest_checkpoint(os.fspath(work_dir))
+    checkpoint = os.fspath(best[-1]) if best else newest_checkpoint([work_dir])[0]
     if checkpoint is None:
         raise FileNotFoundError(f'{work_dir} has no checkpoint: its config needs a CheckpointHook')
     return checkpoint
@@ -97,7 +94,6 @@ def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, confid
     cfg.work_dir = os.fspath(work_dir)
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.visualizer = dict(type='Visualizer')
-    _use_all_cores()
     cfg.test_evaluator = [
         dict(cfg.test_evaluator, out_file=answers),
         dict(type='AnswerConfidences', out_file=confidences),
@@ -137,9 +133,3 @@ def describe_device(device: torch.device) -> str:
         name = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), name)
     threads = torch.get_num_threads()
     return f'{name}, {threads} thread{"s" if threads > 1 else ""}'
-
-
-def _use_all_cores() -> None:
-    # torch counts the cores of the machine, not those that this process may use.
-    if 'OMP_NUM_THREADS' not in os.environ:
-        torch.set_num_threads(available_cores())

@@ -14,12 +14,15 @@ OBJECTIVES = {'mlm': 'masked words', 'mvm': 'masked visual words', 'itm': 'image
 _PACKAGES = ('torch', 'torchvision', 'transformers', 'mmengine', 'mmcv-lite', 'numpy')
 
 
-def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequence[str]) -> dict[str, Any]:
+def summarize(
+    results: dict[str, Any], seconds: dict[str, float], elapsed: float, commands: Sequence[str]
+) -> dict[str, Any]:
     """Return the contents of ``summary.json``.
 
     Args:
         results: Results of the finished stages by name, at least up to the evaluation.
         seconds: Seconds of each stage by name.
+        elapsed: Seconds of all, in which stages overlap.
         commands: Shell commands that do the same step by step.
     """
     pretrain, manifest = results['pretrain'], results['synthetic']
@@ -38,7 +41,7 @@ def summarize(results: dict[str, Any], seconds: dict[str, float], commands: Sequ
         pretrain=_pretraining_metrics(pretrain),
         dictionary=report.get('dictionary'),
         test=dict(questions=manifest['questions']['test2015'], pictures=manifest['images']['test2015']),
-        seconds=dict(**seconds, total=round(sum(seconds.values()), 1)),
+        seconds=dict(**seconds, total=elapsed),
         seed=pretrain['seed'],
         device=pretrain['device'],
         versions=results['evaluation']['versions'],

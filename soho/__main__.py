@@ -2,6 +2,7 @@
 
     soho train CONFIG ...        runs tools/train.py CONFIG ...
     soho prepare vqa ...         runs tools/prepare/vqa.py ...
+    soho ask IMAGE "QUESTION"    is a function of soho/apis/commands.py, as are caption, features and models
     soho configs [PATTERN]       is a function of this file
 
 ``python -m soho`` is the same. A new command is a name in ``SCRIPTS`` or a function in ``FUNCTIONS``; the first line
@@ -18,7 +19,9 @@ from pathlib import Path
 from types import ModuleType
 
 from soho import __version__
-from soho.errors import UserError, exit_on_user_error
+from soho.apis.commands import COMMANDS
+from soho.apis.doctor import doctor
+from soho.errors import UserError, escape_what_cannot_be_printed, exit_on_user_error
 from soho.paths import CONFIGS, TOOLS, list_configs
 
 # Each a script of tools/ or a folder of scripts.
@@ -37,7 +40,7 @@ def configs(argv: Sequence[str]) -> None:
     print(format_rows({name: read_summary(CONFIGS / f'{name}.py') for name in names}))
 
 
-FUNCTIONS = {'configs': configs}
+FUNCTIONS = {'configs': configs, **COMMANDS, 'doctor': doctor}
 
 
 def find_scripts() -> dict[str, Path]:
@@ -75,6 +78,7 @@ def format_help(scripts: Mapping[str, Path]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line names; a script sees the rest of it as its own command line."""
+    escape_what_cannot_be_printed()
     argv = sys.argv[1:] if argv is None else list(argv)
     scripts = find_scripts()
     if argv in HELP:

@@ -1,11 +1,16 @@
 """How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import io
+import itertools
 import logging
 import os
+import reprlib
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 
 class UserError(ValueError):
@@ -21,6 +26,32 @@ class TrainingError(RuntimeError):
 
 USER_ERRORS = (UserError, OSError)
 
+_CLIPPED = 60  # characters of a value that a message shows
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = _CLIPPED
+_REPR.maxlevel = 2
+
+
+def quote(value: Any) -> str:
+    """Return a value as Python writes it, shortened for a message; a value may be a whole file's text."""
+    return _REPR.repr(value)
+
+
+def clip(name: Any) -> str:
+    """Return a name without quotation marks on one line, shortened in its middle; see :func:`quote`."""
+    text = str(name)
+    if len(text) > 4 * _CLIPPED:
+        text = f'{text[: 2 * _CLIPPED]}...{text[-2 * _CLIPPED :]}'
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def enumerate_names(names: Collection[Any], most: int = 8) -> str:
+    """Return the first ``most`` of ``names``, quoted and separated by commas, or ``none``."""
+    shown = [quote(name) for name in itertools.islice(names, most)]
+    if len(names) > most:
+        shown.append('...')
+    return ', '.join(shown) or 'none'
+
 
 @contextmanager
 def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, None, None]:
@@ -30,9 +61,13 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
     before a run has begun. Anything else goes with its traceback into the log of the run,
     and the sentence says where; without such a log the traceback is shown.
 
+    Of several processes that torchrun has started on a machine, the first that fails says so; what the others meet
+    then follows from it. What a terminal cannot show is printed as its escape, from here on.
+
     Args:
         output: What is being made, to be named where the system refuses it (a full disk).
     """
+    escape_what_cannot_be_printed()
     earlier = _log_file()
     try:
         yield
@@ -42,16 +77,41 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
         log = _log_file()
         if isinstance(error, UserError) or (isinstance(error, OSError) and log in (None, earlier)):
             refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
-            raise SystemExit(
-                f'error: {f"{output} could not be made: " if refused else ""}{format_error(error)}'
-            ) from None
+            raise _exit(f'{f"{output} could not be made: " if refused else ""}{format_error(error)}') from None
         if log is None or log == earlier:
+            if not _is_first_to_fail():
+                raise SystemExit(1) from None
             raise
         with open(log, 'a', encoding='utf-8') as file:
             traceback.print_exception(error, file=file)
         kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
         message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
-        raise SystemExit(f'error: {kind}{message} (traceback in {log})') from None
+        raise _exit(f'{kind}{message} (traceback in {log})') from None
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Let stdout print any text: a character that its encoding lacks as an escape, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+
+
+def _exit(sentence: str) -> SystemExit:
+    return SystemExit(f'error: {sentence}' if _is_first_to_fail() else 1)
+
+
+def _is_first_to_fail() -> bool:
+    """Whether no other process of the same torchrun on this machine has called this before."""
+    error_file = os.environ.get('TORCHELASTIC_ERROR_FILE')  # in a folder of this process, in one of all of them
+    if not error_file:
+        return True
+    try:
+        Path(error_file).parents[1].joinpath('failed').touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:  # without such a folder each speaks for itself
+        return True
+    return True
 
 
 def _log_file() -> str | None:

@@ -8,14 +8,21 @@ stay as it was, raises where a folder is read-only, on which callers here go on,
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from soho.errors import UserError
+
 PathLike = str | os.PathLike
+
+_TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp(\.[^.]*)?')  # names of atomic_path
+_held: set[TextIO] = set()
 
 
 @contextmanager
@@ -71,6 +78,42 @@ def write_text(path: PathLike, text: str) -> None:
         file.write(text)
 
 
+def open_text(path: PathLike) -> TextIO:
+    """Open a UTF-8 text file for reading; a byte-order mark is skipped, and all kinds of line ends become ``\\n``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        return open(path, encoding='utf-8-sig')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
+
+
+def read_text(path: PathLike) -> str:
+    """Return the contents of a UTF-8 text file; see :func:`open_text`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is not UTF-8.
+    """
+    with open_text(path) as file:
+        try:
+            return file.read()
+        except UnicodeDecodeError as error:
+            raise UserError(f'{path} is not UTF-8 text ({error.reason} at byte {error.start}).') from error
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """Return the lines of a UTF-8 text file without their ends; see :func:`read_text`.
+
+    Only the end of a line ends it: ``str.splitlines`` also divides at form feeds and at U+2028, which may be
+    part of an answer or of a name.
+    """
+    lines = read_text(path).split('\n')
+    return lines[:-1] if not lines[-1] else lines
+
+
 @contextmanager
 def scratch_folder(path: PathLike) -> Generator[Path, None, None]:
     """Yield an empty folder beside ``path`` to work in; it is removed at the end.
@@ -122,6 +165,63 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove_leftovers(folder: PathLike) -> list[str]:
+    """Remove what killed processes were writing through :func:`atomic_path` into a folder; return the names.
+
+    Args:
+        folder: Path of a folder that nobody else writes to now.
+    """
+    names = [name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name)]
+    for name in names:
+        Path(folder, name).unlink(missing_ok=True)
+    return names
+
+
+@contextmanager
+def folder_lock(folder: PathLike) -> Generator[None, None, None]:
+    """Hold a folder as the only process that writes to it.
+
+    Nobody waits: a second process is refused. A killed process, or a forked child of the holder, holds nothing.
+
+    Args:
+        folder: Path of the folder.
+
+    Raises:
+        UserError: Another process holds it; the message says which.
+        OSError: The folder cannot be written.
+    """
+    path = Path(folder, '.lock')
+    try:
+        lock = _acquire(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(OSError):
+            raise UserError(
+                f'{folder} is in use by another run ({path.read_text(encoding="utf-8").strip() or "which just began"}):'
+                ' wait for its end or name another folder'
+            ) from None
+        raise
+    with lock:
+        _held.add(lock)
+        lock.truncate(0)
+        lock.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        lock.flush()
+        try:
+            yield
+        finally:
+            _held.discard(lock)
+            path.unlink(missing_ok=True)
+
+
+def _release_in_child() -> None:
+    """A lock lasts until the last process closes it, and data workers may outlive a killed run."""
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
 @contextmanager
 def file_lock(path: PathLike) -> Generator[bool, None, None]:
     """Hold the lock of a file that is about to be written; one process, or thread, at a time has it.
@@ -147,12 +247,19 @@ def file_lock(path: PathLike) -> Generator[bool, None, None]:
             lock_path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path) -> TextIO:
-    """Open the file at ``path`` and lock it."""
+def _acquire(path: Path, operation: int = fcntl.LOCK_EX) -> TextIO:
+    """Open the file at ``path`` and lock it.
+
+    Raises:
+        BlockingIOError: ``operation`` does not wait, and another process has the lock.
+    """
     while True:
-        lock = open(path, 'w')
+        lock = open(path, 'a', encoding='utf-8')
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, operation)
+        except BlockingIOError:
+            lock.close()
+            raise
         except OSError:  # a file system without locks: atomic_path still keeps the file whole
             return lock
         # Its last owner has removed it, and a third process may have locked a new file of this name meanwhile.

@@ -1,6 +1,6 @@
-"""Where the configs and the scripts of tools/ are: in the repository, or in an installed wheel.
+"""Where the configs, the scripts of tools/ and the shipped models are: in the repository, or in an installed wheel.
 
-A wheel has copies of both in ``soho/.mim``, OpenMMLab's place for them, where setup.py puts them. A checkout and an
+A wheel has copies of them in ``soho/.mim``, OpenMMLab's place for them, where setup.py puts them. A checkout and an
 editable install use the repository's own folders.
 """
 
@@ -12,6 +12,7 @@ _ROOT = _PACKAGE / '.mim' if (_PACKAGE / '.mim').is_dir() else _PACKAGE.parent
 
 CONFIGS = _ROOT / 'configs'
 TOOLS = _ROOT / 'tools'
+RESOURCES = _ROOT / 'resources'
 
 
 def list_configs() -> list[str]:

@@ -1,4 +1,7 @@
-"""Settings of the machine: cores, memory of the C library, matrix products on a CPU."""
+"""Settings of the machine: cores, memory of the C library, matrix products on a CPU.
+
+torch is imported where it is used, since worker processes and preparation tools do without it.
+"""
 
 import ctypes
 import os
@@ -10,6 +13,35 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 def available_cores() -> int:
     """How many cores this process may use, which in a container are often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def use_cpu_threads(number: int | None = None) -> None:
+    """Let torch compute on so many threads of the CPU, unless the variable ``OMP_NUM_THREADS`` says how many.
+
+    A small model gains little from a second thread, and loses much by it on a busy machine: at the end of each
+    operation all threads wait for the slowest, and where other programs hold its core they wait for the scheduler.
+
+    Args:
+        number: Number of threads; None means all cores that this process may use, where torch counts those of
+            the machine.
+    """
+    import torch
+
+    if 'OMP_NUM_THREADS' not in os.environ:
+        torch.set_num_threads(number or available_cores())
+
+
+def name_unknown_user() -> None:
+    """Give a user whom the system does not know a name and a home, as in a container with a number for a user.
+
+    yapf, which mmengine imports, and torch's compiler ask for both and end the program where there is neither. The
+    home is Debian's for users who have none: nothing is kept there, and nobody else can have put anything there.
+    """
+    if os.path.isabs(os.path.expanduser('~')):
+        return
+    os.environ['HOME'] = '/nonexistent'
+    if not any(os.environ.get(name) for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME')):  # as getpass.getuser looks
+        os.environ['USER'] = f'uid{os.getuid()}'
 
 
 def keep_freed_memory() -> bool:
@@ -55,7 +87,7 @@ def use_onednn_products() -> bool:
     Returns:
         Whether oneDNN is used from here on.
     """
-    import torch  # worker processes and preparation tools need the rest of this file only
+    import torch
 
     if not torch.backends.mkldnn.is_available():
         return False

@@ -14,7 +14,17 @@ from soho.paths import CONFIGS
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # Validated, but not to choose a checkpoint by it: the last one is what comes next in the demo, or all there is.
-NO_BEST = {'cnn', 'coco_photos', 'large_pretrain', 'linear_probe', 'pretrain', 'soho_coco_photos'}
+NO_BEST = {
+    'cnn',
+    'coco_photos',
+    'language',
+    'large_pretrain',
+    'linear_probe',
+    'pretrain',
+    'pretrain_align',
+    'pretrain_long',
+    'soho_coco_photos',
+}
 # What makes a model, a sample or a run large, and what it becomes.
 LANGUAGE = dict(
     CrossModalBert=dict(
@@ -58,6 +68,9 @@ def small_synthetic(synthetic, tmp_path_factory):
     questions = json.loads((synthetic / 'train_data_vqa.json').read_text())
     questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
     (folder / 'captions.json').write_text(json.dumps(few))
+    write_nlvr(folder / 'nlvr.jsonl', [record['file_name'] for record in questions['data'][:6]])
+    for split in ('val2014', 'test2015'):
+        write_gqa(folder / f'gqa_{split}.json', synthetic / f'v2_mscoco_{split}_annotations.json')
     (folder / 'questions.json').write_text(json.dumps(questions))
     return dict(
         root=synthetic,
@@ -65,6 +78,26 @@ def small_synthetic(synthetic, tmp_path_factory):
         PretrainDataset=folder / 'captions.json',
         VQADataset=folder / 'questions.json',
         LabelledImages=synthetic / 'objects_train2014.json',
+        folder=folder,
+    )
+
+
+def write_nlvr(path, images):
+    """Three examples of NLVR about six pictures."""
+    example = dict(sentence='There is a red star.', images=images)
+    labels = enumerate(('true', 'false', 'true'))
+    path.write_text('\n'.join(json.dumps(dict(example, identifier=f'{n}-0', label=label)) for n, label in labels))
+
+
+def write_gqa(path, annotations):
+    """The questions of VQA annotations in the form of GQA."""
+    kind = dict(structural='query', semantic='attr', detailed='')
+    rest = dict(
+        question='?', imageId='1', isBalanced=True, types=kind, semantic=[], entailed=[], groups={'global': None}
+    )
+    items = json.loads(annotations.read_text())['annotations']
+    path.write_text(
+        json.dumps({str(item['question_id']): dict(rest, answer=item['multiple_choice_answer']) for item in items})
     )
 
 
@@ -149,6 +182,23 @@ def shrink_retrieval(node, place, small_synthetic):
     return True
 
 
+def shrink_statements(node, place, small_synthetic):
+    """A data set of NLVR or NLVR2, or the metric of GQA, on the synthetic data set; says whether it is one."""
+    kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
+    if kind == 'NLVR2Dataset' and 'ann_file' in node:
+        file = dict(train='train', val='dev', test='test1')[part]
+        node.update(data_root=str(root), ann_file=f'nlvr2/{file}.jsonl', images=SPLITS[part])
+    elif kind == 'NLVRDataset' and 'ann_file' in node:
+        node.update(
+            data_root='', ann_file=str(small_synthetic['folder'] / 'nlvr.jsonl'), images=str(root / 'train2014')
+        )
+    elif kind == 'GQAAccuracy':
+        node.questions = str(small_synthetic['folder'] / f'gqa_{SPLITS[part]}.json')
+    else:
+        return False
+    return True
+
+
 def shrink(cfg, small_synthetic, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny data set and from random weights."""
     root = small_synthetic['root']
@@ -162,6 +212,8 @@ def shrink(cfg, small_synthetic, work_dir):
         if path and (shrink_detection(node, path[0], root) or shrink_labels(node, path[0], root)):
             continue
         if path and shrink_retrieval(node, path[0], small_synthetic):
+            continue
+        if path and shrink_statements(node, path[0], small_synthetic):
             continue
         if 'init_cfg' in node:
             node.init_cfg = None

@@ -1,13 +1,16 @@
 """Memory that was freed is used again; products by oneDNN are as exact as float32 is, or not used."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import soho
 from soho.engine import Runner
-from soho.platform import use_onednn_products
+from soho.platform import name_unknown_user, use_onednn_products
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +84,25 @@ def test_a_run_uses_them_where_its_config_says_so(asked, tiny_config, monkeypatc
         monkeypatch.setattr(f'soho.engine.runner.{name}', lambda name=name: calls.append(name))
     Runner.from_cfg(tiny_config(env_cfg=dict(onednn_products=asked, keep_freed_memory=asked)))
     assert calls == ['use_onednn_products', 'keep_freed_memory'] * asked
+
+
+def test_a_user_without_name_and_home_can_import():
+    code = (
+        'import pwd\ndef unknown(_): raise KeyError\npwd.getpwuid = unknown\n'  # of a number in a container
+        'import soho, getpass, yapf, os; print(getpass.getuser(), os.path.expanduser("~"))'
+    )
+    said = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=Path(soho.__file__).resolve().parents[1],
+        env=dict(PATH=os.environ['PATH'], PYTHONDONTWRITEBYTECODE='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout == f'uid{os.getuid()} /nonexistent\n', said.stderr
+
+
+def test_a_user_with_a_home_keeps_it(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    before = dict(os.environ)
+    name_unknown_user()
+    assert dict(os.environ) == before

@@ -16,7 +16,7 @@ import soho
 from soho.paths import TOOLS
 
 ROOT = TOOLS.parent
-SOURCES = ('soho', 'configs', 'tools', 'tests', 'demo', 'requirements')
+SOURCES = ('soho', 'configs', 'tools', 'tests', 'demo', 'requirements', 'resources')
 FILES = ('pyproject.toml', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE')
 ANSWERS = 36  # of the tiny data set
 pytestmark = pytest.mark.slow
@@ -52,13 +52,14 @@ def test_a_wheel_holds_the_library_and_what_a_user_runs(wheel):
     held = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
     tree = [
         path.relative_to(ROOT).as_posix()
-        for name in ('soho', 'configs', 'tools')
+        for name in ('soho', 'configs', 'tools', 'resources/models')
         for path in (ROOT / name).rglob('*.*')
     ]
     library = {name for name in tree if name.startswith('soho/') and '__pycache__' not in name}
     left_out = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
-    run = {name for name in tree if name.startswith(('configs/', 'tools/')) and not name.startswith(left_out)}
-    assert held == library | {f'soho/.mim/{name}' for name in run if name.endswith(('.py', '.sh'))}
+    run = {name for name in tree if not name.startswith(('soho/', *left_out))}
+    carried = {name for name in run if name.endswith(('.py', '.sh', '.yml')) or name.startswith('resources/')}
+    assert held == library | {f'soho/.mim/{name}' for name in carried if '__pycache__' not in name}
     assert {'soho/py.typed', 'soho/visualization/report.css', 'soho/.mim/tools/dist_train.sh'} <= held
 
 
@@ -88,6 +89,10 @@ def test_an_installed_wheel_trains_and_tests_from_another_folder(wheel, tmp_path
 
     assert run('-c', 'import soho; print(soho.__file__)') == f'{installed}/soho/__init__.py\n'
     assert f'{installed}/soho/.mim/tools' in run('-m', 'soho', '--help')
+    ask = (
+        "import soho, numpy; print(soho.load('soho_vqa_synthetic')(numpy.zeros((64, 64, 3), 'uint8'), 'Is it a star?'))"
+    )
+    assert run('-c', ask).startswith("[{'answer': '")
     data = elsewhere / 'data' / 'synthetic' / 'demo'
     answers = f'model.heads.vqa.num_classes={ANSWERS}'
     short = ['load_from=None', 'load_parts=None', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2']

@@ -32,4 +32,6 @@ fi
 
 # the processes share the cores with their data workers
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$2" "$1" "${@:3}"
+# what a process says of its failing is enough
+exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$2" "$1" "${@:3}" \
+    2> >(exec "$PYTHON" "$(dirname "${BASH_SOURCE[0]}")/launch_errors.py" 1>&2)

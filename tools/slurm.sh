@@ -10,6 +10,12 @@ if (( gpus % gpus_per_node )); then
     exit 2
 fi
 
+if ! command -v srun > /dev/null; then
+    echo "slurm.sh: there is no srun here: a Slurm cluster is used from its login machine; without one" \
+         "tools/dist_train.sh and tools/dist_test.sh start the processes." >&2
+    exit 1
+fi
+
 export LAUNCH="$(dirname "${BASH_SOURCE[0]}")/launch.sh" GPUS_PER_NODE="$gpus_per_node"
 # shellcheck disable=SC2016,SC2086  # the variables of each machine; SRUN_ARGS is several arguments
 exec srun --partition="$1" --job-name="$2" --nodes=$(( gpus / gpus_per_node )) --ntasks-per-node=1 \

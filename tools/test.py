@@ -5,14 +5,16 @@ python tools/test.py CONFIG CHECKPOINT [--out FILE] [--dump FILE.npz] [--amp] [-
 
 import json
 from collections.abc import Sequence
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
 from soho.errors import exit_on_user_error
 
+if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
+    from mmengine.config import Config
 
-def build_config(argv: Sequence[str] | None = None) -> Config:
+
+def build_config(argv: Sequence[str] | None = None) -> 'Config':
     """The config with the command line laid over it."""
     parser = run_parser('Evaluate a checkpoint on the test data of a config.')
     parser.add_argument('checkpoint', help='path of the checkpoint')
@@ -37,7 +39,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     with exit_on_user_error():
-        runner = Runner.from_cfg(build_config(argv))
+        runner = Runner.from_cfg(build_config(argv), ('test',))
         metrics = runner.test()
     if runner.rank == 0:
         print(json.dumps(metrics))

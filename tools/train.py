@@ -4,14 +4,16 @@ python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] [--cfg-options 
 """
 
 from collections.abc import Sequence
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
 from soho.errors import exit_on_user_error
 
+if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
+    from mmengine.config import Config
 
-def build_config(argv: Sequence[str] | None = None) -> Config:
+
+def build_config(argv: Sequence[str] | None = None) -> 'Config':
     """The config with the command line laid over it."""
     parser = run_parser('Train what a config describes.')
     parser.add_argument(
@@ -19,7 +21,7 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, or from the newest one in the work dir',
+        help='go on from CHECKPOINT, or from the newest sound one in the work dir, if there is one',
     )
     args, cfg = parse_run(parser, argv)
     if args.amp:
@@ -27,14 +29,15 @@ def build_config(argv: Sequence[str] | None = None) -> Config:
             raise ConfigError(f'{args.config} trains with {cfg.optim_wrapper.type}, which --amp would replace')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
     return cfg
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
-        Runner.from_cfg(build_config(argv)).train()
+        Runner.from_cfg(build_config(argv), ('train', 'val')).train()
 
 
 if __name__ == '__main__':

@@ -13,11 +13,9 @@ results: resources/runs/soho_coco_photos.
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$COCO_PHOTOS:data/coco_photos}}'
 model = dict(
-    neck=dict(out_channels=192),
     language=dict(
         vocab_size=30522, hidden_size=192, num_attention_heads=6, intermediate_size=768, initializer_range=0.07
-    ),
-    heads=dict(itm=dict(hidden_size=192)),
+    )
 )
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=20)
 pipeline = [

@@ -13,8 +13,8 @@ _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py
 data_root = '{{$EASY_VQA:data/easy_vqa}}'
 model = dict(
     backbone=dict(num_stages=3, out_indices=(2,)),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=256, out_channels=128, pool=1),
-    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=128, num_classes=13, dropout=0.1)),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=256, pool=1),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', num_classes=13, dropout=0.1)),
     language=dict(vocab_size=30522),
 )
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=14)

@@ -7,11 +7,7 @@ The published recipes start from a CNN that was trained on the labels of
 ImageNet; this is the same step at the demo's size.
 """
 
-_base_ = [
-    '../_base_/datasets/synthetic_objects.py',
-    '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/datasets/synthetic_objects.py', '../_base_/schedules/adamw_cosine.py', '../_base_/cpu_runtime.py']
 model = dict(
     type='VirTex',  # without a language model: a CNN and heads on the image alone
     backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,), zero_init_residual=True),

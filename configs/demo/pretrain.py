@@ -11,7 +11,7 @@ _base_ = [
     '../_base_/models/soho_small.py',
     '../_base_/datasets/synthetic_captions.py',
     '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 # A low learning rate fine-tunes the CNN without overwriting it; its first stage is frozen, as published.
 model = dict(backbone=dict(frozen_stages=1))

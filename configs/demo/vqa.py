@@ -7,12 +7,12 @@ _base_ = [
     '../_base_/models/soho_small.py',
     '../_base_/datasets/synthetic_questions.py',
     '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py',
+    '../_base_/cpu_runtime.py',
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=2),
-    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=128, num_classes=42, dropout=0.1)),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, pool=2),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', num_classes=42, dropout=0.1)),
 )
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)})

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import Tensor
 
 from soho.datasets.concat import AnyDataset
+from soho.engine import ConfigOptions
 from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import extract
 
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--backbone',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         default={},
         help="overrides of the CNN's config that is inferred from the weights, such as strides=1,2,2,1; a random "

@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         'image_folders': ['ImageFolders'],
         'inaturalist': ['INaturalist'],
         'labelled_images': ['LabelledImages'],
+        'nlvr': ['NLVRDataset'],
+        'nlvr2': ['NLVR2Dataset'],
         'pretrain': ['PretrainDataset'],
         'retrieval': ['RetrievalDataset'],
         'sample_key': ['SampleKey'],

@@ -1,52 +1,70 @@
 """Base class of the datasets, and functions that several of them use."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from logging import WARNING
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
+from msgspec import Struct
 from torch.utils.data import Dataset
 
+from soho.datasets.records import ListedImage
 from soho.datasets.sample_key import SampleKey
 from soho.datasets.storage.image_store import ImageError, ImageStore
-from soho.datasets.storage.index import Index
+from soho.datasets.storage.index import Index, read_ids
+from soho.datasets.storage.json_files import to_record
 from soho.datasets.storage.manifest import file_fingerprint
+from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
-from soho.errors import UserError
+from soho.datasets.storage.zip_reader import MAX_BYTES
+from soho.errors import UserError, clip
 from soho.registry import TRANSFORMS
 
 MIN_SIDE = 32  # pixels; the official datasets drop smaller images from training
+
+RecordT = TypeVar('RecordT')
 
 
 class ImageTable:
     """File name, id and size of each image of an annotation file, in flat arrays.
 
     Args:
-        records: Items with ``file_name``, ``image_id`` and, all of them or none,
+        records: Typed records or dicts with ``file_name``, ``image_id`` and, all of them or none,
             ``width`` and ``height``; read one at a time and not kept.
         add_record: Called with every item whose image is large enough.
         min_side: Minimum side in pixels.
+
+    Raises:
+        UserError: A dict lacks a key or has another type of value, some items state a size and others do not, or a
+            file name leaves the folder of the images.
     """
 
-    def __init__(self, records: Iterator[dict], add_record: Callable[[dict], None], min_side: int) -> None:
+    def __init__(self, records: Iterator[RecordT], add_record: Callable[[RecordT], None], min_side: int) -> None:
         names, ids, sizes = [], [], []
         self.dropped = 0
-        for record in records:
-            if 'width' in record:
-                if min(record['width'], record['height']) < min_side:
+        for number, record in enumerate(records):
+            # A typed record has been checked where it was read.
+            image: Any = record if isinstance(record, Struct) else to_record(record, ListedImage, f'Image {number}')
+            check_name(image.file_name)
+            if image.width is not None and image.height is not None:
+                if min(image.width, image.height) < min_side:
                     self.dropped += 1
                     continue
-                sizes.append((record['height'], record['width']))
-            names.append(record['file_name'])
-            ids.append(str(record['image_id']))
+                sizes.append((image.height, image.width))
+            names.append(image.file_name)
+            ids.append(image.image_id)
+            if sizes and len(sizes) < len(names):
+                raise UserError(f'some images state their size and others, as {clip(image.file_name)}, do not')
             add_record(record)
         self.file_names = PackedStrings(names)
-        self.image_ids = PackedStrings(ids)
+        self.image_ids = PackedStrings(map(str, ids))
+        self.id_is_text = np.array([isinstance(identity, str) for identity in ids], np.uint8)
         # (I, 2) of (h, w); None where the annotations do not state them: reading every header would be slow.
         self.sizes: np.ndarray | None = np.asarray(sizes, np.int32).reshape(-1, 2) if sizes or not names else None
         self.rows: np.ndarray = np.arange(len(names))
@@ -62,7 +80,21 @@ class ImageTable:
         table.file_names, table.image_ids = index.texts('file_name'), index.texts('image_id')
         if table.dropped:
             table.file_names, table.image_ids = table.file_names.take(table.rows), table.image_ids.take(table.rows)
+        table.id_is_text = index['image_id.is_text'][table.rows]
         return table
+
+    @cached_property
+    def numbered(self) -> bool:
+        """Whether all ids are numbers from 0 on, so that they stand for themselves in batches."""
+        return not self.id_is_text.any() and not (self.image_ids.blob[self.image_ids.starts] == ord('-')).any()
+
+    def number(self, image: int) -> int:
+        """Number of an image in batches: its id, or where not all ids are numbers its place in this table."""
+        return int(self.image_ids[image]) if self.numbered else image
+
+    def original_ids(self) -> list[int | str] | None:
+        """Return the id of each image by its :meth:`number`; None where the numbers are the ids."""
+        return None if self.numbered else read_ids(self.image_ids, self.id_is_text)
 
     def __len__(self) -> int:
         return len(self.file_names)
@@ -92,6 +124,8 @@ class ImageTextDataset(Dataset):
             skipped before an error is raised; each is reported. In training
             another sample replaces them; in test mode an empty image does, so
             that no prediction is missing.
+        max_image_bytes: Size of the largest image file that is read, uncompressed where it lies in an archive; a larger
+            one counts as broken.
 
     Raises:
         FileNotFoundError: The annotation file or the images are missing.
@@ -110,13 +144,15 @@ class ImageTextDataset(Dataset):
         sentence_group: int = 1,
         test_mode: bool = False,
         max_broken_images: int = 0,
+        max_image_bytes: int = MAX_BYTES,
     ) -> None:
         self.ann_file = os.path.join(data_root, ann_file)
         self.sentence_group = sentence_group
         self.test_mode = test_mode
         self.max_broken_images = max_broken_images
         self.min_side = 0 if test_mode else MIN_SIDE
-        self.store = ImageStore(os.path.join(data_root, images)) if images is not None else None
+        self.max_image_bytes = max_image_bytes
+        self.store = ImageStore(os.path.join(data_root, images), max_image_bytes) if images is not None else None
         self.pipeline = Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline])
         self.images: ImageTable
         self.item_images: np.ndarray
@@ -178,6 +214,12 @@ class ImageTextDataset(Dataset):
     def metainfo(self) -> dict[str, Any]:
         """Information for heads and metrics, such as the names of the classes."""
         return {}
+
+    def id_metainfo(self) -> dict[str, Any]:
+        """``image_ids``, the id for each number of an image in batches, where a metric needs it to name the images."""
+        # In training nothing does, and checkpoints contain the metainfo of the training data.
+        ids = self.images.original_ids() if self.test_mode else None
+        return {} if ids is None else dict(image_ids=ids)
 
     @property
     def aspect_ratio(self) -> np.ndarray:
@@ -261,13 +303,11 @@ class ImageTextDataset(Dataset):
         self._broken[image] = True
         count = self.broken_images
         if count > self.max_broken_images:
-            raise (
-                error
+            few = f'max_broken_images={self.max_broken_images}'
+            raise type(error)(
+                f'{error}; {few} of the dataset {self.ann_file} lets none be skipped'
                 if self.max_broken_images == 0
-                else ImageError(
-                    f'{count} images of {self.ann_file} could not be used, more than '
-                    f'max_broken_images={self.max_broken_images}; the last: {error}'
-                )
+                else f'{count} images of {self.ann_file} could not be used, more than {few}; the last: {error}'
             ) from error
         if not reported:
             print_log(f'skipped ({count} of at most {self.max_broken_images}): {error}', 'current', WARNING)
@@ -282,6 +322,16 @@ class ImageTextDataset(Dataset):
         if not len(others):
             raise ImageError(f'{self.ann_file} has no image left that could replace a broken one')
         return int(others[np.searchsorted(others, tried[-1]) % len(others)])
+
+
+def first_id(ids: Iterable[int | str]) -> int | str:
+    """Return the first of some ids in their order."""
+    return min(ids, key=id_order)
+
+
+def id_order(identity: int | str) -> tuple[bool, int | str]:
+    """Key that sorts ids: numbers by size, then texts by the alphabet."""
+    return isinstance(identity, str), identity
 
 
 def group_sentences(counts: np.ndarray, size: int, starts: np.ndarray | None = None) -> list[np.ndarray]:

@@ -61,7 +61,7 @@ FIELDS: dict[str, Field] = {
         ('B*M', 2), 'int64', 'height and width of the image on its canvas, in pixels', model_input=True
     ),
     'pad_size': Field(('B*M', 2), 'int64', '``image_size`` rounded up to a multiple of ``size_divisor``'),
-    'image_id': Field(('B',), 'int64', "the image's number in the annotation file"),
+    'image_id': Field(('B',), 'int64', "the image's id, or where not all ids are numbers its place"),
     'image_index': Field(('B',), 'int64', "the image's place in its data set, the row of a matrix of scores"),
     # Sentences of SOHO
     'input_ids': Field(
@@ -83,7 +83,9 @@ FIELDS: dict[str, Field] = {
         ('B', 'S'), 'bool', 'the sentences for which that word is masked', is_target=lambda masked: masked
     ),
     # Classification of a sentence and its images
-    'question_id': Field(('B', 'S'), 'int64', "the sentence's number in the annotation file, -1 in empty rows"),
+    'question_id': Field(
+        ('B', 'S'), 'int64', "the question's id, or its place where not all ids are numbers; -1 in empty rows"
+    ),
     'answer_labels': Field(('B', 'S', 'K'), 'int64', 'correct classes, padded with -1', padding=-1),
     'answer_scores': Field(('B', 'S', 'K'), 'float32', 'soft score of each of ``answer_labels``, in [0, 1]', padding=0),
     # Captions of VirTex

@@ -1,14 +1,15 @@
 """Base class of the datasets in COCO's own format."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTable, ImageTextDataset, first_id
+from soho.datasets.records import ImageRecord
 from soho.datasets.storage.image_sizes import coco_sizes
 from soho.datasets.storage.index import IndexBuilder
-from soho.errors import UserError
+from soho.errors import UserError, quote
 
 CollectionT = TypeVar('CollectionT', bound=Collection)
 
@@ -17,7 +18,7 @@ class CocoDataset(ImageTextDataset):
     """Base class of the datasets that read COCO's json files: an item is an image that has annotations."""
 
     def add_images(
-        self, out: IndexBuilder, annotations: Mapping[int, CollectionT], add: Callable[[CollectionT], None]
+        self, out: IndexBuilder, annotations: Mapping[int | str, CollectionT], add: Callable[[CollectionT], None]
     ) -> None:
         """Add the images with annotations to the index, in the order of ``annotations``.
 
@@ -34,10 +35,11 @@ class CocoDataset(ImageTextDataset):
         if unknown:
             raise UserError(
                 f'{self.ann_file} has annotations of {len(unknown)} images that its list of images '
-                f'lacks; the first is {min(unknown)}'
+                f'lacks; the first is {quote(first_id(unknown))}'
             )
         for image, items in annotations.items():
-            out.image(dict(sizes[image]._asdict(), file_name=self.file_name(sizes[image].file_name), image_id=image))
+            size = sizes[image]
+            out.image(ImageRecord(self.file_name(size.file_name), image, size.height, size.width))
             add(items)
 
     def file_name(self, name: str) -> str:
@@ -51,4 +53,9 @@ class CocoDataset(ImageTextDataset):
         self.item_images = np.arange(len(self.images))[:, None]
 
     def image_id(self, index: int) -> int:
-        return int(self.images.image_ids[self.item_images[index, 0]])
+        """Number of an item's image in batches; see :meth:`ImageTable.number`."""
+        return self.images.number(int(self.item_images[index, 0]))
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        return self.id_metainfo()

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.coco import CocoDataset
+from soho.datasets.records import CocoCaption
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
-from soho.datasets.storage.json_files import stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import stream_records
+from soho.errors import UserError, quote
 from soho.registry import DATASETS
 
 
@@ -39,19 +40,18 @@ class CaptioningDataset(CocoDataset):
         self.caption_start, self.caption_count = spans(self.index['captions_end'], self.images.rows)
 
     def _scan(self, out: IndexBuilder) -> None:
-        by_image: dict[int, list[str]] = {}
-        for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'caption')):
-            if not isinstance(item['caption'], str) or not item['caption'].strip():
+        by_image: dict[int | str, list[str]] = {}
+        for item in stream_records(self.ann_file, CocoCaption, 'annotations'):
+            if not item.caption or item.caption.isspace():
                 raise UserError(
-                    f'{self.ann_file}: image {item["image_id"]} has the caption {item["caption"]!r}; '
+                    f'{self.ann_file}: image {quote(item.image_id)} has the caption {quote(item.caption)}; '
                     'a caption is a text that is not empty'
                 )
-            by_image.setdefault(item['image_id'], []).append(item['caption'])
+            by_image.setdefault(item.image_id, []).append(item.caption)
         captions, ends = out.texts('caption'), out.numbers('captions_end')
 
         def add(texts: Collection[str]) -> None:
-            for text in texts:
-                captions.append(text)
+            captions.extend(texts)
             ends.append(len(captions))
 
         self.add_images(out, by_image, add)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from logging import WARNING
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,18 @@ from mmengine.logging import print_log
 
 from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.object_table import ObjectTable, outline
+from soho.datasets.records import BoxedObject, Category, CocoImage, LVISImage, OutlinedObject
+from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import PathLike, stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import PathLike, item_place, stream_array, stream_records, to_record
+from soho.errors import UserError, clip, quote
 from soho.registry import DATASETS
 
 
 def read_categories(ann_file: PathLike) -> dict[int, str]:
     """Names by category id, in the order of the ids: the first is label 1, since 0 is the background."""
-    return dict(
-        sorted((item['id'], item['name']) for item in stream_array(ann_file, 'categories', required=('id', 'name')))
-    )
+    categories = list_once(stream_records(ann_file, Category, 'categories'), 'category', ann_file)
+    return {number: categories[number].name for number in sorted(categories)}
 
 
 class DetectionDataset(ImageTextDataset):
@@ -31,11 +33,17 @@ class DetectionDataset(ImageTextDataset):
 
     Args:
         outlines: Whether samples have ``outlines``, for masks.
+        max_broken_objects: Number of objects that may be left out of training before an error is raised, because
+            their annotation has a wrong value or contradicts itself, as run lengths of another size than
+            their image; the first is reported, and how many there are.
         **kwargs: See :class:`ImageTextDataset`.
     """
 
-    def __init__(self, *args, outlines: bool = True, **kwargs) -> None:
+    def __init__(self, *args, outlines: bool = True, max_broken_objects: int = 0, **kwargs) -> None:
         self.outlines = outlines
+        self.max_broken_objects = max_broken_objects
+        self.broken_objects = 0
+        self._first_broken: UserError | None = None
         self.class_names: list[str] = []
         super().__init__(*args, **kwargs)
 
@@ -62,6 +70,10 @@ class DetectionDataset(ImageTextDataset):
 
         self.images = ImageTable(usable_records(), add_objects, self.min_side)
         self.objects.finish()
+        if self.broken_objects:
+            print_log(
+                f'left out {self.broken_objects} broken objects, the first: {self._first_broken}', 'current', WARNING
+            )
         counts = np.diff(self.objects.image_ends)
         self.item_images = (np.arange(len(self.images)) if self.test_mode else np.flatnonzero(counts))[:, None]
         without += len(self.images) - len(self.item_images)
@@ -69,9 +81,25 @@ class DetectionDataset(ImageTextDataset):
             if count:
                 print_log(f'{self.ann_file}: left out {count} {what}', 'current')
 
+    def skip_object(self, error: UserError) -> None:
+        """Count an object with a broken annotation; it is left out.
+
+        Raises:
+            UserError: There are more than ``max_broken_objects``.
+        """
+        self.broken_objects += 1
+        self._first_broken = self._first_broken or error
+        if self.broken_objects > self.max_broken_objects:
+            if self.max_broken_objects == 0:
+                raise error
+            raise UserError(
+                f'{self.broken_objects} objects of {self.ann_file} could not be used, more than '
+                f'max_broken_objects={self.max_broken_objects}; the last: {error}'
+            ) from error
+
     @property
     def metainfo(self) -> dict[str, Any]:
-        return dict(class_names=self.class_names)
+        return dict(class_names=self.class_names, **self.id_metainfo())
 
     def labels_of_items(self) -> Iterator[np.ndarray]:
         """Labels of each item's objects, for samplers."""
@@ -82,7 +110,7 @@ class DetectionDataset(ImageTextDataset):
         """``image_id``, ``full_size`` (h, w) as annotated, and in training the objects of the image."""
         image = self.item_images[index, 0]
         assert self.images.sizes is not None  # of every record that `load_annotations` reads
-        known = dict(image_id=int(self.images.image_ids[image]), full_size=self.images.sizes[image].astype(np.int64))
+        known = dict(image_id=self.images.number(int(image)), full_size=self.images.sizes[image].astype(np.int64))
         return known if self.test_mode else dict(known, **self.objects.of_image(image))
 
 
@@ -101,51 +129,53 @@ class CocoDetection(DetectionDataset):
             broken.
     """
 
-    image_keys: tuple[str, ...] = ('id', 'file_name', 'height', 'width')
+    image_record: type[CocoImage | LVISImage] = CocoImage
 
     def records(self) -> Iterator[dict[str, Any]]:
         categories = read_categories(self.ann_file)
         self.class_names = list(categories.values())
         labels = {category: i for i, category in enumerate(categories, start=1)}
-        images = {image['id']: image for image in stream_array(self.ann_file, 'images', required=self.image_keys)}
-        objects: dict[int, list] = {}
+        images = list_once(stream_records(self.ann_file, self.image_record, 'images'), 'image', self.ann_file)
+        objects: dict[int | str, list] = {}
         if not self.test_mode:
-            for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id', 'bbox')):
-                where = f'{self.ann_file}: image {item["image_id"]}'
-                if item['image_id'] not in images:
-                    raise UserError(f'{where} has an object, but the list of images lacks it')
-                if item['category_id'] not in labels:
-                    raise UserError(
-                        f'{where} has an object of category {item["category_id"]}, which the list of categories lacks'
-                    )
-                if not item.get('iscrowd'):
-                    objects.setdefault(item['image_id'], []).append(
-                        self._object(item, labels[item['category_id']], images[item['image_id']], where)
-                    )
+            kind = OutlinedObject if self.outlines else BoxedObject
+            for number, item in enumerate(stream_array(self.ann_file, 'annotations')):
+                try:
+                    thing = to_record(item, kind, item_place(self.ann_file, 'annotations', number))
+                    if not thing.iscrowd:
+                        objects.setdefault(thing.image_id, []).append(self._object(thing, labels, images))
+                except UserError as error:
+                    self.skip_object(error)
         for number, image in images.items():
             yield dict(
                 file_name=self.file_name(image),
                 image_id=number,
-                height=image['height'],
-                width=image['width'],
+                height=image.height,
+                width=image.width,
                 objects=objects.pop(number, []),
             )
 
-    def file_name(self, image: dict[str, Any]) -> str:
-        return image['file_name']
+    def file_name(self, image: Any) -> str:
+        return image.file_name
 
     def _object(
-        self, item: dict[str, Any], label: int, image: dict[str, Any], where: str
+        self, item: BoxedObject, labels: dict[int, int], images: dict[int | str, Any]
     ) -> tuple[list[float], int, list[np.ndarray]]:
-        x, y, width, height = item['bbox']
+        where = f'{self.ann_file}: image {quote(item.image_id)}'
+        if item.image_id not in images:
+            raise UserError(f'{where} has an object, but the list of images lacks it')
+        if item.category_id not in labels:
+            raise UserError(f'{where} has an object of category {item.category_id}, which the list of categories lacks')
+        x, y, width, height = item.bbox
         rings = []
-        if self.outlines:
+        if isinstance(item, OutlinedObject):
+            image = images[item.image_id]
             try:
-                rings = outline(item.get('segmentation'), image['height'], image['width'])
-            except ValueError as error:
-                raise UserError(f'{where} has an object of category {item["category_id"]} with {error}') from error
+                rings = outline(item.segmentation, image.height, image.width)
+            except UserError as error:
+                raise UserError(f'{where} has an object of category {item.category_id} with {error}') from error
             rings = [ring.astype(np.float32) for ring in rings]
-        return [x, y, x + width, y + height], label, rings
+        return [x, y, x + width, y + height], labels[item.category_id], rings
 
 
 class FolderStores(ImageStore):
@@ -154,14 +184,15 @@ class FolderStores(ImageStore):
     Args:
         root: Parent of the folders.
         folders: Names of the folders.
+        max_bytes: See :class:`ImageStore`.
     """
 
-    def __init__(self, root: str, folders: list[str]) -> None:
-        super().__init__(root)
-        self.stores = {folder: ImageStore(os.path.join(root, folder)) for folder in folders}
+    def __init__(self, root: str, folders: list[str], max_bytes: int) -> None:
+        super().__init__(root, max_bytes)
+        self.stores = {folder: ImageStore(os.path.join(root, folder), max_bytes) for folder in folders}
 
     def read(self, name: str) -> bytes:
-        folder, file = name.split('/')
+        folder, _, file = name.partition('/')
         return self.stores[folder].read(file)
 
 
@@ -175,13 +206,19 @@ class LVISDetection(CocoDetection):
         **kwargs: See :class:`DetectionDataset`.
     """
 
-    image_keys = ('id', 'coco_url', 'height', 'width')
+    image_record = LVISImage
 
     def load_annotations(self) -> None:
         super().load_annotations()
         if self.store is not None:
             folders = sorted({name.split('/')[0] for name in self.images.file_names})
-            self.store = FolderStores(self.store.path, folders)
+            self.store = FolderStores(self.store.path, folders, self.max_image_bytes)
 
-    def file_name(self, image: dict[str, Any]) -> str:
-        return '/'.join(image['coco_url'].split('/')[-2:])
+    def file_name(self, image: Any) -> str:
+        folder, _, name = '/'.join(image.coco_url.split('/')[-2:]).partition('/')
+        if not folder or not name:
+            raise UserError(
+                f'{self.ann_file}: the coco_url of image {quote(image.id)} is {clip(image.coco_url)}; '
+                'it should end in folder and name, as in train2017/000000391895.jpg'
+            )
+        return f'{folder}/{name}'

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.coco import CocoDataset
+from soho.datasets.records import CategoryId, CategoryOfImage
+from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
-from soho.datasets.storage.json_files import stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import stream_records
+from soho.errors import UserError, quote
 from soho.registry import DATASETS
 
 
@@ -36,16 +38,16 @@ class ObjectLabelsDataset(CocoDataset):
         self.label_start, self.label_count = spans(self.index['labels_end'], self.images.rows)
 
     def _scan(self, out: IndexBuilder) -> None:
-        categories = [item['id'] for item in stream_array(self.ann_file, 'categories', required=('id',))]
+        categories = list_once(stream_records(self.ann_file, CategoryId, 'categories'), 'category', self.ann_file)
         number = {category: i for i, category in enumerate(categories, start=1)}
-        by_image: dict[int, set[int]] = {}
-        for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
-            if item['category_id'] not in number:
+        by_image: dict[int | str, set[int]] = {}
+        for item in stream_records(self.ann_file, CategoryOfImage, 'annotations'):
+            if item.category_id not in number:
                 raise UserError(
-                    f'{self.ann_file}: image {item["image_id"]} has an object of category '
-                    f'{item["category_id"]}, which the list of categories lacks'
+                    f'{self.ann_file}: image {quote(item.image_id)} has an object of category '
+                    f'{item.category_id}, which the list of categories lacks'
                 )
-            by_image.setdefault(item['image_id'], set()).add(number[item['category_id']])
+            by_image.setdefault(item.image_id, set()).add(number[item.category_id])
         labels, ends = out.numbers('label'), out.numbers('labels_end')
 
         def add(objects: Collection[int]) -> None:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.errors import UserError
+from soho.datasets.records import ListedImage
+from soho.errors import UserError, clip
 from soho.registry import DATASETS
 
 
@@ -31,9 +33,16 @@ class ImageFolders(ImageTextDataset):
 
     def load_annotations(self) -> None:
         assert self.store is not None  # `images` is required here
+        found = self.store.folders()
+        if found.nested:
+            print_log(
+                f'{self.store.path}: left out {len(found.nested)} folders within the classes, the first '
+                f'{clip(found.nested[0])}',
+                'current',
+            )
         folders = {
             folder: files
-            for folder, names in self.store.folders().items()
+            for folder, names in found.files.items()
             if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names
         }
         loose = folders.pop('', [])
@@ -47,7 +56,7 @@ class ImageFolders(ImageTextDataset):
             )
         self.classes = list(folders)
         names = (f'{folder}/{name}' for folder, files in folders.items() for name in files)
-        records = (dict(file_name=name, image_id=i) for i, name in enumerate(names))
+        records = (ListedImage(name, i) for i, name in enumerate(names))
         self.images = ImageTable(records, lambda record: None, self.min_side)
         self.item_images = np.arange(len(self.images))[:, None]
         self.labels = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])[:, None]

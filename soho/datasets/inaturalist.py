@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.coco import CocoDataset
+from soho.datasets.records import Category, CategoryOfImage
+from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.index import IndexBuilder, open_index
-from soho.datasets.storage.json_files import stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import stream_records
+from soho.errors import UserError, quote
 from soho.registry import DATASETS
 
 FOLDER = 'train_val2018/'  # image folder; prefix of the file names in the download
@@ -40,19 +42,18 @@ class INaturalist(CocoDataset):
         self.labels = self.index['label'][self.images.rows][:, None]
 
     def _scan(self, out: IndexBuilder) -> None:
-        categories = {
-            item['id']: item['name'] for item in stream_array(self.ann_file, 'categories', required=('id', 'name'))
-        }
+        categories = list_once(stream_records(self.ann_file, Category, 'categories'), 'category', self.ann_file)
         number = {category: i for i, category in enumerate(sorted(categories))}
-        out.meta['classes'] = [categories[category] for category in number]
-        by_image: dict[int, list[int]] = {}
-        for item in stream_array(self.ann_file, 'annotations', required=('image_id', 'category_id')):
-            if item['category_id'] not in number:
+        out.meta['classes'] = [categories[category].name for category in number]
+        by_image: dict[int | str, list[int]] = {}
+        for item in stream_records(self.ann_file, CategoryOfImage, 'annotations'):
+            if item.category_id not in number:
                 raise UserError(
-                    f'{self.ann_file}: image {item["image_id"]} is of category {item["category_id"]}, '
+                    f'{self.ann_file}: image {quote(item.image_id)} is of category {item.category_id}, '
                     'which the list of categories lacks'
                 )
-            by_image[item['image_id']] = [number[item['category_id']]]
+            if by_image.setdefault(item.image_id, [number[item.category_id]]) != [number[item.category_id]]:
+                raise UserError(f'{self.ann_file}: image {quote(item.image_id)} is of two categories')
         self.add_images(out, by_image, out.numbers('label').extend)
 
     def file_name(self, name: str) -> str:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.datasets.storage.json_files import load_json, stream_array
-from soho.errors import UserError
+from soho.datasets.records import LabelledImage
+from soho.datasets.storage.json_files import load_members, stream_records, to_record
+from soho.errors import UserError, clip, enumerate_names
 from soho.registry import DATASETS
-
-KEYS = ('file_name', 'image_id', 'width', 'height', 'labels')
 
 
 @DATASETS.register_module()
@@ -35,26 +34,35 @@ class LabelledImages(ImageTextDataset):
         super().__init__(*args, **kwargs)
 
     def load_annotations(self) -> None:
-        names: dict[str, list[str]] = load_json(self.ann_file, required=('labels',))['labels']
+        names = to_record(
+            load_members(self.ann_file, 'labels')['labels'], dict[str, list[str]], f"'labels' of {self.ann_file}"
+        )
         attributes = list(names) if self.attributes is None else list(self.attributes)
         if missing := [attribute for attribute in attributes if attribute not in names]:
-            raise UserError(f'{self.ann_file} has no labels of the attribute {missing[0]!r}; it has {", ".join(names)}')
+            raise UserError(
+                f'{self.ann_file} has no labels of the attribute {missing[0]!r}; it has {enumerate_names(names)}'
+            )
         columns = [list(names).index(attribute) for attribute in attributes]
         self.label_names = {attribute: names[attribute] for attribute in attributes}
         sizes = [len(names[attribute]) for attribute in attributes]
         labels: list[list[int]] = []
 
-        def add_labels(record: dict) -> None:
-            chosen = [record['labels'][column] for column in columns]
+        def add_labels(record: LabelledImage) -> None:
+            if len(record.labels) != len(names):
+                raise UserError(
+                    f'{self.ann_file}: image {clip(record.file_name)} has {len(record.labels)} labels, '
+                    f'but there are {len(names)} attributes'
+                )
+            chosen = [record.labels[column] for column in columns]
             for attribute, label, size in zip(attributes, chosen, sizes):
                 if not -1 <= label < size:
                     raise UserError(
-                        f'{self.ann_file}: image {record["file_name"]} has the {attribute} {label}, but there '
+                        f'{self.ann_file}: image {clip(record.file_name)} has the {clip(attribute)} {label}, but there '
                         f'are {size} (0 to {size - 1}, or -1 where it is not known)'
                     )
             labels.append(chosen)
 
-        self.images = ImageTable(stream_array(self.ann_file, 'data', required=KEYS), add_labels, self.min_side)
+        self.images = ImageTable(stream_records(self.ann_file, LabelledImage, 'data'), add_labels, self.min_side)
         self.labels = np.asarray(labels, np.int64).reshape(-1, len(attributes))
         self.item_images = np.arange(len(self.images))[:, None]
 

@@ -2,18 +2,21 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from soho.datasets.records import Attribute, Category, CocoImage, CroppedObject
 from soho.datasets.storage.decoding import decode_reduced
+from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import stream_array, stream_records
+from soho.datasets.storage.names import check_name
+from soho.errors import UserError, quote
 from soho.platform import available_cores
 
 SIZE, SMALLEST = 64, 16  # pixels: side of a crop, longer side of the smallest object
@@ -40,13 +43,14 @@ class Labels:
     """
 
     def __init__(self, instances: Path) -> None:
-        categories = {
-            item['id']: item['name'] for item in stream_array(instances, 'categories', required=('id', 'name'))
-        }
+        self.instances = instances
+        listed = list_once(stream_records(instances, Category, 'categories'), 'category', instances)
+        categories = {number: category.name for number, category in listed.items()}
         attributes: dict[str, dict[int, str]] = defaultdict(dict)
         if _has_attributes(instances):
-            for item in stream_array(instances, 'attributes', required=('id', 'name', 'supercategory')):
-                attributes[item['supercategory']][item['id']] = item['name']
+            known = list_once(stream_records(instances, Attribute, 'attributes'), 'attribute', instances)
+            for number, attribute in known.items():
+                attributes[attribute.supercategory][number] = attribute.name
         named = dict(category=categories) | attributes
         self.names = {attribute: list(names.values()) for attribute, names in named.items()}
         self._category = {number: i for i, number in enumerate(categories)}
@@ -54,11 +58,24 @@ class Labels:
             number: (nth, i) for nth, names in enumerate(attributes.values(), start=1) for i, number in enumerate(names)
         }
 
-    def of(self, annotation: dict[str, Any]) -> list[int]:
-        """One label for each attribute, -1 where the annotation has none."""
+    def of(self, annotation: CroppedObject) -> list[int]:
+        """One label for each attribute, -1 where the annotation has none.
+
+        Raises:
+            UserError: The file does not list its category or one of its attributes.
+        """
         labels = [-1] * len(self.names)
-        labels[0] = self._category[annotation['category_id']]
-        for number in annotation.get('attribute_ids', ()):
+        for kind, known, number in (
+            ('category', self._category, annotation.category_id),
+            *(('attribute', self._attribute, number) for number in annotation.attribute_ids),
+        ):
+            if number not in known:
+                raise UserError(
+                    f'{self.instances}: image {quote(annotation.image_id)} has an object of {kind} {number}, '
+                    f'which the file does not list'
+                )
+        labels[0] = self._category[annotation.category_id]
+        for number in annotation.attribute_ids:
             nth, label = self._attribute[number]
             labels[nth] = label
         return labels
@@ -66,7 +83,7 @@ class Labels:
 
 def _has_attributes(instances: Path) -> bool:
     first = next(iter(stream_array(instances, 'annotations')), {})
-    return 'attribute_ids' in first
+    return isinstance(first, dict) and 'attribute_ids' in first
 
 
 def cut(store: ImageStore, size: int, seed: int, photo: Photo) -> list[tuple[int, bytes]]:
@@ -102,20 +119,33 @@ def _window(box: tuple[float, ...], photo: Photo, rng: np.random.Generator) -> t
 
 
 def read_photos(instances: Path, labels: Labels, smallest: int = SMALLEST) -> tuple[list[Photo], dict[int, list[int]]]:
-    """Images that have usable objects, and the labels of each object by its id."""
+    """Images that have usable objects, and the labels of each object by its number.
+
+    The number is the object's id or, where the ids are not distinct numbers from 0 on, its place in the file from 1 on.
+    """
     photos = {
-        image['id']: Photo(image['file_name'], image['height'], image['width'], [])
-        for image in stream_array(instances, 'images', required=('id', 'file_name', 'height', 'width'))
+        number: Photo(image.file_name, image.height, image.width, [])
+        for number, image in list_once(stream_records(instances, CocoImage, 'images'), 'image', instances).items()
     }
+    for photo in photos.values():
+        check_name(photo.file_name)
+    numbers = object_numbers(item.id for item in stream_records(instances, CroppedObject, 'annotations'))
     labels_of = {}
-    for item in stream_array(instances, 'annotations', required=('id', 'image_id', 'category_id', 'bbox')):
-        if item['image_id'] not in photos:
-            raise UserError(f"{instances} has an object of image {item['image_id']}, which its list 'images' lacks")
-        if item.get('iscrowd') or max(item['bbox'][2:]) < smallest:
+    for number, item in zip(numbers, stream_records(instances, CroppedObject, 'annotations')):
+        if item.image_id not in photos:
+            raise UserError(f"{instances} has an object of image {quote(item.image_id)}, which its list 'images' lacks")
+        if item.iscrowd or max(item.bbox[2:]) < smallest:
             continue
-        photos[item['image_id']].boxes.append((item['id'], *item['bbox']))
-        labels_of[item['id']] = labels.of(item)
+        photos[item.image_id].boxes.append((number, *item.bbox))
+        labels_of[number] = labels.of(item)
     return [photo for photo in photos.values() if photo.boxes], labels_of
+
+
+def object_numbers(ids: Iterable[int | str | None]) -> Sequence[int]:
+    """Return a number for each object: its id, or 1, 2, ... where not all ids are distinct numbers from 0 on."""
+    given = list(ids)
+    whole = [number for number in given if isinstance(number, int) and number >= 0]
+    return whole if len(set(whole)) == len(given) else range(1, len(given) + 1)
 
 
 def cut_all(

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.records import RunLengths, Segmentation
 from soho.errors import UserError
 
 Rings = list[np.ndarray]
+
+MAX_MASK = 1 << 26
+"""Pixels of the largest mask that is read from run lengths."""
 
 
 class ObjectTable:
@@ -79,27 +83,27 @@ class ObjectTable:
         return np.concatenate(edges) if edges else np.zeros((0, 4), np.float32)
 
 
-def outline(segmentation: Any, height: int, width: int) -> Rings:
+def outline(segmentation: Segmentation | None, height: int, width: int) -> Rings:
     """Rings around an object, all in the same direction, so that the object is the union of their interiors.
 
     Args:
-        segmentation: As in COCO's json: polygons, each [x, y, x, y, ...]; or run lengths, compressed or not.
+        segmentation: Polygons, each [x, y, x, y, ...], or run lengths.
         height, width: Size of the image.
 
     Returns:
         (P, 2) float rings; for run lengths, one around each run.
 
     Raises:
-        ValueError: ``segmentation`` is neither, or a polygon has an odd number of values or fewer than three points.
+        UserError: There is no segmentation, a polygon has an odd number of values or fewer than three points or lies
+            far outside of the image, or run lengths are not those of a mask of this size.
     """
-    if isinstance(segmentation, dict):
+    if segmentation is None:
+        raise UserError('a segmentation is a list of polygons or a dict of run lengths, not None')
+    if isinstance(segmentation, RunLengths):
         return list(_runs(segmentation, height, width))
-    if not isinstance(segmentation, list):
-        raise UserError(f'a segmentation is a list of polygons or a dict of run lengths, not {segmentation!r:.40}')
     rings = []
     for polygon in segmentation:
-        if len(polygon) % 2 or len(polygon) < 6:
-            raise UserError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
+        check_polygon(polygon, height, width)
         ring = np.asarray(polygon, np.float64).reshape(-1, 2)
         x, y = ring.T
         area = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]  # twice, with a sign
@@ -107,13 +111,88 @@ def outline(segmentation: Any, height: int, width: int) -> Rings:
     return rings
 
 
-def _runs(segmentation: dict[str, Any], height: int, width: int) -> Iterator[np.ndarray]:
-    from pycocotools import mask as coco_mask
+def check_polygon(polygon: Sequence[float], height: int, width: int) -> None:
+    """Check that a polygon has three points or more, none of which is further from the image than its longer side.
 
-    if isinstance(segmentation['counts'], list):
-        segmentation = coco_mask.frPyObjects(segmentation, height, width)
-    bitmap = coco_mask.decode(segmentation)
-    steps = np.diff(bitmap.astype(np.int8), axis=0, prepend=0, append=0)  # columns begin at +1 and end at -1
-    begins, ends = np.argwhere(steps.T == 1), np.argwhere(steps.T == -1)
+    pycocotools draws a polygon in memory of the length of its edges.
+
+    Raises:
+        UserError: It has not.
+    """
+    if len(polygon) % 2 or len(polygon) < 6:
+        raise UserError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
+    side = max(height, width)
+    if min(polygon) < -side or max(polygon) > 2 * side:
+        raise UserError(
+            f'a polygon whose points lie between {min(polygon):g} and {max(polygon):g}, in an image of '
+            f'{width} x {height} pixels'
+        )
+
+
+def run_lengths(segmentation: RunLengths, height: int, width: int) -> np.ndarray:
+    """Lengths of the runs of a mask in column order, background first.
+
+    The compressed form writes each length, from the fourth on less the one two before it, in groups of five bits,
+    the lowest first: a character from ``0`` (48) on is a group, 32 of it says that another follows, and 16 of the last
+    is the sign. Source: rleToString in cocodataset/cocoapi, common/maskApi.c.
+
+    Args:
+        segmentation: The run lengths.
+        height, width: Size of the image.
+
+    Returns:
+        (N,) int64, from 0 on; their sum is ``height * width``.
+
+    Raises:
+        UserError: The mask is not of this size, or larger than ``MAX_MASK`` pixels, or its runs do not fill it.
+    """
+    if segmentation.size != (height, width):
+        rows, columns = segmentation.size
+        raise UserError(
+            f'run lengths of {columns} x {rows} pixels (width x height), but its image has {width} x {height}'
+        )
+    if height * width > MAX_MASK:
+        raise UserError(f'run lengths of {width} x {height} pixels, more than the {MAX_MASK} that are read')
+    counts = segmentation.counts
+    try:
+        lengths = _decompress(counts) if isinstance(counts, str) else np.array(counts, np.int64)
+    except ValueError as error:
+        raise UserError(f'run lengths that are not in the compressed form: {error}') from error
+    # The bounds first: a sum of large numbers could come round to the right one.
+    if len(lengths) and (lengths.min() < 0 or lengths.max() > height * width):
+        raise UserError(f'a run of {lengths[(lengths < 0) | (lengths > height * width)][0]} pixels')
+    if lengths.sum() != height * width:
+        raise UserError(f'runs of {lengths.sum()} pixels together in an image of {width} x {height}')
+    return lengths
+
+
+def _decompress(text: str) -> np.ndarray:
+    """Return the numbers of compressed run lengths, (N,) int64."""
+    groups = np.frombuffer(text.encode('ascii', 'replace'), np.uint8).astype(np.int64) - ord('0')
+    if len(groups) == 0:
+        return groups
+    if groups.min() < 0 or groups.max() > 63:
+        raise ValueError(f'its characters should lie between {chr(48)} and {chr(111)}')
+    last = (groups & 32) == 0
+    if not last[-1]:
+        raise ValueError('it ends inside a number')
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    digits = ends - starts + 1
+    if digits.max() > 7:
+        raise ValueError('a number has more than 35 bits')
+    place = np.arange(len(groups)) - np.repeat(starts, digits)
+    numbers = np.add.reduceat((groups & 31) << 5 * place, starts)
+    numbers -= np.where(groups[ends] & 16, np.int64(1) << 5 * digits, 0)
+    for first in (1, 2):  # the differences are to the number two before
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
+
+
+def _runs(segmentation: RunLengths, height: int, width: int) -> Iterator[np.ndarray]:
+    lengths = run_lengths(segmentation, height, width)
+    bitmap = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height)
+    steps = np.diff(bitmap.astype(np.int8), axis=1, prepend=0, append=0)  # columns begin at +1 and end at -1
+    begins, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
     for (x, top), (_, bottom) in zip(begins, ends):
         yield np.array([(x, top), (x + 1, top), (x + 1, bottom), (x, bottom)])

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.records import CaptionedImage
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
-from soho.datasets.storage.json_files import stream_array
-from soho.errors import UserError
+from soho.datasets.storage.json_files import stream_records
+from soho.errors import UserError, clip, quote
 from soho.registry import DATASETS
-
-KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
 
 
 @DATASETS.register_module()
@@ -76,16 +75,16 @@ class PretrainDataset(ImageTextDataset):
 
     def _scan(self, out: IndexBuilder) -> None:
         captions, ends = out.texts('caption'), out.numbers('captions_end')
-        for record in stream_array(self.ann_file, required=KEYS):
-            if not record['captions']:
-                raise UserError(f'{self.ann_file}: image {record["file_name"]} has no caption')
-            for caption in record['captions']:
-                if not isinstance(caption, str) or not caption.strip():
+        for record in stream_records(self.ann_file, CaptionedImage):
+            if not record.captions:
+                raise UserError(f'{self.ann_file}: image {clip(record.file_name)} has no caption')
+            for caption in record.captions:
+                if not caption or caption.isspace():
                     raise UserError(
-                        f'{self.ann_file}: image {record["file_name"]} has the caption {caption!r}; '
+                        f'{self.ann_file}: image {clip(record.file_name)} has the caption {quote(caption)}; '
                         'a caption is a text that is not empty'
                     )
-                captions.append(caption)
+            captions.extend(record.captions)
             out.image(record)
             ends.append(len(captions))
 

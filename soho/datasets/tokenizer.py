@@ -2,13 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 
+from soho.datasets.storage.hub import find_file
 from soho.datasets.wordpiece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.errors import UserError
 
@@ -20,7 +23,7 @@ class BertTokenizer:
 
     Args:
         vocab: A ``vocab.txt``, a folder that holds one, or a Hub name such as
-            ``'bert-base-uncased'``.
+            ``'bert-base-uncased'``; or the pieces themselves, in the order of their ids.
         max_length: L, tokens per sentence with the special ones; longer ones
             are truncated.
         clean_text: Remove control and zero-width characters first, as BERT
@@ -29,18 +32,14 @@ class BertTokenizer:
 
     Raises:
         FileNotFoundError: ``vocab`` is a path that does not exist.
-        ValueError: The vocabulary lacks a special token.
+        UserError: The vocabulary cannot be read, lacks a special token, or is on the Hub, which cannot be reached.
     """
 
-    def __init__(self, vocab: str, max_length: int = 16, clean_text: bool = True) -> None:
+    def __init__(self, vocab: str | Sequence[str], max_length: int = 16, clean_text: bool = True) -> None:
         self.backend = _load(vocab)
         self.backend.normalizer = BertNormalizer(clean_text=clean_text, lowercase=True)
         ids = {token: number for token in SPECIAL if (number := self.backend.token_to_id(token)) is not None}
-        missing = [token for token in SPECIAL if token not in ids]
-        if missing:
-            raise UserError(
-                f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
-            )
+        _check_special(ids, vocab if isinstance(vocab, str) else f'of {len(vocab)} pieces')
         self.backend.enable_truncation(max_length)
         self.backend.enable_padding(length=max_length, pad_id=ids['[PAD]'], pad_token='[PAD]')
         self.max_length = max_length
@@ -51,6 +50,12 @@ class BertTokenizer:
 
     def __len__(self) -> int:
         return self.backend.get_vocab_size()
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The pieces in the order of their ids, of which the same tokenizer can be made again."""
+        pieces = self.backend.get_vocab()
+        return sorted(pieces, key=pieces.__getitem__)
 
     def __call__(self, sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """S sentences to ids (S, L) int64 and attention mask (S, L) int64."""
@@ -70,6 +75,20 @@ class BertTokenizer:
             attended[: len(sentence)] = 1
         return ids, mask
 
+    def ids_of_words(self, words: Sequence[str], required: bool = True) -> np.ndarray:
+        """(W,) int64 ids of those of ``words`` that are one token; the others never occur as one.
+
+        Raises:
+            ValueError: None of them is, and one is required.
+        """
+        ids = [number for word in words if (number := self.backend.token_to_id(word)) is not None]
+        if required and not ids:
+            raise UserError(
+                f'none of the words {", ".join(words[:5])}{", ..." if len(words) > 5 else ""} is a token of the '
+                'vocabulary; they are written as the vocabulary writes them, mostly in lower case'
+            )
+        return np.array(ids, np.int64)
+
     def digest(self) -> str:
         """SHA-256 of everything that the ids depend on."""
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
@@ -79,17 +98,32 @@ class BertTokenizer:
         return self.backend.decode(list(map(int, ids)))
 
 
-def _load(vocab: str) -> Tokenizer:
+def _load(vocab: str | Sequence[str]) -> Tokenizer:
+    if not isinstance(vocab, str):
+        return BertWordPieceTokenizer({piece: number for number, piece in enumerate(vocab)})._tokenizer
     path = os.path.join(vocab, 'vocab.txt') if os.path.isdir(vocab) else vocab
-    if os.path.isfile(path):
-        return BertWordPieceTokenizer(path)._tokenizer
-    if path.endswith('.txt') or os.path.isabs(path) or os.path.isdir(vocab):
-        raise FileNotFoundError(f'there is no vocabulary file {path}')
-    from transformers import AutoTokenizer  # takes seconds to import
+    if not os.path.isfile(path):
+        if path.endswith('.txt') or os.path.isabs(path):
+            raise FileNotFoundError(f'there is no vocabulary file {path}')
+        path = find_file(vocab, ('vocab.txt', 'tokenizer.json'), 'the vocabulary')
+    try:
+        if path.endswith('.json'):
+            return Tokenizer.from_file(path)
+        pieces = WordPiece.read_file(path)
+    except Exception as error:  # tokenizers has one error class of its own, raised from Rust
+        raise UserError(f'the vocabulary {path} cannot be read: {error}') from error
+    # Some editors begin a file with a byte-order mark, which belongs to no token.
+    pieces = {piece.removeprefix('\ufeff'): row for piece, row in pieces.items()}
+    _check_special(pieces, path)
+    return BertWordPieceTokenizer(pieces)._tokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(vocab)
-    assert tokenizer is not None  # it raises where there is none
-    return tokenizer.backend_tokenizer
+
+def _check_special(pieces: Collection[str], vocab: str) -> None:
+    missing = [token for token in SPECIAL if token not in pieces]
+    if missing:
+        raise UserError(
+            f'the vocabulary {vocab} lacks {", ".join(missing)}; a BERT vocabulary has all of {", ".join(SPECIAL)}'
+        )
 
 
 class SentencePieceTokenizer:
@@ -98,7 +132,7 @@ class SentencePieceTokenizer:
     Padding is id 0, which is also ``<unk>``.
 
     Args:
-        vocab: A SentencePiece ``.model`` from ``tools/prepare/vocabulary.py``, or an official one.
+        vocab: A SentencePiece ``.model`` from ``tools/prepare/vocabulary.py``, or an official one; or its bytes.
         max_length: L, tokens per caption with the special ones. As published, a longer caption is truncated to its
             first ``max_length`` tokens and thereby loses its [EOS].
         lower_case, keep_accents: The options that the vocabulary was trained with; see
@@ -109,20 +143,24 @@ class SentencePieceTokenizer:
         ValueError: ``vocab`` is not a SentencePiece model, or lacks a special token.
     """
 
-    def __init__(self, vocab: str, max_length: int = 30, lower_case: bool = True, keep_accents: bool = False) -> None:
+    def __init__(
+        self, vocab: str | bytes, max_length: int = 30, lower_case: bool = True, keep_accents: bool = False
+    ) -> None:
         from sentencepiece import SentencePieceProcessor
 
-        if not os.path.isfile(vocab):
+        if isinstance(vocab, str) and not os.path.isfile(vocab):
             raise FileNotFoundError(f'there is no vocabulary {vocab}; tools/prepare/vocabulary.py makes one')
+        name = vocab if isinstance(vocab, str) else f'of {len(vocab)} bytes'
         try:
-            self.backend = SentencePieceProcessor(model_file=vocab)
+            options: Any = {'model_file' if isinstance(vocab, str) else 'model_proto': vocab}
+            self.backend = SentencePieceProcessor(**options)
         except RuntimeError as error:
-            raise UserError(f'{vocab} is no SentencePiece model') from error
+            raise UserError(f'the vocabulary {name} is no SentencePiece model') from error
         self.sos_id, self.eos_id, self.mask_id = map(self.backend.piece_to_id, (SOS, EOS, MASK))
         missing = [piece for piece in (SOS, EOS, MASK) if self.backend.piece_to_id(piece) == self.backend.unk_id()]
         if missing or self.backend.id_to_piece(0) != UNKNOWN:
             raise UserError(
-                f'the vocabulary {vocab} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
+                f'the vocabulary {name} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
                 'tools/prepare/vocabulary.py has it'
             )
         self.max_length = max_length
@@ -131,6 +169,11 @@ class SentencePieceTokenizer:
 
     def __len__(self) -> int:
         return len(self.backend)
+
+    @property
+    def vocabulary(self) -> bytes:
+        """The SentencePiece model, of which the same tokenizer can be made again."""
+        return self.backend.serialized_model_proto()
 
     def __call__(self, caption: str) -> np.ndarray:
         """Ids of a caption, (L,) int64 with L up to ``max_length``."""

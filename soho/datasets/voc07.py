@@ -1,13 +1,17 @@
 """Image labels of PASCAL VOC 2007, from the files of the download."""
 
 import os
+from glob import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.errors import UserError
+from soho.datasets.records import ListedImage
+from soho.datasets.storage.names import is_litter
+from soho.errors import UserError, quote
+from soho.files import read_lines
 from soho.registry import DATASETS
 
 # Labels in the files (-1 absent, 0 difficult, 1 present) to those of the published protocol.
@@ -32,7 +36,8 @@ def class_names(root: str | os.PathLike, split: str) -> list[str]:
         FileNotFoundError: There are no such files.
     """
     folder = Path(root, 'ImageSets', 'Main')
-    names = sorted(path.name.removesuffix(f'_{split}.txt') for path in folder.glob(f'*_{split}.txt'))
+    files = folder.glob(f'*_{escape(split)}.txt')
+    names = sorted(path.name.removesuffix(f'_{split}.txt') for path in files if not is_litter(path.name))
     if not names:
         raise FileNotFoundError(f'{folder} has no file CLASS_{split}.txt; it belongs to the download of VOC')
     return names
@@ -55,10 +60,12 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
     columns: list[list[int]] = []
     names: list[str] = []
     for path in files:
-        rows = [line.split() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-        for number, row in enumerate(rows, start=1):
-            if len(row) != 2 or row[1] not in map(str, LABELS):
-                raise UserError(f'{path}, line {number} is {" ".join(row)!r}; it should be a name and -1, 0 or 1')
+        rows = []
+        for number, line in enumerate(read_lines(path), start=1):
+            row = line.split()
+            if row and (len(row) != 2 or row[1] not in map(str, LABELS)):
+                raise UserError(f'{path}, line {number} is {quote(line)}; it should be a name and -1, 0 or 1')
+            rows += [row] if row else []
         if names and [row[0] for row in rows] != names:
             raise UserError(f'{path} does not list the images of {files[0]} in its order')
         names = [row[0] for row in rows]
@@ -95,7 +102,7 @@ class VOC07(ImageTextDataset):
             labels, names = labels[chosen].argmax(1)[:, None], [names[i] for i in chosen]
         self.classes = split.class_names
         self.labels = labels
-        records = (dict(file_name=name, image_id=Path(name).stem) for name in names)
+        records = (ListedImage(name, name.removesuffix('.jpg')) for name in names)
         self.images = ImageTable(records, lambda record: None, self.min_side)
         self.item_images = np.arange(len(self.images))[:, None]
 

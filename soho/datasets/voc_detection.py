@@ -1,15 +1,18 @@
 """Objects of PASCAL VOC, from the devkit's Annotations."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from soho.datasets.coco_detection import DetectionDataset
-from soho.datasets.storage.json_files import open_text
+from soho.datasets.records import VOCBox, VOCSize
+from soho.datasets.storage.json_files import to_record
+from soho.datasets.storage.names import check_name
 from soho.datasets.voc07 import class_names
-from soho.errors import UserError
+from soho.errors import UserError, clip, quote
+from soho.files import read_text
 from soho.registry import DATASETS
 
 
@@ -37,8 +40,9 @@ def read_names(image_set: str | os.PathLike) -> list[str]:
         FileNotFoundError: There is no such file.
         ValueError: The file is not a list of distinct names.
     """
-    with open_text(image_set) as file:
-        names = file.read().split()
+    names = read_text(image_set).split()
+    for name in names:
+        check_name(name)
     if len(names) != len(set(names)):
         raise UserError(
             f'{image_set} names images twice, or is not a list of one name per line '
@@ -47,50 +51,81 @@ def read_names(image_set: str | os.PathLike) -> list[str]:
     return names
 
 
-def read_voc_image(path: str | os.PathLike) -> VOCImage:
+def read_voc_image(path: str | os.PathLike, skip_object: Callable[[UserError], None] | None = None) -> VOCImage:
     """Read ``Annotations/NAME.xml``.
+
+    The encoding is the one that the file states, UTF-8 by default.
+
+    Args:
+        path: The file.
+        skip_object: Called for an object with a broken box instead of raising the error; the object is left out.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not XML, or lacks an element.
+        UserError: The file is not XML, lacks an element, or a size or a box is no number or out of range.
     """
-    with open_text(path) as file:
-        try:
-            tree = ElementTree.parse(file)
-        except ElementTree.ParseError as error:
-            raise UserError(f'{path} is broken XML: {error}') from error
+    try:
+        tree = ElementTree.parse(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
+    except ElementTree.ParseError as error:
+        raise UserError(f'{path} is broken XML: {error}') from error
+    except (ValueError, LookupError) as error:  # of an encoding that the parser does not know
+        raise UserError(f'{path} states an encoding that cannot be read: {error}') from error
 
     def text(element: Any, name: str) -> str:
         value = element.findtext(name)
         if value is None:
-            raise UserError(f'{path} has an element <{getattr(element, "tag", "annotation")}> without {name}')
-        return value
+            raise UserError(f'{path} has an element <{clip(getattr(element, "tag", "annotation"))}> without {name}')
+        return value.strip()
 
-    try:
-        height, width = (int(text(tree, f'size/{side}')) for side in ('height', 'width'))
-        objects = []
-        for item in tree.iterfind('object'):
-            xmin, ymin, xmax, ymax = (float(text(item, f'bndbox/{name}')) for name in ('xmin', 'ymin', 'xmax', 'ymax'))
-            objects.append(
-                VOCObject(
-                    text(item, 'name'), (xmin - 1, ymin - 1, xmax, ymax), item.findtext('difficult', '0').strip() == '1'
-                )
-            )
-    except ValueError as error:
-        raise (
-            error if str(path) in str(error) else ValueError(f'{path} has a size that is no number: {error}')
-        ) from error
-    return VOCImage(height, width, objects)
+    size = to_record({side: text(tree, f'size/{side}') for side in VOCSize.__struct_fields__}, VOCSize, f'{path}')
+    objects = []
+    for item in tree.iterfind('object'):
+        name, difficult = text(item, 'name'), item.findtext('difficult', '0').strip() == '1'
+        try:
+            sides = {side: text(item, f'bndbox/{side}') for side in VOCBox.__struct_fields__}
+            box = to_record(sides, VOCBox, f'{path}: the box of a {clip(name)}')
+        except UserError as error:
+            if skip_object is None:
+                raise
+            skip_object(error)
+            continue
+        objects.append(VOCObject(name, (box.xmin - 1, box.ymin - 1, box.xmax, box.ymax), difficult))
+    return VOCImage(size.height, size.width, objects)
+
+
+def devkit_folder(image_set: str | os.PathLike) -> Path:
+    """Folder such as ``VOC2007`` that the file of a split, ``VOC2007/ImageSets/Main/SPLIT.txt``, belongs to.
+
+    Raises:
+        UserError: The file does not lie two folders deep.
+    """
+    path = Path(image_set)
+    if len(path.parents) < 3:
+        path = Path(os.path.abspath(path))
+    if len(path.parents) < 3:
+        raise UserError(f'{image_set} is not the file of a split, as VOC2007/ImageSets/Main/trainval.txt is')
+    return path.parents[2]
 
 
 def annotation_file(image_set: str | os.PathLike, name: str) -> Path:
     """Path of an image's annotation, from the file of its split."""
-    return Path(image_set).parents[2] / 'Annotations' / f'{name}.xml'
+    return devkit_folder(image_set) / 'Annotations' / f'{name}.xml'
 
 
 def image_number(name: str) -> int:
     """Integer id of an image name: ``000005`` is 5 and ``2008_000001`` is 2008000001."""
     return int(name.replace('_', ''))
+
+
+def image_ids(names: Sequence[str]) -> list[int | str]:
+    """Id of each image name: its number, or where the names are not all distinct numbers, the names."""
+    if all(name.replace('_', '').isdecimal() and len(name) < 19 for name in names):
+        numbers = [image_number(name) for name in names]
+        if len(set(numbers)) == len(numbers):
+            return list(numbers)
+    return list(names)
 
 
 @DATASETS.register_module()
@@ -116,19 +151,23 @@ class VOCDetection(DetectionDataset):
 
     def records(self) -> Iterator[dict[str, Any]]:
         image_set = Path(self.ann_file)
-        self.class_names = list(self.names or class_names(image_set.parents[2], image_set.stem))
+        self.class_names = list(self.names or class_names(devkit_folder(image_set), image_set.stem))
         labels = {name: i for i, name in enumerate(self.class_names, start=1)}
-        for name in read_names(image_set):
+        names = read_names(image_set)
+        # Samples of the test mode have no objects; the metric reads them, and refuses broken ones.
+        skip_object = (lambda error: None) if self.test_mode else self.skip_object
+        for name, image_id in zip(names, image_ids(names)):
             path = annotation_file(image_set, name)
-            image = read_voc_image(path)
+            image = read_voc_image(path, skip_object)
             objects = [item for item in image.objects if self.difficult or not item.difficult]
             if unknown := {item.name for item in objects} - labels.keys():
                 raise UserError(
-                    f'{path} has an object of the class {min(unknown)!r}, which is not one of {", ".join(labels)}'
+                    f'{path} has an object of the class {quote(min(unknown))}, which is not one of '
+                    f'{", ".join(map(clip, labels))}'
                 )
             yield dict(
                 file_name=f'{name}.jpg',
-                image_id=image_number(name),
+                image_id=image_id,
                 height=image.height,
                 width=image.width,
                 objects=[(item.box, labels[item.name], []) for item in objects],

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.answer_list import check_agreement, read_ans2label, read_label2ans
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.records import Question, QuestionedImage
 from soho.datasets.storage.index import IndexBuilder, expand, open_index, spans
-from soho.datasets.storage.json_files import load_json, stream_array
+from soho.datasets.storage.json_files import load_members, stream_records
 from soho.datasets.transforms.image import swap_sides
-from soho.errors import UserError
+from soho.errors import UserError, quote
+from soho.files import PathLike
 from soho.registry import DATASETS
-
-KEYS = ('file_name', 'image_id', 'width', 'height')
-QUESTION_KEYS = ('question', 'question_id', 'labels', 'scores')
 
 
 @DATASETS.register_module()
@@ -69,41 +69,47 @@ class VQADataset(ImageTextDataset):
         self.item_images = images[:, None]
 
     def _scan(self, out: IndexBuilder) -> None:
-        out.meta['label2ans'] = _answer_list(self.ann_file)
+        out.meta['label2ans'] = load_answer_list(self.ann_file)
         answers = len(out.meta['label2ans'])
-        questions, ids = out.texts('question'), out.numbers('question_id')
+        questions, ids = out.texts('question'), out.identities('question_id')
+        seen: set[int | str] = set()
         labels, scores = out.numbers('label', 'i'), out.numbers('score', 'f')
         labels_end, questions_end = out.numbers('labels_end'), out.numbers('questions_end')
-        for record in _by_image(stream_array(self.ann_file, 'data', required=KEYS)):
-            out.image(record)
-            for question in record['vqa']:
+        for image, asked in _by_image(stream_records(self.ann_file, QuestionedImage, 'data')):
+            out.image(image)
+            for question in asked:
                 self._check(question, answers)
-                questions.append(question['question'])
-                ids.append(question['question_id'])
-                labels.extend(question.get('labels', ()))
-                scores.extend(question.get('scores', ()))
+                if question.question_id in seen:
+                    raise UserError(f'{self.ann_file}: question {quote(question.question_id)} is listed twice')
+                seen.add(question.question_id)
+                questions.append(question.question)
+                ids.append(question.question_id)
+                labels.extend(question.labels)
+                scores.extend(question.scores)
                 labels_end.append(len(labels))
             questions_end.append(len(questions))
 
-    def _check(self, question: dict, answers: int) -> None:
-        where = f'{self.ann_file}: question {question.get("question_id", "without question_id")}'
-        for key in ('question', 'question_id'):
-            if key not in question:
-                raise UserError(f'{where} has no key {key!r}')
-        if not isinstance(question['question'], str) or not question['question'].strip():
-            raise UserError(f'{where} is empty')
-        labels, scores = question.get('labels', []), question.get('scores', [])
-        if len(labels) != len(scores):
-            raise UserError(f'{where} has {len(labels)} labels but {len(scores)} scores; there must be as many of each')
-        for label in labels:
-            if not isinstance(label, int) or not 0 <= label < answers:
-                raise UserError(
-                    f'{where} has the label {label!r}, but the answer list has {answers} answers (0 to {answers - 1})'
-                )
+    def _check(self, question: Question, answers: int) -> None:
+        labels, scores = question.labels, question.scores
+        wrong = None
+        if not question.question or question.question.isspace():
+            wrong = 'is empty'
+        elif len(labels) != len(scores):
+            wrong = f'has {len(labels)} labels but {len(scores)} scores; there must be as many of each'
+        elif labels and not 0 <= min(labels) <= max(labels) < answers:
+            label = min(labels) if min(labels) < 0 else max(labels)
+            wrong = f'has the label {label}, but the answer list has {answers} answers (0 to {answers - 1})'
+        if wrong:
+            raise UserError(f'{self.ann_file}: question {quote(question.question_id)} {wrong}')
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        return dict(class_names=self.label2ans)
+        known: dict[str, Any] = dict(class_names=self.label2ans)
+        assert self.index is not None, 'open the index first'
+        # Only a metric needs them; checkpoints contain the metainfo of the training data.
+        if self.test_mode and (ids := self.index.original_ids('question_id')) is not None:
+            known['question_ids'] = ids
+        return known
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
@@ -132,25 +138,34 @@ class VQADataset(ImageTextDataset):
         )
 
 
-def _by_image(records: Iterator[dict]) -> Iterator[dict]:
-    """Items with a list ``vqa``; consecutive items of one question each are joined if they share an image."""
-    joined: dict | None = None
+def _by_image(records: Iterator[QuestionedImage]) -> Iterator[tuple[QuestionedImage, list[Question]]]:
+    """Images with their questions; consecutive items of one question each are joined if they share an image."""
+    joined: tuple[QuestionedImage, list[Question]] | None = None
     for record in records:
-        if 'vqa' in record:
-            yield record
-            continue
-        if joined is None or joined['file_name'] != record['file_name']:
+        if record.vqa is not None:
             if joined is not None:
                 yield joined
-            joined = dict(record, vqa=[])
-        joined['vqa'].append({key: record[key] for key in QUESTION_KEYS if key in record})
+                joined = None
+            yield record, record.vqa
+            continue
+        if joined is None or joined[0].file_name != record.file_name:
+            if joined is not None:
+                yield joined
+            joined = record, []
+        assert record.question is not None and record.question_id is not None, 'the record checks it'
+        joined[1].append(Question(record.question, record.question_id, record.labels, record.scores))
     if joined is not None:
         yield joined
 
 
-def _answer_list(ann_file: str) -> list[str]:
-    head = load_json(ann_file, required=('ans2label', 'label2ans'))
-    answers = head['label2ans']
-    if isinstance(answers, dict):  # some releases write {"0": "net", ...}
-        answers = [answers[str(i)] for i in range(len(answers))]
-    return list(answers)
+def load_answer_list(ann_file: PathLike) -> list[str]:
+    """Return the answer list of an annotation file, the answer of each label.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is no JSON, has no answer list, or its two answer lists disagree.
+    """
+    head = load_members(ann_file, 'ans2label', 'label2ans')
+    answers = read_label2ans(head['label2ans'], f"'label2ans' of {ann_file}")
+    check_agreement(answers, read_ans2label(head['ans2label'], f"'ans2label' of {ann_file}"), ann_file)
+    return answers

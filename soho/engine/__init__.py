@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         'checkpoint.pretrained': ['PretrainedInit'],
         'checkpoint.safe_loading': ['use_safe_loading'],
-        'command_line': ['parse_run', 'run_parser'],
+        'command_line': ['ConfigOptions', 'add_config_options', 'parse_run', 'run_parser'],
         'config': ['default_work_dir', 'load_config'],
         'config_checks': ['ConfigError'],
         'optimizers.optim_wrapper': ['AmpOptimWrapper'],

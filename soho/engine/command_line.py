@@ -3,10 +3,35 @@
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
 from soho.engine.config import default_work_dir, load_config
+
+
+class ConfigOptions(DictAction):
+    """mmengine's ``KEY=VALUE ...``; what it cannot read is an error of the command line, with exit code 2."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *option) -> None:
+        for text in values:
+            if not text.partition('=')[0] or '=' not in text:
+                parser.error(f'{self.option_strings[0]} takes KEY=VALUE, not {text!r}')
+            try:
+                super().__call__(parser, namespace, [text], *option)
+            except AssertionError:
+                parser.error(f'{self.option_strings[0]} {text}: the brackets are not in pairs')
+
+
+def add_config_options(parser: argparse.ArgumentParser, example: str = 'optim_wrapper.optimizer.lr=1e-4') -> None:
+    """Give a command ``--cfg-options KEY=VALUE ...``, which :func:`soho.engine.load_config` takes."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help=f'change keys of the config, as in {example}',
+    )
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
@@ -15,13 +40,7 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of the config, as in optim_wrapper.optimizer.lr=1e-4',
-    )
+    add_config_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser

@@ -1,27 +1,29 @@
 """Reading a config, and saying what is wrong with it before anything is built."""
 
-import inspect
 import os
-from typing import Any
+from typing import Any, get_type_hints
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from soho import paths
-from soho.engine.config_checks import ConfigError, check_parts, hint
+from soho.engine.config_checks import ConfigError, check_parts, check_type, hint
+from soho.engine.config_file import find_key, list_files, read_config
 
 SEE_LIST = '; `soho configs` lists those that do'
 # That the runners read besides the arguments of mmengine's.
-EXTRA_KEYS = {
-    'activation_checkpointing',
-    'compile',
-    'efficient_conv_bn_eval',
-    'find_unused_parameters',
-    'load_parts',
-    'model_wrapper_cfg',
-    'sync_bn',
+EXTRA_TYPES: dict[str, Any] = {
+    'activation_checkpointing': list | None,
+    'compile': bool | dict | None,
+    'efficient_conv_bn_eval': list | None,
+    'find_unused_parameters': bool,
+    'load_parts': list[str] | None,
+    'model_wrapper_cfg': dict | None,
+    'sync_bn': bool | list[str],
 }
-RUNNER_KEYS = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')}
+EXTRA_KEYS = set(EXTRA_TYPES)
+RUNNER_TYPES = {name: hint for name, hint in get_type_hints(Runner.__init__).items() if name not in ('return', 'cfg')}
+RUNNER_KEYS = set(RUNNER_TYPES)
 
 
 def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
@@ -32,8 +34,8 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         options: Dotted keys to values.
 
     Raises:
-        ConfigError: No such file; a part that nobody has registered, or an
-            argument that it does not take; a key that is probably a typing
+        ConfigError: No such file, or it cannot be read; a part that nobody has registered, or an
+            argument that it does not take; a value of another type; a key that is probably a typing
             error. (A config may define helper variables, so a key is only
             refused where it almost spells one that the runner knows.)
     """
@@ -42,23 +44,31 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         guess = hint(paths.config_name(path), paths.list_configs(), cutoff=0.5)
         raise ConfigError(f'there is no config {path}, and none of that name ships with soho{guess or SEE_LIST}')
     path = found
-    # Text configs with calls are otherwise taken for "lazy" ones.
-    cfg = Config.fromfile(path, lazy_import=False)
+    cfg = read_config(path)
     known = RUNNER_KEYS | EXTRA_KEYS
     for key in options or {}:
         head = key.split('.')[0]
         if head not in known and head not in cfg:
             raise ConfigError(f'--cfg-options {key}: {path} has no key {head!r}{hint(head, known | set(cfg))}')
-    if options:
-        cfg.merge_from_dict(options)
-    for key, value in cfg.items():
-        if key in known:
-            check_parts(value, key, path)
-        else:
-            # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
-            guess = hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
-            if guess:
-                raise ConfigError(f'{path}: unknown key {key!r}{guess}')
+    for key, value in (options or {}).items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError, ValueError, AttributeError) as error:  # below what is no dict, or no item
+            raise ConfigError(f'--cfg-options {key} does not fit what {path} holds there: {error.args[0]}') from error
+    try:
+        for key, value in cfg.items():
+            if key in known:
+                check_type(value, (RUNNER_TYPES | EXTRA_TYPES)[key], key, path)
+                check_parts(value, key, path)
+            else:
+                # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
+                guess = hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
+                if guess:
+                    raise ConfigError(f'{path}: unknown key {key!r}{guess}', key)
+    except ConfigError as error:
+        overlaid = [key for key in options or {} if f'{error.key}.'.startswith(f'{key}.')]
+        place = f'--cfg-options {overlaid[0]}' if overlaid else find_key(list_files(path), error.key)
+        raise ConfigError(f'{error} ({place})' if place else str(error)) from error
     cfg.setdefault('default_scope', 'soho')
     return cfg
 

@@ -2,9 +2,10 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmengine.registry import Registry
 from torch.utils.data import DataLoader
@@ -20,10 +21,22 @@ TAKEN_OUT = {
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', '_delete_'} - {'self'}
+PLAIN = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
+# What torch takes and cannot work with, and the smallest numbers that it can.
+SMALLEST = dict(batch_size=1, num_workers=0, num_batch_per_epoch=1)
 
 
 class ConfigError(UserError):
-    """A config that cannot be what was meant."""
+    """A config that cannot be what was meant.
+
+    Args:
+        message: The sentence.
+        key: Dotted key of what is wrong, where it is known.
+    """
+
+    def __init__(self, message: str, key: str = '') -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def check_parts(node: Any, where: str, path: str) -> None:
@@ -35,12 +48,18 @@ def check_parts(node: Any, where: str, path: str) -> None:
         path: The config's file, for the message.
 
     Raises:
-        ConfigError: No registry has the type, or it has no such argument.
+        ConfigError: No registry has the type, or it has no such argument, or the argument is of another type.
     """
     if isinstance(node, dict):
         if where in LOADERS:
             for key in node.keys() - LOADER_KEYS:
-                raise ConfigError(f'{path}: {where} has no key {key!r}{hint(key, LOADER_KEYS)}')
+                raise ConfigError(f'{path}: {where} has no key {key!r}{hint(key, LOADER_KEYS)}', f'{where}.{key}')
+            for key in SMALLEST.keys() & node.keys():
+                if not fits(node[key], int) or node[key] < SMALLEST[key]:
+                    raise ConfigError(
+                        f'{path}: {where}.{key} is {node[key]!r}; it is a number from {SMALLEST[key]} on',
+                        f'{where}.{key}',
+                    )
         if isinstance(node.get('type'), str) and '.' not in node['type']:
             _check(node, where, path)
         for key, value in node.items():
@@ -57,21 +76,62 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
         makers = _parts().get(part['type'])
     if makers is None:
         raise ConfigError(
-            f'{path}: {where} is of the type {part["type"]}, which nobody has registered' + hint(part['type'], _parts())
+            f'{path}: {where} is of the type {part["type"]}, which nobody has registered'
+            + hint(part['type'], _parts()),
+            where,
         )
     head = where.split('.')[0]
     taken_out = TAKEN_OUT.get('hooks' if head.endswith('hooks') else head, set()) | {'type', '_scope_'}
-    known: set[str] = set()
+    known: dict[str, list[inspect.Parameter]] = {}
     for maker in makers:
-        names = _arguments(maker)
-        if names is None:
+        parameters = _parameters(maker)
+        if parameters is None:
             return
-        known |= names
-    for key in part:
-        if key not in known | taken_out:
+        for parameter in parameters:
+            known.setdefault(parameter.name, []).append(parameter)
+    for key, value in part.items():
+        if key not in known.keys() | taken_out:
             raise ConfigError(
-                f'{path}: {where} is of the type {part["type"]}, which takes no {key!r}' + hint(key, known)
+                f'{path}: {where} is of the type {part["type"]}, which takes no {key!r}' + hint(key, known),
+                f'{where}.{key}',
             )
+        if key in known and not any(value is p.default or fits(value, p.annotation) for p in known[key]):
+            check_type(value, known[key][0].annotation, f'{where}.{key}', path, f'{part["type"]} takes')
+
+
+def check_type(value: Any, annotation: Any, where: str, path: str, what: str = 'it is') -> None:
+    """Raise a :class:`ConfigError` for a value that is not what an annotation says."""
+    if not fits(value, annotation):
+        name = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace('typing.', '')
+        raise ConfigError(f'{path}: {where} is {value!r:.60}; {what} {name}', where)
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a config's value may be what an annotation says; what a config cannot hold is taken on trust.
+
+    Lists and tuples stand for each other, a whole number for a float (and 1e5 for an integer), and a dict for what is
+    built of it.
+    """
+    origin, inner = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in inner)
+    if origin is Literal:
+        return value in inner
+    if not isinstance(value, PLAIN) or not isinstance(origin, type):
+        return True
+    if origin in (int, float):
+        whole = isinstance(value, int) or isinstance(value, float) and (origin is float or value.is_integer())
+        return whole and not isinstance(value, bool)
+    if origin in (bool, str, NoneType):
+        return isinstance(value, origin)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict)
+    if origin in (list, tuple, Sequence, Iterable, Collection):
+        if not isinstance(value, (list, tuple)):
+            return False
+        parts = inner if origin is tuple and ... not in inner else inner[:1] * len(value)
+        return not inner or (len(parts) == len(value) and all(map(fits, value, parts)))
+    return isinstance(value, dict) or origin.__module__.split('.')[0] not in ('torch', 'mmengine')
 
 
 @cache
@@ -87,21 +147,30 @@ def _parts() -> dict[str, list[Callable]]:
 
 
 @cache
-def _arguments(maker: Callable) -> set[str] | None:
-    """The names that a class or function takes; ``None`` if any.
+def _parameters(maker: Callable) -> list[inspect.Parameter] | None:
+    """What a class or function takes, with annotations as types; ``None`` if anything.
 
     By the custom that ``**kwargs`` of a class go to the class it stands on,
     and that catch-alls of other names take what comes.
     """
-    names: set[str] = set()
+    found: list[inspect.Parameter] = []
     for function in (
         [vars(c)['__init__'] for c in maker.__mro__ if '__init__' in vars(c)] if inspect.isclass(maker) else [maker]
     ):
         parameters = inspect.signature(function).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        try:
+            annotations = get_type_hints(function)
+        except Exception:  # of a name that is imported for type checkers only
+            annotations = {}
+        names = {p.name for p in found}
+        found += [
+            p.replace(annotation=annotations.get(p.name, Any))
+            for p in parameters
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in names
+        ]
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
         if rest is None:
-            return names
+            return found
         if rest != 'kwargs':
             return None
     return None

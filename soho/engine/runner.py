@@ -2,32 +2,43 @@
 
 import logging
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import mmengine
 import torch
+from mmengine.config import Config
+from mmengine.dist import broadcast_object_list
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, save_checkpoint
 from mmengine.runner import Runner as MMEngineRunner
+from mmengine.utils import apply_to
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
+from soho.engine.checkpoint.inference_spec import vocabulary_of
 from soho.engine.checkpoint.load import layout_of, load_weights
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
-from soho.engine.checkpoint.save import use_atomic_writing
+from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
-from soho.engine.data_checks import check_data
+from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import init_gloo, unwrap_model
-from soho.errors import UserError
+from soho.errors import TrainingError, UserError
+from soho.files import folder_lock
 from soho.models.sync_bn import synchronise_parts
-from soho.platform import keep_freed_memory, use_onednn_products
+from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
+
+# Settings of a loader that are for its workers.
+OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context')
 
 
 @RUNNERS.register_module(force=True)
@@ -39,26 +50,44 @@ class Runner(MMEngineRunner):
     - ``sync_bn`` (bool or list): the batch-norms whose statistics are those of all ranks and not each rank's
       own: all (``True``), none (``False``, apart from layers of the type ``SyncBN``), or those of the parts that
       are named. The published SOHO synchronises ``['neck']``, the published VirTex none;
-    - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``.
+    - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``;
+    - ``resume='auto'``: training goes on from the newest sound checkpoint in the work dir, and where there is none
+      begins as without it, ``load_from`` included. ``True`` goes on from ``load_from``.
     """
 
+    _datasets: dict[str, Dataset] = {}  # opened before the rest, by split
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
     _compiled = False
 
     def __init__(self, *args, **kwargs) -> None:
         use_safe_loading()
-        use_atomic_writing()
         import_parts()
         super().__init__(*args, **kwargs)
+
+    @classmethod
+    def from_cfg(cls, cfg: Config, splits: Sequence[str] = ()) -> 'Runner':
+        """A runner of a config.
+
+        Args:
+            cfg: The config.
+            splits: Whose data are opened, and checked against the model, before anything else is built or written;
+                ``'train'``, ``'val'``, ``'test'``.
+        """
+        import_parts()
+        datasets = open_datasets(cfg, splits) if splits else {}
+        runner = super().from_cfg(cfg)
+        runner._datasets = datasets
+        return runner
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """As mmengine, which can only start a process group on GPUs.
 
-        For machines without a GPU ``env_cfg`` may hold ``onednn_products`` and ``keep_freed_memory`` (bool), see
-        :mod:`soho.platform`.
+        For machines without a GPU ``env_cfg`` may hold ``cpu_threads`` (int), ``onednn_products`` and
+        ``keep_freed_memory`` (bool), see :mod:`soho.platform`.
         """
         if not torch.accelerator.is_available():
+            use_cpu_threads(env_cfg.get('cpu_threads'))
             if env_cfg.get('onednn_products', False):
                 use_onednn_products()
             if env_cfg.get('keep_freed_memory', False):
@@ -111,26 +140,44 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
 
-        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another.
+        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another. Without workers
+        the settings that are theirs are left out, which torch would refuse.
         """
         import_parts()  # a loader can be built without a runner
-        if isinstance(dataloader, dict) and 'worker_init_fn' not in dataloader:
-            dataloader = dict(dataloader, worker_init_fn=dict(type='init_worker'))
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader)
+            dataloader.setdefault('worker_init_fn', dict(type='init_worker'))
+            if not dataloader.get('num_workers'):
+                for key in OF_WORKERS:
+                    dataloader.pop(key, None)
         return MMEngineRunner.build_dataloader(dataloader, seed)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_train_loop(loop), 'train_dataloader')
+        self._train_dataloader = self._use_opened('train', self._train_dataloader)
+        return self._checked(super().build_train_loop(loop), 'train')
 
     def build_val_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_val_loop(loop), 'val_dataloader')
+        self._val_dataloader = self._use_opened('val', self._val_dataloader)
+        return self._checked(super().build_val_loop(loop), 'val')
 
     def build_test_loop(self, loop: Any) -> BaseLoop:
-        return self._checked(super().build_test_loop(loop), 'test_dataloader')
+        self._test_dataloader = self._use_opened('test', self._test_dataloader)
+        return self._checked(super().build_test_loop(loop), 'test')
 
-    def _checked(self, loop: BaseLoop, source: str) -> BaseLoop:
-        """Let every head look at the data before the first step."""
-        mode = 'loss' if source == 'train_dataloader' else 'predict'
-        check_data(unwrap_model(self.model), loop.dataloader.dataset, mode, f'{source} of the config')
+    def _use_opened(self, split: str, dataloader: Any) -> Any:
+        """The loader's config with the data set that is open already, in a function, which is never copied."""
+        if split not in self._datasets or not isinstance(dataloader, dict):
+            return dataloader
+        dataset = self._datasets[split]
+        return dict(dataloader, dataset=dict(type=lambda: dataset))
+
+    def _checked(self, loop: BaseLoop, split: str) -> BaseLoop:
+        """Let every head look at the data before the first step, of which there has to be one."""
+        source = f'{split}_dataloader of the config'
+        if split not in self._datasets:
+            mode = 'loss' if split == 'train' else 'predict'
+            check_data(unwrap_model(self.model), loop.dataloader.dataset, mode, source)
+        check_steps(loop, source, self.rank)
         return loop
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
@@ -151,14 +198,137 @@ class Runner(MMEngineRunner):
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             checkpoint = kwargs['checkpoint']
+            # with it the file is all that inference needs
+            checkpoint['meta']['vocabulary'] = vocabulary_of(getattr(self.train_dataloader, 'dataset', None))
             for key, value in checkpoint.items():
                 checkpoint[key] = to_plain(value)
+
+    def train(self) -> nn.Module:
+        """Train, as the only run in the work dir.
+
+        Raises:
+            UserError: Another run trains there.
+        """
+        if self.rank != 0:
+            return super().train()
+        with folder_lock(self.work_dir):
+            return super().train()
 
     def test(self) -> dict[str, float]:
         """Evaluate; the checkpoint has to fill the whole model."""
         self._whole_model = True
         self._maybe_compile('test_step')
         return super().test()
+
+    def load_or_resume(self) -> None:
+        """Go on from a checkpoint, begin with the weights of one, or do neither, see the class."""
+        if self._has_loaded:
+            return
+        filename = self._load_from
+        if self._resume == 'auto' or (self._resume and filename is None):
+            filename = self._find_newest()
+            self._resume = filename is not None
+            if filename is None:
+                filename = self._load_from
+                self.logger.info(f'{self.work_dir} holds no checkpoint to go on from; the training begins')
+        self._has_loaded = True
+        if filename is not None:
+            self.resume(filename) if self._resume else self.load_checkpoint(filename)
+
+    def _find_newest(self) -> str | None:
+        """The newest sound checkpoint of this run, which rank 0 chooses for all.
+
+        Raises:
+            UserError: There are checkpoints, but none that is sound.
+        """
+        answer: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                answer[0], rejected = newest_checkpoint(self._checkpoint_folders())
+                for reason in rejected.values():
+                    self.logger.warning(f'{reason}; the run goes on from {answer[0]}')
+            except UserError as error:
+                answer[1] = str(error)
+        broadcast_object_list(answer)
+        if answer[1] is not None:
+            raise UserError(answer[1])
+        return answer[0]
+
+    def _checkpoint_folders(self) -> list[str]:
+        """Where this run writes checkpoints; the hook makes a folder of the work dir's name in its own."""
+        others = [str(hook.out_dir) for hook in self.hooks if getattr(hook, 'out_dir', None)]
+        return [self.work_dir, *others, *(os.path.join(o, os.path.basename(self.work_dir)) for o in others)]
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """As mmengine, but the file is whole or not there, and holds numbers; every rank takes part.
+
+        Args:
+            out_dir: Folder, or the address of a storage that mmengine knows.
+            filename: Name in it.
+            file_client_args: Of mmengine's older storages; not used.
+            save_optimizer: Whether a run can go on from it; otherwise it holds weights.
+            save_param_scheduler: Whether to save the schedules, if there are any.
+            meta: ``epoch`` and ``iter``, how many are done; by default those after this epoch or iteration.
+            by_epoch: Whether the default of ``meta`` is that of an epoch's end.
+            backend_args: Of mmengine's storages.
+
+        Raises:
+            TrainingError: A weight is infinite or not a number, or the file cannot be written.
+        """
+        if self.rank != 0:
+            return
+        path = os.path.join(out_dir, filename)
+        checkpoint = self._state_to_save(save_optimizer, save_param_scheduler)
+        done = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
+        checkpoint['meta'] = self._meta() | done | (meta or {})
+        wrong = nonfinite_tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')})
+        if wrong:
+            raise TrainingError(
+                f'{path} was not written: {wrong[0]}{f" and {len(wrong) - 1} more" if wrong[1:] else ""} would hold '
+                'values that are no numbers; lower the learning rate, and go on from an older checkpoint with --resume'
+            )
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        if '://' in path:
+            save_checkpoint(checkpoint, path, backend_args=backend_args)
+        else:
+            write_checkpoint(checkpoint, path)
+
+    def _meta(self) -> dict[str, Any]:
+        metainfo = getattr(self.train_dataloader.dataset, 'metainfo', None)
+        return dict(
+            cfg=self.cfg.pretty_text,
+            seed=self.seed,
+            experiment_name=self.experiment_name,
+            time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
+            mmengine_version=mmengine.__version__,
+            world_size=self.world_size,
+            **({} if metainfo is None else dict(dataset_meta=metainfo)),
+        )
+
+    def _state_to_save(self, save_optimizer: bool, save_param_scheduler: bool) -> dict[str, Any]:
+        """What a checkpoint holds besides ``meta``; tensors of a device are copied to the host."""
+        checkpoint = dict(state_dict=unwrap_model(self.model).state_dict(), message_hub=self.message_hub.state_dict())
+        if save_optimizer:
+            assert self.optim_wrapper is not None, 'only a training saves its optimizer'
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers is not None:
+            schedulers: Any = self.param_schedulers
+            checkpoint['param_schedulers'] = (
+                {name: [one.state_dict() for one in some] for name, some in schedulers.items()}
+                if isinstance(schedulers, dict)
+                else [one.state_dict() for one in schedulers]
+            )
+        return apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), lambda value: value.cpu())
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Go on where a run stopped; the checkpoint has to fill the whole model.
@@ -184,22 +354,32 @@ class Runner(MMEngineRunner):
         """
         checkpoint = read_checkpoint(filename, map_location)
         model = unwrap_model(self.model)
-        if self._resuming:
-            checkpoint = self._check_resumable(checkpoint, filename)
-        try:
-            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a hook's state, damaged
-            raise CheckpointError(f'{filename} cannot be used: a hook finds {type(error).__name__}: {error}') from error
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
-        report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
+        if self._resuming:
+            # Hooks take what is theirs out of the file before the model does.
+            checkpoint = self._check_resumable(checkpoint, filename)
+            self._show_to_hooks(checkpoint, filename)
+            report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
+        else:
+            # Hooks get all weights under the model's names, whatever the file has and is.
+            report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
+            checkpoint = dict(checkpoint if 'state_dict' in checkpoint else {}, state_dict=model.state_dict())
+            self._show_to_hooks(checkpoint, filename)
+            model.load_state_dict(checkpoint['state_dict'])
         self._has_loaded = True
-        beside = ', '.join(key for key in checkpoint if key != 'state_dict') if 'state_dict' in checkpoint else ''
+        beside = ', '.join(key for key in checkpoint if key != 'state_dict')
         self.logger.log(
             logging.WARNING if report.missing else logging.INFO,
             f'{filename}: {report}' + (f'; beside the weights: {beside}' if beside else ''),
         )
         return checkpoint
+
+    def _show_to_hooks(self, checkpoint: dict[str, Any], filename: str) -> None:
+        try:
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a hook's state, damaged
+            raise CheckpointError(f'{filename} cannot be used: a hook finds {type(error).__name__}: {error}') from error
 
     def _check_resumable(self, checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
         """Return the checkpoint of a run like this one, with nothing in it that mmengine would run."""
@@ -221,7 +401,6 @@ class Runner(MMEngineRunner):
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        # The checkpoint hook makes a folder of the work dir's name in its own.
-        others = [hook.out_dir for hook in self.hooks if getattr(hook, 'out_dir', None)]
-        folders = [self.work_dir, *others, *(os.path.join(o, os.path.basename(self.work_dir)) for o in others)]
-        return check_train_state(checkpoint, filename, self.optim_wrapper, self.param_schedulers, folders)
+        return check_train_state(
+            checkpoint, filename, self.optim_wrapper, self.param_schedulers, self._checkpoint_folders()
+        )

@@ -13,8 +13,11 @@ __getattr__, __dir__, __all__ = lazy_names(
         'detection.voc': ['VOCAP'],
         'dump': ['PredictionDump'],
         'evaluator': ['Evaluator', 'Metric'],
+        'gqa': ['GQAAccuracy'],
+        'masked_words': ['MaskedWordAccuracy'],
         'pretrain': ['PretrainMetrics'],
         'retrieval': ['RetrievalRecall'],
+        'statements': ['StatementAccuracy'],
         'vqa': ['VQAAccuracy'],
     },
 )

@@ -27,13 +27,18 @@ Prediction = dict[str, torch.Tensor]
 
 @EVALUATOR.register_module()
 class Evaluator(MMEngineEvaluator):
-    """mmengine's evaluator for predictions that are one dict per batch."""
+    """mmengine's evaluator for predictions that are one dict per batch.
 
-    metrics: list['Metric']
+    A metric that is no :class:`Metric`, such as mmengine's own, gets the predictions as mmengine hands them on: the
+    list with that dict.
+    """
 
     def process(self, data_samples: list[Prediction], data_batch: Batch | None = None) -> None:
-        for prediction in data_samples:
-            for metric in self.metrics:
+        for metric in self.metrics:
+            if not isinstance(metric, Metric):
+                metric.process(data_batch or {}, data_samples)
+                continue
+            for prediction in data_samples:
                 metric.process(data_batch or {}, metric.select(prediction))
 
 
@@ -53,6 +58,7 @@ class Metric(BaseMetric):
     """
 
     default_prefix = ''
+    _dataset_meta: dict[str, Any] | None = None
 
     def __init__(self, out_file: str | None = None, prefix: str | None = None, head: str | None = None) -> None:
         super().__init__(collect_device='cpu', prefix=prefix)
@@ -71,6 +77,16 @@ class Metric(BaseMetric):
         return prediction | {
             name.removeprefix(start): value for name, value in prediction.items() if name.startswith(start)
         }
+
+    def original_id(self, kind: str, number: int) -> int | str:
+        """Return the id that a number in batches stands for.
+
+        Args:
+            kind: ``image_ids`` or ``question_ids``, as in the metainfo of the data set.
+            number: The number, which is the id itself where all ids are numbers.
+        """
+        ids = (self.dataset_meta or {}).get(kind)
+        return number if ids is None else ids[number]
 
     @abstractmethod
     def process(self, data_batch: Batch, prediction: Prediction) -> None:

@@ -4,19 +4,36 @@ Source: Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 3;
 official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
 """
 
+import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
+from torch import Tensor
 
-from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_array, write_json
-from soho.errors import UserError
+from soho.datasets.answer_list import answer_text
+from soho.datasets.base import first_id, id_order
+from soho.datasets.records import Answer, AnsweredQuestion
+from soho.datasets.storage.json_files import (
+    MissingKeyError,
+    PathLike,
+    load_json,
+    stream_array,
+    stream_records,
+    to_record,
+    write_json,
+)
+from soho.errors import UserError, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
+
+TEST_QUESTIONS, TEST_DEV_QUESTIONS = 447_793, 107_394
+"""Questions of VQA v2's test2015, and of the part of them that is called test-dev."""
 
 
 class GroundTruth(NamedTuple):
@@ -33,15 +50,17 @@ class VQAScores(NamedTuple):
     overall: float
     per_answer_type: dict[str, float]
     per_question_type: dict[str, float]
-    per_question: dict[int, float]
+    per_question: dict[int | str, float]
 
 
 class Record(NamedTuple):
     """Prediction for one question; ``score`` is the soft target of ``label`` (None: no answers in the batch)."""
 
-    question_id: int
+    question_id: int | str
     label: int
     score: float | None
+    majority_score: float | None = None
+    """Soft target of the majority answer, where there is one."""
 
 
 def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
@@ -64,7 +83,7 @@ def question_accuracy(prediction: str, answers: Sequence[str]) -> float:
     return sum(subsets) / len(subsets)
 
 
-def score_answers(predictions: dict[int, str], truth: dict[int, GroundTruth]) -> VQAScores:
+def score_answers(predictions: Mapping[Any, str], truth: Mapping[Any, GroundTruth]) -> VQAScores:
     """Accuracies of ``predictions`` (answers by question id) over all questions of ``truth``.
 
     Raises:
@@ -84,32 +103,23 @@ def score_answers(predictions: dict[int, str], truth: dict[int, GroundTruth]) ->
     return VQAScores(overall, means(answer_types), means(question_types), per_question)
 
 
-def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int, tuple[str, ...], dict[str, Any]]]:
+def stream_annotations(annotation_file: PathLike) -> Iterator[tuple[int | str, tuple[str, ...], AnsweredQuestion]]:
     """Question id, answers and the whole item of each entry of a VQA annotation file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The JSON is broken, a key or all answers are missing, or a question is repeated.
+        UserError: The JSON is broken, a key or all answers are missing, or a question is repeated.
     """
-    seen = set()
-    for item in stream_array(annotation_file, 'annotations', required=('question_id', 'answers')):
-        where = f'Question {item["question_id"]} of {annotation_file}'
-        if item['question_id'] in seen:
-            raise UserError(f'{where} is listed twice.')
-        seen.add(item['question_id'])
-        try:
-            # Interned: of two million answers few are distinct.
-            answers = tuple(sys.intern(answer['answer']) for answer in item['answers'])
-        except (KeyError, TypeError) as error:
-            raise MissingKeyError(
-                f"{where} has answers that are not objects with a string 'answer'.", 'answer'
-            ) from error
-        if not answers:
-            raise UserError(f'{where} has an empty list of answers.')
-        yield item['question_id'], answers, item
+    seen: set[int | str] = set()
+    for item in stream_records(annotation_file, AnsweredQuestion, 'annotations'):
+        if item.question_id in seen:
+            raise UserError(f'Question {quote(item.question_id)} of {annotation_file} is listed twice.')
+        seen.add(item.question_id)
+        # Interned: of two million answers few are distinct.
+        yield item.question_id, tuple(sys.intern(answer_text(answer.answer)) for answer in item.answers), item
 
 
-def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
+def load_truth(annotation_file: PathLike) -> dict[int | str, GroundTruth]:
     """Read the ground truth from VQA annotations, or from a plain ``{question_id: answer}`` file such as easy-VQA's.
 
     Raises:
@@ -118,7 +128,7 @@ def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
     """
     try:
         return {
-            question_id: GroundTruth(answers, item.get('answer_type'), item.get('question_type'))
+            question_id: GroundTruth(answers, item.answer_type, item.question_type)
             for question_id, answers, item in stream_annotations(annotation_file)
         }
     except MissingKeyError as error:
@@ -126,19 +136,62 @@ def load_truth(annotation_file: PathLike) -> dict[int, GroundTruth]:
         if error.key != 'annotations':
             raise
     answers = load_json(annotation_file)
-    if not isinstance(answers, dict) or not all(
-        key.isdecimal() and isinstance(answer, str) for key, answer in answers.items()
-    ):
+    if not isinstance(answers, dict) or any(isinstance(answer, (list, dict)) for answer in answers.values()):
         raise UserError(
             f"{annotation_file} has neither a list 'annotations', as VQA's annotation files "
             'have, nor is it an object of question ids and answers, as {"17": "red"}.'
         )
-    return {int(question_id): GroundTruth((answer,)) for question_id, answer in answers.items()}
+    checked = to_record(answers, dict[str, Answer], f'{annotation_file}')
+    return {_plain_id(key): GroundTruth((answer_text(answer),)) for key, answer in checked.items()}
 
 
-def _summarize(ids: Iterable[int]) -> str:
-    ids = sorted(ids)
-    return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {ids[0]})'
+def _plain_id(key: str) -> int | str:
+    """The question id that a key of an object stands for: a number if it is one, as JSON has no keys but texts."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 19 and str(int(key)) == key else key
+
+
+def _summarize(ids: Collection[int | str]) -> str:
+    return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {quote(first_id(ids))})'
+
+
+def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
+    """Check a file of VQA answers for EvalAI, and return its number of answers.
+
+    Both phases of the challenge, test-dev and test-standard, take the answers to all questions of test2015.
+
+    Args:
+        path: ``[{question_id, answer}, ...]``, see :meth:`VQAAccuracy.write`.
+        questions: The official file of questions: each must be answered, and no other. By default only the number
+            of answers is compared with that of test2015.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        UserError: What is wrong with it.
+    """
+    found: set[int] = set()
+    for item in stream_array(path, required=('question_id', 'answer')):
+        question_id, answer = item['question_id'], item['answer']
+        if type(question_id) is not int or not isinstance(answer, str):
+            raise UserError(
+                f'{path} answers {answer!r:.40} to question {question_id!r:.40}; a question_id is a whole number and '
+                'an answer a text'
+            )
+        if question_id in found:
+            raise UserError(f'{path} answers question {question_id} twice')
+        found.add(question_id)
+    if questions is not None:
+        expected = {item['question_id'] for item in stream_array(questions, 'questions', required=('question_id',))}
+        for ids, what in ((expected - found, 'lacks'), (found - expected, 'answers')):
+            if ids:
+                beyond = '' if what == 'lacks' else ', not asked in'
+                raise UserError(f'{path} {what} {_summarize(ids)}{beyond or " of"} {questions}')
+    elif len(found) != TEST_QUESTIONS:
+        part = ': these are the questions of test-dev alone' if len(found) == TEST_DEV_QUESTIONS else ''
+        raise UserError(
+            f'{path} answers {len(found)} questions{part}; EvalAI takes all {TEST_QUESTIONS} of test2015, for test-dev '
+            'as well (answers to another split are checked against its file of questions)'
+        )
+    return len(found)
 
 
 @METRICS.register_module()
@@ -155,6 +208,8 @@ class VQAAccuracy(Metric):
     Args:
         annotation_file: VQA annotations json, or ``{question_id: answer}``.
         question_types: Also compute ``question_type/<type>`` for each type.
+        majority_answer: The most frequent answer of the training questions. ``accuracy_majority`` is then what
+            answering it always would score, and an accuracy that is not above it is a warning.
         out_file: File for the answers in the official submission format (json).
         prefix: Prefix of the metrics' names.
 
@@ -166,12 +221,14 @@ class VQAAccuracy(Metric):
         self,
         annotation_file: str | None = None,
         question_types: bool = False,
+        majority_answer: str | None = None,
         out_file: str | None = None,
         prefix: str | None = None,
     ) -> None:
         super().__init__(out_file=out_file, prefix=prefix)
         self.annotation_file = annotation_file
         self.question_types = question_types
+        self.majority_answer = majority_answer
         # Metrics are computed on one rank; the others need not hold two million answers.
         self.truth = load_truth(annotation_file) if annotation_file and is_main_process() else None
 
@@ -186,16 +243,24 @@ class VQAAccuracy(Metric):
         """
         question_ids, labels = prediction['question_id'].cpu(), prediction['label'].cpu()
         scores: Sequence[float | None] = [None] * len(question_ids)
+        majority_scores = scores
         if self.annotation_file is None and 'answer_labels' in data_batch:
             mask = data_batch['sentence_mask'].cpu()
             if not data_batch['question_id'].cpu()[mask].equal(question_ids):
                 raise ValueError('the predictions are not of the questions of this batch, in its order')
             targets = data_batch['answer_labels'].cpu()[mask]  # (R, K)
             soft = data_batch['answer_scores'].cpu()[mask]  # (R, K)
-            row_scores = (soft * (targets == labels[:, None])).sum(-1).tolist()
             known = (targets >= 0).any(-1).tolist()
-            scores = [score if has else None for score, has in zip(row_scores, known)]
-        self.results += map(Record, question_ids.tolist(), labels.tolist(), scores)
+
+            def known_scores(labels: Tensor) -> list[float | None]:
+                row_scores = (soft * (targets == labels)).sum(-1).tolist()
+                return [score if has else None for score, has in zip(row_scores, known)]
+
+            scores = known_scores(labels[:, None])
+            if self.majority_answer is not None:
+                majority_scores = known_scores(torch.tensor(self._majority_label()))
+        ids = (self.original_id('question_ids', number) for number in question_ids.tolist())
+        self.results += map(Record, ids, labels.tolist(), scores, majority_scores)
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Compute the metrics in percent; see the class.
@@ -210,7 +275,10 @@ class VQAAccuracy(Metric):
                 print_log('The data set has no answers: no accuracy is computed.', logger='current')
                 return {}
             # A question without an answer in the answer list counts as 0.
-            return {'accuracy': 100 * sum(record.score or 0.0 for record in results) / len(results)}
+            accuracy = 100 * sum(record.score or 0.0 for record in results) / len(results)
+            if self.majority_answer is None:
+                return {'accuracy': accuracy}
+            return self._with_majority({'accuracy': accuracy}, [record.majority_score or 0.0 for record in results])
         answers = self._answers(results)
         assert self.truth is not None, 'metrics are computed on the main process'
         self._check_complete(answers)
@@ -221,25 +289,43 @@ class VQAAccuracy(Metric):
         if self.question_types:
             for name in sorted(scores.per_question_type):
                 metrics[f'question_type/{name}'] = scores.per_question_type[name]
-        return metrics
+        if self.majority_answer is None:
+            return metrics
+        always = [question_accuracy(self.majority_answer, question.answers) for question in self.truth.values()]
+        return self._with_majority(metrics, always)
+
+    def _with_majority(self, metrics: dict[str, float], scores: Sequence[float]) -> dict[str, float]:
+        """Add what the majority answer scores, in percent, and warn where the model is not better."""
+        majority = 100 * sum(scores) / len(scores)
+        if metrics['accuracy'] <= majority:
+            print_log(
+                f'The accuracy of {metrics["accuracy"]:.2f} % does not beat that of always answering '
+                f'{self.majority_answer!r}, {majority:.2f} %: the model has learnt nothing from the pictures yet.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return dict(metrics, accuracy_majority=majority)
+
+    def _majority_label(self) -> int:
+        """Return the label of the majority answer, or -2 where the answer list does not have it."""
+        names = (self.dataset_meta or {}).get('class_names', [])
+        return names.index(self.majority_answer) if self.majority_answer in names else -2
 
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{question_id, answer}, ...]`` in the order of the question ids."""
         answers = self._answers(results)
-        write_json(
-            path, [dict(question_id=question_id, answer=answers[question_id]) for question_id in sorted(answers)]
-        )
+        write_json(path, [dict(question_id=number, answer=answers[number]) for number in sorted(answers, key=id_order)])
 
     @staticmethod
     def _check_unique(results: list[Record]) -> None:
-        counts: dict[int, int] = defaultdict(int)
+        counts: dict[int | str, int] = defaultdict(int)
         for record in results:
             counts[record.question_id] += 1
         twice = [question_id for question_id, count in counts.items() if count > 1]
         if twice:
             raise UserError(f'More than one prediction was made for {_summarize(twice)}.')
 
-    def _answers(self, results: list[Record]) -> dict[int, str]:
+    def _answers(self, results: list[Record]) -> dict[int | str, str]:
         """Answers by question id."""
         self._check_unique(results)
         meta: dict[str, Any] = self.dataset_meta or {}
@@ -249,12 +335,12 @@ class VQAAccuracy(Metric):
         for record in results:
             if not 0 <= record.label < len(class_names):
                 raise UserError(
-                    f'Label {record.label}, predicted for question {record.question_id}, is '
+                    f'Label {record.label}, predicted for question {quote(record.question_id)}, is '
                     f'outside the answer list of {len(class_names)} answers.'
                 )
         return {record.question_id: class_names[record.label] for record in results}
 
-    def _check_complete(self, answers: dict[int, str]) -> None:
+    def _check_complete(self, answers: dict[int | str, str]) -> None:
         """Check that the predicted questions are those of the annotation file."""
         assert self.truth is not None, 'metrics are computed on the main process'
         unknown = answers.keys() - self.truth.keys()

@@ -12,6 +12,7 @@ from torch import Tensor
 from soho.errors import UserError
 from soho.models.heads.base import Head, name_heads, run_heads, union_of_positions
 from soho.models.structures import FusedFeatures, VisualTokens
+from soho.models.widths import fill_widths
 from soho.registry import MODELS
 
 
@@ -23,10 +24,13 @@ class SOHO(BaseModel):
         backbone: Image -> feature maps. ``None`` together with ``neck`` makes
             the language-only baseline of a task, without the image.
         neck: Feature map -> visual tokens.
-        language: ``[text; visual]`` -> fused features.
+        language: ``[text; visual]`` -> fused features. Its ``hidden_size`` is D; neck and heads need not repeat it.
         heads: One config a head, by name; their losses are added.
         data_preprocessor: Batch -> device, normalised.
         init_cfg: mmengine's initialisation.
+
+    Raises:
+        UserError: Backbone without neck or the reverse, or a part of another width.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class SOHO(BaseModel):
         super().__init__(MODELS.build(data_preprocessor or dict(type='ImageTextPreprocessor')), init_cfg)
         if (backbone is None) != (neck is None):
             raise UserError('backbone and neck go together: give both, or neither for a model without the image')
+        neck, heads = fill_widths(language, neck, heads)
         self.backbone = MODELS.build(backbone) if backbone else None
         self.neck = MODELS.build(neck) if neck else None
         self.language = MODELS.build(language)

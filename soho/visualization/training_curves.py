@@ -1,8 +1,11 @@
 """Metrics that a training run has logged, as curves."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from soho.errors import UserError
 
 Points = list[tuple[float, float]]
 _BOOKKEEPING = {'step', 'epoch', 'iter', 'time', 'data_time', 'memory', 'lr', 'base_lr'}
@@ -31,6 +34,7 @@ def read_curves(work_dir: str | Path) -> Curves:
 
     Raises:
         FileNotFoundError: Nothing has been logged.
+        UserError: A line that is not the last of its file cannot be read.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -39,13 +43,27 @@ def read_curves(work_dir: str | Path) -> Curves:
     held_out: dict[int, dict] = {}
     by_epoch = False
     for file in files:
-        for line in file.read_text(encoding='utf-8').splitlines():
-            row = json.loads(line)
+        for row in _read_rows(file):
             # Only training rows have a learning rate.
             rows = training if 'lr' in row else held_out
             by_epoch |= 'lr' in row and 'epoch' in row
             rows[row['step']] = row
     return Curves(_columns(training), _columns(held_out), 'epoch' if by_epoch else 'iteration')
+
+
+def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield what was logged; a run that was killed while it wrote leaves a last line without its end."""
+    lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return
+            raise UserError(f'line {number} of {file} is no JSON: {error}') from error
+        if not isinstance(row, dict) or 'step' not in row:
+            raise UserError(f'line {number} of {file} has no step: mmengine logs one object a line')
+        yield row
 
 
 def _columns(rows: dict[int, dict]) -> dict[str, Points]:

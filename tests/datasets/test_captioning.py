@@ -80,7 +80,7 @@ def test_objects_are_numbered_from_one_by_the_files_order(coco):
             CaptioningDataset,
             'captions',
             dict(annotations=[dict(image_id=7, caption=3)]),
-            'image 7 has the caption 3; a',
+            r'\(image_id 7\): caption is 3, where a text is expected',
         ),
         (CaptioningDataset, 'captions', dict(annotations=[dict(image_id=7)]), "has no key 'caption'"),
         (CaptioningDataset, 'captions', dict(annotations=[]), 'holds no usable sample'),

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -6,7 +8,9 @@ import pytest
 from PIL import Image
 
 from soho.datasets.storage.decoding import decode_image, decode_reduced
-from soho.datasets.storage.image_store import ImageDecodeError
+from soho.datasets.storage.image_sizes import header_size
+from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
+from soho.datasets.transforms import LoadImage
 
 
 def photo(height=90, width=130):
@@ -226,3 +230,111 @@ def test_reduced_decoding_is_close_and_full_where_it_does_not_apply():
     assert np.array_equal(image, PHOTO) and full_size == PHOTO.shape[:2]
     with pytest.raises(ImageDecodeError, match='truncated'):
         decode_reduced(jpeg(Image.fromarray(picture))[:-2], (160, 120))
+
+
+def exif(orientation):
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block.tobytes()
+
+
+def with_segments(*blocks, marker=b'\xff\xe1'):
+    """JPEG with these APP1 segments."""
+    segments = [marker + (len(block) + 2).to_bytes(2, 'big') + block for block in blocks]
+    return JPEG[:2] + b''.join(segments) + JPEG[2:]
+
+
+def with_chunk(kind, contents, place, crc=None):
+    """PNG with one more chunk, at byte ``place``."""
+    crc = zlib.crc32(kind + contents) if crc is None else crc
+    return PNG[:place] + struct.pack('>I', len(contents)) + kind + contents + struct.pack('>I', crc) + PNG[place:]
+
+
+NO_BLOCK = b'Exif\0\0nothing that can be read'
+XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+HEAD, END = PNG.index(b'IDAT') - 4, PNG.index(b'IEND') - 4
+METADATA = {
+    'doubled': (with_segments(exif(1), exif(6)), 1),
+    'doubled the other way': (with_segments(exif(6), exif(1)), 6),
+    'first unreadable': (with_segments(NO_BLOCK, exif(6)), 6),
+    'unreadable': (with_segments(NO_BLOCK), 1),
+    'no orientation of EXIF': (with_segments(exif(9)), 1),
+    'XMP alone': (with_segments(XMP), 1),
+    'cut': (with_segments(exif(6)[:20]), 1),
+    'PNG': (with_chunk(b'eXIf', exif(6)[6:], HEAD), 6),
+    'PNG, behind the pixels': (with_chunk(b'eXIf', exif(6)[6:], END), 6),
+    'PNG, unreadable': (with_chunk(b'eXIf', b'MM', HEAD), 1),
+    'PNG, wrong checksum of a text': (with_chunk(b'tEXt', b'a\0b', HEAD, crc=7), 1),
+    'PNG, cut resolution': (with_chunk(b'pHYs', b'12', HEAD), 1),
+    'PNG, text of a gigabyte': (with_chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(1 << 27)), HEAD), 1),
+    'WebP': (encode(Image.fromarray(PHOTO), format='WEBP', lossless=True, exif=exif(6)), 6),
+    'WebP, unreadable': (encode(Image.fromarray(PHOTO), format='WEBP', lossless=True, exif=NO_BLOCK), 1),
+    'TIFF': (encode(Image.fromarray(PHOTO), format='TIFF', exif=exif(6)), 6),
+}
+
+
+@pytest.mark.parametrize('kind', METADATA)
+def test_sizes_and_pixels_agree_whatever_the_metadata_say(kind, tmp_path):
+    data, orientation = METADATA[kind]
+    upright = TURNS[orientation](decode_image(JPEG) if data[:3] == JPEG[:3] else PHOTO)
+    assert np.array_equal(decode_image(data), upright)
+    (tmp_path / 'a').write_bytes(data)
+    assert header_size(ImageStore(tmp_path), 'a')[1:] == upright.shape[:2]
+    assert decode_reduced(data, (20, 20))[1] == upright.shape[:2]
+
+
+def huge_png(height, width):
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return with_chunk(b'IHDR', header, 8)[: 8 + 25] + PNG[HEAD:]
+
+
+def huge_jpeg(height, width):
+    frame = JPEG.index(b'\xff\xc0') + 5
+    return overwritten(JPEG, frame, struct.pack('>HH', height, width))
+
+
+@pytest.mark.parametrize(
+    'data',
+    [
+        huge_png(13500, 14000),
+        huge_jpeg(13500, 14000),
+        overwritten(encode(PALETTE, format='GIF'), 6, struct.pack('<HH', 14000, 13500)),
+        overwritten(encode(Image.fromarray(PHOTO), format='BMP'), 18, struct.pack('<ii', 14000, 13500)),
+    ],
+    ids=['png', 'jpeg', 'gif', 'bmp'],
+)
+@pytest.mark.filterwarnings('error')
+def test_too_many_pixels_are_refused_before_any_is_decoded(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image.Image, 'load', lambda self: pytest.fail('decoded'))
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    (tmp_path / 'a.jpg').write_bytes(data)
+    store = ImageStore(tmp_path)
+    assert header_size(store, 'a.jpg')[1:] == (13500, 14000)  # a size may be asked of any
+    for load in (LoadImage(), LoadImage(reduce_to=(100, 100))):
+        with pytest.raises(
+            ImageDecodeError, match=r'image a\.jpg of .* has 189000000 pixels .*LoadImage\(max_pixels='
+        ) as e:
+            load(dict(image_store=store, file_name='a.jpg'))
+        assert '\n' not in str(e.value)
+
+
+def test_the_limit_on_pixels_is_the_configs(tmp_path):
+    (tmp_path / 'a.png').write_bytes(PNG)
+    sample = dict(image_store=ImageStore(tmp_path), file_name='a.png')
+    height, width = PHOTO.shape[:2]
+    assert LoadImage(max_pixels=height * width)(dict(sample))['image_size'] == (height, width)
+    with pytest.raises(ImageDecodeError, match=f'max_pixels={height * width - 1}'):
+        LoadImage(max_pixels=height * width - 1)(dict(sample))
+
+
+def test_a_size_needs_the_header_alone(tmp_path):
+    (tmp_path / 'a.png').write_bytes(PNG[: HEAD + 20])
+    (tmp_path / 'a.jpg').write_bytes(JPEG[: SCAN + 20])
+    for name in ('a.png', 'a.jpg'):
+        assert header_size(ImageStore(tmp_path), name)[1:] == PHOTO.shape[:2]
+
+
+def test_a_header_that_lies_about_the_size_is_damage(monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: np.zeros((5, 7, 3), np.uint8))
+    with pytest.raises(ImageDecodeError, match='is damaged: its header states 130 x 90 pixels, and it holds 7 x 5'):
+        decode_image(JPEG)

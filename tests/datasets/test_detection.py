@@ -225,7 +225,7 @@ def test_voc_counts_pixels_from_one_and_keeps_difficult_objects_unless_told(voc)
         (thing(box='<xmin>1</xmin>'), '000001.xml has an element <object> without bndbox/ymin'),
         (
             thing(box='<xmin>one</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax>'),
-            '000001.xml has a .* no number: .*one',
+            "000001.xml: the box of a cat: xmin is 'one', where a number is expected",
         ),
         ('<object>', '000001.xml is broken XML: mismatched tag'),
     ],

@@ -133,7 +133,7 @@ class TestPretrain:
         [
             ([record(1, 0), record(2)], r'captions\.json: image 1\.jpg has no caption'),
             ([record(1), record(2, captions=['a', ' '])], r"image 2\.jpg has the caption ' '; a caption is a text"),
-            ([record(1, captions=['a', None])], r'image 1\.jpg has the caption None'),
+            ([record(1, captions=['a', None])], r'\(image_id 1\): captions\[1\] is None, where a text is expected'),
             ([record(1)], r'captions\.json has one image only: image-text matching'),
             ([record(1, 3), record(2, image_id=1)], r'captions\.json has one image only'),
             ([record(1, width=8)], r'captions\.json holds no usable sample: 1 images are smaller than 32 pixels'),
@@ -217,9 +217,9 @@ class TestVQA:
                 'question 12 has 2 labels but 1 scores; there must be as many of each',
             ),
             ([question(11, question='  ')], 'question 11 is empty'),
-            ([question(11, question=None)], 'question 11 is empty'),
-            ([dict(question='a?')], "question without question_id has no key 'question_id'"),
-            ([dict(question_id=5)], "question 5 has no key 'question'"),
+            ([question(11, question=None)], r'vqa\[0\]\.question is None, where a text is expected'),
+            ([dict(question='a?')], r"vqa\[0\] has no key 'question_id'; it has 'question'"),
+            ([dict(question_id=5)], r"vqa\[0\] has no key 'question'; it has 'question_id'"),
             ([], 'holds no usable sample'),
         ],
     )
@@ -262,7 +262,7 @@ class TestBrokenImages:
     @pytest.mark.parametrize(
         'index, error, message',
         [
-            (2, ImageDecodeError, r'image 2\.jpg of '),
+            (2, ImageDecodeError, r'image 2\.jpg of .*; max_broken_images=0 of the dataset .*captions\.json lets none'),
             (3, ImageDecodeError, r'image 3\.jpg of '),
             (5, ImageMissingError, r'has no image 5\.jpg; near it are 3\.jpg, 4\.jpg'),
         ],

@@ -92,6 +92,38 @@ def test_masking_follows_from_the_generator(vocab):
     assert (first == again).all() and (first != other).any()
 
 
+def test_words_with_a_probability_of_their_own(vocab):
+    ids = np.tile(np.arange(5, len(WORDS)), (2000, 1))
+    chosen = (
+        MaskTokens(dict(vocab=vocab), prob=0.1, word_probs=[dict(words=['red', 'b'], prob=0.6)]).transform(
+            dict(input_ids=ids, rng=rng())
+        )['mlm_labels']
+        >= 0
+    )
+    named = np.isin(ids[0], [WORDS.index('red'), WORDS.index('b')])
+    assert chosen[:, named].mean() == pytest.approx(0.6, abs=0.02)
+    assert chosen[:, ~named].mean() == pytest.approx(0.1, abs=0.01)
+    with pytest.raises(ValueError, match='none of the words Red is a token of the vocabulary'):
+        MaskTokens(dict(vocab=vocab), word_probs=[dict(words=['Red'], prob=0.6)])
+
+
+def test_some_sentences_stay_whole(vocab):
+    ids = np.full((2000, 20), 7)
+    results = MaskTokens(dict(vocab=vocab), prob=0.9, sentence_prob=0.3).transform(dict(input_ids=ids, rng=rng()))
+    masked = (results['mlm_labels'] >= 0).any(1)
+    assert masked.mean() == pytest.approx(0.3, abs=0.04) and (results['input_ids'][~masked] == 7).all()
+
+
+def test_sentences_of_other_images_are_masked_without_targets(vocab):
+    ids, matched = np.full((400, 20), 7), np.arange(400) % 2
+    results = MaskTokens(dict(vocab=vocab), prob=0.5, matched_only=True).transform(
+        dict(input_ids=ids, itm_labels=matched, rng=rng())
+    )
+    has_target, is_masked = results['mlm_labels'] >= 0, results['input_ids'] == WORDS.index('[MASK]')
+    assert not has_target[matched == 0].any() and has_target[matched == 1].mean() == pytest.approx(0.5, abs=0.03)
+    assert is_masked[matched == 0].mean() == pytest.approx(is_masked[matched == 1].mean(), abs=0.03)
+
+
 def test_the_visual_mask_is_drawn_for_each_sentence():
     draws = [DrawVisualMask(prob=0.3).transform(dict(sentences=['a'] * 4, rng=rng(seed))) for seed in range(500)]
     cells, rows = np.array([d['mvm_cell'] for d in draws]), np.array([d['mvm_sentences'] for d in draws])

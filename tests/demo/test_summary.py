@@ -29,19 +29,19 @@ def results(**pretrain):
 
 
 def test_figures_of_held_out_pictures_come_first():
-    summary = summarize(results(), dict(synthetic=1.0, pretrain=2.25), [])
+    summary = summarize(results(), dict(synthetic=1.0, pretrain=2.25), 3.2, [])
     assert summary['pretrain'] == dict(loss_mlm=1.5, acc_mlm=70.0, measured_on='held-out pictures')
     assert summary['seconds'] == dict(synthetic=1.0, pretrain=2.25, total=3.2)
     assert (summary['vqa_accuracy'], summary['vqa_accuracy_without_image']) == (81.25, 40.0)
 
 
 def test_without_validation_the_last_training_figures_stand_and_say_so():
-    metrics = summarize(results(held_out=[], metrics={'loss_mlm': 2.0, 'lr': 1}), {}, [])['pretrain']
+    metrics = summarize(results(held_out=[], metrics={'loss_mlm': 2.0, 'lr': 1}), {}, 0.0, [])['pretrain']
     assert metrics == dict(loss_mlm=2.0, measured_on='the last training batches')
 
 
 def test_table_shows_every_figure_and_a_dash_for_what_was_not_measured():
-    table = format_table(summarize(results(), dict(synthetic=1.0), []))
+    table = format_table(summarize(results(), dict(synthetic=1.0), 1.0, []))
     lines = {line[2:24].strip(): line.split()[-4:] for line in table.splitlines() if line.startswith('  ')}
     assert lines['with the image'] == ['81.25', '90.00', '70.00', '–']
     assert lines['without the image'] == ['40.00', '55.00', '30.00', '–']

@@ -9,6 +9,7 @@ from torch import nn
 
 from soho.engine import AmpOptimWrapper
 from soho.engine.optimizers import AdamWLARS, AdamWSGD
+from soho.engine.optimizers.optim_wrapper import OptimWrapper
 
 STEPS, LR = 5, 0.1
 
@@ -209,12 +210,18 @@ def test_a_pattern_that_matches_nothing_is_an_error():
 
 
 class TestAmp:
-    def make(self, **options):
+    def make(self, dtype=None, **options):
         torch.manual_seed(0)
         net = Net()
         return net, AmpOptimWrapper(
-            optimizer=torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.05), **options
+            optimizer=torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.05), dtype=dtype, **options
         )
+
+    def make_float32(self, **options):
+        torch.manual_seed(0)
+        net = Net()
+        weights = [p for p in net.parameters() if p.requires_grad]
+        return net, OptimWrapper(optimizer=torch.optim.SGD(weights, 0.05), **options)
 
     @pytest.mark.parametrize(
         'dtype, cast', [(None, torch.bfloat16), ('bfloat16', torch.bfloat16), ('float16', torch.float16)]
@@ -239,17 +246,26 @@ class TestAmp:
         optim.update_params(loss)
         assert net.head.weight.equal(before) and optim.loss_scaler.get_scale() == 2.0**9
 
-    def test_accumulation_is_the_larger_batch(self):
-        x = torch.randn(8, 3)
-        (one, whole), (two, halves) = self.make(dtype='bfloat16'), self.make(dtype='bfloat16', accumulative_counts=2)
-        halves.initialize_count_status(two, 0, 2)
-        for net, optim, parts in ((one, whole, [x]), (two, halves, x.chunk(2))):
-            for part in parts:
+    @pytest.mark.parametrize('max_norm', [None, 0.05])
+    @pytest.mark.parametrize('dtype, bound', [(None, 1e-5), ('bfloat16', 3e-2), ('float16', 5e-3)])
+    def test_accumulation_is_the_larger_batch(self, dtype, bound, max_norm):
+        """Two updates, each from one batch, two halves, or four quarters: the weights move alike."""
+        x, moved = torch.randn(16, 3), []
+        for counts in (1, 2, 4):
+            options = dict(accumulative_counts=counts, clip_grad=max_norm and dict(max_norm=max_norm))
+            scale = dict(init_scale=128.0)  # the usual one overflows here, and the step is skipped
+            net, optim = self.make(dtype, loss_scale=scale, **options) if dtype else self.make_float32(**options)
+            before = net.head.weight.detach().clone()
+            optim.initialize_count_status(net, 0, 2 * counts)
+            for part in x.chunk(2 * counts):
                 with optim.optim_context(net):
-                    loss = net(part).float().square().mean()
+                    loss = (net(part).float() - 1).square().mean()
                 optim.update_params(loss)
-        torch.testing.assert_close(one.head.weight, two.head.weight, rtol=1e-2, atol=1e-3)
-        assert not one.head.weight.equal(Net().head.weight)
+            moved.append(net.head.weight.detach() - before)
+        largest = moved[0].abs().max().item()
+        assert largest > 5e-4 and (largest < 0.005) == bool(max_norm)  # two updates of 0.05 times the norm
+        for other in moved[1:]:
+            torch.testing.assert_close(other, moved[0], rtol=0, atol=bound * largest)
 
     def test_state_is_saved(self):
         _, optim = self.make(dtype='float16', loss_scale=dict(init_scale=8.0))

@@ -207,8 +207,14 @@ def test_answer_list_is_needed(annotation_file):
     [
         ('{"annotations": [', r'truth\.json ends too early at line 1'),
         ('{"annotations": [{"question_id": 1}]}', r"Item 0 of 'annotations' in .* has no key 'answers'"),
-        ('{"annotations": [{"question_id": 1, "answers": []}]}', 'Question 1 of .* has an empty list of answers'),
-        ('{"annotations": [{"question_id": 1, "answers": ["red"]}]}', 'answers that are not objects with a'),
+        (
+            '{"annotations": [{"question_id": 1, "answers": []}]}',
+            r'\(question_id 1\): answers is \[\], where a list that is not empty is expected',
+        ),
+        (
+            '{"annotations": [{"question_id": 1, "answers": ["red"]}]}',
+            r"answers\[0\] is 'red', where an object is expected",
+        ),
         ('{"questions": []}', r"truth\.json has neither a list 'annotations'"),
         ('["red"]', r"truth\.json has neither a list 'annotations'"),
     ],

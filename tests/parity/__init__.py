@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from soho.errors import UserError
 from tests.parity import (
+    pair_tasks,
     retrieval,
     soho_data,
     soho_dictionary,
@@ -70,6 +71,7 @@ KINDS: list[Kind] = [
     Kind('VirTex learning rates', _has('/toy/', '/lr_schedules/'), virtex_optimizer.check_record),
     Kind('VirTex metrics', _has('/tokenize_examples', '/CIDEr'), virtex_metrics.check_metrics),
     Kind('VirTex features for VOC07', _has('/voc_features_train', '/voc_labels_test'), virtex_metrics.check_features),
+    *(Kind(*kind) for kind in pair_tasks.KINDS),
     Kind('image-text retrieval', retrieval.is_retrieval, retrieval.check_retrieval),
     Kind('remarks', _has('/note', 'rerun_2_threads'), soho_notes.check_notes),
 ]

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 import torch
 
-from tools.benchmark import alternatives, bench, growth, official, operators, recipes, startup, training
+from soho.engine.hooks import RuntimeInfoHook
+from tools.benchmark import alternatives, bench, growth, host, official, operators, recipes, startup, training
 from tools.benchmark import race as races
 from tools.benchmark.memory import in_a_fresh_process
 
@@ -168,6 +169,26 @@ def test_alternatives_are_compared_in_both_directions(measure):
         race, _, whom = name.rpartition(': faster than ')
         if race:
             assert times == pytest.approx(metrics[f'{race}: {whom}'] / metrics[f'{race}: ours, float32'])
+
+
+def test_the_host_s_time_around_a_step_is_the_sum_of_its_parts(monkeypatch):
+    tell = RuntimeInfoHook.after_train_iter
+
+    def tell_slowly(*args, **kwargs):
+        end = time.thread_time() + 3e-3
+        while time.thread_time() < end:
+            pass
+        tell(*args, **kwargs)
+
+    monkeypatch.setattr(RuntimeInfoHook, 'after_train_iter', tell_slowly)
+    monkeypatch.setattr(host, 'WINDOW', 50)
+    monkeypatch.setattr(host, 'TRAININGS', dict(pretraining=host.TRAININGS['pretraining']._replace(samples=100_000)))
+    rows = {what.rpartition(': ')[2]: ms for what, ms, _ in host.host(bench.Bench(argparse.Namespace(**BENCH), False))}
+    whole = rows.pop('around a step')
+    assert rows.pop('first batch of an epoch') > 0
+    assert {'RuntimeInfoHook', 'LoggerHook', 'ParamSchedulerHook', 'loader and sampler', 'loop'} < rows.keys()
+    assert whole == pytest.approx(sum(rows.values())) and rows.pop('RuntimeInfoHook') >= 3
+    assert sum(rows.values()) < 1
 
 
 def test_growth_has_time_and_memory_of_every_point(measure):

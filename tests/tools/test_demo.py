@@ -56,6 +56,8 @@ def job(demo, configs, tmp_path_factory):
         str(configs),
         '--work-dir',
         str(root / 'out'),
+        '--processes',
+        '0',
     ]
     places = demo.Places(configs, ROOT / 'tools', root / 'synthetic', 'tiny', root / 'out')
     demo.StageCache(root / 'out' / 'state.json').run(demo.demo_stages(places)[:2])

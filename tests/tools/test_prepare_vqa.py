@@ -192,7 +192,8 @@ def test_given_answer_list(tool, root, name, text, capsys):
         ('{"red": 0, "blue": 0}', r'gives the same label to several answers: 2 answers, 1 labels'),
         ('["red", "blue", "red"]', r"list\.json holds the answer 'red' twice"),
         ('[]', r'list\.json is not an answer list'),
-        ('[1]', r'list\.json is not an answer list'),
+        ('[[1]]', r'list\.json: \[0\] is \[1\], where a whole number or a number or a text is expected'),
+        ('5', r'list\.json is not an answer list'),
         ('["red"', r'list\.json ends too early at line 1, character 6'),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from soho.errors import UserError
 from soho.visualization.training_curves import read_curves
 
 
@@ -44,4 +45,14 @@ def test_held_out_figure_counts_before_the_training_one(tmp_path):
 
 def test_run_without_logs_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match='no training was logged there'):
+        read_curves(tmp_path)
+
+
+def test_a_line_that_was_cut_is_left_out_at_the_end_and_refused_elsewhere(tmp_path):
+    write(tmp_path, '20260101_000000', [train(10, 1, 4.0), train(20, 2, 3.0)])
+    path = tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json'
+    path.write_text(path.read_text()[:-20])
+    assert read_curves(tmp_path).training == dict(loss=[(10, 4.0)])
+    path.write_text('{"lr": 1\n' + path.read_text())
+    with pytest.raises(UserError, match=r'line 1 of .*scalars\.json is no JSON'):
         read_curves(tmp_path)

@@ -20,6 +20,7 @@ PARTS = (
     'data',
     'startup',
     'loop',
+    'host',
 )
 # What is measured when no part is named: all but what takes long or needs a checkout.
 USUAL = tuple(part for part in PARTS if part not in ('official_soho', 'official_virtex', 'alternatives', 'growth'))

@@ -20,6 +20,7 @@ pictures a second against bare decoding of the same files, for the pipelines of 
 recipes and, where a copy of the official SOHO release is named, against its pipeline.
 ``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
+``host``: what the host does around the step of the published trainings, at their number of samples.
 ``data`` and ``loop`` need the synthetic data set, or read other pictures where ``--photos`` names them.
 
 A part that fails says why in one sentence, the others go on, and the command ends with an error.
@@ -43,10 +44,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from soho.engine import add_config_options
 from soho.errors import USER_ERRORS, format_error
 from soho.files import write_text
 from tools.benchmark import PARTS, USUAL, measure
@@ -76,13 +77,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--repeat', type=int, default=10 if cuda else 5)
     parser.add_argument('--compile', action='store_true', help='the parts of our models that a run compiles')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of our recipes, as in model.backbone.with_cp=True',
-    )
+    add_config_options(parser, 'model.backbone.with_cp=True')
     parser.add_argument(
         '--root',
         help='folder of the synthetic data set; default: $SOHO_SYNTHETIC, or data/synthetic/demo in the current folder',

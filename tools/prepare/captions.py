@@ -9,10 +9,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from soho.datasets.storage.json_files import stream_array, write_json
-from soho.errors import UserError, exit_on_user_error
-
-KEYS = ('file_name', 'image_id', 'width', 'height', 'captions')
+from soho.datasets.records import CaptionedImage
+from soho.datasets.storage.json_files import stream_records, write_json
+from soho.errors import UserError, clip, exit_on_user_error, quote
 
 
 def convert(source: Path, out: Path) -> tuple[int, int]:
@@ -29,21 +28,23 @@ def convert(source: Path, out: Path) -> tuple[int, int]:
         ValueError: The file is broken, lacks a key, or has an ``image_id`` that is not a number or is repeated.
     """
     images, annotations = {}, []
-    for record in stream_array(source, required=KEYS):
-        name = str(record['image_id'])
-        if not name.isdecimal():
+    for record in stream_records(source, CaptionedImage):
+        name = str(record.image_id)
+        if not (name.isascii() and name.isdecimal()):
             raise UserError(
-                f'{source}: the image_id {name!r} of {record["file_name"]} is not a number, as it is in COCO'
+                f'{source}: the image_id {quote(record.image_id)} of {clip(record.file_name)} is not a number, '
+                'as it is in COCO'
             )
         image = int(name)
         if image in images:
             raise UserError(
-                f'{source}: the image_id {image} is repeated, by {images[image]["file_name"]} and {record["file_name"]}'
+                f'{source}: the image_id {image} is repeated, by {clip(images[image]["file_name"])} '
+                f'and {clip(record.file_name)}'
             )
-        images[image] = dict(id=image, **{key: record[key] for key in ('file_name', 'width', 'height')})
+        images[image] = dict(id=image, file_name=record.file_name, width=record.width, height=record.height)
         annotations += [
             dict(id=number, image_id=image, caption=caption)
-            for number, caption in enumerate(record['captions'], start=len(annotations) + 1)
+            for number, caption in enumerate(record.captions, start=len(annotations) + 1)
         ]
     write_json(out, dict(images=list(images.values()), annotations=annotations))
     return len(images), len(annotations)

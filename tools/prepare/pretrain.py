@@ -45,10 +45,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from soho.datasets.storage.image_sizes import coco_sizes
-from soho.datasets.storage.json_files import MissingKeyError, stream_array, write_json_array
+from soho.datasets.records import CocoCaption, GenomeImage, ImageReference, ImageRegions, Listed
+from soho.datasets.storage.image_sizes import coco_sizes, list_once
+from soho.datasets.storage.json_files import MissingKeyError, stream_records, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, exit_on_user_error, quote
+from soho.files import read_lines
 
 TEST_IMAGES = (
     'image_info_test2014.json',
@@ -77,10 +79,10 @@ class Photo(NamedTuple):
 
     height: int
     width: int
-    coco_id: int | None
+    coco_id: int | str | None
 
 
-def read_ids(path: Path) -> set[int]:
+def read_ids(path: Path) -> set[int | str]:
     """Return the COCO image ids of an image-info json, a VQA questions json or a text file.
 
     Raises:
@@ -88,32 +90,26 @@ def read_ids(path: Path) -> set[int]:
     """
     if path.suffix == '.json':
         try:
-            return {image['id'] for image in stream_array(path, 'images', required=('id',))}
+            return {image.id for image in stream_records(path, Listed, 'images')}
         except MissingKeyError as error:
             if error.key != 'images':
                 raise
-            questions = stream_array(path, 'questions', required=('image_id',))
-            return {question['image_id'] for question in questions}
-    ids = set()
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
+            return {question.image_id for question in stream_records(path, ImageReference, 'questions')}
+    ids: set[int | str] = set()
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
-            digits = re.findall(r'\d+', line)
-            if not digits:
-                raise UserError(f'Line {number} of {path} holds no image id: {line.strip()!r}.')
+            digits = re.findall('[0-9]+', line)
+            # No id has more digits than a 64-bit integer.
+            if not digits or len(digits[-1]) > 19:
+                raise UserError(f'Line {number} of {path} holds no image id: {quote(line.strip())}.')
             ids.add(int(digits[-1]))
     return ids
 
 
-def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, int]) -> list[str]:
-    """Return an image's captions without empty and repeated ones, which are counted.
-
-    Raises:
-        ValueError: A caption is not a text.
-    """
+def clean_captions(captions: Iterable[str], counts: dict[str, int]) -> list[str]:
+    """Return an image's captions without empty and repeated ones, which are counted."""
     kept: dict[str, str] = {}
     for caption in captions:
-        if not isinstance(caption, str):
-            raise UserError(f'Image {file_name} has the caption {caption!r}, which is not a text.')
         caption = ' '.join(caption.split())
         key = caption.lower()
         if not caption:
@@ -126,10 +122,10 @@ def clean_captions(captions: Iterable[str], file_name: str, counts: dict[str, in
 
 
 def make_item(
-    file_name: str, image_id: int, height: int, width: int, captions: Iterable[str], counts: dict[str, int]
+    file_name: str, image_id: int | str, height: int, width: int, captions: Iterable[str], counts: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the item of an image, unless it has no caption left."""
-    captions = clean_captions(captions, file_name, counts)
+    captions = clean_captions(captions, counts)
     if not captions:
         counts['no_captions'] += 1
         return
@@ -138,29 +134,29 @@ def make_item(
     yield dict(file_name=file_name, image_id=image_id, height=height, width=width, labels=[], captions=captions)
 
 
-def read_coco(captions_file: Path) -> dict[int, list[str]]:
+def read_coco(captions_file: Path) -> dict[int | str, list[str]]:
     """Return the captions of each COCO image by id.
 
     Raises:
         FileNotFoundError, ValueError: A file is missing, or broken at the place that the message names.
     """
-    captions: dict[int, list[str]] = {
-        image['id']: [] for image in stream_array(captions_file, 'images', required=('id',))
+    captions: dict[int | str, list[str]] = {
+        image: [] for image in list_once(stream_records(captions_file, Listed, 'images'), 'image', captions_file)
     }
-    for item in stream_array(captions_file, 'annotations', required=('image_id', 'caption')):
-        if item['image_id'] not in captions:
+    for item in stream_records(captions_file, CocoCaption, 'annotations'):
+        if item.image_id not in captions:
             raise UserError(
-                f"{captions_file} has a caption of image {item['image_id']}, which its list 'images' lacks."
+                f"{captions_file} has a caption of image {quote(item.image_id)}, which its list 'images' lacks."
             )
-        captions[item['image_id']].append(item['caption'])
+        captions[item.image_id].append(item.caption)
     return captions
 
 
 def coco_items(
     captions_file: Path,
-    captions: dict[int, list[str]],
-    merged: dict[int, list[str]],
-    test_ids: set[int],
+    captions: dict[int | str, list[str]],
+    merged: dict[int | str, list[str]],
+    test_ids: set[int | str],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
     """Yield the items of a COCO split; ``merged`` are further captions by image id."""
@@ -173,21 +169,27 @@ def coco_items(
             )
 
 
-def read_photos(image_data: Path) -> dict[int, Photo]:
-    """Return Visual Genome's image metadata by image id."""
-    return {
-        image['image_id']: Photo(image['height'], image['width'], image.get('coco_id'))
-        for image in stream_array(image_data, required=('image_id', 'height', 'width'))
-    }
+def read_photos(image_data: Path) -> dict[int | str, Photo]:
+    """Return Visual Genome's image metadata by image id.
+
+    Raises:
+        UserError: An image is listed twice.
+    """
+    photos: dict[int | str, Photo] = {}
+    for image in stream_records(image_data, GenomeImage):
+        if image.image_id in photos:
+            raise UserError(f'{image_data} lists the image {quote(image.image_id)} twice.')
+        photos[image.image_id] = Photo(image.height, image.width, image.coco_id)
+    return photos
 
 
 def vg_items(
     region_file: Path,
     image_data: Path,
-    coco_ids: set[int],
-    test_ids: set[int],
+    coco_ids: set[int | str],
+    test_ids: set[int | str],
     shared: str,
-    merged: dict[int, list[str]],
+    merged: dict[int | str, list[str]],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
     """Yield the items of Visual Genome by the rules in the docstring of this file.
@@ -205,19 +207,15 @@ def vg_items(
         FileNotFoundError, ValueError: A file is missing, or broken at the place that the message names.
     """
     photos = read_photos(image_data)
-    seen: set[int] = set()
-    for number, entry in enumerate(stream_array(region_file, required=('regions',))):
-        where = f'Item {number} of {region_file}'
-        image_id = entry.get('id', entry.get('image_id'))
-        if image_id not in photos:
-            raise UserError(f'{where} is of image {image_id}, which {image_data} lacks.')
+    seen: set[int | str] = set()
+    for number, entry in enumerate(stream_records(region_file, ImageRegions)):
+        image_id = entry.image_id if entry.id is None else entry.id
+        if image_id is None or image_id not in photos:
+            raise UserError(f'Item {number} of {region_file} is of image {quote(image_id)}, which {image_data} lacks.')
         if image_id in seen:
-            raise UserError(f'{where} is of image {image_id}, as is an earlier item.')
+            raise UserError(f'Item {number} of {region_file} is of image {quote(image_id)}, as is an earlier item.')
         seen.add(image_id)
-        try:
-            phrases = [region['phrase'] for region in entry['regions']]
-        except (KeyError, TypeError) as error:
-            raise MissingKeyError(f"{where} has a region without the key 'phrase'.", 'phrase') from error
+        phrases = [region.phrase for region in entry.regions]
         photo = photos[image_id]
         if photo.coco_id is not None:
             if photo.coco_id in test_ids:
@@ -264,7 +262,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
 
     test_ids = set().union(*map(read_ids, test_files))
     captions = {split: read_coco(path) for split, path in coco_files.items()}
-    merged: dict[int, list[str]] = {}
+    merged: dict[int | str, list[str]] = {}
     counts, outputs = {}, {}
     if region_file:
         coco_ids = set().union(*captions.values())

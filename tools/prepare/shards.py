@@ -24,11 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.records import NamedImage
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import MissingKeyError, stream_array
+from soho.datasets.storage.json_files import MissingKeyError, item_place, stream_array, to_record
 from soho.datasets.storage.manifest import Manifest, hash_output
-from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images
-from soho.errors import UserError, exit_on_user_error
+from soho.datasets.storage.names import check_name
+from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images, shard_files
+from soho.errors import UserError, clip, exit_on_user_error
 from soho.files import scratch_folder
 
 MIB = 1 << 20
@@ -39,12 +41,15 @@ def read_records(annotations: Path | None, store: ImageStore) -> list[dict[str, 
     """Return the items of an annotation file, a list or an object with ``data``; without one, of all images."""
     if annotations is None:
         return [dict(file_name=name) for name in store.names]
+    key = None
     try:
-        return list(stream_array(annotations, required=('file_name',)))
-    except MissingKeyError as error:
-        if error.key is not None:
-            raise
-    return list(stream_array(annotations, 'data', required=('file_name',)))
+        records = list(stream_array(annotations))
+    except MissingKeyError:
+        key = 'data'
+        records = list(stream_array(annotations, key))
+    for number, record in enumerate(records):
+        check_name(to_record(record, NamedImage, item_place(annotations, key, number)).file_name)
+    return records
 
 
 def check_names(records: Sequence[dict[str, Any]]) -> None:
@@ -60,7 +65,7 @@ def check_names(records: Sequence[dict[str, Any]]) -> None:
         other = seen.setdefault(f'{folder}/{base.partition(".")[0]}', name)
         if other != name:
             raise UserError(
-                f'{other} and {name} are the same up to the first dot, where the name of a sample ends '
+                f'{clip(other)} and {clip(name)} are the same up to the first dot, where the name of a sample ends '
                 'in WebDataset: rename one of them'
             )
 
@@ -137,7 +142,7 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     with scratch_folder(args.out) as folder:
         count = write_shards(folder, members(records, store, bool(args.annotations)), int(args.size * MIB))
         shards = TarShards(str(folder)).shards
-        for old in [*args.out.glob('*.tar'), args.out / INDEX]:
+        for old in [*shard_files(str(args.out)), args.out / INDEX]:
             old.unlink(missing_ok=True)
         args.out.mkdir(exist_ok=True)
         for name in [*shards, INDEX]:

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from soho.datasets.storage.decoding import Size, decode_image
+from soho.datasets.storage.decoding import MAX_PIXELS, decode_image
+from soho.datasets.storage.image_header import Size
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.errors import UserError, exit_on_user_error
@@ -45,14 +46,14 @@ class Copy(NamedTuple):
     outcome: str
 
 
-def shrink(store: ImageStore, scale: Size, quality: int, name: str) -> Copy:
+def shrink(store: ImageStore, scale: Size, quality: int, max_pixels: int, name: str) -> Copy:
     """Return an image that fits into ``scale``, (long edge, short edge)."""
     try:
         data = store.read(name)
     except ImageDecodeError:  # a damaged member of a zip has no bytes to copy
         return Copy(name, b'', 'broken')
     try:
-        image = decode_image(data, name=name)
+        image = decode_image(data, name=name, max_pixels=max_pixels)
     except ImageDecodeError:
         return Copy(name, data, 'broken')
     height, width = image.shape[:2]
@@ -67,7 +68,7 @@ def shrink(store: ImageStore, scale: Size, quality: int, name: str) -> Copy:
 
 def shrink_all(store: ImageStore, args: argparse.Namespace) -> Iterator[Copy]:
     """Yield all images in the order of their names."""
-    job, names = functools.partial(shrink, store, tuple(args.scale), args.quality), store.names
+    job, names = functools.partial(shrink, store, tuple(args.scale), args.quality, args.max_pixels), store.names
     # OpenCV decodes and resizes without holding Python's lock, so threads are enough.
     with ThreadPoolExecutor(args.workers) as pool:
         for start in range(0, len(names), BLOCK):
@@ -81,7 +82,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f'--out is the zip to write, but {args.out} does not end in .zip.')
     if args.out.resolve() == Path(store.path).resolve():
         raise UserError(f'{args.out} is the zip that is read; give the copy another name.')
-    arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality)
+    arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality, max_pixels=args.max_pixels)
     manifest = Manifest(args.out.parent, f'shrink_{args.out.stem}', arguments, [store.path])
     if counts := manifest.counts_if_current():
         print(f'{manifest.path} is up to date, nothing to do.')
@@ -107,6 +108,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--scale', type=int, nargs=2, required=True, metavar=('LONG', 'SHORT'), help='largest scale of the recipe'
     )
     parser.add_argument('--quality', type=int, default=95, help='quality of the JPEGs (default: 95)')
+    parser.add_argument(
+        '--max-pixels', type=int, default=MAX_PIXELS, help='an image of more is copied as it is (default: %(default)s)'
+    )
     parser.add_argument('--workers', type=int, default=available_cores())
     return parser.parse_args(argv)
 

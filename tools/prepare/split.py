@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from soho.datasets.storage.json_files import load_json, write_json_array
+from soho.datasets.records import ImageReference
+from soho.datasets.storage.json_files import item_place, load_json, to_record, write_json_array
 from soho.errors import UserError, exit_on_user_error
 
 
@@ -29,8 +30,16 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
         ValueError: ``share`` leaves a part empty.
     """
     annotations = load_json(path)
-    records = annotations['data'] if isinstance(annotations, dict) else annotations
-    images = sorted({str(record['image_id']) for record in records})
+    key = 'data' if isinstance(annotations, dict) else None
+    records = annotations if key is None else annotations.get(key)
+    if not isinstance(records, list):
+        raise UserError(f'{path} should be a list of images, or an object with such a list as its data')
+    # 1 and '1' may be one image; they come into one part.
+    names = [
+        str(to_record(record, ImageReference, item_place(path, key, number)).image_id)
+        for number, record in enumerate(records)
+    ]
+    images = sorted(set(names))
     chosen = np.random.default_rng(seed).permutation(len(images))[: round(share * len(images))]
     held_out = {images[i] for i in chosen}
     if not 0 < len(held_out) < len(images):
@@ -40,7 +49,7 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
     for part, wanted in (('train', False), ('val', True)):
         write_json_array(
             path.with_suffix(f'.{part}.json'),
-            (record for record in records if (str(record['image_id']) in held_out) == wanted),
+            (record for record, name in zip(records, names) if (name in held_out) == wanted),
             key=None if rest is None else 'data',
             rest=rest,
         )

@@ -11,14 +11,11 @@ as the annotation file and the tokenizer are the same.
 import argparse
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
-
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.storage.prepared_tokens import prepare_tokens
-from soho.engine import load_config
+from soho.engine import add_config_options, load_config
+from soho.engine.data_checks import build_dataset
 from soho.errors import exit_on_user_error
-from soho.registry import DATASETS
 
 
 def prepare(dataset: ImageTextDataset) -> str:
@@ -34,19 +31,16 @@ def prepare(dataset: ImageTextDataset) -> str:
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_config_options(parser, 'train_dataloader.dataset.data_root=DIR')
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = load_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    init_default_scope(cfg.default_scope)
     with exit_on_user_error():
+        cfg = load_config(args.config, args.cfg_options)
         for split in ('train', 'val', 'test'):
-            if loader := cfg.get(f'{split}_dataloader'):
-                whole = DATASETS.build(loader.dataset)
+            if whole := build_dataset(cfg, split):
                 for dataset in getattr(whole, 'datasets', [whole]):
                     print(f'{split}: {dataset.ann_file}: {prepare(dataset)}')
 

@@ -13,7 +13,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from soho.datasets.storage.json_files import stream_array
+from soho.datasets.records import Caption
+from soho.datasets.storage.json_files import stream_records
 from soho.datasets.wordpiece import train_vocabulary
 from soho.errors import exit_on_user_error
 from soho.files import atomic_path
@@ -22,8 +23,8 @@ from soho.files import atomic_path
 def captions_of(files: list[Path]) -> Iterator[str]:
     """Yield the captions of COCO captions files, in the files' order."""
     for file in files:
-        for annotation in stream_array(file, 'annotations', required=('caption',)):
-            yield annotation['caption']
+        for annotation in stream_records(file, Caption, 'annotations'):
+            yield annotation.caption
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,7 +15,8 @@ finds the files of the public downloads, unpacked, in the root or its folder
         arguments, counts and checksums; with it a second call has nothing to do.
 
 Soft scores: an answer that n of the ten annotators gave, after the official
-normalisation of answers, scores 0, 0.3, 0.6, 0.9 for n = 0 to 3 and 1 from n = 4 on.
+normalisation of answers, scores 0, 0.3, 0.6, 0.9 for n = 0 to 3 and 1 from n = 4 on. A
+question with a single answer, as of one annotator, scores it 1.
 
 Answer list: the answers by how many questions of train and val have them as their
 most frequent answer (``multiple_choice_answer``), ties in alphabetical order.
@@ -33,18 +34,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soho.datasets.answer_list import answer_text, read_ans2label, read_label2ans
+from soho.datasets.base import first_id
+from soho.datasets.records import AskedQuestion
 from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import load_json, stream_array, write_json_array
+from soho.datasets.storage.json_files import load_json, stream_records, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer
+from soho.files import read_lines
 
 SUBSETS = {'train': 'train2014', 'val': 'val2014', 'test': 'test2015'}
 COCO_FILES = ('captions_{}.json', 'instances_{}.json', 'person_keypoints_{}.json', 'image_info_{}.json')
 SCORES = (0.0, 0.3, 0.6, 0.9, 1.0)  # by the number of annotators
-Questions = dict[int, list[tuple[int, str]]]  # image id to its (question id, question)
+Questions = dict[int | str, list[tuple[int | str, str]]]  # image id to its (question id, question)
 
 
 class Answers(NamedTuple):
@@ -54,18 +59,18 @@ class Answers(NamedTuple):
     votes: tuple[tuple[str, int], ...]
 
 
-def read_answers(annotations: Path) -> dict[int, Answers]:
+def read_answers(annotations: Path) -> dict[int | str, Answers]:
     """Return the answers of a VQA annotations file by question id."""
     result = {}
     for question_id, answers, item in stream_annotations(annotations):
         votes = Counter(map(normalize_answer, answers))
-        best = item.get('multiple_choice_answer')
-        best = votes.most_common(1)[0][0] if best is None else normalize_answer(best)
+        best = item.multiple_choice_answer
+        best = votes.most_common(1)[0][0] if best is None else normalize_answer(answer_text(best))
         result[question_id] = Answers(best, tuple(votes.items()))
     return result
 
 
-def count_answers(splits: Iterable[dict[int, Answers]]) -> Counter:
+def count_answers(splits: Iterable[dict[int | str, Answers]]) -> Counter:
     """Return the number of questions of which each answer is the most frequent one."""
     return Counter(answers.best for split in splits for answers in split.values())
 
@@ -77,33 +82,25 @@ def choose_answers(counts: Counter, num_answers: int | None, min_count: int) -> 
 
 
 def read_answer_list(path: Path) -> list[str]:
-    """Read ``label2ans`` (json list), ``ans2label`` (json object) or one answer a line (``.txt``).
+    """Read ``label2ans`` (json list, or object by label), ``ans2label`` (json object) or one answer a line (``.txt``).
 
     Raises:
-        ValueError: The labels are not 0 to n - 1, or an answer is repeated.
+        UserError: The labels are not 0 to n - 1, or an answer is repeated.
     """
     if path.suffix == '.txt':
-        answers = path.read_text(encoding='utf-8').splitlines()
+        lines = read_lines(path)
+        while lines and not lines[-1].strip():
+            lines.pop()
+        answers = read_label2ans(lines, f'{path}')
     else:
-        answers = load_json(path)
-    if isinstance(answers, dict):
-        by_label = {label: answer for answer, label in answers.items()}
-        for label in by_label:
-            if label not in range(len(answers)):
-                raise UserError(
-                    f'Label {label!r} of {by_label[label]!r} in {path} is outside of '
-                    f'the answer list, whose labels go from 0 to {len(answers) - 1}.'
-                )
-        if len(by_label) < len(answers):
-            raise UserError(
-                f'{path} gives the same label to several answers: {len(answers)} answers, {len(by_label)} labels.'
-            )
-        answers = [by_label[label] for label in range(len(answers))]
-    if not isinstance(answers, list) or not answers or not all(isinstance(answer, str) for answer in answers):
-        raise UserError(f'{path} is not an answer list: expected a list of strings or an object of labels.')
-    repeated = [answer for answer, count in Counter(answers).items() if count > 1]
-    if repeated:
-        raise UserError(f'{path} holds the answer {repeated[0]!r} twice ({len(repeated)} such).')
+        value = load_json(path)
+        # Both forms are objects: {"0": "net"} has texts for values, {"net": 0} numbers.
+        by_answer = isinstance(value, dict) and not any(isinstance(answer, str) for answer in value.values())
+        if not isinstance(value, (list, dict)):
+            raise UserError(f'{path} is not an answer list: expected a list of strings or an object of labels.')
+        answers = read_ans2label(value, f'{path}') if by_answer else read_label2ans(value, f'{path}')
+    if not answers:
+        raise UserError(f'{path} is not an answer list: it is empty.')
     return answers
 
 
@@ -116,38 +113,44 @@ def label_lookup(label2ans: Sequence[str]) -> dict[str, int]:
 
 
 def soft_target(votes: Iterable[tuple[str, int]], lookup: dict[str, int]) -> tuple[list[int], list[float]]:
-    """Return labels and scores of the answers that are in the answer list."""
-    known = [(lookup[answer], SCORES[min(count, 4)]) for answer, count in votes if answer in lookup]
+    """Return labels and scores of the answers that are in the answer list; a single answer scores 1."""
+    votes = list(votes)
+    single = sum(count for _, count in votes) == 1
+    known = [(lookup[answer], 1.0 if single else SCORES[min(count, 4)]) for answer, count in votes if answer in lookup]
     return [label for label, _ in known], [score for _, score in known]
 
 
-def read_questions(path: Path, answers: dict[int, Answers] | None = None, annotations: Path | None = None) -> Questions:
+def read_questions(
+    path: Path, answers: dict[int | str, Answers] | None = None, annotations: Path | None = None
+) -> Questions:
     """Return the questions of a VQA questions file by image id, in the order of the file.
 
     Raises:
         ValueError: Questions and annotations have different question ids.
     """
     by_image: Questions = {}
-    seen = set()
-    for item in stream_array(path, 'questions', required=('question_id', 'image_id', 'question')):
-        if item['question_id'] in seen:
-            raise UserError(f'Question {item["question_id"]} is repeated in {path}.')
-        seen.add(item['question_id'])
-        by_image.setdefault(item['image_id'], []).append((item['question_id'], item['question'].strip()))
+    seen: set[int | str] = set()
+    for item in stream_records(path, AskedQuestion, 'questions'):
+        if item.question_id in seen:
+            raise UserError(f'Question {quote(item.question_id)} is repeated in {path}.')
+        seen.add(item.question_id)
+        by_image.setdefault(item.image_id, []).append((item.question_id, item.question.strip()))
     if answers is not None:
         for missing, here, there in (
             (seen - answers.keys(), path, annotations),
             (answers.keys() - seen, annotations, path),
         ):
             if missing:
-                raise UserError(f'{len(missing)} questions of {here} are not in {there}, the first is {min(missing)}.')
+                raise UserError(
+                    f'{len(missing)} questions of {here} are not in {there}, the first is {quote(first_id(missing))}.'
+                )
     return by_image
 
 
 def items_with_answers(
     questions: Questions,
-    answers: dict[int, Answers],
-    sizes: dict[int, Size],
+    answers: dict[int | str, Answers],
+    sizes: dict[int | str, Size],
     lookup: dict[str, int],
     counts: dict[str, int],
 ) -> Iterator[dict[str, Any]]:
@@ -167,7 +170,7 @@ def items_with_answers(
         )
 
 
-def items_without_answers(questions: Questions, sizes: dict[int, Size]) -> Iterator[dict[str, Any]]:
+def items_without_answers(questions: Questions, sizes: dict[int | str, Size]) -> Iterator[dict[str, Any]]:
     """Yield the items of a test file, one per question."""
     for image_id, image_questions in questions.items():
         size = sizes[image_id]
@@ -226,13 +229,16 @@ def find_sources(args: argparse.Namespace) -> dict[str, Sources]:
     return sources
 
 
-def find_sizes(source: Sources, image_ids: Iterable[int]) -> tuple[dict[int, Size], int]:
+def image_name(image_id: int | str, source: Sources) -> str:
+    """Return the file name of an image that no COCO file lists."""
+    return image_id if isinstance(image_id, str) else f'COCO_{source.images.name}_{image_id:012d}.jpg'
+
+
+def find_sizes(source: Sources, image_ids: Iterable[int | str]) -> tuple[dict[int | str, Size], int]:
     """Return the sizes by image id, and how many of them were read from image headers."""
     known = coco_sizes(source.image_info)
     sizes = {image_id: known[image_id] for image_id in image_ids if image_id in known}
-    unsized = {
-        image_id: f'COCO_{source.images.name}_{image_id:012d}.jpg' for image_id in image_ids if image_id not in known
-    }
+    unsized = {image_id: image_name(image_id, source) for image_id in image_ids if image_id not in known}
     if unsized:
         try:
             store = ImageStore(source.images)

@@ -12,12 +12,11 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.config import DictAction
 from torch.utils.data import Dataset
 
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
 from soho.datasets.storage.json_files import write_json
-from soho.engine import load_config
+from soho.engine import add_config_options, load_config
 from soho.engine.config import ConfigError
 from soho.errors import exit_on_user_error
 from soho.evaluation.features import build_dataset
@@ -28,13 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument('--config', default='configs/Transfer/imagenet_linear.py', help='what is looked at')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of the config, as in val_dataloader.dataset.data_root=DIR',
-    )
+    add_config_options(parser, 'val_dataloader.dataset.data_root=DIR')
     parser.add_argument('-k', type=int, default=NEIGHBOURS, help='neighbours')
     parser.add_argument('--temperature', type=float, default=TEMPERATURE, help='0 counts all neighbours alike')
     parser.add_argument('--chunk', type=int, default=65536, help='rows of the training features on the device at once')

@@ -11,7 +11,6 @@ model = dict(
     neck=dict(
         type='DictionaryNeck',
         in_channels=128,
-        out_channels=128,
         pool=2,
         dictionary=dict(num_words=256, decay=0.9, unused_words='restart'),
     ),
@@ -26,5 +25,5 @@ model = dict(
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     ),
-    heads=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead', hidden_size=128)),
+    heads=dict(mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead'), itm=dict(type='ITMHead')),
 )

@@ -2,6 +2,6 @@
 
 _base_ = './soho_pretrain.py'
 model = dict(
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=512, out_channels=768),
-    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=768, num_classes=3129)),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=512),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', num_classes=3129)),
 )

@@ -1,31 +1,55 @@
 """Decoding of image files to RGB pixels."""
 
-import io
-import struct
-from typing import NamedTuple
-
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from soho.datasets.storage.image_header import (
+    JPEG,
+    PNG,
+    ImageHeader,
+    Size,
+    open_with_pillow,
+    png_chunks,
+    read_header,
+    undecodable,
+)
 from soho.datasets.storage.image_store import ImageDecodeError
 
-Size = tuple[int, int]
 Color = tuple[int, int, int]
 
-_JPEG = b'\xff\xd8\xff'
+MAX_PIXELS = 178_956_970
+"""Pixels above which an image is refused by default, since few bytes may stand for any number; Pillow's own limit."""
+
 _EOI, _SOS = 0xD9, 0xDA
-_RESTARTS = range(0xD0, 0xD8)
-# Start-of-frame markers; C4, C8 and CC among them mean other things.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# How an image is turned upright, by EXIF orientation.
+_TURNS = {
+    2: lambda image: cv2.flip(image, 1),
+    3: lambda image: cv2.rotate(image, cv2.ROTATE_180),
+    4: lambda image: cv2.flip(image, 0),
+    5: cv2.transpose,
+    6: lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda image: cv2.flip(cv2.transpose(image), -1),
+    8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
 # Markers that may follow a scan: end, another scan, tables, number of lines, application data, comment.
 _AFTER_SCAN = frozenset({_EOI, _SOS, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+# OpenCV decodes to RGB in full size only.
+_REDUCED = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 def decode_image(
-    data: bytes, *, name: str = 'image', background: Color | None = None, upright: bool = True
+    data: bytes,
+    *,
+    name: str = 'image',
+    background: Color | None = None,
+    upright: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Return the picture as a viewer shows it: upright, first frame, 8 bits per channel, RGB.
 
@@ -33,7 +57,7 @@ def decode_image(
     official code uses): EXIF rotation applied, grey and CMYK converted. JPEGs that
     OpenCV rejects, and every other format, are decoded by Pillow, which is
     strict about truncated and damaged files. 16-bit samples keep their high
-    byte.
+    byte. Metadata that cannot be read are passed over.
 
     Args:
         data: Bytes of the file. The format is recognized by the bytes, not by the name.
@@ -42,24 +66,22 @@ def decode_image(
             ignored and pixels have the colour that the file stores for them,
             as with ``cv2.imread`` and ``PIL.Image.convert('RGB')``.
         upright: Whether to apply the EXIF rotation; ``PIL.Image.open`` does not.
+        max_pixels: Height times width, as the header states them, above which nothing is decoded.
 
     Returns:
-        (H, W, 3) uint8, contiguous.
+        (H, W, 3) uint8, contiguous; (H, W) is the header's ``upright_size``.
 
     Raises:
-        ImageDecodeError: The file is empty, truncated, damaged, or no picture. Bytes
+        ImageDecodeError: The file is empty, truncated, damaged, too large, or no picture. Bytes
             overwritten inside a JPEG scan usually leave a valid stream of
             another picture; only the checksum of a zip member catches those.
     """
-    if data[:3] != _JPEG:
-        return _decode_with_pillow(data, name, background, upright)
-    _check_complete(data, _read_header(data, name), name)
-    image = _imdecode(data, cv2.IMREAD_COLOR_RGB if upright else _AS_STORED)
-    return _decode_with_pillow(data, name, background, upright) if image is None else image
+    header = _read_checked(data, name, max_pixels)
+    return _decode(data, header, name, background, upright)
 
 
 def decode_reduced(
-    data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None
+    data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, Size]:
     """Return the picture at a half, a quarter or an eighth of its size if that is still large enough.
 
@@ -79,6 +101,7 @@ def decode_reduced(
         scale: Largest long edge and largest short edge that the picture will be resized to.
         name: Name of the image in error messages.
         background: As in :func:`decode_image`; JPEG has no transparency.
+        max_pixels: As in :func:`decode_image`, of the full picture.
 
     Returns:
         The image, (h, w, 3) uint8, and the upright size (H, W) of the full picture.
@@ -86,50 +109,46 @@ def decode_reduced(
     Raises:
         ImageDecodeError: As in :func:`decode_image`.
     """
-    if data[:3] == _JPEG:
-        header = _read_header(data, name)
+    header = _read_checked(data, name, max_pixels)
+    reduction = 1
+    if data[: len(JPEG)] == JPEG:
         factor = min(max(scale) / max(header.size), min(scale) / min(header.size))
         reduction = next((d for d in (8, 4, 2) if d * factor <= 1), 1)
-        if reduction > 1:
-            _check_complete(data, header, name)
-            image = _imdecode(data, _REDUCED[reduction])
-            if image is not None:
-                lying = image.shape[:2] == tuple(-(-edge // reduction) for edge in header.size)
-                return image, header.size if lying else header.size[::-1]
-    image = decode_image(data, name=name, background=background)
-    return image, image.shape[:2]
+    return _decode(data, header, name, background, True, reduction), header.upright_size
 
 
-class _Header(NamedTuple):
-    """Size (h, w) of a JPEG as stored, not yet rotated, and ``scan``, the offset of its pixel data."""
-
-    size: Size
-    scan: int
-
-
-def _read_header(data: bytes, name: str) -> _Header:
-    size = None
-    position = 2
-    while True:
-        # Bytes between segments are skipped, as libjpeg does; real files have some.
-        position = data.find(b'\xff', position) + 1
-        if not 0 < position < len(data) - 2:
-            raise ImageDecodeError(f'{name} is truncated: its {len(data)} bytes end inside the JPEG header')
-        marker = data[position]
-        if marker in (0x00, 0x01, 0xD8, 0xFF) or marker in _RESTARTS:
-            position += marker != 0xFF
-            continue
-        if marker in _FRAMES and position + 8 <= len(data):
-            size = struct.unpack_from('>HH', data, position + 4)
-        position += 1 + int.from_bytes(data[position + 1 : position + 3], 'big')
-        if marker == _SOS:
-            break
-    if size is None or 0 in size:
-        raise ImageDecodeError(f'{name} is damaged: its JPEG header states no picture size')
-    return _Header(size, position)
+def _read_checked(data: bytes, name: str, max_pixels: int) -> ImageHeader:
+    """Return the header of an image that is small enough to be decoded."""
+    header = read_header(data, name)
+    height, width = header.size
+    if height * width > max_pixels:
+        raise ImageDecodeError(
+            f'{name} has {height * width} pixels ({width} x {height}), more than max_pixels={max_pixels}, above which '
+            'nothing is decoded: LoadImage(max_pixels=...) in the config raises that limit'
+        )
+    return header
 
 
-def _check_complete(data: bytes, header: _Header, name: str) -> None:
+def _decode(
+    data: bytes, header: ImageHeader, name: str, background: Color | None, upright: bool, reduction: int = 1
+) -> np.ndarray:
+    """Return the image, of the size that the header states; a JPEG may be reduced to 1 / ``reduction`` of it."""
+    image = None
+    if data[: len(JPEG)] == JPEG:
+        _check_complete(data, header, name)
+        image = _imdecode(data, _REDUCED[reduction])
+    if image is None:
+        image, reduction = _decode_with_pillow(data, name, background), 1
+    if image.shape[:2] != tuple(-(-edge // reduction) for edge in header.size):
+        raise ImageDecodeError(
+            f'{name} is damaged: its header states {header.size[1]} x {header.size[0]} pixels, and it holds '
+            f'{image.shape[1]} x {image.shape[0]}'
+        )
+    turn = _TURNS.get(header.orientation) if upright else None
+    return image if turn is None else turn(image)
+
+
+def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
     """Raise for an incomplete JPEG, which libjpeg would silently fill with grey; takes 2 % of the decoding time."""
     stream = np.frombuffer(data, np.uint8, offset=min(header.scan, len(data)))
     marks = np.flatnonzero(stream[:-1] == 0xFF)
@@ -145,27 +164,21 @@ def _check_complete(data: bytes, header: _Header, name: str) -> None:
 
 
 def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
+    """Pixels of a JPEG as stored, RGB; ``None`` where OpenCV rejects it."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
-    # OpenCV decodes to RGB in full size only.
     return image if image is None or flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_pillow(data: bytes, name: str, background: Color | None, upright: bool) -> np.ndarray:
-    if not data:
-        raise ImageDecodeError(f'{name} is empty: its file has 0 bytes')
+def _decode_with_pillow(data: bytes, name: str, background: Color | None) -> np.ndarray:
+    """Pixels of an image as stored, RGB."""
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = open_with_pillow(_without_metadata(data))
         picture.load()
-        picture = ImageOps.exif_transpose(picture) if upright else picture
     except Exception as error:  # decoders raise many kinds of errors on damaged bytes
-        # Pillow's message names an in-memory file.
-        reason = 'no known image format' if isinstance(error, Image.UnidentifiedImageError) else error
-        raise ImageDecodeError(
-            f'{name} cannot be decoded ({reason}): its {len(data)} bytes begin with {data[:12]!r}'
-        ) from error
+        raise undecodable(data, name, error) from error
     if picture.mode.startswith('I;16'):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ('I', 'F'):
@@ -175,3 +188,12 @@ def _decode_with_pillow(data: bytes, name: str, background: Color | None, uprigh
         if background is not None:
             picture = Image.alpha_composite(Image.new('RGBA', picture.size, (*background, 255)), picture)
     return np.array(picture.convert('RGB'))
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """Return a PNG without the chunks that its pixels do not need: Pillow gives the picture up where one is damaged."""
+    if data[: len(PNG)] != PNG:
+        return data
+    # By the format's rule the first letter of what a decoder may pass over is a small one.
+    needed = [data[start:end] for kind, start, end in png_chunks(data) if kind[0] < ord('a') or kind == b'tRNS']
+    return PNG + b''.join(needed)

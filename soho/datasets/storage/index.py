@@ -14,7 +14,8 @@ import json
 import mmap
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ from mmengine.logging import print_log
 from platformdirs import user_cache_path
 from safetensors.numpy import save_file
 
+from soho.datasets.records import ImageRecord
+from soho.datasets.storage.json_files import to_record
 from soho.datasets.storage.manifest import file_fingerprint
-from soho.datasets.storage.packed_strings import PackedStrings
+from soho.datasets.storage.names import check_name
+from soho.datasets.storage.packed_strings import CODEC, PackedStrings
 from soho.files import atomic_path, file_lock
 
-FORMAT = 1  # version of the file layout; an index of another version is rebuilt
+FORMAT = 2  # version of the file layout; an index of another version is rebuilt
 SMALL = 1 << 22  # bytes of an annotation file that needs no index to be read quickly
 _DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
@@ -54,6 +58,12 @@ class Index:
         """Return the text column ``name``."""
         return PackedStrings.of(self.arrays[name], self.arrays[f'{name}.ends'])
 
+    def original_ids(self, name: str) -> list[int | str] | None:
+        """Return the ids of an :class:`IdentityColumn`; None where the column's numbers are the ids."""
+        if f'{name}.is_text' not in self.arrays:
+            return None
+        return read_ids(self.texts(f'{name}.text'), self.arrays[f'{name}.is_text'])
+
 
 class IndexBuilder:
     """Builder of an index from images and columns of numbers and texts, without Python objects per item."""
@@ -61,18 +71,33 @@ class IndexBuilder:
     def __init__(self) -> None:
         self._numbers: dict[str, array] = {}
         self._texts: dict[str, TextColumn] = {}
+        self._identities: dict[str, IdentityColumn] = {}
         self.meta: dict[str, Any] = {}
         self._names, self._ids, self._sizes = self.texts('file_name'), self.texts('image_id'), self.numbers('size', 'i')
+        self._id_is_text = self.numbers('image_id.is_text', 'B')
 
-    def image(self, record: dict[str, Any]) -> None:
-        """Append an image, from an item with ``file_name``, ``image_id``, ``height`` and ``width``."""
-        self._names.append(record['file_name'])
-        self._ids.append(str(record['image_id']))
-        self._sizes.extend((record['height'], record['width']))
+    def image(self, record: ImageRecord | dict[str, Any]) -> None:
+        """Append an image.
+
+        Raises:
+            UserError: A dict is not an :class:`ImageRecord`, or the file name leaves the folder of the images.
+        """
+        image = record if isinstance(record, ImageRecord) else to_record(record, ImageRecord, 'an image')
+        check_name(image.file_name)
+        self._names.append(image.file_name)
+        self._ids.append(str(image.image_id))
+        self._id_is_text.append(isinstance(image.image_id, str))
+        self._sizes.extend((image.height, image.width))
+
+    def identities(self, name: str) -> 'IdentityColumn':
+        """Return the column ``name`` of ids, of anything but images."""
+        return self._identities.setdefault(name, IdentityColumn())
 
     def numbers(self, name: str, kind: str = 'q') -> array:
         """Return the number column ``name``; ``kind`` as in :mod:`array`: q is int64, i int32, f float32."""
-        return self._numbers.setdefault(name, array(kind))
+        column = self._numbers.setdefault(name, array(kind))
+        assert column.typecode == kind, f'the column {name} has another type, {column.typecode}'
+        return column
 
     def texts(self, name: str) -> 'TextColumn':
         """Return the text column ``name``."""
@@ -84,7 +109,46 @@ class IndexBuilder:
         for name, column in self._texts.items():
             arrays[name] = np.frombuffer(column.blob, np.uint8)
             arrays[f'{name}.ends'] = np.frombuffer(column.ends, np.int64)
+        for name, column in self._identities.items():
+            arrays |= column.arrays(name)
         return Index(arrays, self.meta, origin)
+
+
+class IdentityColumn:
+    """Ids as numbers for batches: the ids themselves if all are numbers from 0 on, else 0, 1, 2, ... and the ids apart.
+
+    Two ids are never given one number, and ``12`` is another id than ``'12'``.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = array('q')
+        self._ids: list[int | str] | None = None
+
+    def append(self, identity: int | str) -> None:
+        """Append an id."""
+        if self._ids is None:
+            if isinstance(identity, int) and identity >= 0:
+                self._numbers.append(identity)
+                return
+            self._ids = list(self._numbers)
+        self._ids.append(identity)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of the column ``name`` in an index."""
+        if self._ids is None:
+            return {name: np.frombuffer(self._numbers, np.int64)}
+        texts = PackedStrings(map(str, self._ids))
+        return {
+            name: np.arange(len(texts)),
+            f'{name}.text': texts.blob,
+            f'{name}.text.ends': np.append(texts.starts, texts.stops[-1:]),
+            f'{name}.is_text': np.array([isinstance(identity, str) for identity in self._ids], np.uint8),
+        }
+
+
+def read_ids(texts: PackedStrings, is_text: np.ndarray) -> list[int | str]:
+    """Return ids from their texts; the others of them are numbers."""
+    return [texts[i] if kind else int(texts[i]) for i, kind in enumerate(is_text)]
 
 
 class TextColumn:
@@ -96,8 +160,15 @@ class TextColumn:
 
     def append(self, text: str) -> None:
         """Append a text."""
-        self.blob += text.encode()
+        self.blob += text.encode(*CODEC)
         self.ends.append(len(self.blob))
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Append texts."""
+        encoded = [text.encode(*CODEC) for text in texts]
+        # The first of the sums is the end that is there already.
+        self.ends.extend(list(accumulate(map(len, encoded), initial=len(self.blob)))[1:])
+        self.blob += b''.join(encoded)
 
     def __len__(self) -> int:
         return len(self.ends) - 1

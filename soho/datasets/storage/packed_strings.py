@@ -1,8 +1,14 @@
-"""Millions of strings in a few flat arrays."""
+"""Millions of strings in a few flat arrays.
+
+Strings are kept as UTF-8. A file name that is not UTF-8, which Python reads with surrogates for the other bytes
+(``surrogateescape``), is kept as it is on the disk.
+"""
 
 from collections.abc import Iterable
 
 import numpy as np
+
+CODEC = ('utf-8', 'surrogateescape')
 
 
 class PackedStrings:
@@ -19,7 +25,7 @@ class PackedStrings:
         blob = bytearray()
         ends = [0]
         for string in strings:
-            blob += string.encode()
+            blob += string.encode(*CODEC)
             ends.append(len(blob))
         self._hold(np.frombuffer(bytes(blob), np.uint8), np.asarray(ends, np.int64))
 
@@ -57,4 +63,4 @@ class PackedStrings:
         return len(self.starts)
 
     def __getitem__(self, index: int) -> str:
-        return self.blob[self.starts[index] : self.stops[index]].tobytes().decode()
+        return self.blob[self.starts[index] : self.stops[index]].tobytes().decode(*CODEC)

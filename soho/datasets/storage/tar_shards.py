@@ -1,19 +1,24 @@
 """Folder of tar files (WebDataset's format) whose members are read by name, in any order."""
 
 import os
+import struct
 import tarfile
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
 from soho.datasets.storage.manifest import file_fingerprint
+from soho.datasets.storage.names import is_litter
 from soho.datasets.storage.packed_strings import PackedStrings
+from soho.datasets.storage.zip_reader import MAX_BYTES, describe_excess
+from soho.errors import clip
 
 INDEX = 'shards.index'
 _OPEN = 128  # shards that a process keeps open
@@ -31,54 +36,63 @@ class TarShards(Sequence):
 
     Args:
         folder: Folder of the shards.
+        max_bytes: Size of the largest member that is read.
 
     Raises:
         tarfile.TarError: A shard is damaged or compressed, or two members have one name.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, max_bytes: int = MAX_BYTES) -> None:
         self.folder = folder
+        self.max_bytes = max_bytes
         self._open()
 
     def _open(self) -> None:
-        paths = sorted(Path(self.folder).glob('*.tar'))
+        paths = sorted(shard_files(self.folder))
         self.shards = [path.name for path in paths]
         origin = dict(
-            kind='shards', version=2, shards=[[path.name, *file_fingerprint(path).values()] for path in paths]
+            kind='shards', version=3, shards=[[path.name, *file_fingerprint(path).values()] for path in paths]
         )
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
         index = load_or_build(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
-        self._shard, self._offset, self._size = index['shard'], index['offset'], index['size']
+        self._shard, self._offset, self._size = index['shard'], index['offset'], index['member_size']
         self._files: dict[int, FileIO] = {}
 
     def _scan(self, out: IndexBuilder) -> None:
         members: list[tuple[str, int, int, int]] = []
         for number, shard in enumerate(self.shards):
+            path = os.path.join(self.folder, shard)
             try:
-                with tarfile.open(os.path.join(self.folder, shard), 'r:') as tar:
-                    members += [
-                        (file.name.removeprefix('./'), number, file.offset_data, file.size)
-                        for file in tar
-                        if file.isfile()
-                    ]
-            except tarfile.TarError as error:
+                with tarfile.open(path, 'r:') as tar:
+                    length = os.stat(path).st_size
+                    for file in tar:
+                        if not file.isfile() or is_litter(file.name):
+                            continue
+                        if file.issparse() or not 0 <= file.size <= length - file.offset_data:
+                            raise tarfile.ReadError(f'{clip(file.name)} is sparse or longer than the shard')
+                        members.append((file.name.removeprefix('./'), number, file.offset_data, file.size))
+            # Of damaged headers tarfile lets pass what its parts raise.
+            except (tarfile.TarError, ValueError, OverflowError, EOFError, struct.error) as error:
                 raise tarfile.ReadError(
                     f'the shard {shard} is damaged, or compressed, which shards are not ({error})'
                 ) from error
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
-            raise tarfile.ReadError(f'two members are called {twice}')
-        names, columns = out.texts('name'), (out.numbers('shard', 'i'), out.numbers('offset'), out.numbers('size'))
+            raise tarfile.ReadError(f'two members are called {clip(twice)}')
+        names, columns = (
+            out.texts('name'),
+            (out.numbers('shard', 'i'), out.numbers('offset'), out.numbers('member_size')),
+        )
         for name, *place in members:
             names.append(name)
             for column, value in zip(columns, place):
                 column.append(value)
 
-    def __getstate__(self) -> dict[str, str]:
-        return dict(folder=self.folder)
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(folder=self.folder, max_bytes=self.max_bytes)
 
-    def __setstate__(self, state: dict[str, str]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._open()
 
@@ -104,7 +118,7 @@ class TarShards(Sequence):
 
         Raises:
             KeyError: There is no such member.
-            tarfile.TarError: The shard ends inside the member.
+            tarfile.TarError: The shard ends inside the member, or the member is larger than ``max_bytes``.
         """
         index = self._find(name)
         if index is None:
@@ -112,6 +126,8 @@ class TarShards(Sequence):
         # The reference keeps the file open if another thread removes it from the table meanwhile.
         file = self._file(int(self._shard[index]))
         size = int(self._size[index])
+        if size > self.max_bytes:
+            raise tarfile.ReadError(describe_excess(size, self.max_bytes))
         data = os.pread(file.fileno(), size, int(self._offset[index]))
         if len(data) != size:
             raise tarfile.ReadError(f'{self.shards[self._shard[index]]} ends inside it')
@@ -132,7 +148,12 @@ class TarShards(Sequence):
 
 def is_sharded(folder: str) -> bool:
     """Return whether a folder holds tar files and no images or folders, which take precedence."""
-    return not holds_images(folder) and any(Path(folder).glob('*.tar'))
+    return not holds_images(folder) and any(shard_files(folder))
+
+
+def shard_files(folder: str) -> Iterator[Path]:
+    """Yield the tar files of a folder, in no order."""
+    return (path for path in Path(folder).glob('*.tar') if not is_litter(path.name) and path.is_file())
 
 
 def holds_images(folder: str) -> bool:
@@ -141,5 +162,5 @@ def holds_images(folder: str) -> bool:
         return any(
             entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
             for entry in entries
-            if not entry.name.startswith('.')
+            if not is_litter(entry.name)
         )

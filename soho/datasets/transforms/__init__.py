@@ -9,6 +9,9 @@ __getattr__, __dir__, __all__ = lazy_names(
         'boxes': ['PlaceObjects', 'ResizeShortEdge'],
         'captions': ['LabelTokens', 'MaskCaption', 'TokenizeCaption'],
         'image': ['LoadImage', 'RandomFlip', 'RandomResizeKeepRatio', 'ResizeKeepRatio'],
+        'negatives': ['ReplaceWord'],
+        'pairs': ['SwapImages'],
+        'scales': ['ResizeScales'],
         'text': ['DrawVisualMask', 'MaskTokens', 'PackSample', 'Tokenize'],
     },
 )

@@ -5,13 +5,14 @@ Images are normalised on the device and padded when samples are collated.
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from soho.datasets.storage.decoding import Color, Size, decode_image, decode_reduced
+from soho.datasets.storage.decoding import MAX_PIXELS, Color, Size, decode_image, decode_reduced
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.transforms.base import ImageTransform, Results
 from soho.errors import UserError
@@ -39,19 +40,27 @@ class LoadImage(ImageTransform):
             is ignored, as in the official code.
         upright: ``False`` ignores the EXIF orientation, as ImageNet is read
             with Pillow; not together with ``reduce_to``.
+        max_pixels: Height times width above which an image is refused before it is decoded.
 
     Raises:
         ValueError: ``upright=False`` with ``reduce_to``.
         ImageMissingError: The store has no such image.
-        ImageDecodeError: The file is not a complete image.
+        ImageDecodeError: The file is not a complete image, or has too many pixels.
     """
 
-    def __init__(self, reduce_to: Size | None = None, background: Color | None = None, upright: bool = True) -> None:
+    def __init__(
+        self,
+        reduce_to: Size | None = None,
+        background: Color | None = None,
+        upright: bool = True,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         if reduce_to is not None and not upright:
             raise UserError('LoadImage: images decoded at reduced scale (reduce_to) are always turned upright')
         self.reduce_to = reduce_to
         self.background = background
         self.upright = upright
+        self.max_pixels = max_pixels
 
     def transform_image(self, results: Results) -> None:
         if 'image' in results:
@@ -64,10 +73,12 @@ class LoadImage(ImageTransform):
 
     def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
         data = store.read(file_name)
-        name = f'image {file_name} of {store.path}'
+        options = dict[str, Any](
+            name=f'image {file_name} of {store.path}', background=self.background, max_pixels=self.max_pixels
+        )
         if self.reduce_to is not None:
-            return decode_reduced(data, self.reduce_to, name=name, background=self.background)
-        image = decode_image(data, name=name, background=self.background, upright=self.upright)
+            return decode_reduced(data, self.reduce_to, **options)
+        image = decode_image(data, upright=self.upright, **options)
         return image, image.shape[:2]
 
 

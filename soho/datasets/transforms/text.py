@@ -50,20 +50,46 @@ class MaskTokens(BaseTransform):
             are exempt, so that [UNK], and [MASK] written in a sentence, become
             targets. By default they do not, so that the model is not trained
             to predict [UNK].
+        word_probs: Words that are chosen with a probability of their own, as
+            ``dict(words=['red', 'blue'], prob=0.4)``: those that the image
+            decides teach more than those that the sentence decides.
+        sentence_prob: Probability that a sentence is masked at all; the others
+            stay whole, as image-text matching reads them after pretraining.
+        matched_only: Targets in the sentences of the image alone
+            (``itm_labels`` 1). Those of another image are masked alike, so that
+            masks do not tell them apart, but the image cannot predict them. As
+            in ViLBERT, arXiv:1908.02265, section 3.1.
+
+    Raises:
+        ValueError: None of the ``words`` of a group is a token of the vocabulary.
     """
 
-    def __init__(self, tokenizer: dict[str, Any], prob: float = 0.15, mask_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: dict[str, Any],
+        prob: float = 0.15,
+        mask_unknown: bool = False,
+        word_probs: Sequence[dict[str, Any]] = (),
+        sentence_prob: float = 1.0,
+        matched_only: bool = False,
+    ) -> None:
         self.tokenizer = BertTokenizer(**tokenizer)
-        self.prob = prob
-        self.maskable = np.ones(len(self.tokenizer), bool)
-        self.maskable[self.tokenizer.end_and_pad_ids if mask_unknown else self.tokenizer.special_ids] = False
+        self.sentence_prob = sentence_prob
+        self.matched_only = matched_only
+        self.probs = np.full(len(self.tokenizer), prob)
+        for group in word_probs:
+            self.probs[self.tokenizer.ids_of_words(group['words'])] = group['prob']
+        self.probs[self.tokenizer.end_and_pad_ids if mask_unknown else self.tokenizer.special_ids] = 0.0
 
     def transform(self, results: dict) -> dict:
         ids, rng = results['input_ids'], results['rng']
-        chosen = (rng.random(ids.shape) < self.prob) & self.maskable[ids]
+        chosen = rng.random(ids.shape) < self.probs[ids]
         action = rng.random(ids.shape)
         words = rng.integers(len(self.tokenizer), size=ids.shape)
-        results['mlm_labels'] = np.where(chosen, ids, -100)
+        if self.sentence_prob < 1:
+            chosen &= rng.random((len(ids), 1)) < self.sentence_prob
+        targets = chosen & (results['itm_labels'] == 1)[:, None] if self.matched_only else chosen
+        results['mlm_labels'] = np.where(targets, ids, -100)
         results['input_ids'] = np.where(
             chosen & (action < 0.8), self.tokenizer.mask_id, np.where(chosen & (action >= 0.9), words, ids)
         )

@@ -33,7 +33,7 @@ def config_of(checkpoint: dict[str, Any], source: str = 'the checkpoint') -> dic
     try:
         config = parse_config(text)
         config.pop('custom_imports', None)
-        _check_names(config, 'the config')
+        check_names(config, 'the config')
     except ValueError as error:
         raise CheckpointError(f'the config in {source} cannot be used: {error}') from error
     return config
@@ -97,14 +97,23 @@ def _no_data(node: ast.AST) -> ValueError:
     return ValueError(f'line {getattr(node, "lineno", 1)} is more than plain data: {ast.unparse(node):.60}')
 
 
-def _check_names(node: Any, where: str) -> None:
+def check_names(node: Any, where: str) -> None:
+    """Refuse names of parts that would make a registry import something.
+
+    Args:
+        node: A config, or what is in it.
+        where: Dotted, for the message.
+
+    Raises:
+        ValueError: There is a ``_scope_``, or a ``type`` that is not one word.
+    """
     if isinstance(node, dict):
         if '_scope_' in node:
             raise ValueError(f'{where} has a _scope_, which would import a package')
         if 'type' in node and not (isinstance(node['type'], str) and node['type'].isidentifier()):
             raise ValueError(f'{where} has the type {node["type"]!r:.60}; it is one word, the name of a part')
         for key, value in node.items():
-            _check_names(value, f'{where}.{key}')
+            check_names(value, f'{where}.{key}')
     elif isinstance(node, (list, tuple)):
         for number, value in enumerate(node):
-            _check_names(value, f'{where}.{number}')
+            check_names(value, f'{where}.{number}')

@@ -1,6 +1,7 @@
 """Checkpoint files from one layout to another, and the command that does it."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from soho.engine.checkpoint.adapters import official_virtex
 from soho.engine.checkpoint.read import CheckpointError, is_count, read_checkpoint, state_dict_of
+from soho.errors import UserError, escape_what_cannot_be_printed
 from soho.files import atomic_path
 
 State = dict[str, Tensor]
@@ -82,7 +84,10 @@ def run_command(rename: Rename, description: str, argv: Sequence[str] | None = N
     parser.add_argument('checkpoint', help='what is read: .pth, .bin or .safetensors')
     parser.add_argument('out', help='what is written: .pth or .safetensors')
     args = parser.parse_args(argv)
+    escape_what_cannot_be_printed()
     try:
+        if os.path.isdir(args.out):
+            raise CheckpointError(f'{args.out} is a folder; OUT is the file to write')
         print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
-    except (CheckpointError, OSError) as error:
-        parser.exit(1, f'{error}\n')
+    except (UserError, OSError) as error:
+        parser.exit(1, f'error: {error}\n')

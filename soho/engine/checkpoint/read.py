@@ -7,12 +7,16 @@ Needs torch and torchvision only, so that ``hubconf.py`` can use it; a file of s
 import os
 import pickle
 import re
+import zipfile
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
 
 from soho.errors import UserError
+
+HEADER_KEY = 'inference'
+"""Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
 
 
 class CheckpointError(UserError):
@@ -33,7 +37,7 @@ def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
 
     Raises:
         MissingCheckpointError: No such file.
-        CheckpointError: Truncated, no checkpoint, or a pickle that wants to
+        CheckpointError: Truncated, changed since it was written, no checkpoint, or a pickle that wants to
             run code; it could not be downloaded.
     """
     scheme, separator, name = source.partition('://')
@@ -50,12 +54,68 @@ def _read_file(path: str, map_location: Any) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise MissingCheckpointError(f'there is no checkpoint {path}')
     if _is_safetensors(path):
-        return dict(state_dict=_read_safetensors(path, str(map_location or 'cpu')))
+        return _read_safetensors(path, str(map_location or 'cpu'))
     with open(path, 'rb') as file:
         if file.read(1) not in (b'P', b'\x80'):
             raise CheckpointError(f'{path} is no checkpoint: it begins neither as a zip nor as a pickle')
+    check_sums(path)
+    return _load(path, map_location)
+
+
+def read_header(path: str) -> dict[str, Any]:
+    """A checkpoint's contents with tensors that stay on the disk, and whose checksums nobody has compared.
+
+    Args:
+        path: Path of a file that torch has written.
+
+    Raises:
+        CheckpointError: See :func:`read_checkpoint`.
+    """
+    return _load(path, 'cpu', mmap=zipfile.is_zipfile(path))
+
+
+def check_sums(path: str) -> None:
+    """Compare what a file of torch holds with its checksums.
+
+    torch writes them and does not read them. A file of an old torch (a bare pickle) has none, nor has one that was
+    written under ``torch.serialization.set_crc32_options(False)``, which is known by none of them being right.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        CheckpointError: Something in it has changed since it was written; or it is cut short.
+    """
+    with open(path, 'rb') as file:
+        if file.read(1) != b'P':
+            return
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            wrong = next((name for name in names if not _is_sound(archive, name)), None)
+            if wrong is None or not any(_is_sound(archive, name) for name in names):
+                return
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {error}') from error
+    raise CheckpointError(
+        f'{path} is damaged: its part {wrong} is no longer what was written (the checksum differs); '
+        'fetch the file again, or go on from an older one'
+    )
+
+
+def _is_sound(archive: zipfile.ZipFile, name: str) -> bool:
+    try:
+        with archive.open(name) as member:
+            while member.read(1 << 20):
+                pass
+    except zipfile.BadZipFile:
+        return False
+    return True
+
+
+def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to
         reason = str(error).split('\n')[0]
         if isinstance(error, pickle.UnpicklingError) and ('weights_only' in str(error) or 'Unsupported' in reason):
@@ -97,13 +157,17 @@ def is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _read_safetensors(path: str, device: str) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: str, device: str) -> dict[str, Any]:
+    """``state_dict``, and ``inference`` where the header has it."""
     try:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
     except ImportError as error:
         raise CheckpointError(f'{path} is a safetensors file, which needs the package safetensors') from error
     try:
-        return load_file(path, device=device)
+        with safe_open(path, 'pt', device=device) as file:
+            checkpoint: dict[str, Any] = dict(state_dict={name: file.get_tensor(name) for name in file.keys()})
+            header = (file.metadata() or {}).get(HEADER_KEY)
+        return checkpoint if header is None else dict(checkpoint, **{HEADER_KEY: header})
     except Exception as error:  # safetensors has one error class of its own, raised from Rust
         raise CheckpointError(f'{path} is not a readable safetensors file: {error}') from error
 

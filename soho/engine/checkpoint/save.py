@@ -1,25 +1,63 @@
-"""mmengine's own writing of checkpoints, made atomic."""
+"""Writing of checkpoints: a file is complete under its name, or as it was before.
 
-from pathlib import Path
+torch writes a checksum (CRC-32) of every tensor and of the rest into the file, which
+:func:`soho.engine.checkpoint.read.read_checkpoint` compares.
+"""
 
-from mmengine.fileio import LocalBackend, register_backend
-from mmengine.fileio.io import backend_instances
+import os
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from soho.errors import TrainingError
 from soho.files import atomic_write
 
 
-class AtomicLocalBackend(LocalBackend):
-    """Files on disks that are complete or not there, see :func:`soho.files.atomic_write`."""
+def write_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None:
+    """Write a checkpoint; ``path`` keeps its old contents until all of the new ones are on the disk.
 
-    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write ``obj`` to ``filepath``, which keeps its old contents until all is written."""
-        with atomic_write(filepath) as file:
-            file.write(obj)
+    Args:
+        checkpoint: Plain data, see :func:`soho.engine.checkpoint.plain.to_plain`.
+        path: Path of the file.
+
+    Raises:
+        TrainingError: The system refuses it, for instance since the disk is full; nothing is left of the new file.
+    """
+    try:
+        with atomic_write(path) as file:
+            torch.save(checkpoint, file)
+    except (OSError, RuntimeError) as error:
+        # Where the file refuses bytes, torch complains about the position it has come to.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise TrainingError(
+            f'the checkpoint {os.fspath(path)} could not be written ({cause.strerror or cause}): '
+            'make room, and go on from the one before with --resume'
+        ) from error
 
 
-def use_atomic_writing() -> None:
-    """Make mmengine write checkpoints through :class:`AtomicLocalBackend`; a run calls this when it begins."""
-    register_backend('local', AtomicLocalBackend, prefixes='', force=True)
-    # mmengine keeps the backends that it has made.
-    for key in [key for key, backend in backend_instances.items() if type(backend) is LocalBackend]:
-        del backend_instances[key]
+def nonfinite_tensors(state: Any, name: str = '') -> list[str]:
+    """Names of the tensors in dicts and lists that hold an infinite value or one that is not a number.
+
+    The host waits once for the device.
+
+    Args:
+        state: Dicts and lists of tensors and of anything else.
+        name: Of ``state``; those of its entries follow after a dot.
+    """
+    named = [item for item in _named_tensors(state, name) if item[1].is_floating_point() and item[1].numel()]
+    if not named:
+        return []
+    device = named[0][1].device
+    finite = torch.stack([value.isfinite().all().to(device) for _, value in named]).tolist()
+    return [name for (name, _), good in zip(named, finite) if not good]
+
+
+def _named_tensors(value: Any, name: str) -> list[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        return [(name, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    prefix = f'{name}.' if name else ''
+    return [found for key, item in items for found in _named_tensors(item, f'{prefix}{key}')]

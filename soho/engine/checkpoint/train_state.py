@@ -7,7 +7,7 @@ its place, and tensors of the shape; a damaged file ends in one sentence.
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ def check_train_state(
     checkpoint = dict(checkpoint)
     try:
         checkpoint['meta'] = _check_meta(checkpoint.get('meta'))
-        checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), folders)
+        checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), list(folders))
         if 'optimizer' in checkpoint:
             checkpoint['optimizer'] = _check_optim_wrapper(checkpoint['optimizer'], optim_wrapper)
         if 'param_schedulers' in checkpoint and param_schedulers is not None:
@@ -83,7 +83,7 @@ def _check_meta(meta: Any) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name != 'config'}
 
 
-def _check_message_hub(hub: Any, folders: Iterable[str]) -> dict[str, Any]:
+def _check_message_hub(hub: Any, folders: Sequence[str]) -> dict[str, Any]:
     _require(isinstance(hub, dict), 'it has no message_hub: these are weights (for load_from), not the state of a run')
     parts = {}
     for name in ('log_scalars', 'runtime_info', 'resumed_keys'):
@@ -106,8 +106,13 @@ def _check_message_hub(hub: Any, folders: Iterable[str]) -> dict[str, Any]:
             _require(isinstance(value, (list, tuple)) and all(map(is_count, value)), f'{where} are no whole numbers')
         elif key == 'last_ckpt' or key.startswith('best_ckpt'):
             _require(value is None or isinstance(value, str), f'{where} is {_show(value)} and no path')
-            if value is not None and not any(_lies_in(value, folder) for folder in folders):
+            if value is not None:
+                # A name is that of a file beside this one, wherever the folder has gone since.
+                places = [value] if os.path.isabs(value) else [os.path.join(folder, value) for folder in folders]
+                places = [place for place in places if any(_lies_in(place, folder) for folder in folders)]
                 del info[key]
+                if places:
+                    info[key] = next((place for place in places if os.path.isfile(place)), places[0])
     return parts
 
 

@@ -5,6 +5,8 @@ from soho.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        'chance_loss': ['ChanceLossHook'],
+        'checkpoint': ['CheckpointHook'],
         'finite_loss': ['FiniteLossHook'],
         'fold_norms': ['FoldNormsHook'],
         'precise_norm': ['PreciseNormHook'],

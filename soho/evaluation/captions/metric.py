@@ -8,9 +8,11 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from soho.datasets.storage.json_files import PathLike, stream_array, write_json
+from soho.datasets.base import first_id, id_order
+from soho.datasets.records import CocoCaption
+from soho.datasets.storage.json_files import PathLike, stream_records, write_json
 from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.errors import UserError
+from soho.errors import UserError, quote
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
 from soho.evaluation.captions.treebank import tokenize
 from soho.evaluation.evaluator import Batch, Metric, Prediction
@@ -19,21 +21,21 @@ from soho.registry import METRICS
 JAVA_METRICS = ('meteor', 'spice')
 
 
-def load_references(annotation_file: PathLike) -> dict[int, list[str]]:
+def load_references(annotation_file: PathLike) -> dict[int | str, list[str]]:
     """Captions by image id from COCO's ``captions_*.json``, in the order in which the images first appear.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The JSON is broken, or an annotation lacks a key.
     """
-    references: dict[int, list[str]] = {}
-    for item in stream_array(annotation_file, 'annotations', required=('image_id', 'caption')):
-        references.setdefault(int(item['image_id']), []).append(item['caption'])
+    references: dict[int | str, list[str]] = {}
+    for item in stream_records(annotation_file, CocoCaption, 'annotations'):
+        references.setdefault(item.image_id, []).append(item.caption)
     return references
 
 
 def score_captions(
-    captions: Mapping[int, str], references: Mapping[int, Sequence[str]], java: bool = False
+    captions: Mapping[Any, str], references: Mapping[Any, Sequence[str]], java: bool = False
 ) -> dict[str, Score]:
     """BLEU-1 to -4, ROUGE-L and CIDEr-D of one caption per image, as fractions (CIDEr-D up to 10).
 
@@ -84,7 +86,7 @@ def _java_scorer(name: str) -> Callable[[], Any]:
 class Record(NamedTuple):
     """Caption of an image."""
 
-    image_id: int
+    image_id: int | str
     caption: str
 
 
@@ -130,7 +132,7 @@ class CaptionMetrics(Metric):
                 at the first [EOS].
         """
         for image_id, ids in zip(prediction['image_id'].tolist(), prediction['tokens'].tolist()):
-            self.results.append(Record(image_id, self.tokenizer.decode(ids)))
+            self.results.append(Record(self.original_id('image_ids', image_id), self.tokenizer.decode(ids)))
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Compute the metrics; see the class.
@@ -148,10 +150,12 @@ class CaptionMetrics(Metric):
             (missing, 'has {} images that were not captioned'),
         ):
             if images:
-                raise UserError(f'{self.annotation_file} {what.format(len(images))}; the first is {min(images)}.')
+                raise UserError(
+                    f'{self.annotation_file} {what.format(len(images))}; the first is {quote(first_id(images))}.'
+                )
         scores = score_captions(captions, self.references, self.java)
         return {name: score.overall for name, score in scores.items()}
 
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{image_id, caption}, ...]`` in the order of the image ids."""
-        write_json(path, [record._asdict() for record in sorted(results)])
+        write_json(path, [record._asdict() for record in sorted(results, key=lambda record: id_order(record.image_id))])

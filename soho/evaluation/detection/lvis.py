@@ -13,7 +13,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from soho.evaluation.detection.coco import CocoAP, results_index
+from soho.datasets.records import LVISCategory, LVISTruthImage
+from soho.evaluation.detection.coco import CocoAP, Truth, read_truth, results_index
 from soho.evaluation.detection.records import CocoResult, Detections
 from soho.registry import METRICS
 
@@ -112,22 +113,23 @@ class LVISAP(CocoAP):
         **kwargs: See :class:`DetectionMetric`.
     """
 
-    def read_truth(self) -> COCO:
-        truth = super().read_truth()
-        for item in truth.dataset['annotations']:
-            item['iscrowd'] = 0
-        self.checked = checked_categories(truth)
+    def read_truth(self) -> Truth:
+        truth = read_truth(self.annotation_file, LVISTruthImage, LVISCategory, crowds=False)
+        self.checked = checked_categories(truth.coco)
         return truth
 
     def filter_detections(self, record: Detections) -> Detections:
         """Return the best detections of an image, without those of categories it was not annotated for."""
         best = np.argsort(-record.scores, kind='stable')[:MAX_DETECTIONS]
+        image = record.image_id
+        assert isinstance(image, int), 'images are numbered'
         categories = np.asarray(self.category_ids)[record.labels[best] - 1]
-        kept = best[np.isin(categories, list(self.checked[record.image_id]))]
+        kept = best[np.isin(categories, list(self.checked[image]))]
         masks = record.masks and [record.masks[i] for i in kept]
         return record._replace(
             boxes=record.boxes[kept], scores=record.scores[kept], labels=record.labels[kept], masks=masks
         )
 
     def metrics(self, items: list[CocoResult], kind: str) -> dict[str, float]:
-        return lvis_metrics(self.truth, items, kind)
+        assert self.truth is not None, 'metrics are computed on the main process'
+        return lvis_metrics(self.truth.coco, items, kind)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from soho.datasets.base import id_order
 from soho.datasets.storage.json_files import write_json_array
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 
@@ -15,7 +16,7 @@ CocoResult = dict[str, Any]
 class Detections(NamedTuple):
     """Detections in one image, in descending order of score."""
 
-    image_id: int
+    image_id: int | str
     size: tuple[int, int]
     """(h, w) of the full image."""
     boxes: np.ndarray
@@ -88,14 +89,19 @@ class DetectionMetric(Metric):
                 ]
             self.results.append(
                 Detections(
-                    image_id, size, boxes, arrays['scores'][i][is_detection], arrays['labels'][i][is_detection], masks
+                    self.original_id('image_ids', image_id),
+                    size,
+                    boxes,
+                    arrays['scores'][i][is_detection],
+                    arrays['labels'][i][is_detection],
+                    masks,
                 )
             )
 
     def coco_results(self, results: list[Detections]) -> list[CocoResult]:
         """One dict per detection, in the form of COCO's result files, image by image."""
         items = []
-        for image in sorted(results, key=lambda record: record.image_id):
+        for image in sorted(results, key=lambda record: id_order(record.image_id)):
             for i, (box, score, label) in enumerate(zip(image.boxes.tolist(), image.scores.tolist(), image.labels)):
                 item = dict(
                     image_id=image.image_id,

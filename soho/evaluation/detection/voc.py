@@ -11,8 +11,10 @@ import torch
 from mmengine.dist import is_main_process
 from torchvision.ops import box_iou
 
+from soho.datasets.base import first_id, id_order
 from soho.datasets.voc07 import class_names
-from soho.datasets.voc_detection import annotation_file, image_number, read_names, read_voc_image
+from soho.datasets.voc_detection import annotation_file, devkit_folder, image_ids, read_names, read_voc_image
+from soho.errors import UserError, quote
 from soho.evaluation.detection.records import DetectionMetric, Detections
 from soho.evaluation.voc07 import eleven_points
 from soho.registry import METRICS
@@ -76,19 +78,22 @@ class VOCAP(DetectionMetric):
 
     def __init__(self, image_set: str, names: Sequence[str] | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
-        split = Path(image_set)
-        self.names = list(names or class_names(split.parents[2], split.stem))
+        self.image_set = image_set
+        self.names = list(names or class_names(devkit_folder(image_set), Path(image_set).stem))
         self.category_ids = range(1, len(self.names) + 1)
         self.truth = self.read_truth(image_set) if is_main_process() else None
 
     def read_truth(self, image_set: str) -> dict[str, GroundTruth]:
-        """Ground truth by class."""
+        """Ground truth by class; sets ``numbers``, the place of each image in the order of their ids."""
         truth: dict[str, GroundTruth] = {name: {} for name in self.names}
-        for name in read_names(image_set):
+        names = read_names(image_set)
+        ids = image_ids(names)
+        self.numbers = {image: place for place, image in enumerate(sorted(ids, key=id_order))}
+        for name, image in zip(names, ids):
             objects = read_voc_image(annotation_file(image_set, name)).objects
             for class_name in {item.name for item in objects} & truth.keys():
                 of_class = [item for item in objects if item.name == class_name]
-                truth[class_name][image_number(name)] = (
+                truth[class_name][self.numbers[image]] = (
                     np.array([item.box for item in of_class]),
                     np.array([item.difficult for item in of_class]),
                 )
@@ -96,8 +101,13 @@ class VOCAP(DetectionMetric):
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
         assert self.truth is not None, 'metrics are computed on the main process'
-        results = sorted(results, key=lambda record: record.image_id)
-        images = np.repeat([r.image_id for r in results], [len(r.labels) for r in results])
+        if unknown := {record.image_id for record in results} - self.numbers.keys():
+            raise UserError(
+                f'{self.image_set} lacks {len(unknown)} of the images that were evaluated; '
+                f'the first is {quote(first_id(unknown))}'
+            )
+        results = sorted(results, key=lambda record: self.numbers[record.image_id])
+        images = np.repeat([self.numbers[r.image_id] for r in results], [len(r.labels) for r in results])
         boxes, scores, labels = (
             np.concatenate([getattr(r, name) for r in results]) for name in ('boxes', 'scores', 'labels')
         )

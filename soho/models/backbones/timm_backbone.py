@@ -17,7 +17,8 @@ class TimmBackbone(BaseModule):
         model_name: A name from ``timm.list_models()``.
         out_indices: Feature levels that are returned, as timm counts them.
         pretrained: Load timm's weights from the Hub.
-        checkpoint_path: Local weight file to load instead.
+        checkpoint_path: Local weight file to load instead, of the whole model or of its features; short for
+            ``init_cfg=dict(type='Pretrained', checkpoint=checkpoint_path)``.
         init_cfg: mmengine's initialisation.
         **kwargs: Passed to ``timm.create_model``.
 
@@ -34,6 +35,8 @@ class TimmBackbone(BaseModule):
         init_cfg: dict | None = None,
         **kwargs,
     ) -> None:
+        if checkpoint_path:
+            init_cfg = dict(type='Pretrained', checkpoint=checkpoint_path)
         super().__init__(init_cfg)
         try:
             import timm
@@ -41,12 +44,7 @@ class TimmBackbone(BaseModule):
         except ImportError as error:
             raise ImportError(f"backbone '{model_name}' needs timm: pip install timm") from error
         self.model = timm.create_model(
-            model_name,
-            features_only=True,
-            out_indices=tuple(out_indices),
-            pretrained=pretrained,
-            checkpoint_path=checkpoint_path,
-            **kwargs,
+            model_name, features_only=True, out_indices=tuple(out_indices), pretrained=pretrained, **kwargs
         )
         info = self.model.feature_info
         assert isinstance(info, FeatureInfo)  # of any model with features_only

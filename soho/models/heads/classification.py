@@ -18,6 +18,11 @@ from soho.registry import MODELS
 LOSSES = ('bce', 'ce')
 
 
+def confidences(logits: Tensor, soft: bool) -> Tensor:
+    """Confidence in each class, (R, A): a sigmoid where several may be correct (``soft``), else a softmax."""
+    return torch.sigmoid(logits) if soft else logits.softmax(1)
+
+
 @MODELS.register_module()
 class ClassificationHead(Head):
     """A two-layer classifier on [CLS], or on the [CLS] of a sentence with each of M images.
@@ -27,20 +32,31 @@ class ClassificationHead(Head):
         num_classes: A; 3,129 for VQA v2.
         loss: ``'bce'``: binary cross-entropy against soft scores, as published for VQA, where several
             answers may be correct. ``'ce'``: cross-entropy against the one label ``answer_labels[..., 0]``.
-        num_images: M; the [CLS] of the M rows of a sentence are concatenated.
+        num_images: M; the [CLS] of the M rows of a sentence are concatenated. Where evaluation has more rows than
+            that, they are of an image at several scales, and their logits are averaged.
         dropout: Between the two layers.
+        temperature: Divisor of the logits in ``confidence``; fitted by ``tools/analysis/calibrate.py``.
 
     Raises:
-        UserError: For another ``loss``.
+        UserError: For another ``loss``, or a temperature that is not positive.
     """
 
     def __init__(
-        self, hidden_size: int, num_classes: int = 3129, loss: str = 'bce', num_images: int = 1, dropout: float = 0.5
+        self,
+        hidden_size: int,
+        num_classes: int = 3129,
+        loss: str = 'bce',
+        num_images: int = 1,
+        dropout: float = 0.5,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise UserError(f'loss of a ClassificationHead is {loss!r}; it is one of {", ".join(LOSSES)}')
+        if temperature <= 0:
+            raise UserError(f'temperature of a ClassificationHead is {temperature}; it divides logits and is above 0')
         self.num_classes = num_classes
+        self.temperature = temperature
         self.num_images = num_images
         self.soft = loss == 'bce'
         self.classifier = nn.Sequential(
@@ -116,15 +132,21 @@ class ClassificationHead(Head):
             losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
         return losses, logits.detach().argmax(1) == labels, labels >= 0
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(R, A) logits to probabilities, calibrated by ``temperature``; see :func:`confidences`."""
+        return confidences(logits / self.temperature, self.soft)
+
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """Predictions of the R' sentences that count.
 
         Returns:
             ``question_id`` and ``label`` int64, ``confidence`` float32 in [0, 1], each (R',), and ``logits``
-            (R', A) float32. A confidence is a sigmoid for soft labels and a softmax for one label.
+            (R', A) float32. See :meth:`probabilities` for the confidence.
         """
         counted = counted_rows(batch)
-        logits = self(features, batch)[counted].float()
-        confidence, label = (torch.sigmoid(logits) if self.soft else logits.softmax(1)).max(dim=1)
+        logits = self(features, batch).float()  # (B * V * S, A), V scales of an image
+        samples, sentences = batch['sentence_mask'].shape
+        logits = logits.view(samples, -1, sentences, self.num_classes).mean(1).flatten(0, 1)[counted]
+        confidence, label = self.probabilities(logits).max(dim=1)
         ids = batch['question_id'].flatten()[counted]
         return dict(question_id=ids, label=label, confidence=confidence, logits=logits)

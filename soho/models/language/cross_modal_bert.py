@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer
-from transformers.utils import cached_file
 
+from soho.datasets.storage.hub import find_file
 from soho.models.language.attention import BY_DEVICE
 from soho.models.language.partial_layer import PartialBertLayer
 from soho.registry import MODELS, WEIGHT_INITIALIZERS
@@ -39,6 +39,9 @@ class CrossModalBert(BaseModule):
         **config: Overrides of ``transformers.BertConfig``, for instance
             ``num_hidden_layers=3``.
     """
+
+    defaults = dict(hidden_size=768, vocab_size=30522)
+    """What ``config`` is without an override, for those who read a config before anything is built."""
 
     def __init__(
         self,
@@ -69,14 +72,14 @@ class CrossModalBert(BaseModule):
         """Load weights from ``pretrained``, or initialise them as BERT does, from normal(0, 0.02).
 
         Raises:
-            OSError: ``pretrained`` is neither a file, a folder with weights
+            UserError: ``pretrained`` is neither a file, a folder with weights
                 nor a reachable Hub name.
             soho.engine.checkpoint.read.CheckpointError: It holds another model.
         """
         if self.pretrained is None:
             self.apply(self._init_module)
             return
-        WEIGHT_INITIALIZERS.build(dict(type='Pretrained', checkpoint=_weight_file(self.pretrained)))(self)
+        WEIGHT_INITIALIZERS.build(dict(type='Pretrained', checkpoint=find_weights(self.pretrained)))(self)
 
     def _init_module(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
@@ -132,14 +135,15 @@ class CrossModalBert(BaseModule):
         return fused[:, :length], fused[:, length:]
 
 
-def _weight_file(pretrained: str) -> str:
-    """Path of the weight file, downloaded if ``pretrained`` is a Hub name."""
+def find_weights(pretrained: str) -> str:
+    """Path of a weight file: ``pretrained`` itself, or of the folder or the model on the Hub that it names.
+
+    Raises:
+        UserError: There is none, or the Hub cannot be reached.
+    """
     if os.path.isfile(pretrained):
         return pretrained
-    path = cached_file(pretrained, 'model.safetensors', _raise_exceptions_for_missing_entries=False)
-    path = path or cached_file(pretrained, 'pytorch_model.bin')
-    assert path is not None  # this time it raises where there is no file
-    return path
+    return find_file(pretrained, ('model.safetensors', 'pytorch_model.bin'), 'the pretrained language model')
 
 
 def _checkpoint(function, *args, **kwargs):

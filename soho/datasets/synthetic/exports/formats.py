@@ -11,9 +11,15 @@ from pathlib import Path
 from soho.datasets.synthetic.exports.imagenet import export_imagenet
 from soho.datasets.synthetic.exports.inaturalist import export_inaturalist
 from soho.datasets.synthetic.exports.lvis import export_lvis
+from soho.datasets.synthetic.exports.nlvr2 import export_nlvr2
 from soho.datasets.synthetic.exports.snli_ve import export_snli_ve
 from soho.datasets.synthetic.exports.voc import export_voc
 
 EXPORTS: dict[str, Callable[[Path], dict[str, int]]] = dict(
-    imagenet=export_imagenet, inaturalist=export_inaturalist, lvis=export_lvis, snli_ve=export_snli_ve, voc=export_voc
+    imagenet=export_imagenet,
+    inaturalist=export_inaturalist,
+    lvis=export_lvis,
+    nlvr2=export_nlvr2,
+    snli_ve=export_snli_ve,
+    voc=export_voc,
 )

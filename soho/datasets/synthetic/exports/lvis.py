@@ -85,7 +85,7 @@ def _read(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
         found[image][NAMES.index(name) + 1].append(item)
     images, annotations = [], []
     for image, size in coco_sizes([file]).items():
-        rng = np.random.default_rng([image])
+        rng = np.random.default_rng([int(image)])
         everything = np.arange(1, len(NAMES) + 1)
         # In training, a category of the tail is usually not annotated, and then unknown.
         kept = [c for c in sorted(found[image]) if split == 'val' or rng.random() < TAIL ** (c - 1)]

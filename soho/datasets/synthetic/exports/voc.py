@@ -95,7 +95,7 @@ def _pictures(root: Path) -> Iterator[Picture]:
             yield Picture(year, split, name, size, objects[image], store)
 
 
-def _objects(file: Path, sizes: dict[int, Size]) -> dict[int, list[VOCObject]]:
+def _objects(file: Path, sizes: dict[int | str, Size]) -> dict[int | str, list[VOCObject]]:
     names = {item['id']: item['name'] for item in stream_array(file, 'categories', required=('id', 'name'))}
     objects = defaultdict(list)
     for item in stream_array(file, 'annotations'):

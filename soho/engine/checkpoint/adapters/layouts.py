@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from soho.engine.checkpoint.adapters import hugging_face_bert, official_soho, official_virtex, torchvision_resnet
+from soho.engine.checkpoint.adapters import (
+    hugging_face_bert,
+    official_soho,
+    official_virtex,
+    timm_features,
+    torchvision_resnet,
+)
 
 
 class Adapted(NamedTuple):
@@ -35,6 +41,7 @@ ADAPTERS: dict[str, Adapter] = {
     'official VirTex checkpoint': official_virtex.names,
     'Hugging Face BERT': hugging_face_bert.names,
     'torchvision ResNet': torchvision_resnet.names,
+    'timm model': timm_features.names,
 }
 
 

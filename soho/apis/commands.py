@@ -1,0 +1,220 @@
+"""The commands that ask models: ``soho ask``, ``soho caption``, ``soho features`` and ``soho models``.
+
+``tools/predict.py`` runs the same. Nothing is imported here that takes long, so that a help comes at once.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from soho.errors import UserError
+
+DEFAULT_VQA = 'soho_vqa_synthetic'
+CHUNK = 256  # images whose features are in memory, and lost where a run stops
+
+
+def ask(argv: Sequence[str]) -> None:
+    """Answer questions about an image, a folder, or the rows of a table."""
+    parser = _parser('ask', ask)
+    parser.add_argument(
+        'images', help='image, http(s)://, folder, zip, or a .csv or .jsonl with columns image, question'
+    )
+    parser.add_argument('question', nargs='?', help='asked about every image; a table may have its own')
+    _add_model_options(parser, DEFAULT_VQA)
+    _add_table_options(parser)
+    parser.add_argument('--top', type=int, default=5, metavar='K', help='answers of a question (default 5)')
+    parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the answer came from')
+    args = parser.parse_args(argv)
+
+    from soho.apis.tables import read_rows, single_image
+
+    rows = read_rows(args.images, args.image_dir, question=args.question)
+    model = _load(args, 'VQA')
+    if args.explain:
+        if not single_image(args.images):
+            raise UserError('--explain draws one picture: give one image')
+        found = model.explain(rows[0]['image'], rows[0]['question'], top_k=args.top)
+        found.draw().save(args.explain)
+        _print_answers(found.result)
+    elif single_image(args.images) and not args.out:
+        _print_answers(model(rows[0]['image'], rows[0]['question'], top_k=args.top))
+    else:
+
+        def answer(part: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+            queries = (model.query(row['image'], [row['question']]) for row in part)
+            for scores in model.predict(queries, return_errors=True):
+                yield _error(scores) or dict(answers=model.best(scores[0], args.top))
+
+        _write_rows(rows, ('image', 'question'), answer, args)
+
+
+def caption(argv: Sequence[str]) -> None:
+    """Write captions of an image, a folder, or the rows of a table."""
+    parser = _parser('caption', caption)
+    parser.add_argument('images', help='image, http(s)://, folder, zip, or a .csv or .jsonl with a column image')
+    _add_model_options(parser, None)
+    _add_table_options(parser)
+    parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the caption came from')
+    args = parser.parse_args(argv)
+
+    from soho.apis.tables import read_rows, single_image
+
+    rows = read_rows(args.images, args.image_dir)
+    model = _load(args, 'Captioner')
+    if args.explain:
+        if not single_image(args.images):
+            raise UserError('--explain draws one picture: give one image')
+        found = model.explain(rows[0]['image'])
+        found.draw().save(args.explain)
+        print(found.result['caption'])
+    elif single_image(args.images) and not args.out:
+        print(model(rows[0]['image'])['caption'])
+    else:
+
+        def describe(part: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+            queries = (model.query(row['image']) for row in part)
+            for result in model.predict(queries, return_errors=True):
+                yield _error(result) or result
+
+        _write_rows(rows, ('image',), describe, args)
+
+
+def features(argv: Sequence[str]) -> None:
+    """Write the feature vectors of images to an array of numpy."""
+    parser = _parser('features', features)
+    parser.add_argument('images', help='image, folder, zip, or a .csv or .jsonl with a column image')
+    parser.add_argument('--out', required=True, metavar='FILE.npy', help='(N, C) float32; the names go to FILE.json')
+    parser.add_argument('--normalize', action='store_true', help='vectors of length 1')
+    parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')
+    _add_model_options(parser, DEFAULT_VQA)
+    args = parser.parse_args(argv)
+
+    from soho.apis.tables import read_rows, write_features
+
+    rows = read_rows(args.images, args.image_dir)
+    model = _load(args, 'FeatureExtractor')
+    write_features(model, rows, args.out, args.normalize, CHUNK, args.quiet)
+
+
+def models(argv: Sequence[str]) -> None:
+    """List the models that ship with soho and those that were published."""
+    parser = _parser('models', models)
+    parser.add_argument('pattern', nargs='?', default='', help="part of a name, or a pattern such as 'vqa*'")
+    parser.add_argument('--markdown', action='store_true', help='write docs/model_zoo.md to the screen')
+    args = parser.parse_args(argv)
+
+    from soho.apis.model_zoo import describe_entries, describe_zoo, read_zoo
+
+    if args.markdown:
+        print(describe_zoo(), end='')
+        return
+    found = {n: e for n, e in read_zoo().items() if fnmatch.fnmatch(n.lower(), f'*{args.pattern.lower()}*')}
+    if not found:
+        raise UserError(f'no model is called like {args.pattern!r}; `soho models` lists them all')
+    width = max(map(len, found))
+    for name, line in describe_entries(found).items():
+        print(f'  {name:{width}}  {line}'.rstrip())
+
+
+def _parser(name: str, command: Callable) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f'soho {name}', description=command.__doc__)
+
+
+def _add_model_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        '-m',
+        '--model',
+        default=default,
+        required=default is None,
+        help='checkpoint, folder, http(s)://, Hub id, or a name that `soho models` lists'
+        + (f' (default {default})' if default else ''),
+    )
+    parser.add_argument('--config', help='config of a checkpoint that does not have its own, such as an official one')
+    parser.add_argument('--class-names', metavar='FILE', help='answers of a checkpoint without, as *_data_vqa.json')
+    parser.add_argument('--vocabulary', help='vocab.txt or .model of a checkpoint without')
+    parser.add_argument('--device', help='such as cuda or cpu; by default a GPU if there is one')
+    parser.add_argument('--dtype', choices=('float32', 'float16', 'bfloat16'), help='default: float16 on a GPU')
+    parser.add_argument('--batch-size', type=int, help='images of a batch')
+    parser.add_argument('-q', '--quiet', action='store_true', help='no progress bar')
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')
+    parser.add_argument(
+        '--out', metavar='FILE.jsonl', help='write here instead of to the screen; an interrupted run goes on there'
+    )
+
+
+def _load(args: argparse.Namespace, kind: str) -> Any:
+    """The inferencer, on a machine that is all its own."""
+    import soho.apis as apis
+    from soho.platform import keep_freed_memory, use_onednn_products
+
+    keep_freed_memory()
+    model = getattr(apis, kind)(
+        args.model,
+        config=args.config,
+        class_names=args.class_names,
+        vocabulary=args.vocabulary,
+        device=args.device,
+        dtype=args.dtype,
+        batch_size=args.batch_size,
+    )
+    if model.device.type == 'cpu':
+        use_onednn_products()
+    return model
+
+
+def _error(result: Any) -> dict[str, str] | None:
+    return dict(error=str(result)) if isinstance(result, Exception) else None
+
+
+def _print_answers(answers: list[dict[str, Any]]) -> None:
+    width = max((len(item['answer']) for item in answers), default=0)
+    for item in answers:
+        print(f'{item["answer"]:{width}}  {item["score"]:.3f}')
+
+
+def _write_rows(
+    rows: list[dict[str, Any]],
+    columns: Sequence[str],
+    predict: Callable[[list[dict[str, Any]]], Iterator[dict[str, Any]]],
+    args: argparse.Namespace,
+) -> None:
+    """A line of json a row, to the screen or to the end of a file that holds the first of them already."""
+    from soho.apis.tables import open_results, progress
+
+    with open_results(args.out, rows, columns) as (out, done):
+        broken = 0
+        left = rows[done:]
+        for row, result in progress(zip(left, predict(left)), done, len(rows), args.quiet or not args.out):
+            broken += 'error' in result
+            record = {name: row['name' if name == 'image' else name] for name in columns} | result
+            out.write(json.dumps(record, ensure_ascii=False) + '\n')
+            out.flush()
+    if args.out:
+        print(f'{args.out}: {len(rows)} rows', end='', file=sys.stderr)
+        print(f', {broken} of them with an error' if broken else '', file=sys.stderr)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = dict(ask=ask, caption=caption, features=features, models=models)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``tools/predict.py``: the name of a command, then its command line."""
+    from soho.errors import exit_on_user_error
+
+    argv = sys.argv[1:] if argv is None else list(argv)
+    with exit_on_user_error():
+        if not argv or argv[0] not in COMMANDS:
+            names = ', '.join(COMMANDS)
+            said = f'{os.path.basename(sys.argv[0])} COMMAND ...: COMMAND is one of {names}'
+            if argv in ([], ['-h'], ['--help']):
+                print(said)
+                return
+            raise UserError(f'there is no command {argv[0]}: {said}')
+        COMMANDS[argv[0]](argv[1:])

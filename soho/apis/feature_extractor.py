@@ -1,0 +1,133 @@
+"""Feature vectors and maps of pictures, and the dictionary words in them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from PIL import Image
+from torch import Tensor
+
+from soho.apis.images import ImageInput, for_images
+from soho.apis.inferencer import Inferencer, Prediction, Query, Sample
+from soho.apis.opening import OpenedModel
+from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
+from soho.engine.checkpoint.backbones import infer_resnet_config
+from soho.engine.checkpoint.inference_spec import InferenceSpec, build_model
+from soho.engine.checkpoint.load import prefix_in
+from soho.engine.checkpoint.read import CheckpointError
+from soho.errors import UserError
+from soho.evaluation.features import center_crop_pipeline
+from soho.models.necks.positions import valid_cells
+from soho.models.soho import SOHO
+from soho.registry import INFERENCERS
+from soho.visualization.attribution import draw_words, read_words
+
+
+class Words(NamedTuple):
+    """The dictionary words of a picture."""
+
+    words: list[dict[str, Any]]
+    """``word`` (its number) and ``share`` of the picture's cells, the most frequent first."""
+    cells: np.ndarray
+    """(h, w) int64, the word of each cell on the picture."""
+    picture: Image.Image
+    """The picture with its cells tinted by word."""
+
+
+@INFERENCERS.register_module()
+class FeatureExtractor(Inferencer):
+    """Features of pictures by the CNN of any checkpoint: of this project, official SOHO or VirTex, or torchvision.
+
+    ``FeatureExtractor('best.pth')('a.jpg')`` returns a vector (C,), the mean of the last feature map over the picture.
+    """
+
+    def find_spec(self, opened: OpenedModel) -> InferenceSpec:
+        """The checkpoint's own preprocessing, or for one without a config that of ImageNet: 256, cropped to 224."""
+        if opened.spec is not None:
+            return opened.spec if opened.spec.pipeline else replace(opened.spec, pipeline=center_crop_pipeline())
+        try:
+            backbone = infer_resnet_config(opened.state)
+        except ValueError as error:
+            raise CheckpointError(f'{opened.source} cannot be used: it has no config, and {error}') from error
+        # Without heads, the model is the CNN.
+        return InferenceSpec(dict(type='VirTex', backbone=backbone, heads={}), center_crop_pipeline())
+
+    def build(self, opened: OpenedModel) -> BaseModel:
+        state = opened.state
+        if opened.spec is None:
+            prefix = prefix_in(state, [BLOCK])
+            state = {f'backbone.{name[len(prefix) :]}': state[name] for name in state if name.startswith(prefix)}
+        model = build_model(self.spec, state, self.source)
+        if getattr(model, 'backbone', None) is None:
+            raise UserError(f'{self.source} has no CNN: it works without the image')
+        return model
+
+    def __call__(self, images: Any, normalize: bool = False, maps: bool = False, batch_size: int | None = None) -> Any:
+        """Features of pictures, float32.
+
+        Args:
+            images: One picture (see :func:`soho.apis.images.image_entries`), a list, or a folder or zip of them.
+            normalize: Vectors of length 1, so that their products are cosine similarities.
+            maps: The last feature map (h, w, C) of each picture instead of its mean.
+            batch_size: Pictures of a batch.
+
+        Returns:
+            (C,) for one picture and (N, C) for several; for a folder a dict by file name. With ``maps`` a map, or a
+            list of maps, which may differ in size.
+
+        Raises:
+            soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
+        """
+        found = for_images(images, lambda several: list(self.extract(several, normalize, maps, batch_size)))
+        return np.stack(found) if isinstance(found, list) and not maps else found
+
+    def extract(
+        self,
+        images: Sequence[ImageInput],
+        normalize: bool = False,
+        maps: bool = False,
+        batch_size: int | None = None,
+        return_errors: bool = False,
+    ) -> Iterator[Any]:
+        """The features of one picture after the other; see :meth:`predict` for ``return_errors``."""
+        for found in self.predict((Query([image], {}) for image in images), batch_size, return_errors):
+            if isinstance(found, Exception) or maps:
+                yield found
+            else:
+                vector = found.mean((0, 1), dtype=np.float32)
+                yield vector / max(np.linalg.norm(vector), 1e-12) if normalize else vector
+
+    @torch.inference_mode()
+    def forward(self, samples: Sequence[Sample]) -> Prediction:
+        """``feature`` (B, C, h, w) float32, and ``rows`` (B, h) and ``columns`` (B, w) bool, those on the picture."""
+        batch: dict[str, Tensor] = self.model.data_preprocessor(self.collate(samples))
+        with self.autocast():
+            feature = self.model.backbone(batch['image'])[-1].float()
+        height, width = batch['image'].shape[-2:]
+        rows, columns = valid_cells(batch['image_size'], (height, width), (feature.size(2), feature.size(3)))
+        return dict(feature=feature.cpu(), rows=rows.sum(1).cpu(), columns=columns.sum(1).cpu())
+
+    def read_prediction(self, prediction: Prediction, queries: Sequence[Query]) -> list[np.ndarray]:
+        """(h, w, C), the cells of each picture."""
+        found = zip(prediction['feature'], prediction['rows'].tolist(), prediction['columns'].tolist())
+        return [feature[:, :rows, :columns].permute(1, 2, 0).numpy() for feature, rows, columns in found]
+
+    def find_words(self, image: ImageInput) -> Words:
+        """The words of the visual dictionary that a picture holds.
+
+        Raises:
+            UserError: The model has no dictionary.
+        """
+        if not isinstance(self.model, SOHO):
+            raise UserError(f'{self.source} is no SOHO model, and has no visual dictionary')
+        sample = self.prepare(Query([image], {}))
+        grid = read_words(self.model, self.collate([sample]))
+        rows, columns = (grid.cells >= 0).any(1).sum(), (grid.cells >= 0).any(0).sum()
+        cells = grid.cells[:rows, :columns]
+        counts = Counter(cells.flatten().tolist())
+        words = [dict(word=word, share=count / cells.size) for word, count in counts.most_common()]
+        return Words(words, cells, draw_words(sample['image'], grid))

@@ -1,0 +1,314 @@
+"""Base class of the inferencers: a checkpoint in, plain results out.
+
+A new task is a subclass in a file of this folder. It says on which data sets its models are trained (``datasets``),
+makes a :class:`Query` of what a person gives, and results of what the model predicts (``read_prediction``);
+:class:`soho.apis.vqa.VQA` is one.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from huggingface_hub import ModelCard, ModelHubMixin
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from soho.apis.images import ImageInput, image_entries
+from soho.apis.model_card import write_model_card
+from soho.apis.opening import WEIGHTS, OpenedModel, open_model
+from soho.datasets.collate import collate
+from soho.datasets.storage.image_store import ImageError
+from soho.datasets.transforms.base import ImageTransform
+from soho.engine.checkpoint.inference_spec import (
+    InferenceSpec,
+    build_model,
+    require_registered,
+    save_weights,
+    tokenizer_argument,
+    use_vocabulary,
+    vocabulary_of,
+)
+from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
+from soho.errors import UserError
+from soho.files import write_text
+from soho.models.folding import fold_norms
+from soho.platform import available_cores
+from soho.registry import TRANSFORMS
+
+CPU_BATCH, GPU_BATCH = 8, 32  # images
+WINDOW = 8  # batches whose images are sorted by shape
+DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+Prediction = dict[str, Tensor]
+Sample = dict[str, Any]
+
+
+class Query(NamedTuple):
+    """One sample for the model."""
+
+    images: Sequence[ImageInput]
+    """M pictures."""
+    annotation: dict[str, Any]
+    """What a data set would say about them, such as ``sentences``."""
+    rows: int = 1
+    """Entries of the prediction that belong to it."""
+
+
+class Inferencer(ModelHubMixin, library_name='soho', license='apache-2.0', tags=['vision-language']):
+    """A model with all that turns pictures into results: preprocessing, batches, device.
+
+    Args:
+        source: See :func:`soho.apis.opening.open_model`.
+        config, class_names, vocabulary, revision: Likewise.
+        device: ``'cuda'``, ``'cpu'``, ...; by default a GPU if there is one.
+        dtype: ``'float32'``, ``'float16'`` or ``'bfloat16'`` (autocast); by default float16 on a GPU and float32
+            elsewhere.
+        batch_size: Samples of a batch.
+        workers: Threads that decode images.
+
+    Raises:
+        soho.engine.checkpoint.read.CheckpointError: The checkpoint cannot be used, or is for something else.
+    """
+
+    datasets: ClassVar[tuple[str, ...]] = ()
+    """Types of the data sets whose models this class asks."""
+    text_transforms: ClassVar[tuple[str, ...]] = ()
+    """Transforms of text that a query goes through; those of images always are."""
+    packed: ClassVar[tuple[str, ...]] = ()
+    """Fields of a query's annotation that the model reads."""
+
+    def __init__(
+        self,
+        source: str | os.PathLike | OpenedModel,
+        *,
+        config: str | None = None,
+        class_names: str | os.PathLike | Sequence[str] | None = None,
+        vocabulary: str | None = None,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+    ) -> None:
+        if not isinstance(source, OpenedModel):
+            source = open_model(source, config, class_names, vocabulary, revision)
+        self.source = source.source
+        self.spec = self.find_spec(source)
+        if self.datasets and self.spec.dataset not in self.datasets:
+            raise CheckpointError(
+                f'{self.source} was trained on a {self.spec.dataset or "data set that it does not name"}, and '
+                f'{type(self).__name__} asks models of {" or ".join(self.datasets)}; soho.load finds the right class'
+            )
+        if dtype is not None and dtype not in DTYPES:
+            raise UserError(f'dtype is {dtype!r}; it is one of {", ".join(DTYPES)}')
+        self.device = torch.device(device or get_device())
+        half = torch.float16 if self.device.type == 'cuda' else torch.float32
+        self.dtype = DTYPES[dtype] if dtype else half
+        self.batch_size = batch_size or (CPU_BATCH if self.device.type == 'cpu' else GPU_BATCH)
+        self.workers = workers or min(available_cores(), 8)
+        self.transforms = self._build_transforms()
+        self.model: Any = self.build(source)  # of what class is what the task knows
+        # The folded model has other parameters; these are what a file holds.
+        self.state = self.model.state_dict()
+        self.model = fold_norms(self.model).requires_grad_(False).to(self.device)
+        self.prepare_task()
+
+    def find_spec(self, opened: OpenedModel) -> InferenceSpec:
+        """The description that the checkpoint has."""
+        if opened.spec is None:
+            raise CheckpointError(
+                f'{opened.source} does not say with which config it was trained: name it, as in '
+                f"config='VQA/soho_res18_vqa' (`soho configs` lists them)"
+            )
+        return opened.spec
+
+    def build(self, opened: OpenedModel) -> BaseModel:
+        """The model in eval mode."""
+        return build_model(self.spec, opened.state, self.source)
+
+    def prepare_task(self) -> None:
+        """Look for what the task needs in ``self.model`` and ``self.spec``, once both are there."""
+
+    def read_prediction(self, prediction: Prediction, queries: Sequence[Query]) -> list[Any]:
+        """Results of a batch, one a query."""
+        raise NotImplementedError
+
+    def predict(
+        self, queries: Iterable[Query], batch_size: int | None = None, return_errors: bool = False
+    ) -> Iterator[Any]:
+        """Results of queries, in their order.
+
+        Queries are taken a few batches at a time; those whose pictures have the same shape go through the model
+        together, so that every picture has the canvas that it has by itself. Pictures are decoded meanwhile.
+
+        Args:
+            queries: Any number.
+            batch_size: Samples of a batch; by default the inferencer's.
+            return_errors: Return the :class:`soho.datasets.storage.image_store.ImageError` of a broken picture in the
+                place of its result, instead of raising it.
+        """
+        size = batch_size or self.batch_size
+        waiting = iter(queries)
+        first = list(islice(waiting, 2))
+        if len(first) < 2:  # a pool of threads would cost more than one picture takes
+            for query in first:
+                yield from self._predict_window([query], [self._try_prepare(query)], size, return_errors)
+            return
+        with ThreadPoolExecutor(self.workers) as pool:
+
+            def start(window: list[Query]) -> list[Future]:
+                return [pool.submit(self._try_prepare, query) for query in window]
+
+            window = [*first, *islice(waiting, WINDOW * size - 2)]
+            futures = start(window)
+            while window:
+                samples = [future.result() for future in futures]
+                following = list(islice(waiting, WINDOW * size))
+                futures = start(following)
+                yield from self._predict_window(window, samples, size, return_errors)
+                window = following
+
+    def prepare(self, query: Query) -> Sample:
+        """The sample of a query, as the data set of an evaluation gives it."""
+        rng = np.random.default_rng(0)
+        images = [dict(image_entries(image), rng=rng, flipped=False) for image in query.images]
+        annotation = dict(query.annotation, rng=rng)
+        results = dict(images[0], **annotation) if len(images) == 1 else dict(annotation, images=images)
+        for transform in self.transforms:
+            results = transform(results)
+        return results
+
+    @torch.inference_mode()
+    def forward(self, samples: Sequence[Sample]) -> Prediction:
+        """Prediction for samples of one shape."""
+        with self.autocast():
+            return self.model.test_step(self.collate(samples))[0]
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """A batch, on the CPU."""
+        return collate(samples, **self.spec.collate)
+
+    def autocast(self) -> torch.autocast:
+        """Context in which the model computes in :attr:`dtype`."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _try_prepare(self, query: Query) -> Sample | ImageError:
+        try:
+            return self.prepare(query)
+        except ImageError as error:
+            return error
+
+    def _predict_window(
+        self, queries: Sequence[Query], samples: Sequence[Sample | ImageError], size: int, return_errors: bool
+    ) -> list[Any]:
+        results: list[Any] = list(samples)
+        groups: dict[Any, list[tuple[int, Sample]]] = {}
+        for number, sample in enumerate(samples):
+            if isinstance(sample, ImageError):
+                if not return_errors:
+                    raise sample
+            else:
+                groups.setdefault(self._shape(sample), []).append((number, sample))
+        for group in groups.values():
+            for first in range(0, len(group), size):
+                numbers, batch = zip(*group[first : first + size])
+                found = self.read_prediction(self.forward(batch), [queries[number] for number in numbers])
+                for number, result in zip(numbers, found):
+                    results[number] = result
+        return results
+
+    def _shape(self, sample: Sample) -> tuple:
+        """What samples of a batch have in common: the canvas, and the shapes of all arrays."""
+        divisor = self.spec.collate.get('size_divisor', 32)
+        images = sample['image'] if isinstance(sample['image'], list) else [sample['image']]
+        canvas = tuple((-(-image.shape[0] // divisor), -(-image.shape[1] // divisor)) for image in images)
+        others = ((name, np.shape(value)) for name, value in sample.items() if name not in ('image', 'image_size'))
+        return canvas, *others
+
+    def _build_transforms(self) -> list[Any]:
+        """The transforms of the test pipeline that a query goes through."""
+        require_registered(self.spec.pipeline, TRANSFORMS, f'the pipeline of {self.source}')
+        vocab = tokenizer_argument(self.spec.vocabulary, self.source)
+        transforms = []
+        for step in use_vocabulary(self.spec.pipeline, vocab):
+            kind = TRANSFORMS.get(str(step.get('type')))
+            assert kind is not None  # it is registered
+            if step['type'] in self.text_transforms or issubclass(kind, ImageTransform):
+                try:
+                    transforms.append(TRANSFORMS.build(step))
+                except (FileNotFoundError, OSError, TypeError) as error:
+                    raise CheckpointError(self._explain_transform(step, error)) from error
+        return [*transforms, TRANSFORMS.build(dict(type='PackSample', keys=list(self.packed)))]
+
+    def _explain_transform(self, step: Mapping[str, Any], error: Exception) -> str:
+        tokenizer = step.get('tokenizer')
+        if isinstance(tokenizer, Mapping) and not isinstance(error, TypeError):
+            return (
+                f'{self.source} does not hold its vocabulary, and {tokenizer.get("vocab")} is not here: give it, as in '
+                "vocabulary='vocab.txt'"
+            )
+        return f'the pipeline of {self.source} cannot be built: {step["type"]}: {error}'
+
+    def save(self, path: str | os.PathLike, dtype: str | None = None) -> None:
+        """Write one file of safetensors that ``soho.load`` opens without any other.
+
+        Args:
+            path: ``.safetensors``.
+            dtype: Store matrices and convolutions as ``'float16'`` or ``'bfloat16'``, in half the space; vectors, which
+                are few, keep their type.
+        """
+        state = {
+            name: value.to(DTYPES[dtype]) if dtype and value.is_floating_point() and value.dim() > 1 else value
+            for name, value in self.state.items()
+        }
+        save_weights(path, state, self.full_spec)
+
+    @property
+    def full_spec(self) -> InferenceSpec:
+        """The description with the vocabulary in it, also where that was read from a file."""
+        owner = next((step for step in self.transforms if hasattr(step, 'tokenizer')), None)
+        return replace(self.spec, vocabulary=vocabulary_of(owner) or self.spec.vocabulary)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        self.save(save_directory / WEIGHTS)
+        write_text(save_directory / 'config.json', f'{{"{HEADER_KEY}": {self.full_spec.to_json()}}}\n')
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        config: str | dict | None = None,
+        **options,
+    ) -> 'Inferencer':
+        """Open a folder or a repository; its ``config.json`` is for people, the weights hold the same."""
+        if not os.path.isdir(model_id):
+            from huggingface_hub import hf_hub_download
+
+            model_id = os.path.dirname(
+                hf_hub_download(
+                    model_id,
+                    WEIGHTS,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                )
+            )
+        return cls(model_id, config=config if isinstance(config, str) else None, **options)
+
+    def generate_model_card(self, *args, **kwargs) -> ModelCard:
+        """Card with what the checkpoint says about its data, training and figures."""
+        return ModelCard(write_model_card(type(self).__name__, self.spec, **kwargs))

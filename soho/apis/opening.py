@@ -1,0 +1,149 @@
+"""Where a model comes from: a shipped name, a file, a folder, an address or the Hub."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from soho.apis.model_zoo import find_model, guess_model
+from soho.datasets.storage.json_files import load_json
+from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec
+from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.config import load_config
+from soho.errors import UserError
+
+WEIGHTS = 'model.safetensors'
+HUB_ID = re.compile(r'(?:hf://)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?')
+
+
+class OpenedModel(NamedTuple):
+    """Contents of a checkpoint, before anything is built."""
+
+    source: str
+    """Its name, for messages."""
+    state: dict[str, Any]
+    """Names to tensors."""
+    spec: InferenceSpec | None
+    """``None``: it has no config, and none was given."""
+
+
+def open_model(
+    source: str | os.PathLike,
+    config: str | None = None,
+    class_names: str | os.PathLike | Sequence[str] | None = None,
+    vocabulary: str | None = None,
+    revision: str | None = None,
+) -> OpenedModel:
+    """Read a checkpoint and what it says about itself; no code in it is run.
+
+    Args:
+        source: Name of a shipped or published model, see :func:`soho.list_models`; a file of torch or safetensors; a
+            folder of ``save_pretrained``; ``http(s)://``; or a Hub id, ``owner/name`` or ``hf://owner/name``.
+        config: Path or name of the config, for a checkpoint that does not have its own.
+        class_names: The answers in the order of the labels, for a checkpoint without: the texts, or a file that has
+            them: ``*_data_vqa.json``, a list of json, or a text with one a line.
+        vocabulary: ``vocab.txt``, a Hub name or a ``.model`` of SentencePiece, for a checkpoint without.
+        revision: Of a Hub id: branch, tag or commit.
+
+    Raises:
+        CheckpointError: There is no such model, or it cannot be read.
+        soho.engine.config_checks.ConfigError: There is no such config, or something is wrong with it.
+    """
+    name = os.fspath(source)
+    entry = None if os.path.exists(name) else find_model(name)
+    path, wanted = (entry.path, entry.sha256) if entry else (_locate(name, revision), None)
+    if wanted is not None and os.path.isfile(path):
+        verify_file(path, wanted)
+    checkpoint = read_checkpoint(path)
+    if config is None and entry is not None and HEADER_KEY not in checkpoint:
+        config = entry.config
+    spec = None
+    if config is not None:
+        spec = read_spec(checkpoint, name, load_config(config).to_dict())
+        vocabulary = vocabulary or _config_vocabulary(spec)
+    elif HEADER_KEY in checkpoint or isinstance((checkpoint.get('meta') or {}).get('cfg'), str):
+        spec = read_spec(checkpoint, name)
+    if spec is not None and class_names is not None:
+        spec = replace(spec, class_names=read_class_names(class_names))
+    if spec is not None and vocabulary is not None:
+        spec = replace(spec, vocabulary={}, pipeline=_name_vocabulary(spec.pipeline, vocabulary))
+    return OpenedModel(name, state_dict_of(checkpoint), spec)
+
+
+def read_class_names(source: str | os.PathLike | Sequence[str]) -> list[str]:
+    """The answers in the order of the labels.
+
+    Args:
+        source: The texts; or a file: json with ``label2ans`` (as ``*_data_vqa.json``) or a list of texts, or a text
+            with one answer a line.
+
+    Raises:
+        UserError: The file holds something else.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return list(source)
+    path = os.fspath(source)
+    if not path.endswith('.json'):
+        with open(path, encoding='utf-8') as file:
+            return file.read().splitlines()
+    found = load_json(path)
+    if isinstance(found, Mapping):
+        found = found.get('label2ans')
+    if isinstance(found, Mapping):
+        found = [found.get(str(label)) for label in range(len(found))]
+    if not isinstance(found, list) or not all(isinstance(answer, str) for answer in found):
+        raise UserError(f"{path} has no list of answers: neither is it one, nor has it a list 'label2ans'")
+    return found
+
+
+def _locate(name: str, revision: str | None) -> str:
+    """The file or the address of a model that is not in the zoo."""
+    if os.path.isdir(name):
+        path = os.path.join(name, WEIGHTS)
+        if not os.path.isfile(path):
+            raise CheckpointError(f'the folder {name} has no {WEIGHTS}, which save_pretrained writes')
+        return path
+    if os.path.isfile(name) or (re.match(r'\w+://', name) and not name.startswith('hf://')):
+        return name
+    match = HUB_ID.fullmatch(name)
+    if match is None or name.endswith(('.pth', '.pt', '.bin', '.safetensors')):
+        raise CheckpointError(
+            f'there is no file and no shipped model {name}{guess_model(name)}; `soho models` lists those that there are'
+        )
+    return _from_hub(match[1], match[2] or revision)
+
+
+def _from_hub(repository: str, revision: str | None) -> str:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return hf_hub_download(repository, WEIGHTS, revision=revision, library_name='soho')
+    except (OSError, ValueError) as error:  # every error of the Hub is one of these
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f'{repository} is no file here, and its {WEIGHTS} could not be fetched from the Hub: {reason}'
+        ) from error
+
+
+def verify_file(path: str, wanted: str | None) -> None:
+    """Raise ``CheckpointError`` where a file's SHA-256 is another than the list of models says."""
+    with open(path, 'rb') as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    if wanted is not None and found != wanted:
+        raise CheckpointError(f'{path} is damaged: its SHA-256 is {found}, and the list of models says {wanted}')
+
+
+def _config_vocabulary(spec: InferenceSpec) -> str | None:
+    """The vocabulary that the config of a person names; a checkpoint's own config is not asked for one."""
+    return next(
+        (str(step['tokenizer']['vocab']) for step in spec.pipeline if 'vocab' in (step.get('tokenizer') or {})), None
+    )
+
+
+def _name_vocabulary(pipeline: list[dict[str, Any]], vocabulary: str) -> list[dict[str, Any]]:
+    return [
+        dict(step, tokenizer=dict(step['tokenizer'], vocab=vocabulary)) if step.get('tokenizer') else step
+        for step in pipeline
+    ]

@@ -1,0 +1,34 @@
+"""Names of files below a data set: which are nobody's data, and which an annotation file may not say."""
+
+from soho.errors import UserError, quote
+
+_LITTER = frozenset({'__MACOSX', 'Thumbs.db', 'ehthumbs.db', 'desktop.ini'})
+
+
+def is_litter(name: str) -> bool:
+    """Return whether a file is something that an operating system left in a data set.
+
+    That is what is hidden or lies in a hidden folder (``.DS_Store``, the ``._NAME`` that macOS writes beside a file
+    on other file systems), what macOS packs under ``__MACOSX``, and thumbnails and settings of Windows.
+    Litter is never a class, an image, a list or a shard.
+
+    Args:
+        name: Path below the data set, with slashes.
+    """
+    return any((part.startswith('.') and part != '.') or part in _LITTER for part in name.split('/'))
+
+
+def check_name(name: str) -> None:
+    """Check that a file name, as an annotation file has it, stays below the folder of the images.
+
+    A link in that folder is its owner's choice and followed, wherever it leads; a name comes with the annotations, from
+    anywhere.
+
+    Raises:
+        UserError: The name is empty, absolute, goes up with ``..``, or holds a NUL character.
+    """
+    if not name or name[0] == '/' or '\0' in name or ('..' in name and '..' in name.split('/')):
+        raise UserError(
+            f'the file name {quote(name)} does not stay below the folder of the images: it should be relative, '
+            "without '..'"
+        )

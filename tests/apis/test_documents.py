@@ -1,0 +1,100 @@
+"""docs/inference.md and the README, typed as they stand."""
+
+import doctest
+import re
+import shlex
+
+import soho
+from soho.__main__ import main
+from soho.apis import commands
+from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
+from soho.paths import CONFIGS
+from soho.registry import INFERENCERS, MODELS
+
+ROOT = CONFIGS.parent
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(document, language):
+    return re.findall(rf'^```{language}\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+
+
+def run_sessions(document, name):
+    """Every Python block with prompts, in order, in one session."""
+    sessions = [block for block in blocks(document, 'python') if block.startswith('>>>')]
+    test = doctest.DocTestParser().get_doctest('\n'.join(sessions), {}, name, None, 0)
+    said = []
+    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append)
+    assert not said, ''.join(said)
+    assert len(test.examples) > 2
+
+
+def write_captions(folder, synthetic):
+    """A small model of captions at the path that the document names."""
+    tokenizer = dict(vocab=str(synthetic / 'captions.model'), max_length=12)
+    language = dict(type='CaptionTransformer', visual_size=64, vocab_size=150, hidden_size=64)
+    backbone = dict(type='ResNet', depth=18, num_stages=1, out_indices=(0,))
+    config = dict(type='VirTex', backbone=backbone, language=language, heads=dict(c=dict(type='CaptioningHead')))
+    model = MODELS.build(config)
+    model.init_weights()
+    steps = [dict(type='LoadImage'), dict(type='TokenizeCaption', tokenizer=tokenizer)]
+    own = SentencePieceTokenizer(**tokenizer)
+    spec = InferenceSpec(
+        config, steps, 'CaptioningDataset', vocabulary=vocabulary_of(type('D', (), dict(tokenizer=own)))
+    )
+    folder.mkdir(parents=True)
+    save_weights(folder / 'iter_5000.pth', model.state_dict(), spec)  # read by its contents, whatever its name
+
+
+def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
+    document = (ROOT / 'docs' / 'inference.md').read_text()
+    monkeypatch.chdir(tmp_path)
+    run_sessions(document, 'inference.md')
+    assert (tmp_path / 'where.png').exists() and soho.load('all.safetensors').spec.class_names
+    write_captions(tmp_path / 'work_dirs' / 'demo' / 'captioning', synthetic)
+    (shell,) = blocks(document, 'bash')
+    loaded = {}
+    original = commands._load
+
+    def load_once(args, kind):
+        return (
+            loaded.setdefault((args.model, kind), None)
+            or loaded.update({(args.model, kind): original(args, kind)})
+            or loaded[args.model, kind]
+        )
+
+    monkeypatch.setattr(commands, '_load', load_once)
+    monkeypatch.setattr('soho.platform.keep_freed_memory', lambda: True)  # settings of the whole process
+    monkeypatch.setattr('soho.platform.use_onednn_products', lambda: True)
+    for line in shell.splitlines():
+        command, *argv = shlex.split(line)
+        assert command == 'soho'
+        main(argv)
+    said = capsys.readouterr().out
+    assert said.startswith('blue') and 'All that soho needs is here.' in said
+    for name in ('answers.jsonl', 'captions.jsonl', 'features.npy', 'features.json'):
+        assert (tmp_path / name).stat().st_size
+
+
+def test_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_sessions((ROOT / 'README.md').read_text(), 'README.md')
+
+
+def test_an_inferencer_of_another_task(tmp_path):
+    """The class of the document, on a model that ships."""
+    document = (ROOT / 'docs' / 'inference.md').read_text()
+    (code,) = [block for block in blocks(document, 'python') if block.startswith('@INFERENCERS')]
+    names = dict(soho=soho)
+    exec('from soho.registry import INFERENCERS\nfrom soho.apis import Inferencer, Query\nimport numpy as np', names)
+    try:
+        exec(code, names)
+        vqa = soho.VQA('soho_vqa_synthetic', device='cpu')
+        spec = InferenceSpec(**dict(vars(vqa.full_spec), dataset='EntailmentDataset'))
+        save_weights(tmp_path / 'a.safetensors', vqa.state, spec)
+        asked = soho.load(tmp_path / 'a.safetensors', device='cpu')
+        assert type(asked) is names['Entailment']
+        assert 0 < asked(soho.sample_image(), 'There is a star.') < 1
+    finally:
+        INFERENCERS.module_dict.pop('Entailment', None)

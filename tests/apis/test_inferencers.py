@@ -1,0 +1,342 @@
+"""Inferencers: what a checkpoint is asked, in every form, and that the answers are those of an evaluation."""
+
+import io
+import json
+import zipfile
+from itertools import chain
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+import soho
+from soho.apis.inferencer import Query
+from soho.apis.opening import open_model
+from soho.datasets.storage.image_store import ImageError
+from soho.datasets.tokenizer import SentencePieceTokenizer
+from soho.engine import Runner
+from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
+from soho.engine.checkpoint.read import CheckpointError
+from soho.errors import UserError
+from soho.evaluation.dump import PredictionDump
+from soho.registry import MODELS
+
+SHIPPED = 'soho_vqa_synthetic'
+
+
+@pytest.fixture(scope='module')
+def vqa():
+    """The model that ships, on the CPU."""
+    return soho.load(SHIPPED, device='cpu')
+
+
+@pytest.fixture
+def picture():
+    """(48, 64, 3), random."""
+    return np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def png(picture):
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, 'png')
+    return data.getvalue()
+
+
+@pytest.fixture
+def trained(tiny_config, tmp_path):
+    """A run of three steps with its checkpoint."""
+    changes = {'default_hooks.checkpoint': dict(type='CheckpointHook', by_epoch=False, interval=3)}
+    runner = Runner.from_cfg(tiny_config('vqa', iters=3, **changes))
+    runner.train()
+    return runner, tmp_path / 'run' / 'iter_3.pth'
+
+
+def test_answers_are_those_of_an_evaluation(trained, synthetic, tmp_path, monkeypatch):
+    runner, checkpoint = trained
+    dump = PredictionDump(out_file=str(tmp_path / 'predictions.npz'))
+    runner.test_evaluator.metrics.append(dump)
+    runner.test()
+    predictions = np.load(tmp_path / 'predictions.npz')
+    evaluated = dict(zip(predictions['question_id'].tolist(), 1 / (1 + np.exp(-predictions['logits']))))
+
+    monkeypatch.chdir(tmp_path)  # the checkpoint names no file that is here
+    for file in ('vocab.txt', 'val_data_vqa.json'):
+        assert not (tmp_path / file).exists()
+    config = torch.load(checkpoint, weights_only=True)['meta']
+    config['cfg'] = config['cfg'].replace(str(synthetic), 'elsewhere')
+    torch.save(dict(torch.load(checkpoint, weights_only=True), meta=config), 'moved.pth')
+    vqa = soho.VQA('moved.pth')
+    dataset = json.loads((synthetic / 'val_data_vqa.json').read_text())['data']
+    pictures = zipfile.ZipFile(synthetic / 'val2014.zip')
+    queries, ids = [], []
+    for record in dataset:
+        queries.append(
+            vqa.query(pictures.read(f'val2014/{record["file_name"]}'), [q['question'] for q in record['vqa']])
+        )
+        ids.append([q['question_id'] for q in record['vqa']])
+    asked = dict(zip(chain(*ids), chain(*vqa.predict(queries, batch_size=3))))
+    assert asked.keys() == evaluated.keys() and len(asked) > 50
+    for question, scores in asked.items():
+        np.testing.assert_allclose(scores, evaluated[question], atol=1e-5)
+    assert np.ptp([scores.max() for scores in asked.values()]) > 1e-3
+
+
+def test_a_picture_in_any_form_gives_the_same_answers(vqa, picture, tmp_path):
+    path = tmp_path / 'a.png'
+    path.write_bytes(png(picture))
+    question = 'What color is the star?'
+    answers = vqa(picture, question)
+    assert [set(item) for item in answers] == [{'answer', 'score'}] * 5
+    assert answers == sorted(answers, key=lambda item: -item['score']) and json.dumps(answers)
+    for form in (str(path), path, path.read_bytes(), Image.open(path), np.dstack([picture, picture[..., :1]])):
+        assert vqa(form, question) == answers
+
+
+def test_lists_folders_and_zips(vqa, picture, tmp_path):
+    pictures = [picture, picture[::-1].copy(), np.ascontiguousarray(picture.transpose(1, 0, 2)), picture[:, :40].copy()]
+    questions = ['Is there a star?', 'What color is the circle?', 'How many shapes are there?', 'Is it grass?']
+    single = [vqa(*pair) for pair in zip(pictures, questions)]
+
+    def close(found):
+        assert [[a['answer'] for a in row[:1]] for row in found] == [[a['answer'] for a in row[:1]] for row in single]
+        np.testing.assert_allclose([r[0]['score'] for r in found], [r[0]['score'] for r in single], atol=1e-5)
+
+    close(vqa(pictures, questions))
+    close(vqa(pictures, questions, batch_size=1))
+    first = vqa(picture, questions)
+    assert [row[0]['answer'] for row in first] == [vqa(picture, question)[0]['answer'] for question in questions]
+    (tmp_path / 'album' / 'deep').mkdir(parents=True)
+    for name, image in zip(('b.png', 'a.png', 'deep/c.PNG'), pictures):
+        (tmp_path / 'album' / name).write_bytes(png(image))
+    (tmp_path / 'album' / 'notes.txt').write_text('no picture')
+    found = vqa(tmp_path / 'album', questions[0])
+    assert list(found) == ['a.png', 'b.png', 'deep/c.PNG'] and found['b.png'][0]['answer'] == single[0][0]['answer']
+    with zipfile.ZipFile(tmp_path / 'zipped.zip', 'w') as file:
+        file.writestr('zipped/b.png', png(picture))
+    assert vqa(tmp_path / 'zipped.zip', questions[0])['b.png'][0]['answer'] == found['b.png'][0]['answer']
+
+
+@pytest.mark.parametrize(
+    'images, questions, sentence',
+    [
+        ('missing.jpg', 'Is it?', 'there is no image missing.jpg'),
+        (b'no picture', 'Is it?', 'the bytes given cannot be decoded .no known image format'),
+        (np.zeros((4, 4), float), 'Is it?', 'an array of pixels is uint8, 0 to 255, and this one is float64'),
+        (np.zeros((3, 4, 5), np.uint8), 'Is it?', r'shape .height, width, 3., RGB, and this one \(3, 4, 5\)'),
+        (3, 'Is it?', 'a PIL image or an array, and this one is a int'),
+        (np.zeros((4, 4, 3), np.uint8), ' ', "a question is a text that is not empty, and this one is ' '"),
+        ([np.zeros((4, 4, 3), np.uint8)], ['a?', 'b?'], '1 images and 2 questions'),
+    ],
+)
+def test_what_cannot_be_asked_is_said(vqa, images, questions, sentence):
+    with pytest.raises(UserError, match=sentence):
+        vqa(images, questions)
+
+
+def test_a_broken_picture_among_others_keeps_its_place(vqa, picture):
+    queries = [vqa.query(image, ['Is it?']) for image in (picture, b'', picture)]
+    first, broken, last = vqa.predict(queries, return_errors=True)
+    assert isinstance(broken, ImageError)
+    np.testing.assert_allclose(first, last, atol=1e-6)
+
+
+def test_one_file_holds_everything(vqa, picture, tmp_path):
+    answers = vqa(picture, 'Is there a star?')
+    vqa.save(tmp_path / 'model.safetensors')
+    assert soho.load(tmp_path / 'model.safetensors', device='cpu')(picture, 'Is there a star?') == answers
+    vqa.save_pretrained(tmp_path / 'folder')
+    card = (tmp_path / 'folder' / 'README.md').read_text()
+    for part in ("soho.VQA('OWNER/NAME')", 'train_data_vqa.json', 'make demo', '| accuracy | 84.1827 |', 'epoch: 8'):
+        assert part in card
+    assert soho.VQA.from_pretrained(tmp_path / 'folder', device='cpu')(picture, 'Is there a star?') == answers
+    with pytest.raises(CheckpointError, match='was trained on a VQADataset, and Captioner asks .* CaptioningDataset'):
+        soho.Captioner(tmp_path / 'folder')
+
+
+def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_path):
+    uploaded = {}
+
+    def upload(self, *, folder_path, repo_id, **_):
+        uploaded.update({file.name: file.read_bytes() for file in folder_path.iterdir()})
+        return repo_id
+
+    monkeypatch.setattr(
+        'huggingface_hub.HfApi.create_repo', lambda self, repo_id, **_: type('R', (), dict(repo_id=repo_id))
+    )
+    monkeypatch.setattr('huggingface_hub.HfApi.upload_folder', upload)
+    assert vqa.push_to_hub('owner/name') == 'owner/name'
+    assert set(uploaded) == {'model.safetensors', 'config.json', 'README.md'}
+    (tmp_path / 'model.safetensors').write_bytes(uploaded['model.safetensors'])
+    monkeypatch.setattr('huggingface_hub.hf_hub_download', lambda *_, **__: str(tmp_path / 'model.safetensors'))
+    assert soho.load('owner/name').spec == vqa.spec == soho.load('hf://owner/name@main').spec
+
+
+def test_a_map_and_its_answer(vqa, picture):
+    found = vqa.explain(picture, 'What color is the star?')
+    np.testing.assert_allclose(
+        [a['score'] for a in found.result], [a['score'] for a in vqa(picture, 'What color is the star?')], atol=1e-5
+    )
+    assert found.heat.shape == found.picture.shape[:2] == (72, 96) and 0 <= found.heat.min() < found.heat.max() <= 1
+    assert found.draw().size == (512, 384)
+    other = vqa.explain(picture, 'What color is the star?', answer='red')
+    assert not np.allclose(other.heat, found.heat)
+    with pytest.raises(UserError, match="does not know the answer 'mauve'"):
+        vqa.explain(picture, 'What color is the star?', answer='mauve')
+
+
+def test_features_and_words(make_model, soho_config, synthetic, picture, tmp_path):
+    model = make_model('pretrain')
+    pipeline = [dict(type='LoadImage'), dict(type='ResizeKeepRatio', scale=(64, 48))]
+    save_weights(tmp_path / 'a.safetensors', model.state_dict(), InferenceSpec(soho_config('pretrain'), pipeline))
+    extractor = soho.load(tmp_path / 'a.safetensors', device='cpu')
+    assert isinstance(extractor, soho.FeatureExtractor)
+    vectors = extractor([picture, picture[:, :30].copy()])
+    assert vectors.shape == (2, 128) and vectors.dtype == np.float32
+    np.testing.assert_allclose(extractor(picture[:, :30].copy()), vectors[1], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(extractor(picture, normalize=True)), 1, atol=1e-5)
+    cells = extractor(picture, maps=True)
+    assert cells.shape == (6, 8, 128)
+    np.testing.assert_allclose(cells.mean((0, 1)), vectors[0], atol=1e-5)
+    found = extractor.find_words(picture)
+    assert found.cells.shape == (6, 8) and sum(item['share'] for item in found.words) == pytest.approx(1)
+    batch = model.data_preprocessor(extractor.collate([extractor.prepare(Query([picture], {}))]))
+    words = model.encode_image(batch['image'], batch['image_size']).words.view(8, 8)[:6]
+    assert (found.cells == words.numpy()).all() and found.picture.size == (512, 384)
+
+
+def test_a_cnn_without_config_gives_features(picture, tmp_path):
+    from torchvision.models import resnet18
+
+    net = resnet18().eval()
+    torch.save(net.state_dict(), tmp_path / 'resnet18.pth')
+    extractor = soho.load(tmp_path / 'resnet18.pth', device='cpu')
+    found = extractor(picture)
+    net.fc = torch.nn.Identity()
+    with torch.no_grad():
+        batch = extractor.model.data_preprocessor(extractor.collate([extractor.prepare(Query([picture], {}))]))
+        np.testing.assert_allclose(found, net(batch['image'])[0], rtol=1e-3, atol=1e-4)
+    extractor.save(tmp_path / 'a.safetensors')
+    np.testing.assert_allclose(soho.load(tmp_path / 'a.safetensors', device='cpu')(picture), found, atol=1e-6)
+    with pytest.raises(CheckpointError, match="does not say with which config it was trained: name it, as in config='"):
+        soho.VQA(tmp_path / 'resnet18.pth')
+
+
+@pytest.fixture
+def captions(synthetic, tmp_path):
+    """A small model of captions with random weights, in the checkpoint of a run."""
+    tokenizer = dict(vocab=str(synthetic / 'captions.model'), max_length=12)
+    config = dict(
+        model=dict(
+            type='VirTex',
+            backbone=dict(type='ResNet', depth=18, num_stages=2, out_indices=(1,)),
+            language=dict(
+                type='CaptionTransformer', visual_size=128, vocab_size=150, hidden_size=64, initializer_range=0.2
+            ),
+            heads=dict(captioning=dict(type='CaptioningHead', decoder=dict(type='BeamSearch', max_steps=8))),
+        ),
+        test_dataloader=dict(
+            collate_fn=dict(type='collate', size_divisor=16),
+            dataset=dict(
+                type='CaptioningDataset',
+                pipeline=[
+                    dict(type='LoadImage'),
+                    dict(type='ResizeKeepRatio', scale=(64, 48)),
+                    dict(type='TokenizeCaption', tokenizer=dict(tokenizer, vocab='elsewhere/captions.model')),
+                    dict(type='PackSample', keys=['image_id', 'caption_tokens', 'caption_lengths']),
+                ],
+            ),
+        ),
+    )
+    model = MODELS.build(config['model'])
+    model.init_weights()
+    own = SentencePieceTokenizer(**tokenizer)
+    meta = dict(cfg=Config(config).pretty_text, vocabulary=vocabulary_of(SimpleNamespace(tokenizer=own)))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'captions.pth')
+    return tmp_path / 'captions.pth', model.eval(), own
+
+
+def test_captions(captions, picture):
+    path, model, tokenizer = captions
+    captioner = soho.load(path, device='cpu')
+    assert isinstance(captioner, soho.Captioner)
+    pictures = [picture, 255 - picture, picture[:, :40].copy()]
+    found = captioner(pictures)
+    for image, result in zip(pictures, found):
+        sample = captioner.prepare(captioner.query(image))
+        with torch.no_grad():
+            (prediction,) = model.test_step(captioner.collate([sample]))
+        assert result['caption'] == tokenizer.decode(prediction['tokens'][0]) and 0 < result['score'] <= 1
+    assert captioner(picture)['caption'] == found[0]['caption']
+    explained = captioner.explain(picture)
+    assert explained.result['caption'] == found[0]['caption'] and explained.heat.max() == pytest.approx(1, abs=0.2)
+
+
+def test_a_checkpoint_without_vocabulary_or_answers_takes_them(captions, vqa, synthetic, picture, tmp_path):
+    path, _, _ = captions
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint['meta']['vocabulary']
+    torch.save(checkpoint, path)
+    with pytest.raises(UserError, match='does not hold its vocabulary, and elsewhere/captions.model is not here: give'):
+        soho.load(path)
+    assert soho.load(path, vocabulary=str(synthetic / 'captions.model'), device='cpu')(picture)['caption']
+
+    answers = tmp_path / 'answers.txt'
+    answers.write_text('\n'.join(vqa.spec.class_names))
+    torch.save(dict(state_dict=vqa.state), tmp_path / 'bare.pth')
+    with pytest.raises(CheckpointError, match='does not say with which config'):
+        soho.VQA(tmp_path / 'bare.pth')
+    (tmp_path / 'vocab.txt').write_text(vqa.spec.vocabulary['wordpiece'])
+    options = dict(config='demo/vqa', vocabulary=str(tmp_path / 'vocab.txt'), device='cpu')
+    with pytest.raises(UserError, match='chooses among 42 answers and has the names of 0: give them'):
+        soho.VQA(tmp_path / 'bare.pth', **options)
+    bare = soho.VQA(tmp_path / 'bare.pth', class_names=answers, **options)
+    assert bare(picture, 'Is there a star?')[0]['answer'] == vqa(picture, 'Is there a star?')[0]['answer']
+
+
+def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
+    import builtins
+
+    imported = []
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, '__import__', lambda name, *rest: imported.append(name) or original(name, *rest))
+    hostile = (
+        (dict(vqa.spec.model, neck=dict(type='antigravity')), "of the type 'antigravity', which nobody has registered"),
+        (dict(vqa.spec.model, neck=dict(type='os.system')), "has the type 'os.system'; it is one word"),
+        (dict(vqa.spec.model, _scope_='evil'), 'has a _scope_, which would import a package'),
+        (dict(vqa.spec.model, wings=2), "cannot be built: .*unexpected keyword argument 'wings'"),
+    )
+    for model, sentence in hostile:
+        save_weights(tmp_path / 'a.safetensors', vqa.state, InferenceSpec(model, vqa.spec.pipeline, 'VQADataset'))
+        with pytest.raises(CheckpointError, match=sentence):
+            soho.load(tmp_path / 'a.safetensors')
+    steps = [dict(type='antigravity')]
+    save_weights(tmp_path / 'a.safetensors', vqa.state, InferenceSpec(vqa.spec.model, steps, 'VQADataset'))
+    with pytest.raises(CheckpointError, match='pipeline of .* nobody has registered'):
+        soho.load(tmp_path / 'a.safetensors')
+    assert not {'antigravity', 'evil'} & set(imported)
+    # A part that would read a file when it is built does not.
+    backbone = dict(vqa.spec.model['backbone'], init_cfg=dict(type='Pretrained', checkpoint='/etc/passwd'))
+    spec = InferenceSpec.from_json(InferenceSpec(dict(vqa.spec.model, backbone=backbone), []).to_json(), 'a')
+    assert spec.model['backbone']['init_cfg'] and 'init_cfg' not in str(open_model(SHIPPED).spec)
+
+
+@pytest.mark.parametrize(
+    'text', ['[]', '{"model": {}}', '{"model": [], "pipeline": []}', '{', '{"model": {}, "pipeline": [3]}']
+)
+def test_a_damaged_description_is_refused(text):
+    with pytest.raises(CheckpointError, match='the description in a.safetensors cannot be used'):
+        InferenceSpec.from_json(text, 'a.safetensors')
+
+
+def test_unknown_models_are_named(tmp_path):
+    with pytest.raises(
+        CheckpointError, match="no shipped model soho_vqa_synthetics; did you mean 'soho_vqa_synthetic'"
+    ):
+        soho.load('soho_vqa_synthetics')
+    with pytest.raises(CheckpointError, match='has no model.safetensors, which save_pretrained writes'):
+        soho.load(tmp_path)
+    with pytest.raises(CheckpointError, match='owner/name is no file here, and its .* could not be fetched'):
+        soho.load('owner/name')

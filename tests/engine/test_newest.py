@@ -1,0 +1,173 @@
+"""--resume: the newest sound checkpoint, whatever has become of the others, of the pointer and of the folder."""
+
+import os
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from soho.engine import Runner
+from soho.engine.checkpoint.newest import newest_checkpoint
+from soho.errors import UserError
+from soho.files import folder_lock
+
+
+def save(path, iteration, number=0, value=1.0, **changes):
+    checkpoint = dict(
+        meta=dict(iter=iteration, epoch=0, save_number=number),
+        state_dict=dict(weight=torch.full((100,), value)),
+        message_hub={},
+        optimizer={},
+    )
+    torch.save({key: value for key, value in (checkpoint | changes).items() if value is not None}, path)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[data.index(b'\0\0\x80\x3f' * 50) + 100] ^= 4  # in the weights: ones
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+@pytest.mark.parametrize('damage', [flip, cut, lambda path: path.write_bytes(b'')], ids=['flipped', 'cut', 'empty'])
+def test_a_damaged_one_is_passed_over_and_named(damage, tmp_path):
+    for i in (1, 2, 3):
+        save(tmp_path / f'epoch_{i}.pth', 10 * i, i)
+    damage(tmp_path / 'epoch_3.pth')
+    path, rejected = newest_checkpoint([tmp_path])
+    assert path == str(tmp_path / 'epoch_2.pth')
+    assert (
+        list(rejected) == [str(tmp_path / 'epoch_3.pth')]
+        and 'epoch_3.pth is' in rejected[str(tmp_path / 'epoch_3.pth')]
+    )
+
+
+def test_weights_that_are_no_numbers_are_passed_over(tmp_path):
+    save(tmp_path / 'epoch_1.pth', 10)
+    save(tmp_path / 'epoch_2.pth', 20, value=float('nan'))
+    path, rejected = newest_checkpoint([tmp_path])
+    assert path.endswith('epoch_1.pth') and 'epoch_2.pth holds values that are no numbers' in next(
+        iter(rejected.values())
+    )
+
+
+def test_what_holds_weights_alone_is_nothing_to_go_on_from(tmp_path):
+    save(tmp_path / 'epoch_1.pth', 10)
+    save(tmp_path / 'best_accuracy_epoch_2.pth', 20, optimizer=None)
+    torch.save(dict(weight=torch.ones(2)), tmp_path / 'resnet.pth')
+    (tmp_path / '.epoch_3.0123456789abcdef.tmp.pth').write_bytes(b'half')
+    assert newest_checkpoint([tmp_path]) == (str(tmp_path / 'epoch_1.pth'), {})
+
+
+def test_the_newest_is_the_last_that_was_written_and_not_the_farthest(tmp_path):
+    """Who went back to the second epoch with another learning rate wants to go on from there."""
+    save(tmp_path / 'epoch_5.pth', 50, number=5)
+    save(tmp_path / 'epoch_3.pth', 30, number=6)
+    assert newest_checkpoint([tmp_path])[0].endswith('epoch_3.pth')
+    save(tmp_path / 'epoch_4.pth', 40, number=7)
+    assert newest_checkpoint([tmp_path / 'nowhere', tmp_path])[0].endswith('epoch_4.pth')
+
+
+def test_where_none_is_sound_nothing_begins_at_zero(tmp_path):
+    assert newest_checkpoint([tmp_path]) == (None, {})
+    save(tmp_path / 'epoch_1.pth', 10)
+    cut(tmp_path / 'epoch_1.pth')
+    with pytest.raises(
+        UserError, match='holds no checkpoint to go on from, and is not empty: .*epoch_1.pth is damaged'
+    ):
+        newest_checkpoint([tmp_path])
+
+
+@pytest.fixture
+def log(tmp_path):
+    return lambda: ''.join(path.read_text() for path in sorted(tmp_path.glob('**/*.log')))
+
+
+@pytest.mark.parametrize('harm', ['pointer', 'damage', 'move'])
+def test_a_run_goes_on(harm, run_training, tmp_path, log):
+    run_training('vqa', epochs=2)
+    folder = tmp_path / 'run'
+    if harm == 'pointer':
+        (folder / 'last_checkpoint').unlink()
+    elif harm == 'damage':
+        cut(folder / 'epoch_2.pth')
+    else:
+        shutil.move(folder, tmp_path / 'moved')
+        folder = tmp_path / 'moved'
+    start = []
+    resume = Runner.resume
+
+    def watch(self, filename, *args):
+        start.append(os.path.basename(filename))
+        resume(self, filename, *args)
+
+    Runner.resume = watch
+    try:
+        runner = run_training('vqa', epochs=3, work_dir=str(folder), resume='auto')
+    finally:
+        Runner.resume = resume
+    assert runner.epoch == 3 and start == ['epoch_1.pth' if harm == 'damage' else 'epoch_2.pth']
+    if harm == 'damage':
+        assert 'epoch_2.pth is damaged' in log() and 'the run goes on from' in log()
+
+
+def test_a_first_start_keeps_the_weights_to_begin_with(run_training, tiny_config, tmp_path):
+    run_training('vqa', work_dir=str(tmp_path / 'first'))
+    pretrained = tmp_path / 'first' / 'epoch_1.pth'
+    runner = Runner.from_cfg(tiny_config('vqa', resume='auto', load_from=str(pretrained)))
+    runner.load_or_resume()
+    weights = torch.load(pretrained, weights_only=True)['state_dict']
+    assert all(value.equal(weights[name]) for name, value in runner.model.state_dict().items())
+    assert runner._resume is False
+
+
+def test_averaged_weights_begin_with_those_of_another_layout(tiny_config, tmp_path):
+    """mmengine's EMAHook looks for a state_dict in the file, and demands every entry of the model in it."""
+    runner = Runner.from_cfg(tiny_config('vqa'))
+    backbone = {name: value + 1 for name, value in runner.model.backbone.state_dict().items()}
+    torch.save(backbone, tmp_path / 'resnet18.pth')
+    cfg = tiny_config('vqa', load_from=str(tmp_path / 'resnet18.pth'), custom_hooks=[dict(type='EMAHook')])
+    runner = Runner.from_cfg(cfg)
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+    averaged = hook.ema_model.module.state_dict()
+    assert averaged['backbone.conv1.weight'].equal(backbone['conv1.weight'])
+    assert all(value.equal(averaged[name]) for name, value in runner.model.state_dict().items())
+
+
+def test_a_forked_process_does_not_keep_the_lock_of_a_killed_one(tmp_path):
+    with folder_lock(tmp_path):
+        child = os.fork()
+        if child == 0:
+            try:
+                with folder_lock(tmp_path):
+                    os._exit(1)
+            except UserError:
+                os._exit(0)  # the parent holds it
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    read, write = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with folder_lock(tmp_path):
+            worker = os.fork()
+            if worker == 0:
+                os.read(read, 1)  # outlives the holder
+                os._exit(0)
+            os.kill(os.getpid(), 9)
+    os.waitpid(holder, 0)
+    with folder_lock(tmp_path):
+        pass
+    os.write(write, b'x')
+
+
+def test_ranks_are_told_what_rank_zero_found(tmp_path):
+    runner = SimpleNamespace(rank=0, _checkpoint_folders=lambda: [str(tmp_path)])
+    save(tmp_path / 'epoch_1.pth', 10)
+    cut(tmp_path / 'epoch_1.pth')
+    with pytest.raises(UserError, match='is not empty'):
+        Runner._find_newest(runner)

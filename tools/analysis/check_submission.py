@@ -1,0 +1,53 @@
+"""Check a file of predictions before it goes to the server of its task.
+
+    python tools/analysis/check_submission.py answers.json --reference v2_OpenEnded_mscoco_test2015_questions.json
+
+VQA v2 (json for EvalAI), GQA (json) and NLVR2 (csv) are told apart by their contents. The reference is the official
+file of the split: questions, or the examples of NLVR2. Without it format and repeats are checked, and of VQA that all
+447,793 questions of test2015 are answered, which EvalAI demands for test-dev too.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from soho.datasets.storage.json_files import open_text, stream_array
+from soho.errors import UserError, exit_on_user_error
+from soho.evaluation import gqa, statements, vqa
+
+CHECKS = dict(VQA=vqa.check_submission, GQA=gqa.check_submission, NLVR2=statements.check_submission)
+
+
+def find_task(path: Path) -> str:
+    """Return the name of the task that a file is for.
+
+    Raises:
+        UserError: It is empty, or an item names no question.
+    """
+    with open_text(path) as file:
+        start = file.read(200).lstrip()
+    if not start.startswith(('[', '{')):
+        return 'NLVR2'
+    first = next(stream_array(path), None)
+    if not isinstance(first, dict) or not {'question_id', 'questionId'} & first.keys():
+        raise UserError(
+            f'{path} begins with {first!r:.60}; VQA has objects with question_id and answer, GQA with questionId and '
+            'prediction'
+        )
+    return 'VQA' if 'question_id' in first else 'GQA'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('file', type=Path)
+    parser.add_argument('--reference', type=Path, metavar='FILE', help='official questions or examples of the split')
+    args = parser.parse_args(argv)
+    with exit_on_user_error():
+        task = find_task(args.file)
+        count = CHECKS[task](args.file, args.reference)
+    compared = f'all of {args.reference}' if args.reference else 'not compared with the questions'
+    print(f'{args.file}: {count} predictions for {task}, {compared}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,141 @@
+#!/usr/bin/env python
+"""Public GQA questions -> the annotation files of SOHO.
+
+    python tools/prepare/gqa.py --root data/gqa
+
+finds the files of the public download (cs.stanford.edu/people/dorarad/gqa, "Questions"), unpacked, in the root or its
+folder ``annotations``, with the images in ``images.zip`` or ``images/``, and writes
+
+    train_data_gqa.json, val_data_gqa.json, testdev_data_gqa.json, submission_data_gqa.json
+        {data: [{file_name, image_id, height, width, vqa: [{question, question_id, labels, scores}]}],
+        ans2label, label2ans}, as of VQA; labels and scores are empty where the answers are not public
+    prepare_gqa.json
+        arguments, counts and checksums; with it a second call has nothing to do.
+
+Answer list: all answers of train and val by frequency, ties in alphabetical order; of the published balanced files
+they are 1,842. The official ids of questions are texts with leading zeros; here they are numbers, and
+``GQAAccuracy`` gives them back as they were.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from soho.datasets.storage.image_sizes import header_size
+from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.json_files import stream_members, write_json_array
+from soho.datasets.storage.manifest import Manifest, find_input
+from soho.errors import UserError, exit_on_user_error
+
+# The published numbers of questions; of train and val those of the balanced files.
+FILES = {
+    'train': ('train_balanced_questions.json', 943_000),
+    'val': ('val_balanced_questions.json', 132_062),
+    'testdev': ('testdev_balanced_questions.json', 12_578),
+    'submission': ('submission_all_questions.json', 4_237_524),
+}
+NUM_ANSWERS = 1842
+SOURCE = 'https://cs.stanford.edu/people/dorarad/gqa/download.html'
+
+
+def read_split(path: Path) -> tuple[dict[str, list[tuple[int, str, str | None]]], Counter]:
+    """Return the questions (id, text, answer) by image id, in the order of the file, and the count of each answer.
+
+    Raises:
+        UserError: An id is no number, two ids are the same number, or a question is empty.
+    """
+    by_image: dict[str, list[tuple[int, str, str | None]]] = {}
+    answers: Counter = Counter()
+    seen = set()
+    for name, record in stream_members(path, required=('question', 'imageId')):
+        if not (name.isascii() and name.isdecimal()) or int(name) in seen:
+            what = 'the same number as another one' if name.isascii() and name.isdecimal() else 'no number'
+            raise UserError(f'the id {name!r:.40} of a question of {path} is {what}')
+        if not isinstance(record['question'], str) or not record['question'].strip():
+            raise UserError(f'the question {name} of {path} is empty')
+        seen.add(int(name))
+        answer = record.get('answer')
+        by_image.setdefault(str(record['imageId']), []).append((int(name), record['question'], answer))
+        answers.update(() if answer is None else (answer,))
+    return by_image, answers
+
+
+def items(
+    by_image: dict[str, list[tuple[int, str, str | None]]],
+    store: ImageStore,
+    labels: dict[str, int],
+    counts: dict[str, int],
+) -> Iterator[dict[str, Any]]:
+    """Yield the items of a file, one per image; ``counts`` receives the questions whose answer is not in the list."""
+    for image_id, questions in by_image.items():
+        size = header_size(store, f'{image_id}.jpg')
+        vqa = []
+        for number, text, answer in questions:
+            known = [labels[answer]] if answer in labels else []
+            counts['outside_list'] += answer is not None and not known
+            vqa.append(dict(question=text, question_id=number, labels=known, scores=[1.0] * len(known)))
+        yield dict(file_name=f'{image_id}.jpg', image_id=image_id, height=size.height, width=size.width, vqa=vqa)
+
+
+def prepare(args: argparse.Namespace) -> dict[str, Any]:
+    """Write the files; return the counts."""
+    found = {split: path for split, (name, _) in FILES.items() if (path := find_input(args.root, name))}
+    if not {'train', 'val'} & found.keys():
+        raise FileNotFoundError(
+            f'neither {args.root} nor its folder annotations holds {FILES["train"][0]} or {FILES["val"][0]}, whose '
+            f'answers are the answer list; they are published at {SOURCE}'
+        )
+    store = ImageStore(args.images or args.root / 'images')
+    manifest = Manifest(args.out, 'gqa', dict(splits=list(found)), [*found.values(), store.path])
+    if counts := manifest.counts_if_current():
+        print(f'{manifest.path} is up to date, nothing to do.')
+        return counts
+    splits = {split: read_split(path) for split, path in found.items()}
+    frequency = sum((splits[split][1] for split in ('train', 'val') if split in splits), Counter())
+    label2ans = sorted(frequency, key=lambda answer: (-frequency[answer], answer))
+    labels = {answer: label for label, answer in enumerate(label2ans)}
+    counts, outputs = dict(answers=len(label2ans)), {}
+    for split, (by_image, _) in splits.items():
+        counts[split] = dict(images=len(by_image), questions=sum(map(len, by_image.values())), outside_list=0)
+        name = f'{split}_data_gqa.json'
+        rest = dict(ans2label=labels, label2ans=label2ans)
+        outputs[name] = write_json_array(
+            args.out / name, items(by_image, store, labels, counts[split]), key='data', rest=rest
+        )
+    manifest.write(outputs, counts)
+    return counts
+
+
+def summary(counts: dict[str, Any]) -> str:
+    """Return the counts as lines of text, beside the published ones, and what is missing."""
+    lines = [f'{counts["answers"]} answers ({NUM_ANSWERS} of the published files)']
+    for split, (name, published) in FILES.items():
+        if split in counts:
+            count = counts[split]
+            line = f'{split}: {count["images"]} images, {count["questions"]} questions ({published} published)'
+            outside = count['outside_list']
+            lines.append(line + (f', {outside} with an answer outside the list' if outside else ''))
+        else:
+            lines.append(f'{split}: missing, {name} is published at {SOURCE}')
+    return '\n'.join(lines)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--root', type=Path, default=Path('data/gqa'), help='folder of the raw files')
+    parser.add_argument('--out', type=Path, help='folder of the results (default: the root)')
+    parser.add_argument('--images', type=Path, help='folder or zip of the images (default: images in the root)')
+    args = parser.parse_args(argv)
+    args.out = args.out or args.root
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    with exit_on_user_error():
+        print(summary(prepare(parse_args(argv))))
+
+
+if __name__ == '__main__':
+    main()
