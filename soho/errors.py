@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import reprlib
+import signal
 import sys
 import traceback
 from collections.abc import Collection, Generator
@@ -23,6 +24,13 @@ class UserError(ValueError):
 class TrainingError(RuntimeError):
     """A run that cannot go on by itself, though nothing that it was given is wrong."""
 
+
+class Stopped(KeyboardInterrupt):
+    """The end of a run that was told to stop and has saved what it had; the message says where."""
+
+
+STOPPED_CODE = 75
+"""Exit code of such a run (``EX_TEMPFAIL`` of sysexits.h): the same command with ``--resume`` goes on."""
 
 USER_ERRORS = (UserError, OSError)
 
@@ -59,7 +67,8 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
 
     What a person can put right is said in a sentence: a :class:`UserError`, and whatever the system refuses
     before a run has begun. Anything else goes with its traceback into the log of the run,
-    and the sentence says where; without such a log the traceback is shown.
+    and the sentence says where; without such a log the traceback is shown. A run that was told to stop
+    ends with the code 75, a second Ctrl-C with 130.
 
     Of several processes that torchrun has started on a machine, the first that fails says so; what the others meet
     then follows from it. What a terminal cannot show is printed as its escape, from here on.
@@ -71,6 +80,10 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
     earlier = _log_file()
     try:
         yield
+    except Stopped:
+        raise SystemExit(STOPPED_CODE) from None  # its log says all
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
         if os.environ.get('SOHO_TRACEBACK'):
             raise

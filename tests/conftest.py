@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from soho.datasets.collate import collate
 from soho.datasets.synthetic import generate_synthetic
+from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner
 from soho.paths import TOOLS
 from soho.registry import MODELS
@@ -60,6 +61,50 @@ def synthetic(tmp_path_factory, load_tool):
     captions = root / 'annotations' / 'captions_train2014.json'
     load_tool('prepare/vocabulary').main([str(captions), '--out', str(root / 'captions.model'), '--size', '150'])
     return root
+
+
+@pytest.fixture(scope='session')
+def small_synthetic(synthetic, tmp_path_factory):
+    """A few captions and questions to train on; all to evaluate on."""
+    folder = tmp_path_factory.mktemp('few')
+    for export in EXPORTS.values():
+        export(synthetic)
+    captions = json.loads((synthetic / 'coco_cap_train_pre.json').read_text())
+    few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
+    questions = json.loads((synthetic / 'train_data_vqa.json').read_text())
+    questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
+    (folder / 'captions.json').write_text(json.dumps(few))
+    write_nlvr(folder / 'nlvr.jsonl', [record['file_name'] for record in questions['data'][:6]])
+    for split in ('val2014', 'test2015'):
+        write_gqa(folder / f'gqa_{split}.json', synthetic / f'v2_mscoco_{split}_annotations.json')
+    (folder / 'questions.json').write_text(json.dumps(questions))
+    return dict(
+        root=synthetic,
+        answers=len(questions['label2ans']),
+        PretrainDataset=folder / 'captions.json',
+        VQADataset=folder / 'questions.json',
+        LabelledImages=synthetic / 'objects_train2014.json',
+        folder=folder,
+    )
+
+
+def write_nlvr(path, images):
+    """Three examples of NLVR about six pictures."""
+    example = dict(sentence='There is a red star.', images=images)
+    labels = enumerate(('true', 'false', 'true'))
+    path.write_text('\n'.join(json.dumps(dict(example, identifier=f'{n}-0', label=label)) for n, label in labels))
+
+
+def write_gqa(path, annotations):
+    """The questions of VQA annotations in the form of GQA."""
+    kind = dict(structural='query', semantic='attr', detailed='')
+    rest = dict(
+        question='?', imageId='1', isBalanced=True, types=kind, semantic=[], entailed=[], groups={'global': None}
+    )
+    items = json.loads(annotations.read_text())['annotations']
+    path.write_text(
+        json.dumps({str(item['question_id']): dict(rest, answer=item['multiple_choice_answer']) for item in items})
+    )
 
 
 @pytest.fixture(scope='session')

@@ -1,15 +1,15 @@
 """Every recipe in configs/ builds, trains and evaluates on the synthetic data set at reduced size."""
 
 import ast
-import json
+import re
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 
-from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner, load_config
 from soho.paths import CONFIGS
+from tests.half_precision import use_bfloat16_convolutions
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
@@ -22,6 +22,7 @@ NO_BEST = {
     'linear_probe',
     'pretrain',
     'pretrain_align',
+    'pretrain_decay',
     'pretrain_long',
     'soho_coco_photos',
 }
@@ -55,50 +56,6 @@ SMALL = dict(
 )
 CAPTION_TOKENIZERS = ('CaptionMetrics', 'MaskCaption', 'TokenizeCaption')
 SPLITS = dict(train='train2014', val='val2014', test='test2015')
-
-
-@pytest.fixture(scope='session')
-def small_synthetic(synthetic, tmp_path_factory):
-    """A few captions and questions to train on; all to evaluate on."""
-    folder = tmp_path_factory.mktemp('few')
-    for export in EXPORTS.values():
-        export(synthetic)
-    captions = json.loads((synthetic / 'coco_cap_train_pre.json').read_text())
-    few = [dict(record, captions=record['captions'][:4]) for record in captions[:12]]
-    questions = json.loads((synthetic / 'train_data_vqa.json').read_text())
-    questions['data'] = [dict(record, vqa=record['vqa'][:2]) for record in questions['data'][:12]]
-    (folder / 'captions.json').write_text(json.dumps(few))
-    write_nlvr(folder / 'nlvr.jsonl', [record['file_name'] for record in questions['data'][:6]])
-    for split in ('val2014', 'test2015'):
-        write_gqa(folder / f'gqa_{split}.json', synthetic / f'v2_mscoco_{split}_annotations.json')
-    (folder / 'questions.json').write_text(json.dumps(questions))
-    return dict(
-        root=synthetic,
-        answers=len(questions['label2ans']),
-        PretrainDataset=folder / 'captions.json',
-        VQADataset=folder / 'questions.json',
-        LabelledImages=synthetic / 'objects_train2014.json',
-        folder=folder,
-    )
-
-
-def write_nlvr(path, images):
-    """Three examples of NLVR about six pictures."""
-    example = dict(sentence='There is a red star.', images=images)
-    labels = enumerate(('true', 'false', 'true'))
-    path.write_text('\n'.join(json.dumps(dict(example, identifier=f'{n}-0', label=label)) for n, label in labels))
-
-
-def write_gqa(path, annotations):
-    """The questions of VQA annotations in the form of GQA."""
-    kind = dict(structural='query', semantic='attr', detailed='')
-    rest = dict(
-        question='?', imageId='1', isBalanced=True, types=kind, semantic=[], entailed=[], groups={'global': None}
-    )
-    items = json.loads(annotations.read_text())['annotations']
-    path.write_text(
-        json.dumps({str(item['question_id']): dict(rest, answer=item['multiple_choice_answer']) for item in items})
-    )
 
 
 def nodes(node, path=()):
@@ -164,6 +121,23 @@ def shrink_labels(node, place, root):
     return True
 
 
+def shrink_statements(node, place, small_synthetic):
+    """A data set of NLVR or NLVR2, or the metric of GQA, on the synthetic data set; says whether it is one."""
+    kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
+    if kind == 'NLVR2Dataset' and 'ann_file' in node:
+        file = dict(train='train', val='dev', test='test1')[part]
+        node.update(data_root=str(root), ann_file=f'nlvr2/{file}.jsonl', images=SPLITS[part])
+    elif kind == 'NLVRDataset' and 'ann_file' in node:
+        node.update(
+            data_root='', ann_file=str(small_synthetic['folder'] / 'nlvr.jsonl'), images=str(root / 'train2014')
+        )
+    elif kind == 'GQAAccuracy':
+        node.questions = str(small_synthetic['folder'] / f'gqa_{SPLITS[part]}.json')
+    else:
+        return False
+    return True
+
+
 def shrink_retrieval(node, place, small_synthetic):
     """A data set of retrieval or visual entailment on the synthetic data set; says whether it is one."""
     kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
@@ -182,23 +156,6 @@ def shrink_retrieval(node, place, small_synthetic):
     return True
 
 
-def shrink_statements(node, place, small_synthetic):
-    """A data set of NLVR or NLVR2, or the metric of GQA, on the synthetic data set; says whether it is one."""
-    kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
-    if kind == 'NLVR2Dataset' and 'ann_file' in node:
-        file = dict(train='train', val='dev', test='test1')[part]
-        node.update(data_root=str(root), ann_file=f'nlvr2/{file}.jsonl', images=SPLITS[part])
-    elif kind == 'NLVRDataset' and 'ann_file' in node:
-        node.update(
-            data_root='', ann_file=str(small_synthetic['folder'] / 'nlvr.jsonl'), images=str(root / 'train2014')
-        )
-    elif kind == 'GQAAccuracy':
-        node.questions = str(small_synthetic['folder'] / f'gqa_{SPLITS[part]}.json')
-    else:
-        return False
-    return True
-
-
 def shrink(cfg, small_synthetic, work_dir):
     """The recipe with fewer and smaller of everything, on the tiny data set and from random weights."""
     root = small_synthetic['root']
@@ -211,9 +168,7 @@ def shrink(cfg, small_synthetic, work_dir):
         split = SPLITS.get(path[0].split('_')[0]) if path else None
         if path and (shrink_detection(node, path[0], root) or shrink_labels(node, path[0], root)):
             continue
-        if path and shrink_retrieval(node, path[0], small_synthetic):
-            continue
-        if path and shrink_statements(node, path[0], small_synthetic):
+        if path and any(change(node, path[0], small_synthetic) for change in (shrink_statements, shrink_retrieval)):
             continue
         if 'init_cfg' in node:
             node.init_cfg = None
@@ -263,8 +218,9 @@ def shrink(cfg, small_synthetic, work_dir):
             node.update(warmup=0, total=SMALL['max_iters'])  # the published one starts at zero
             if 'milestones' in node:
                 node.milestones = [1]
-        if node.get('dtype') == 'float16':  # a CPU computes in bfloat16
-            node.dtype = 'bfloat16'
+        if node.get('dtype') == 'float16':
+            # From torch's own start, 65,536, a run of two steps would skip both.
+            node.loss_scale = dict(node.get('loss_scale', {}), init_scale=128.0)
     cfg.update(load_from=None, resume=False, work_dir=str(work_dir), experiment_name=work_dir.name)
     return cfg
 
@@ -273,6 +229,7 @@ class RememberStart(Hook):
     """Keeps the weights from which training starts."""
 
     def before_train(self, runner):
+        use_bfloat16_convolutions(runner.model)
         runner.start = {name: value.clone() for name, value in runner.model.state_dict().items()}
 
 
@@ -280,9 +237,55 @@ def frozen(cfg):
     return cfg.model.get('frozen_backbone', False)
 
 
+def docstring(path):
+    return ast.get_docstring(ast.parse((CONFIGS / path).read_text())) or ''
+
+
 @pytest.mark.parametrize('path', FILES, ids=str)
-def test_a_config_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse((CONFIGS / path).read_text()))
+def test_what_a_config_names_exists(path):
+    text = docstring(path)
+    assert len(text.partition('\n')[0]) > 20, 'a config begins with what it is'
+    text = re.sub(r'(researchmm/soho|kdexd/virtex), \S+( and \S+)?', '', text)  # files of the releases
+    named = re.findall(r'\b(?:configs|tools|resources/runs)/[\w/.-]*\w', text)
+    assert [name for name in named if not (CONFIGS.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=str)
+def test_a_recipe_says_how_it_is_run(path):
+    commands = re.findall(r'tools/(?:dist_)?(?:train|test)\w*\.(?:py|sh) (configs/\S+?\.py)', docstring(path))
+    assert f'configs/{path}' in commands
+    assert set(commands) == {f'configs/{path}'}
+
+
+# What a docstring says of a recipe's size, and what the config says.
+CLAIMS = {
+    r'(\d+) images x \d+ sentences per GPU': lambda cfg: cfg.train_dataloader.batch_size,
+    r'\d+ images x (\d+) sentences per GPU': lambda cfg: cfg.train_dataloader.dataset.datasets[0].sentence_group,
+    r'(\d+) images per GPU': lambda cfg: cfg.train_dataloader.batch_size,
+    r'(\d+) images over all GPUs': lambda cfg: 8 * cfg.train_dataloader.batch_size,
+    r', ([\d,]+) iterations': lambda cfg: cfg.train_cfg.max_iters,
+    r'(?:, |After )(\d+) epochs': lambda cfg: cfg.train_cfg.max_epochs,
+    r'gradients accumulated over (\w+) iterations': lambda cfg: {2: 'two'}[cfg.optim_wrapper.accumulative_counts],
+    r'\b(float16)\b': lambda cfg: cfg.optim_wrapper.get('dtype'),
+    r'\b(float32)\b': lambda cfg: dict(OptimWrapper='float32')[cfg.optim_wrapper.type],
+    r'\bResNet-(\d+)\b': lambda cfg: cfg.model.backbone.depth,
+    r'of width (\d+)': lambda cfg: cfg.model.language.hidden_size,
+    r'(\w+) layers? of width': lambda cfg: WORDS[cfg.model.language.num_layers],
+    r'([\d,]+) categories': lambda cfg: cfg.model.regions.num_classes,
+}
+WORDS = ['no', 'one', 'two', 'three', 'four']
+
+
+def test_the_sizes_that_a_recipe_states_are_its_own():
+    wrong, seen = [], set()
+    for path in RECIPES:
+        text, cfg = ' '.join(docstring(path).split()), load_config(str(CONFIGS / path))
+        for claim, value in CLAIMS.items():
+            for stated in re.findall(claim, text):
+                seen.add(claim)
+                if stated.replace(',', '') != str(value(cfg)):
+                    wrong.append(f'{path}: {claim} is {stated}, and {value(cfg)} in the config')
+    assert not wrong and seen == CLAIMS.keys()
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=str)
@@ -320,9 +323,14 @@ def test_convolutions_are_benchmarked_where_all_images_are_of_one_size_alone():
 def test_recipe(path, small_synthetic, tmp_path):
     runner = Runner.from_cfg(shrink(load_config(str(CONFIGS / path)), small_synthetic, tmp_path))
     runner.register_hook(RememberStart())
+    precision = runner.cfg.optim_wrapper.get('dtype', 'float32')
+    assert precision == load_config(str(CONFIGS / path)).optim_wrapper.get('dtype', 'float32')
     runner.train()
     before = runner.start
     assert runner.iter >= 1
+    if precision == 'float16':
+        scaler = runner.optim_wrapper.loss_scaler
+        assert scaler.is_enabled() and scaler.get_scale() == 128.0, 'no step was skipped'
     after = runner.model.state_dict()
     assert all(value.isfinite().all() for value in after.values())
     parts = {name.split('.')[0] for name, value in after.items() if not value.equal(before[name])}

@@ -357,6 +357,13 @@ def test_wrong_calls_are_refused_with_a_sentence(shell, script, arguments, sente
     assert said.returncode == 2 and sentence in said.stderr
 
 
+def test_a_machine_without_slurm_is_said_in_a_sentence(shell, tmp_path):
+    (tmp_path / 'srun').unlink()
+    said = shell('slurm_test.sh', 'gpu', 'job', 'c.py', 'm.pth', PATH=f'{tmp_path}:/usr/bin:/bin')
+    assert said.returncode == 1 and not said.stdout
+    assert len(said.stderr.splitlines()) == 1 and said.stderr.startswith('slurm.sh: there is no srun here: ')
+
+
 def test_slurm_refuses_gpus_that_do_not_fill_machines(shell):
     said = shell('slurm_test.sh', 'gpu', 'job', 'c.py', 'm.pth', GPUS='12', GPUS_PER_NODE='8')
     assert said.returncode == 2 and 'GPUS=12 has to be a multiple of GPUS_PER_NODE=8' in said.stderr

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
+from soho.engine.config_checks import check_complete
 from soho.errors import exit_on_user_error
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
@@ -21,8 +22,7 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
     parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
     args, cfg = parse_run(parser, argv)
-    if not cfg.get('test_dataloader'):
-        raise ConfigError(f'{args.config} has no test_dataloader, and so nothing to test on')
+    check_complete(cfg, args.config, 'test')
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.amp:

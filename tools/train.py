@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
+from soho.engine.config_checks import check_complete
 from soho.errors import exit_on_user_error
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
@@ -24,6 +25,7 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
         help='go on from CHECKPOINT, or from the newest sound one in the work dir, if there is one',
     )
     args, cfg = parse_run(parser, argv)
+    check_complete(cfg, args.config, 'train')
     if args.amp:
         if cfg.optim_wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise ConfigError(f'{args.config} trains with {cfg.optim_wrapper.type}, which --amp would replace')

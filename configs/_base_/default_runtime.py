@@ -12,6 +12,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     finite_loss=dict(type='FiniteLossHook', interval=50),
+    dictionary_usage=dict(type='DictionaryUsageHook'),
     rank_zero_buffers=dict(type='RankZeroBuffersHook'),
     release_memory=dict(type='ReleaseMemoryHook'),
 )

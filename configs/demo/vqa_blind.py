@@ -1,4 +1,7 @@
-"""The demo's language-only baseline: the same model and questions, without the image."""
+"""The demo's language-only baseline: the same model and questions, without the image.
+
+Command: ``make demo``, or ``python tools/train.py configs/demo/vqa_blind.py``
+"""
 
 _base_ = './vqa.py'
 model = dict(backbone=None, neck=None)

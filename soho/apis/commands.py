@@ -9,11 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, tee
 from typing import Any
 
 from soho.errors import UserError
 
 DEFAULT_VQA = 'soho_vqa_synthetic'
+QUESTIONS = 16  # about one image that are asked together
 CHUNK = 256  # images whose features are in memory, and lost where a run stops
 
 
@@ -45,9 +47,11 @@ def ask(argv: Sequence[str]) -> None:
     else:
 
         def answer(part: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-            queries = (model.query(row['image'], [row['question']]) for row in part)
-            for scores in model.predict(queries, return_errors=True):
-                yield _error(scores) or dict(answers=model.best(scores[0], args.top))
+            asked, queried = tee(_group_by_image(part))
+            queries = (model.query(rows[0]['image'], [row['question'] for row in rows]) for rows in queried)
+            for rows, scores in zip(asked, model.predict(queries, return_errors=True)):
+                error = _error(scores)
+                yield from (error or dict(answers=model.best(scores[i], args.top)) for i in range(len(rows)))
 
         _write_rows(rows, ('image', 'question'), answer, args)
 
@@ -167,6 +171,13 @@ def _load(args: argparse.Namespace, kind: str) -> Any:
     if model.device.type == 'cpu':
         use_onednn_products()
     return model
+
+
+def _group_by_image(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows that follow each other and are of one image, which then goes through the CNN once."""
+    for _, of_image in groupby(rows, key=lambda row: row['name']):
+        together = list(of_image)
+        yield from (together[first : first + QUESTIONS] for first in range(0, len(together), QUESTIONS))
 
 
 def _error(result: Any) -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 import os
 import urllib.request
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from PIL import Image, ImageOps
 from soho.datasets.storage.image_store import ImageDecodeError, ImageMissingError, ImageStore
 from soho.errors import UserError
 
-ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 TIMEOUT = 30  # seconds
 LARGEST = 1 << 28  # bytes of a download
@@ -33,6 +33,17 @@ class OneImage:
         return self.data
 
 
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of a zip, read when its turn comes."""
+
+    store: ImageStore
+    name: str
+
+
+ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image | StoredImage
+
+
 def image_entries(image: ImageInput) -> dict[str, Any]:
     """The entries of a sample that :class:`soho.datasets.transforms.image.LoadImage` reads.
 
@@ -45,6 +56,8 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
         ImageMissingError: There is no such file, or it cannot be downloaded.
         UserError: An array of another kind.
     """
+    if isinstance(image, StoredImage):
+        return dict(image_store=image.store, file_name=image.name)
     if isinstance(image, Image.Image):
         return dict(image=np.array(ImageOps.exif_transpose(image).convert('RGB')))
     if isinstance(image, np.ndarray):
@@ -71,7 +84,9 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
 
 def is_collection(source: Any) -> bool:
     """Whether a person means several images by it: a folder or a zip."""
-    return isinstance(source, (str, os.PathLike)) and (os.path.isdir(source) or os.fspath(source).endswith('.zip'))
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    return os.path.isdir(source) or (os.fspath(source).endswith('.zip') and os.path.isfile(source))
 
 
 def list_images(source: str | os.PathLike) -> list[str]:
@@ -88,11 +103,11 @@ def list_images(source: str | os.PathLike) -> list[str]:
 
 
 def open_images(source: str | os.PathLike, names: Sequence[str]) -> list[ImageInput]:
-    """What the named images of a folder or a zip are given as: paths, or of a zip bytes."""
+    """What the named images of a folder or a zip are given as; none is read yet."""
     if os.path.isdir(source):
         return [os.path.join(source, name) for name in names]
     store = ImageStore(source)
-    return [store.read(name) for name in names]
+    return [StoredImage(store, name) for name in names]
 
 
 def for_images(images: Any, predict: Callable[[list[ImageInput]], Sequence[Any]]) -> Any:

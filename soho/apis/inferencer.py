@@ -60,7 +60,7 @@ class Query(NamedTuple):
     """Entries of the prediction that belong to it."""
 
 
-class Inferencer(ModelHubMixin, library_name='soho', license='apache-2.0', tags=['vision-language']):
+class Inferencer(ModelHubMixin, library_name='soho'):
     """A model with all that turns pictures into results: preprocessing, batches, device.
 
     Args:

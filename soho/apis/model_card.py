@@ -12,6 +12,7 @@ TASKS = {
     'Captioner': 'image-to-text',
     'FeatureExtractor': 'image-feature-extraction',
 }
+PAPERS = {'SOHO': 'https://arxiv.org/abs/2104.03135', 'VirTex': 'https://arxiv.org/abs/2006.06666'}
 CALLS = {'VQA': "model('a.jpg', 'how many?')"}
 
 
@@ -24,9 +25,8 @@ def write_model_card(inferencer: str, spec: InferenceSpec, **more: Any) -> str:
         **more: Further sections, title to text.
     """
     facts = spec.facts
-    data = ModelCardData(
-        license='apache-2.0', library_name='soho', pipeline_tag=TASKS.get(inferencer), tags=['soho', 'vision-language']
-    )
+    # No licence: that of a model is for who trained it to choose.
+    data = ModelCardData(library_name='soho', pipeline_tag=TASKS.get(inferencer), tags=['soho', 'vision-language'])
     kind = spec.model.get('type', 'model')
     lines = [
         '---',
@@ -35,7 +35,7 @@ def write_model_card(inferencer: str, spec: InferenceSpec, **more: Any) -> str:
         '',
         f'# {facts.get("experiment", kind)}',
         '',
-        f'A {kind} model of [soho](https://arxiv.org/abs/2104.03135), saved by soho {__version__}.',
+        f'A {kind} model{f" ({PAPERS[kind]})" if kind in PAPERS else ""}, saved by soho {__version__}.',
         '',
         '```python',
         'import soho',

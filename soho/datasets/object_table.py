@@ -168,7 +168,7 @@ def run_lengths(segmentation: RunLengths, height: int, width: int) -> np.ndarray
 
 def _decompress(text: str) -> np.ndarray:
     """Return the numbers of compressed run lengths, (N,) int64."""
-    groups = np.frombuffer(text.encode('ascii', 'replace'), np.uint8).astype(np.int64) - ord('0')
+    groups = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - ord('0')
     if len(groups) == 0:
         return groups
     if groups.min() < 0 or groups.max() > 63:

@@ -1,6 +1,7 @@
 """Samplers: the order of the samples, and their grouping into batches."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +17,22 @@ from soho.registry import DATA_SAMPLERS
 _ROUNDING = 1 << 16
 
 
+class Place(NamedTuple):
+    """How far a run had come in an epoch; the run that goes on may have another number of ranks, or larger batches."""
+
+    epoch: int
+    batches: int
+    """Batches that each rank had taken."""
+    batch_size: int
+    """Samples of a rank's batch."""
+    world_size: int
+
+
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler):
     """Sampler of all samples, in an order that depends on (seed, epoch) alone.
+
+    After :meth:`resume_at` that epoch begins at a place within, found without reading a sample.
 
     Args:
         dataset: The dataset.
@@ -37,6 +51,30 @@ class EpochSampler(Sampler):
         self.round_up = round_up
         self.rank, self.world_size = get_dist_info()
         self.epoch = 0
+        self._place: tuple[Place, int] | None = None  # and the number of this run's batches that come to the same
+
+    def resume_at(self, place: Place, batch_size: int) -> int:
+        """Leave out what a run had taken of an epoch.
+
+        Args:
+            place: Where the run was.
+            batch_size: Samples of a rank's batch in this run.
+
+        Returns:
+            The number of the next batch: ``place.batches``, if batches of all ranks together are as large as they were.
+        """
+        taken = place.batches * place.batch_size * place.world_size
+        start = -(-taken // (batch_size * self.world_size))
+        self._place = place, start * batch_size
+        return start
+
+    @property
+    def _taken(self) -> int:
+        """Samples of this epoch, of all ranks together, that a former run has taken."""
+        if self._place is None or self._place[0].epoch != self.epoch:
+            return 0
+        place = self._place[0]
+        return place.batches * place.batch_size * place.world_size
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -60,8 +98,8 @@ class EpochSampler(Sampler):
         return SampleKey(self.seed, self.epoch, int(index))
 
     def __iter__(self) -> Iterator[SampleKey]:
-        order = self.order(self.members())
-        if self.round_up:
+        order = self.order(self.members())[self._taken :]
+        if self.round_up and len(order):
             order = np.resize(order, -(-len(order) // self.world_size) * self.world_size)
         return (self.key(i) for i in order[self.rank :: self.world_size])
 
@@ -70,8 +108,9 @@ class EpochSampler(Sampler):
         return len(self.dataset)
 
     def __len__(self) -> int:
-        total = self.size()
-        return -(-total // self.world_size) if self.round_up else len(range(self.rank, total, self.world_size))
+        total = max(self.size() - self._taken, 0)
+        rest = -(-total // self.world_size) if self.round_up else len(range(self.rank, total, self.world_size))
+        return rest + self._place[1] if self._place is not None and self._taken else rest
 
 
 @DATA_SAMPLERS.register_module()
@@ -189,6 +228,7 @@ class AspectRatioBatchSampler(Sampler):
         self.batch_size = batch_size
         self.drop_last = drop_last
         self._sizes: tuple[int, np.ndarray] | None = None  # epoch, samples of each group
+        self._place: tuple[Place, int, int] | None = None  # number of the next batch, and of those in its epoch
         ratio = np.asarray(sampler.dataset.aspect_ratio)  # (N, M)
         shapes = np.searchsorted(np.asarray(boundaries), ratio.reshape(len(ratio), -1), side='left')
         # The group of several images encodes the shapes of all, independent of their order.
@@ -212,20 +252,53 @@ class AspectRatioBatchSampler(Sampler):
             self._sizes = self.sampler.epoch, np.bincount(self._group[members % len(self._group)])
         return self._sizes[1]
 
-    def _global_batches(self) -> list[np.ndarray]:
-        batches = []
+    def _global_batches(self, batch_size: int, world_size: int) -> list[np.ndarray]:
+        """Batches of all ranks together, in this epoch's order, in a run with ``batch_size`` samples a rank."""
+        batches, size = [], batch_size * world_size
         for stream, members in enumerate(self.groups, start=1):
             members = self.sampler.order(members, stream)
             if self.drop_last:
-                members = members[: len(members) // self.global_size * self.global_size]
+                members = members[: len(members) // size * size]
             elif self.sampler.round_up:
-                members = np.resize(members, -(-len(members) // self.global_size) * self.global_size)
-            batches += [members[i : i + self.global_size] for i in range(0, len(members), self.global_size)]
+                members = np.resize(members, -(-len(members) // size) * size)
+            batches += [members[i : i + size] for i in range(0, len(members), size)]
         return self.sampler.order_batches(batches)
+
+    def resume_at(self, place: Place, batch_size: int) -> int:
+        """As :meth:`EpochSampler.resume_at`; where global batches differ in size, the rest is grouped anew."""
+        start = -(-place.batches * place.batch_size * place.world_size // self.global_size)
+        self._place = place, start, 0
+        self._place = place, start, start + len(self._rest(place))
+        return start
+
+    def _rest(self, place: Place) -> list[np.ndarray]:
+        """Global batches that a former run has not taken; none of their samples is lost or was taken before."""
+        former = self._global_batches(place.batch_size, place.world_size)
+        left = former[place.batches :]
+        if place.batch_size * place.world_size == self.global_size or not left:
+            return left
+        # Without what only fills a batch up: samples that were taken, or come again.
+        samples, first = np.unique(np.concatenate(left), return_index=True)
+        order = np.argsort(first)
+        samples = samples[order]
+        if place.batches:
+            samples = samples[~np.isin(samples, np.concatenate(former[: place.batches]))]
+        group = self._group[samples % len(self._group)]
+        batches = []
+        for number in np.unique(group):
+            rows = np.flatnonzero(group == number)
+            filled = np.resize(rows, -(-len(rows) // self.global_size) * self.global_size)
+            batches += [filled[i : i + self.global_size] for i in range(0, len(filled), self.global_size)]
+        return [samples[rows] for rows in sorted(batches, key=lambda rows: rows.min())]
+
+    def _batches_of_epoch(self) -> list[np.ndarray]:
+        if self._place is not None and self._place[0].epoch == self.sampler.epoch:
+            return self._rest(self._place[0])
+        return self._global_batches(self.batch_size, self.sampler.world_size)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         rank, world_size = self.sampler.rank, self.sampler.world_size
-        for batch in self._global_batches():
+        for batch in self._batches_of_epoch():
             if self.sampler.round_up or self.drop_last:
                 of_rank = batch[rank * self.batch_size : (rank + 1) * self.batch_size]
             else:
@@ -234,6 +307,11 @@ class AspectRatioBatchSampler(Sampler):
                 yield [self.sampler.key(i) for i in of_rank]
 
     def __len__(self) -> int:
+        if self._place is not None and self._place[0].epoch == self.sampler.epoch:
+            return self._place[2]
+        return self._number_of_batches()
+
+    def _number_of_batches(self) -> int:
         full, rest = np.divmod(self.group_sizes(), self.global_size)
         if self.drop_last:
             return int(full.sum())
@@ -258,17 +336,17 @@ class OfficialBatchSampler(AspectRatioBatchSampler):
     def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
         super().__init__(sampler, batch_size)
 
-    def _global_batches(self) -> list[np.ndarray]:
-        generator = torch.Generator().manual_seed(self.sampler.epoch)
+    def _global_batches(self, batch_size: int, world_size: int) -> list[np.ndarray]:
+        generator, size = torch.Generator().manual_seed(self.sampler.epoch), batch_size * world_size
         order = []
         for members in self.groups:
             members = members[torch.randperm(len(members), generator=generator).numpy()]
-            order.append(np.resize(members, -(-len(members) // self.global_size) * self.global_size))
-        batches = np.concatenate(order).reshape(-1, self.batch_size)
+            order.append(np.resize(members, -(-len(members) // size) * size))
+        batches = np.concatenate(order).reshape(-1, batch_size)
         batches = batches[torch.randperm(len(batches), generator=generator).numpy()]
         # Row i of the result holds the i-th batch of every rank.
-        by_rank = batches.reshape(self.sampler.world_size, len(self), self.batch_size)
-        return list(by_rank.transpose(1, 0, 2).reshape(len(self), self.global_size))
+        by_rank = batches.reshape(world_size, -1, batch_size)
+        return list(by_rank.transpose(1, 0, 2).reshape(-1, size))
 
-    def __len__(self) -> int:
+    def _number_of_batches(self) -> int:
         return int((-(-self.group_sizes() // self.global_size)).sum())

@@ -19,9 +19,19 @@ TAKEN_OUT = {
     'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'},
     'param_scheduler': {'convert_to_iter_based'},
 }
+# mmengine's runner takes all of a line or none.
+TOGETHER = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', '_delete_'} - {'self'}
 PLAIN = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
+# torch's own annotations name what it imports for type checkers only.
+LOADER_TYPES = dict(
+    drop_last=bool, persistent_workers=bool, pin_memory=bool, prefetch_factor=int | None, timeout=float, dataset=dict
+)
 # What torch takes and cannot work with, and the smallest numbers that it can.
 SMALLEST = dict(batch_size=1, num_workers=0, num_batch_per_epoch=1)
 
@@ -54,6 +64,8 @@ def check_parts(node: Any, where: str, path: str) -> None:
         if where in LOADERS:
             for key in node.keys() - LOADER_KEYS:
                 raise ConfigError(f'{path}: {where} has no key {key!r}{hint(key, LOADER_KEYS)}', f'{where}.{key}')
+            for key in LOADER_TYPES.keys() & node.keys():
+                check_type(node[key], LOADER_TYPES[key], f'{where}.{key}', path)
             for key in SMALLEST.keys() & node.keys():
                 if not fits(node[key], int) or node[key] < SMALLEST[key]:
                     raise ConfigError(
@@ -97,6 +109,25 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
             )
         if key in known and not any(value is p.default or fits(value, p.annotation) for p in known[key]):
             check_type(value, known[key][0].annotation, f'{where}.{key}', path, f'{part["type"]} takes')
+
+
+def check_complete(cfg: Mapping[str, Any], path: str, split: str) -> None:
+    """Raise a :class:`ConfigError` where a run lacks its model or its data, or has only a part of what goes together.
+
+    Args:
+        cfg: The config.
+        path: Its file, for the message.
+        split: What is run, ``'train'`` or ``'test'``.
+    """
+    if cfg.get('model') is None:
+        raise ConfigError(f'{path} has no model')
+    if cfg.get(f'{split}_dataloader') is None:
+        raise ConfigError(f'{path} has no {split}_dataloader, and so nothing to {split} on')
+    for keys in TOGETHER:
+        given = [key for key in keys if cfg.get(key) is not None]
+        if given and len(given) < len(keys):
+            missing = next(key for key in keys if key not in given)
+            raise ConfigError(f'{path} has {given[0]} but no {missing}: {", ".join(keys)} go together')
 
 
 def check_type(value: Any, annotation: Any, where: str, path: str, what: str = 'it is') -> None:

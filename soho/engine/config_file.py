@@ -126,8 +126,10 @@ def _descend(tree: ast.Module, keys: Sequence[str]) -> tuple[int, int]:
         if isinstance(node, ast.Call):
             below = next((word for word in node.keywords if word.arg == key), None)
         elif isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values)
-            below = next((ast.keyword(key, value, lineno=k.lineno) for k, value in pairs if _is(k, key)), None)
+            value = next(
+                (v for k, v in zip(node.keys, node.values) if isinstance(k, ast.Constant) and k.value == key), None
+            )
+            below = ast.keyword(key, value, lineno=value.lineno) if value is not None else None
         elif isinstance(node, (ast.List, ast.Tuple)) and key.isdigit() and int(key) < len(node.elts):
             item = node.elts[int(key)]
             below = ast.keyword(key, item, lineno=item.lineno)
@@ -141,10 +143,6 @@ def _descend(tree: ast.Module, keys: Sequence[str]) -> tuple[int, int]:
 
 def _line(file: str, keys: Sequence[str]) -> int:
     return _descend(_parse(file), keys)[1] if file.endswith('.py') else 1
-
-
-def _is(node: ast.expr | None, key: str) -> bool:
-    return isinstance(node, ast.Constant) and node.value == key
 
 
 def _say(error: Exception, path: str) -> str:

@@ -4,12 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import mmengine
 import torch
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import all_gather_object, broadcast_object_list
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, save_checkpoint
@@ -19,6 +20,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
+from soho.datasets.samplers import EpochSampler
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.inference_spec import vocabulary_of
 from soho.engine.checkpoint.load import layout_of, load_weights
@@ -30,7 +32,11 @@ from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data, check_steps, open_datasets
-from soho.engine.distributed import init_gloo, unwrap_model
+from soho.engine.distributed import gather_tensors, init_gloo, unwrap_model
+from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TrainLoop
+from soho.engine.optimizers.optim_wrapper import OptimWrapper
+from soho.engine.random_state import get_random_state
+from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
 from soho.files import folder_lock
 from soho.models.sync_bn import synchronise_parts
@@ -38,7 +44,8 @@ from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_product
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 # Settings of a loader that are for its workers.
-OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context')
+OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context', 'timeout')
+WORKER_TIMEOUT = 1800  # seconds
 
 
 @RUNNERS.register_module(force=True)
@@ -58,12 +65,16 @@ class Runner(MMEngineRunner):
     _datasets: dict[str, Dataset] = {}  # opened before the rest, by split
     _whole_model = False  # fine-tuning starts from a checkpoint that has other heads
     _resuming = False
+    _infinite_buffers: list[str] = []
+    _resumed: dict[str, Any] = {}  # what a checkpoint holds that mmengine does not take from it
     _compiled = False
 
     def __init__(self, *args, **kwargs) -> None:
         use_safe_loading()
         import_parts()
         super().__init__(*args, **kwargs)
+        env_cfg = self.cfg.get('env_cfg') or {}
+        self.stopping = Stopping((env_cfg.get('dist_cfg') or {}).get('timeout'))
 
     @classmethod
     def from_cfg(cls, cfg: Config, splits: Sequence[str] = ()) -> 'Runner':
@@ -77,6 +88,7 @@ class Runner(MMEngineRunner):
         import_parts()
         datasets = open_datasets(cfg, splits) if splits else {}
         runner = super().from_cfg(cfg)
+        assert isinstance(runner, cls)
         runner._datasets = datasets
         return runner
 
@@ -140,20 +152,26 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
 
-        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another. Without workers
-        the settings that are theirs are left out, which torch would refuse.
+        Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another, and one that has
+        not delivered for ``timeout`` seconds, by default half an hour, ends the run. Without workers the settings
+        that are theirs are left out, which torch would refuse.
         """
         import_parts()  # a loader can be built without a runner
         if isinstance(dataloader, dict):
-            dataloader = dict(dataloader)
-            dataloader.setdefault('worker_init_fn', dict(type='init_worker'))
-            if not dataloader.get('num_workers'):
+            dataloader = dict(dict(worker_init_fn=dict(type='init_worker')), **dataloader)
+            if dataloader.get('num_workers'):
+                dataloader.setdefault('timeout', WORKER_TIMEOUT)
+            else:
                 for key in OF_WORKERS:
                     dataloader.pop(key, None)
         return MMEngineRunner.build_dataloader(dataloader, seed)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
+        """As mmengine, with this project's loops where the config has ``by_epoch`` and no type."""
         self._train_dataloader = self._use_opened('train', self._train_dataloader)
+        if isinstance(loop, dict) and 'type' not in loop:
+            loop = dict(loop)
+            loop['type'] = EpochBasedTrainLoop if loop.pop('by_epoch', True) else IterBasedTrainLoop
         return self._checked(super().build_train_loop(loop), 'train')
 
     def build_val_loop(self, loop: Any) -> BaseLoop:
@@ -208,10 +226,15 @@ class Runner(MMEngineRunner):
 
         Raises:
             UserError: Another run trains there.
+            Stopped: A signal has stopped it, and it has saved its state, see :mod:`soho.engine.stopping`.
         """
-        if self.rank != 0:
-            return super().train()
-        with folder_lock(self.work_dir):
+        with ExitStack() as stack:
+            if self.rank == 0:
+                stack.enter_context(folder_lock(self.work_dir))
+            stack.enter_context(self.stopping)
+            # Constants of a model may be infinite, such as the mask of an attention.
+            self._infinite_buffers = nonfinite_tensors(dict(unwrap_model(self.model).named_buffers()), 'state_dict')
+            stack.callback(self.visualizer.close)  # whatever happens, the log is whole
             return super().train()
 
     def test(self) -> dict[str, float]:
@@ -285,13 +308,15 @@ class Runner(MMEngineRunner):
         Raises:
             TrainingError: A weight is infinite or not a number, or the file cannot be written.
         """
+        whole_state = self._state_of_all_ranks() if save_optimizer else {}
         if self.rank != 0:
             return
         path = os.path.join(out_dir, filename)
-        checkpoint = self._state_to_save(save_optimizer, save_param_scheduler)
+        checkpoint = self._state_to_save(save_optimizer, save_param_scheduler) | whole_state
         done = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
         checkpoint['meta'] = self._meta() | done | (meta or {})
         wrong = nonfinite_tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')})
+        wrong = [name for name in wrong if name not in self._infinite_buffers]
         if wrong:
             raise TrainingError(
                 f'{path} was not written: {wrong[0]}{f" and {len(wrong) - 1} more" if wrong[1:] else ""} would hold '
@@ -303,6 +328,16 @@ class Runner(MMEngineRunner):
         else:
             write_checkpoint(checkpoint, path)
 
+    def _state_of_all_ranks(self) -> dict[str, Any]:
+        """Place in the data, random generators and gathered gradients, those of all ranks on rank 0."""
+        state: dict[str, Any] = dict(random_states=all_gather_object(get_random_state()))
+        if isinstance(self._train_loop, TrainLoop):
+            state['loop'] = self._train_loop.state_dict()
+        gradients = getattr(self.optim_wrapper, 'gathered_gradients', lambda: None)()
+        if gradients is not None:
+            state['gradients'] = gather_tensors(gradients)
+        return state
+
     def _meta(self) -> dict[str, Any]:
         metainfo = getattr(self.train_dataloader.dataset, 'metainfo', None)
         return dict(
@@ -312,6 +347,7 @@ class Runner(MMEngineRunner):
             time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
             mmengine_version=mmengine.__version__,
             world_size=self.world_size,
+            infinite_buffers=self._infinite_buffers,
             **({} if metainfo is None else dict(dataset_meta=metainfo)),
         )
 
@@ -337,6 +373,24 @@ class Runner(MMEngineRunner):
         """
         self._whole_model = self._resuming = True
         super().resume(filename, *args, **kwargs)
+        state, loop = self._resumed, self._train_loop
+        if isinstance(loop, TrainLoop):
+            for sampler in (loop.dataloader.sampler, getattr(loop.dataloader.batch_sampler, 'sampler', None)):
+                if isinstance(sampler, EpochSampler):
+                    sampler.seed = self.seed  # of the checkpoint, where the config has none
+            states = state.get('random_states', [])
+            own = states[self.rank] if self.rank < len(states) else None
+            if own is None and states:  # a rank that there was not
+                torch.manual_seed(self.seed + self.rank + loop.iter)
+            loop.load_state_dict(state.get('loop', {}), loop.epoch, loop.iter, own)
+        if 'gradients' in state and isinstance(self.optim_wrapper, OptimWrapper):
+            gradients = state['gradients']
+            if len(gradients) == self.world_size:
+                self.optim_wrapper.set_gathered_gradients(gradients[self.rank])
+            else:  # the next update takes the mean over the ranks
+                means = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
+                self.optim_wrapper.set_gathered_gradients(means)
+        self._resumed = {}
 
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, revise_keys: Any = None
@@ -401,6 +455,19 @@ class Runner(MMEngineRunner):
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        return check_train_state(
-            checkpoint, filename, self.optim_wrapper, self.param_schedulers, self._checkpoint_folders()
+        checked = check_train_state(
+            checkpoint,
+            filename,
+            self.optim_wrapper,
+            self.param_schedulers,
+            self._checkpoint_folders(),
+            log=self.logger.warning,
         )
+        seed, own_seed = checked['meta'].get('seed'), self._randomness_cfg.get('seed')
+        if None not in (seed, own_seed) and seed != own_seed:
+            raise CheckpointError(
+                f'randomness.seed is {own_seed} in the config, and {filename} is of a run with the seed {seed}, whose '
+                f'data come in another order: go on with randomness.seed={seed}'
+            )
+        self._resumed = {name: checked[name] for name in ('random_states', 'loop', 'gradients') if name in checked}
+        return checked

@@ -74,7 +74,13 @@ def test_a_folder_goes_on_where_it_was_interrupted(album, vqa, tmp_path, capsys)
 
 
 def test_tables(album, vqa, capsys):
-    rows = [dict(image='a.png', question=QUESTION), dict(image='c.png', question='How many shapes are there?')]
+    rows = [
+        dict(image='a.png', question=QUESTION),
+        dict(image='a.png', question='What color is the circle?'),
+        dict(image='b.jpg', question=QUESTION),
+        dict(image='b.jpg', question='Why?'),
+        dict(image='c.png', question='How many shapes are there?'),
+    ]
     table = album / 'questions.csv'
     with open(table, 'w', newline='') as file:
         writer = csv.DictWriter(file, ['image', 'question'])
@@ -83,8 +89,10 @@ def test_tables(album, vqa, capsys):
     command.main(['ask', str(table), '--top', '1'])
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{key: row[key] for key in rows[0]} for row in printed] == rows
-    best = [vqa(album / row['image'], row['question'])[0]['answer'] for row in rows]
-    assert [row['answers'][0]['answer'] for row in printed] == best
+    assert ['error' in row for row in printed] == [False, False, True, True, False]
+    for row in printed:
+        if row['image'] != 'b.jpg':
+            assert row['answers'][0]['answer'] == vqa(album / row['image'], row['question'])[0]['answer']
     other = album.parent / 'questions.jsonl'
     other.write_text('\n'.join(json.dumps(row) for row in rows))
     assert tables.read_rows(str(other), str(album), question=None) == [

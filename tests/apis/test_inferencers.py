@@ -18,6 +18,7 @@ from soho.apis.opening import open_model
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine import Runner
+from soho.engine.checkpoint.adapters.official import to_official
 from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
 from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
@@ -292,8 +293,10 @@ def test_a_checkpoint_without_vocabulary_or_answers_takes_them(captions, vqa, sy
     options = dict(config='demo/vqa', vocabulary=str(tmp_path / 'vocab.txt'), device='cpu')
     with pytest.raises(UserError, match='chooses among 42 answers and has the names of 0: give them'):
         soho.VQA(tmp_path / 'bare.pth', **options)
-    bare = soho.VQA(tmp_path / 'bare.pth', class_names=answers, **options)
-    assert bare(picture, 'Is there a star?')[0]['answer'] == vqa(picture, 'Is there a star?')[0]['answer']
+    torch.save(dict(state_dict=to_official(vqa.state)), tmp_path / 'official.pth')
+    for file in ('bare.pth', 'official.pth'):
+        asked = soho.VQA(tmp_path / file, class_names=answers, **options)
+        assert asked(picture, 'Is there a star?')[0]['answer'] == vqa(picture, 'Is there a star?')[0]['answer']
 
 
 def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):

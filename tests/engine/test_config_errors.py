@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from soho.engine import ConfigError, load_config
+from soho.engine import ConfigError, load_config, run_parser
 
 
 @pytest.fixture
@@ -95,6 +95,10 @@ CASES = {
         dict(a="x = dict(dataset=dict(pipeline=[dict(type='LoadImage', reduce_to=[3])]))\ntrain_dataloader = x"),
         r'train_dataloader\.dataset\.pipeline\.0\.reduce_to is \[3\]; LoadImage takes tuple\[int, int\] \| None',
     ),
+    'type of a loader': (
+        dict(a="val_dataloader = dict(\n    drop_last='no')"),
+        r"a\.py: val_dataloader\.drop_last is 'no'; it is bool \(line 2 of a\.py\)",
+    ),
     'no workers': (
         dict(a='train_dataloader = dict(num_workers=-1)'),
         r'train_dataloader\.num_workers is -1; .* from 0 on',
@@ -123,6 +127,43 @@ def test_options_that_do_not_fit(options, sentence, write):
     text = "model = dict(depth=3)\npipeline = [dict()]\ntrain_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)"
     with pytest.raises(ConfigError, match=sentence):
         load_config(write(a=text), options)
+
+
+@pytest.mark.parametrize('option', ['lr', '=3', 'lr=[1,(2]'])
+def test_options_that_cannot_be_read_are_errors_of_the_command_line(option, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_parser('').parse_args(['a.py', '--cfg-options', option])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 2 and 'error: --cfg-options' in said and option in said
+
+
+@pytest.mark.parametrize('name', ['prepare/tokens', 'train', 'transfer/knn'])
+def test_scripts_end_with_the_sentence(name, write, load_tool):
+    config = ['--config'] if name == 'transfer/knn' else []
+    checkpoint = ['random'] if name == 'transfer/knn' else []
+    with pytest.raises(SystemExit, match=r"\Aerror: a\.py:1: '\(' was never closed\Z"):
+        load_tool(name).main([*checkpoint, *config, write(a='x = dict(')])
+
+
+@pytest.mark.parametrize(
+    'text, sentence',
+    [
+        ('x = 1', 'a.py has no model'),
+        ('model = dict()', 'a.py has no train_dataloader, and so nothing to train on'),
+        (
+            'model = dict()\ntrain_dataloader = dict()\ntrain_cfg = dict()',
+            'has train_dataloader but no optim_wrapper: ',
+        ),
+        (
+            'model, train_dataloader, train_cfg, optim_wrapper = [dict()] * 4\nval_dataloader = dict()',
+            'a.py has val_dataloader but no val_cfg: val_dataloader, val_cfg, val_evaluator go together',
+        ),
+    ],
+)
+def test_a_recipe_that_lacks_a_part(text, sentence, write, load_tool):
+    with pytest.raises(SystemExit) as stopped:
+        load_tool('train').main([write(a=text), '--amp'])
+    assert sentence in str(stopped.value) and '\n' not in str(stopped.value)
 
 
 def test_what_a_person_may_write_is_accepted(write):

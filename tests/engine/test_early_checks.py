@@ -93,7 +93,7 @@ def test_without_workers_their_settings_are_left_out(keys, run_training):
             {
                 'train_dataloader.batch_size': 4000,
                 'train_dataloader.batch_sampler': None,
-                'train_dataloader.drop_last': 1,
+                'train_dataloader.drop_last': True,
             },
             'gives no batch',
         ),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from soho.engine import Runner
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
 from soho.errors import TrainingError
@@ -107,6 +108,15 @@ def test_nothing_that_is_no_number_is_saved(run_training):
     with pytest.raises(TrainingError, match=r'x\.pth was not written: state_dict\.\S+ would hold values that are no'):
         runner.save_checkpoint(runner.work_dir, 'x.pth')
     assert not os.path.exists(os.path.join(runner.work_dir, 'x.pth'))
+
+
+def test_constants_that_are_infinite_are_saved(tiny_config):
+    cfg = tiny_config('vqa', epochs=1)
+    runner = Runner.from_cfg(cfg)
+    runner.model.register_buffer('mask', torch.tensor([0.0, float('-inf')]))
+    runner.train()
+    path, _ = newest_checkpoint([runner.work_dir])
+    assert read_checkpoint(path)['state_dict']['mask'].tolist() == [0.0, float('-inf')]
 
 
 def test_values_that_are_no_numbers_are_found_wherever_they_are():

@@ -221,6 +221,96 @@ def test_no_detection_at_all_is_zero_and_a_missing_image_an_error(lvis_file):
             metric.check_images(records)
 
 
+@pytest.mark.parametrize('damage', ['no iscrowd', 'no area', 'no ids', 'one id', 'ids from 0', 'ids that are texts'])
+def test_truth_is_complete_before_pycocotools_reads_it(damage, tmp_path):
+    truth, results = lvis_synthetic(images=6)
+    for item in truth['annotations']:
+        item['iscrowd'] = 0
+    whole = tmp_path / 'whole.json'
+    whole.write_text(json.dumps(truth))
+    for number, item in enumerate(truth['annotations']):
+        if damage.startswith('no '):
+            item.pop({'no ids': 'id'}.get(damage, damage[3:]))
+        elif 'id' in damage:
+            item['id'] = {'one id': 1, 'ids from 0': number}.get(damage, f'object {number}')
+    (tmp_path / 'damaged.json').write_text(json.dumps(truth))
+    metrics = [CocoAP(str(tmp_path / name)) for name in ('whole.json', 'damaged.json')]
+    figures = [metric.compute_metrics(records_of(results, metric.category_ids)) for metric in metrics]
+    assert figures[0] == figures[1] and figures[0]['bbox_AP50'] > 20
+
+
+def test_perfect_boxes_are_perfect_whatever_the_ids(tmp_path):
+    truth, _ = lvis_synthetic(images=6)
+    for item in truth['annotations']:
+        item['id'] = 0
+        item['bbox'] = [round(value) for value in item['bbox']]
+    (tmp_path / 'a.json').write_text(json.dumps(truth))
+    metric = CocoAP(str(tmp_path / 'a.json'))
+    perfect = records_of([dict(item, score=1.0) for item in truth['annotations']], metric.category_ids)
+    assert metric.compute_metrics(perfect)['bbox_AP'] == pytest.approx(100)
+
+
+def test_images_whose_ids_are_texts_keep_their_figures_and_their_names(tmp_path):
+    truth, results = lvis_synthetic(images=6)
+    (tmp_path / 'numbers.json').write_text(json.dumps(truth))
+    metric = CocoAP(str(tmp_path / 'numbers.json'))
+    figures = metric.compute_metrics(records_of(results, metric.category_ids))
+    names = {image['id']: f'{image["id"]}.jpg' for image in truth['images']}
+    names[6] = 6  # a mixture
+    for image in truth['images']:
+        image['id'] = names[image['id']]
+    for item in truth['annotations']:
+        item['image_id'] = names[item['image_id']]
+    (tmp_path / 'names.json').write_text(json.dumps(truth))
+    metric = CocoAP(str(tmp_path / 'names.json'), out_file=str(tmp_path / 'out.json'))
+    metric.dataset_meta = dict(image_ids=list(names.values()))
+    metric.process(
+        {},
+        dict(
+            image_id=torch.tensor([2]),
+            full_size=torch.tensor([[200, 200]]),
+            boxes=torch.tensor([[[1.0, 2, 11, 12]]]),
+            scores=torch.tensor([[0.5]]),
+            labels=torch.tensor([[1]]),
+        ),
+    )
+    assert metric.results[0].image_id == '3.jpg'
+    named = [record._replace(image_id=names[record.image_id]) for record in records_of(results, metric.category_ids)]
+    assert metric.compute_metrics(named) == figures
+    metric.write(named, str(tmp_path / 'out.json'))
+    assert {item['image_id'] for item in json.loads((tmp_path / 'out.json').read_text())} == {*names.values()}
+    with pytest.raises(ValueError, match="has 1 images that were not evaluated; the first is '5.jpg'"):
+        metric.check_images([record for record in named if record.image_id != '5.jpg'])
+
+
+@pytest.mark.parametrize(
+    'segmentation, message',
+    [
+        (dict(size=[200, 200], counts=[-1, 40001]), 'image 1 has an object of category . with a run of -1 pixels'),
+        (dict(size=[100, 400], counts=[40000]), 'run lengths of 400 x 100 pixels .* its image has 200 x 200'),
+        ([[1, 2, 3, 4]], 'a polygon of 4 values'),
+        ([[1e9, 0, 0, 1e9, 5, 5]], 'a polygon whose points'),
+    ],
+)
+def test_numbers_that_would_crash_pycocotools_never_reach_it(segmentation, message, tmp_path):
+    truth, _ = lvis_synthetic(images=2)
+    truth['annotations'][0]['segmentation'] = segmentation
+    (tmp_path / 'a.json').write_text(json.dumps(truth))
+    for kind in (CocoAP, LVISAP):
+        with pytest.raises(ValueError, match=message):
+            kind(str(tmp_path / 'a.json'))
+
+
+def test_masks_are_left_out_where_the_truth_has_none(tmp_path):
+    truth, results = lvis_synthetic(images=6)
+    for item in truth['annotations']:
+        del item['segmentation']
+    (tmp_path / 'a.json').write_text(json.dumps(truth))
+    metric = CocoAP(str(tmp_path / 'a.json'))
+    figures = metric.compute_metrics(records_of(results, metric.category_ids))
+    assert 'bbox_AP' in figures and 'segm_AP' not in figures
+
+
 def test_voc_figures_are_those_of_detectron2(tmp_path):
     records = voc_synthetic(tmp_path)
     metric = VOCAP(str(tmp_path / 'VOC2007/ImageSets/Main/test.txt'))

@@ -10,7 +10,18 @@ import pytest
 import torch
 
 from soho.engine.hooks import RuntimeInfoHook
-from tools.benchmark import alternatives, bench, growth, host, official, operators, recipes, startup, training
+from tools.benchmark import (
+    alternatives,
+    bench,
+    device_tests,
+    growth,
+    host,
+    official,
+    operators,
+    recipes,
+    startup,
+    training,
+)
 from tools.benchmark import race as races
 from tools.benchmark.memory import in_a_fresh_process
 
@@ -357,11 +368,61 @@ def test_a_part_that_fails_does_not_stop_the_others(tool, tmp_path, monkeypatch,
     assert f'error: data: {result["failed"]["data"]}' in capsys.readouterr().err
 
 
+TEST_SUITE = """
+import pytest
+
+@pytest.mark.parametrize('name', ['a', 'b'])
+def test_a_step(name, record_property):
+    record_property('peak_memory_mib', dict(a=3, b=512)[name])
+
+def test_more():
+    assert not {failing}
+
+@pytest.mark.skip
+def test_elsewhere():
+    pass
+"""
+
+
+def test_the_tests_of_a_device_are_counted_with_their_memory(tmp_path, monkeypatch):
+    suite = tmp_path / 'test_suite.py'
+    monkeypatch.setattr(device_tests, 'SUITES', dict(cpu=[str(suite)]))
+    monkeypatch.setattr(device_tests, 'PROCESSES', 0)
+    here = bench.Bench(argparse.Namespace(**BENCH), False)
+    suite.write_text(TEST_SUITE.format(failing=False))
+    rows = {what: value for what, value, _ in device_tests.device_tests(here)}
+    assert rows['device tests: passed'] == 3 and rows['device tests: peak memory of test_a_step[b]'] == 0.5
+    suite.write_text(TEST_SUITE.format(failing=True))
+    with pytest.raises(RuntimeError, match=r'1 of 3 tests failed: \S*test_suite::test_more: .*assert'):
+        device_tests.device_tests(here)
+    monkeypatch.setattr(device_tests, 'SECONDS', dict(cpu=0.01))
+    with pytest.raises(RuntimeError, match='the tests took longer than 0.01 seconds'):
+        device_tests.device_tests(here)
+
+
+def test_the_check_of_a_gpu_is_several_parts_until_its_time_is_over(tool, tmp_path, monkeypatch):
+    out = tmp_path / 'metrics.json'
+    arguments = ['gpu_check', '--device', 'cpu', '--together', '--official-virtex', 'DIR', '--out', str(out)]
+    args = tool.parse_args([*arguments, '--repeat', '3'])
+    assert args.parts == ['device_tests', 'floors', 'pretrain', 'vqa', 'virtex', 'official_virtex', 'alternatives']
+    assert (args.size, args.images, args.repeat) == ((64, 96), 2, 3)
+    large = tool.parse_args(['gpu_check', '--device', 'cuda'])
+    assert large.size == (608, 1024) and 'official_virtex' not in large.parts
+    clock = iter(range(0, 10_000, 200))
+    monkeypatch.setattr(time, 'monotonic', lambda: next(clock))
+    monkeypatch.setattr(tool, 'measure', lambda part, args: [(part, 1.0, 's')])
+    with pytest.raises(SystemExit, match='error: not measured: pretrain, vqa, virtex, official_virtex, alternatives'):
+        tool.main(arguments)
+    result = json.loads(out.read_text())
+    assert [row['what'] for row in result['rows']] == ['device_tests', 'floors']
+    assert 'the 8 minutes of the check are over' in result['failed']['pretrain']
+
+
 @pytest.mark.parametrize(
     'arguments, sentence',
     [
         (['--device', 'gpu'], "invalid choice: 'gpu' (choose from"),
-        (['everything'], "there is no part 'everything'; the parts are floors, pretrain"),
+        (['everything'], "there is no part 'everything'; the parts are device_tests, floors"),
         (['official_soho'], 'official_soho needs --official-soho DIR, a checkout of the official release'),
     ],
 )

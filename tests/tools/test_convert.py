@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, from_official, to_official
 from soho.engine.checkpoint.convert import convert_file, run_command
-from soho.engine.checkpoint.read import CheckpointError
+from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 
 DATA = Path(__file__).resolve().parents[1] / 'data' / 'parity'
 
@@ -70,3 +70,16 @@ def test_a_model_without_official_counterpart_is_refused(make_model, tmp_path, c
 def test_the_command_says_what_it_wrote(checkpoint, tmp_path, capsys):
     run_command(to_official, 'text', [str(checkpoint), str(tmp_path / 'b.pth')])
     assert capsys.readouterr().out.startswith(f'{tmp_path / "b.pth"}: ')
+
+
+def test_the_folder_of_the_result_is_made_and_a_file_may_be_replaced(checkpoint, tmp_path):
+    out = tmp_path / 'new' / 'folder' / 'b.safetensors'
+    run_command(to_official, 'text', [str(checkpoint), str(out)])
+    run_command(from_official, 'text', [str(out), str(out)])
+    assert len(read_checkpoint(str(out))['state_dict'])
+
+
+def test_a_folder_is_no_result(checkpoint, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_command(to_official, 'text', [str(checkpoint), str(tmp_path)])
+    assert stopped.value.code == 1 and f'error: {tmp_path} is a folder; OUT is the file' in capsys.readouterr().err

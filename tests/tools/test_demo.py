@@ -44,7 +44,7 @@ def configs(tmp_path_factory):
 @pytest.fixture(scope='module')
 def job(demo, configs, tmp_path_factory):
     """A demo that was interrupted in the second epoch of the fine-tuning, and repeated."""
-    import mmengine.runner
+    from soho.engine.loops import EpochBasedTrainLoop
 
     root = tmp_path_factory.mktemp('job')
     argv = [
@@ -67,7 +67,7 @@ def job(demo, configs, tmp_path_factory):
         path.write_text(path.read_text().replace('NUMBER', str(number)))
     trained = []
     with pytest.MonkeyPatch.context() as patch:
-        loop = mmengine.runner.EpochBasedTrainLoop
+        loop = EpochBasedTrainLoop
         run_epoch = loop.run_epoch
 
         def note(self):

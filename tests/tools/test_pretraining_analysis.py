@@ -8,7 +8,7 @@ import torch
 from soho.engine import load_config
 from soho.registry import MODELS
 
-CONFIG = 'configs/demo/pretrain_long.py'
+CONFIG = 'configs/demo/pretrain_decay.py'
 
 
 def test_recall_in_both_directions(load_tool):
@@ -30,11 +30,13 @@ def checkpoint(synthetic, tmp_path, monkeypatch):
 
 def test_the_figures_of_a_checkpoint(load_tool, checkpoint, tmp_path):
     tool = load_tool('analysis/pretraining')
-    figures = tool.main([CONFIG, checkpoint, '--pictures', '4', '--out', str(tmp_path / 'figures.json')])
+    figures = tool.main(
+        [CONFIG, checkpoint, '--pictures', '4', '--draws', '2', '--out', str(tmp_path / 'figures.json')]
+    )
     assert json.loads((tmp_path / 'figures.json').read_text()) == figures
     assert 0 < figures['matching'] < 100 and figures['retrieval']['chance'] == 25.0
     seen, blind = figures['hidden_words'], figures['hidden_words_without_image']
     assert seen.keys() == blind.keys() >= {'acc_noun', 'acc_color', 'acc_words', 'loss_mlm'}
     assert seen['loss_mlm'] != blind['loss_mlm']  # the same hidden words, of which the image decides some
-    with pytest.raises(SystemExit, match=r'--pictures 4000: the test data of .*pretrain_long\.py have \d+'):
+    with pytest.raises(SystemExit, match=r'--pictures 4000: the test data of .*pretrain_decay\.py have \d+'):
         tool.main([CONFIG, checkpoint, '--pictures', '4000'])

@@ -1,13 +1,16 @@
 """Measure what a pretrained SOHO has learnt, on the held-out pictures of its config, without any fine-tuning.
 
-python tools/analysis/pretraining.py CONFIG CHECKPOINT [--pictures 100] [--out FILE.json]
+python tools/analysis/pretraining.py CONFIG CHECKPOINT [--pictures 100] [--draws 5] [--language CHECKPOINT] [--out FILE]
 
 Three figures, in percent:
 
 - matching: pairs told apart, half of them with the caption of another picture (chance 50);
-- hidden words of each kind, as the config's test evaluator counts them, with the image and without it;
+- hidden words of each kind, as the config's test evaluator counts them, with the image, by the same weights without
+  it and, with --language, by a transformer that was trained without images;
 - retrieval: whether the caption with the highest matching score, among all captions of --pictures pictures, is the
   picture's own (image to text), and the reverse.
+
+Which words are hidden and which captions exchanged is drawn anew --draws times; the first two figures are means.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor
@@ -29,59 +33,66 @@ from soho.errors import UserError, exit_on_user_error
 from soho.models.soho import SOHO
 from soho.registry import DATASETS, MODELS
 
-SEED = 0
-
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config of pretraining')
     parser.add_argument('checkpoint', help='path of its checkpoint')
     parser.add_argument('--pictures', type=int, default=100, help='pictures among which captions are retrieved')
+    parser.add_argument('--draws', type=int, default=5, help='draws of hidden words and exchanged captions')
+    parser.add_argument('--language', metavar='CHECKPOINT', help='a model trained on the captions alone')
     parser.add_argument('--out', help='file for the figures')
     args = parser.parse_args(argv)
     with exit_on_user_error():
         figures = dict(
             retrieval=retrieve(args),
             matching=test(args, keep=('itm',), mask=False)['acc_itm'],
-            hidden_words=test(args, keep=('mlm', 'itm')),
-            hidden_words_without_image=test(args, keep=('mlm', 'itm'), blind=True),
+            hidden_words=test(args, keep=('mlm',)),
+            hidden_words_without_image=test(args, keep=('mlm',), blind=args.checkpoint),
         )
-    for name in ('hidden_words', 'hidden_words_without_image'):
-        figures[name] = {key: value for key, value in figures[name].items() if key not in ('acc_itm', 'loss_itm')}
+        if args.language:
+            figures['hidden_words_of_language_model'] = test(args, keep=('mlm',), blind=args.language)
     print(json.dumps(figures, indent=1))
     if args.out:
         write_json(args.out, figures)
     return figures
 
 
-def load(args: argparse.Namespace) -> Config:
+def load(args: argparse.Namespace, seed: int = 0) -> Config:
     cfg = load_config(args.config)
     cfg.work_dir = os.path.join(os.path.dirname(args.checkpoint), 'analysis')
-    cfg.load_from, cfg.resume, cfg.randomness = args.checkpoint, False, dict(seed=SEED)
+    cfg.load_from, cfg.resume, cfg.randomness = args.checkpoint, False, dict(seed=seed)
     return cfg
 
 
-def test(args: argparse.Namespace, keep: Sequence[str], mask: bool = True, blind: bool = False) -> dict[str, float]:
-    """Metrics of the config's test evaluator.
+def test(
+    args: argparse.Namespace, keep: Sequence[str], mask: bool = True, blind: str | None = None
+) -> dict[str, float]:
+    """Metrics of the config's test evaluator, means over the draws.
 
     Args:
         args: Of the command line.
         keep: Heads of the model that are evaluated.
         mask: Whether words are hidden.
-        blind: Leave the image away.
+        blind: Leave the image away, and take this checkpoint.
     """
-    cfg = load(args)
-    cfg.model.heads = {name: head for name, head in cfg.model.heads.items() if name in keep}
-    if blind:
-        cfg.model.backbone = cfg.model.neck = None
-    if not mask:
-        pipeline = [step for step in cfg.test_dataloader.dataset.pipeline if step.type != 'MaskTokens']
-        for step in pipeline:
-            if step.type == 'PackSample':
-                step['keys'] = [key for key in step['keys'] if key != 'mlm_labels']
-        cfg.test_dataloader.dataset.pipeline = pipeline
-        cfg.test_evaluator = dict(type='PretrainMetrics')
-    return {name: float(value) for name, value in Runner.from_cfg(cfg).test().items() if 'time' not in name}
+    draws = []
+    for seed in range(args.draws):
+        cfg = load(args, seed)
+        cfg.model.heads = {name: head for name, head in cfg.model.heads.items() if name in keep}
+        if blind:
+            cfg.model.backbone = cfg.model.neck = None
+            cfg.load_from = blind
+        if not mask:
+            pipeline = [step for step in cfg.test_dataloader.dataset.pipeline if step.type != 'MaskTokens']
+            for step in pipeline:
+                if step.type == 'PackSample':
+                    step['keys'] = [key for key in step['keys'] if key != 'mlm_labels']
+            cfg.test_dataloader.dataset.pipeline = pipeline
+            cfg.test_evaluator = dict(type='PretrainMetrics')
+        draws.append(Runner.from_cfg(cfg).test())
+    names = {name for draw in draws for name in draw if 'time' not in name}
+    return {name: float(np.mean([draw[name] for draw in draws if name in draw])) for name in sorted(names)}
 
 
 @torch.inference_mode()

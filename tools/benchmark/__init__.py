@@ -5,6 +5,7 @@ from importlib import import_module
 
 # Each part's function has the name of its module, except for the three training steps.
 PARTS = (
+    'device_tests',
     'floors',
     'pretrain',
     'vqa',
@@ -23,7 +24,8 @@ PARTS = (
     'host',
 )
 # What is measured when no part is named: all but what takes long or needs a checkout.
-USUAL = tuple(part for part in PARTS if part not in ('official_soho', 'official_virtex', 'alternatives', 'growth'))
+SPECIAL = ('device_tests', 'official_soho', 'official_virtex', 'alternatives', 'growth')
+USUAL = tuple(part for part in PARTS if part not in SPECIAL)
 STEPS = ('pretrain', 'vqa', 'virtex')
 
 

@@ -6,6 +6,7 @@
     python tools/benchmark/run_benchmark.py official_soho --official-soho DIR
     python tools/benchmark/run_benchmark.py data loop --root data/synthetic/demo
     python tools/benchmark/run_benchmark.py data startup --photos data/coco_photos/permissive --captions 5800000
+    python tools/benchmark/run_benchmark.py gpu_check [--official-soho DIR] [--official-virtex DIR]
 
 ``floors``: a matrix product and a copy. ``pretrain``, ``vqa``, ``virtex``: a training step of
 the published recipe on random pictures and words, split into data (to the device, and
@@ -21,6 +22,9 @@ recipes and, where a copy of the official SOHO release is named, against its pip
 ``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
 ``host``: what the host does around the step of the published trainings, at their number of samples.
+``device_tests``: the tests of the recipes' steps on this device, and the memory that they took.
+``gpu_check``: what is to be known of a machine with one GPU, in eight minutes: ``device_tests``, the floors, and the
+pairs with the other code at few repetitions; without a GPU the same at a size for a CPU.
 ``data`` and ``loop`` need the synthetic data set, or read other pictures where ``--photos`` names them.
 
 A part that fails says why in one sentence, the others go on, and the command ends with an error.
@@ -50,7 +54,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from soho.engine import add_config_options
 from soho.errors import USER_ERRORS, format_error
 from soho.files import write_text
-from tools.benchmark import PARTS, USUAL, measure
+from tools.benchmark import PARTS, USUAL, gpu_check, measure
 from tools.benchmark.bench import Rows
 from tools.benchmark.memory import in_a_fresh_process
 
@@ -58,7 +62,9 @@ from tools.benchmark.memory import in_a_fresh_process
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)} (default: {", ".join(USUAL)})')
+    parser.add_argument(
+        'parts', nargs='*', metavar='PART', help=f'{", ".join(PARTS)}; or gpu_check (default: {", ".join(USUAL)})'
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if cuda else 'cpu')
     parser.add_argument(
         '--dtype', choices=('float32', 'bfloat16', 'float16'), default='bfloat16' if cuda else 'float32'
@@ -98,6 +104,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='json file; default: %(default)s in the current folder',
     )
     args = parser.parse_args(argv)
+    args.minutes = None
+    if 'gpu_check' in args.parts:
+        parser.set_defaults(**gpu_check.SIZES[args.device])
+        args = parser.parse_args(argv)
+        args.minutes = gpu_check.MINUTES
+        args.parts = gpu_check.parts_of(args)
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(PARTS)}')
     for part in ('official_soho', 'official_virtex'):
@@ -167,9 +179,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     print(', '.join(f'{name} {value}' for name, value in conditions.items()))
     result = dict(conditions, rows=[], failed={})
     heading = ''
+    started = time.monotonic()
     for part in PARTS:
         if part in args.parts:
             try:
+                gpu_check.check_time(started, args.minutes)
                 rows = measure(part, args) if args.together else in_a_fresh_process(measure, part, args)
             except Exception as error:
                 if os.environ.get('SOHO_TRACEBACK'):

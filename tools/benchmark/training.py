@@ -17,7 +17,7 @@ class Step:
 
     Args:
         bench: Device and dtype.
-        kind: ``'pretrain'``, ``'vqa'`` or ``'virtex'``.
+        kind: ``'pretrain'``, ``'vqa'`` or ``'virtex'``; with ``batch`` and ``cfg`` it is not read.
         batch: Batch; by default a random one of the command line's size.
         cfg: Config; by default that of the recipe.
         wrap: Function that wraps the model, for example for DDP.
@@ -35,11 +35,8 @@ class Step:
         cfg = cfg or recipe(kind, args.cfg_options)
         self.model = build(bench, cfg).train()
         self.whole = wrap(self.model)
-        options = {
-            key: value
-            for key, value in cfg.optim_wrapper.items()
-            if key not in ('type', 'dtype', 'accumulative_counts')
-        }
+        replaced = {'type', 'dtype', 'accumulative_counts'} | ({'loss_scale'} if args.dtype != 'float16' else set())
+        options = {key: value for key, value in cfg.optim_wrapper.items() if key not in replaced}
         self.wrapper = build_optim_wrapper(self.model, dict(options, **precision(args)))
         self.batch = batch or random_batch(kind, cfg, args.images, args.sentences, args.size)
         self.inputs: dict[str, Tensor] = {}

@@ -12,7 +12,7 @@ train_pipeline = [
     dict(type='PackSample', keys=keys),
 ]
 test_pipeline = [train_pipeline[0], train_pipeline[1], train_pipeline[3], train_pipeline[4]]
-source = dict(type='VQADataset', data_root=data_root, sentence_group=8, max_broken_images=0.05)
+source = dict(type='VQADataset', data_root=data_root, sentence_group=8)
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='collate', size_divisor=32, trim_text=True))
 train_dataloader = dict(
     **loader,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soho.datasets.storage.names import check_name, is_litter
+from soho.datasets.storage.names import check_name, is_folder, is_litter
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.tar_shards import TarShards, is_sharded
 from soho.datasets.storage.zip_reader import MAX_BYTES, ZipReader, describe_excess
@@ -209,7 +209,7 @@ def _scan(path: str) -> tuple[list[str], list[str]]:
     with os.scandir(path) as entries:
         for entry in entries:
             if not is_litter(entry.name):
-                (folders if entry.is_dir() else files).append(entry.name)
+                (folders if is_folder(entry) else files).append(entry.name)
     return sorted(files), sorted(folders)
 
 

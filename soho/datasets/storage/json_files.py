@@ -311,6 +311,7 @@ def _record_error(error: msgspec.ValidationError, item: Any, where: str) -> User
     """Return the sentence for what msgspec found in an item."""
     message, _, path = str(error).partition(' - at `$')
     value, place = item, ''
+    path, inside_object, _ = path.partition('[...]')  # of an object's members msgspec does not tell which one it is
     for name, index in _PLACE.findall(path):
         value = value[name if name else int(index)]
         place += f'.{name}' if name else f'[{index}]'
@@ -321,7 +322,7 @@ def _record_error(error: msgspec.ValidationError, item: Any, where: str) -> User
         where += f' ({key} {quote(item[key])})'
     what = f'{where}: {place}' if place else where
     expected = _EXPECTED.match(message)
-    if '[...]' in path and expected:  # of an object's members msgspec does not tell which one
+    if inside_object and expected:
         return UserError(f'{what} has a value that is not {_expectation(expected)}.')
     if expected:
         return UserError(f'{what} is {quote(value)}, where {_expectation(expected)} is expected.')

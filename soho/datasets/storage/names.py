@@ -1,5 +1,7 @@
 """Names of files below a data set: which are nobody's data, and which an annotation file may not say."""
 
+import os
+
 from soho.errors import UserError, quote
 
 _LITTER = frozenset({'__MACOSX', 'Thumbs.db', 'ehthumbs.db', 'desktop.ini'})
@@ -16,6 +18,11 @@ def is_litter(name: str) -> bool:
         name: Path below the data set, with slashes.
     """
     return any((part.startswith('.') and part != '.') or part in _LITTER for part in name.split('/'))
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Return whether an entry is a folder or a link to one; a link that leads nowhere, or round in a circle, is not."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def check_name(name: str) -> None:

@@ -15,7 +15,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
 from soho.datasets.storage.manifest import file_fingerprint
-from soho.datasets.storage.names import is_litter
+from soho.datasets.storage.names import is_folder, is_litter
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.zip_reader import MAX_BYTES, describe_excess
 from soho.errors import clip
@@ -160,7 +160,7 @@ def holds_images(folder: str) -> bool:
     """Return whether a folder holds images, or folders that may hold them; listing stops at the first one."""
     with os.scandir(folder) as entries:
         return any(
-            entry.name.lower().endswith(IMG_EXTENSIONS) or entry.is_dir()
+            entry.name.lower().endswith(IMG_EXTENSIONS) or is_folder(entry)
             for entry in entries
             if not is_litter(entry.name)
         )

@@ -55,6 +55,10 @@ def _saved_run(path: str) -> SavedRun | None:
     return SavedRun(number if is_count(number) else 0, meta['iter'], path)
 
 
+def _is_learnt(name: str) -> bool:
+    return name.startswith(('state_dict.', 'optimizer.'))
+
+
 def newest_checkpoint(folders: Iterable[str | os.PathLike]) -> tuple[str | None, dict[str, str]]:
     """Return the path of the newest sound checkpoint in folders, and newer or unreadable ones with why they are not.
 
@@ -75,7 +79,9 @@ def newest_checkpoint(folders: Iterable[str | os.PathLike]) -> tuple[str | None,
         except CheckpointError as error:
             rejected[run.path] = str(error)
             continue
-        wrong = nonfinite_tensors(read_header(run.path).get('state_dict'))
+        checkpoint = read_header(run.path)
+        allowed = checkpoint['meta'].get('infinite_buffers', [])
+        wrong = [name for name in nonfinite_tensors(checkpoint, '') if _is_learnt(name) and name not in allowed]
         if not wrong:
             return run.path, rejected
         rejected[run.path] = f'{run.path} holds values that are no numbers, in {wrong[0]}'

@@ -3,11 +3,15 @@
 mmengine trusts the file: it runs the config in it, puts whatever it finds into schedulers and optimizers, and later
 deletes the file that it names as the best checkpoint. Here each value has to be of the kind that the run itself has in
 its place, and tensors of the shape; a damaged file ends in one sentence.
+
+Settings are those of the config, also where they differ from those of the run that is gone on with; how far
+that run was, with its schedules too, comes from the file.
 """
 
+import inspect
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -18,10 +22,15 @@ from torch import Tensor
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.checkpoint.plain import from_plain
 from soho.engine.checkpoint.read import CheckpointError, is_count
+from soho.engine.random_state import is_random_state
 
 DEPTH = 16  # of lists and dicts in one another; a list may also hold itself
 # Numbers that cannot have a fraction.
 COUNTS = {'T_max', '_global_step', 'begin', 'end', 'last_step', 'step_size', 'total', 'total_iters', 'warmup'}
+# How far a schedule has come; everything else in it follows from its arguments.
+PROGRESS = {'_global_step', '_last_value', 'best', 'cooldown_counter', 'last_step', 'num_bad_epochs'}
+SCALER_SETTINGS = {'growth_factor', 'backoff_factor', 'growth_interval'}
+LOOP_COUNTS = ('epoch', 'batches', 'batch_size', 'world_size', 'samples')
 SCALER = {'scale', 'growth_factor', 'backoff_factor', 'growth_interval', '_growth_tracker'}
 SEEDS = 2**32
 
@@ -31,7 +40,12 @@ class _WrongValue(ValueError):
 
 
 def check_train_state(
-    checkpoint: dict[str, Any], source: str, optim_wrapper: Any, param_schedulers: Any, folders: Iterable[str] = ()
+    checkpoint: dict[str, Any],
+    source: str,
+    optim_wrapper: Any,
+    param_schedulers: Any,
+    folders: Iterable[str] = (),
+    log: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
     """Return a checkpoint in which all that a run goes on from is known to fit.
 
@@ -42,9 +56,10 @@ def check_train_state(
         param_schedulers: Of the run: a list, a dict of lists, or ``None``.
         folders: In which the run writes. A best or last checkpoint that the file says is elsewhere is forgotten:
             mmengine deletes the best one when there is a better.
+        log: Is told of each setting of the run that replaces another one of the file.
 
     Returns:
-        A copy, without the config of ``meta``, histories as mmengine's ``HistoryBuffer``.
+        A copy, without the config of ``meta``, histories as mmengine's ``HistoryBuffer``, settings as in the config.
 
     Raises:
         CheckpointError: What is wrong, and where.
@@ -53,13 +68,51 @@ def check_train_state(
     try:
         checkpoint['meta'] = _check_meta(checkpoint.get('meta'))
         checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), list(folders))
+        changes: list[str] = []
         if 'optimizer' in checkpoint:
-            checkpoint['optimizer'] = _check_optim_wrapper(checkpoint['optimizer'], optim_wrapper)
+            scheduled = {scheduler.param_name for scheduler in _all_of(param_schedulers)}
+            checkpoint['optimizer'] = _check_optim_wrapper(checkpoint['optimizer'], optim_wrapper, scheduled, changes)
         if 'param_schedulers' in checkpoint and param_schedulers is not None:
-            _check_all_schedulers(checkpoint['param_schedulers'], param_schedulers)
+            checkpoint['param_schedulers'] = _check_all_schedulers(
+                checkpoint['param_schedulers'], param_schedulers, changes
+            )
+        _check_place(checkpoint, optim_wrapper)
     except _WrongValue as error:
         raise CheckpointError(f'{source} is nothing to go on from: {error}') from error
+    for change in changes:
+        log(f'{source}: {change}')
     return checkpoint
+
+
+def _all_of(schedulers: Any) -> list[Any]:
+    groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers or []]
+    return [scheduler for group in groups for scheduler in group]
+
+
+def _check_place(checkpoint: dict[str, Any], wrapper: Any) -> None:
+    """Where the run was in its data, random generators, and gradients that wait for an update."""
+    loop = checkpoint.get('loop', {})
+    _require(isinstance(loop, dict), f'loop is {_show(loop)} and no dict')
+    for name in LOOP_COUNTS if loop else ():
+        _require(is_count(loop.get(name)), f'loop.{name} is {_show(loop.get(name))}; it is a whole number, 0 or more')
+    if loop:
+        _require(loop['batch_size'] * loop['world_size'] > 0, 'loop has a batch of no sample')
+        for name in ('draws_each_epoch', 'validated'):
+            _require(isinstance(loop.get(name), bool), f'loop.{name} is {_show(loop.get(name))}; it is True or False')
+    states = checkpoint.get('random_states', [])
+    _require(isinstance(states, list), f'random_states is {_show(states)} and no list')
+    for number, state in enumerate(states):
+        _require(is_random_state(state), f'random_states.{number} is no state of random generators')
+    gradients = checkpoint.get('gradients', [])
+    _require(isinstance(gradients, list), f'gradients is {_show(gradients)} and no list')
+    parameters = [p for g in wrapper.optimizer.param_groups for p in g['params']] if gradients else []
+    for rank, of_rank in enumerate(gradients):
+        here = f'gradients.{rank}'
+        _require(isinstance(of_rank, list) and len(of_rank) == len(parameters), f'{here} is no list of one a parameter')
+        for number, (gradient, parameter) in enumerate(zip(of_rank, parameters)):
+            fits = isinstance(gradient, Tensor) and _is_dense(gradient) and gradient.shape == parameter.shape
+            same = gradient is None if gradients[0][number] is None else fits
+            _require(same, f'{here}.{number} is no gradient of its parameter')
 
 
 def count_gpus(checkpoint: dict[str, Any]) -> int | None:
@@ -134,18 +187,20 @@ def _history(value: Any, where: str) -> HistoryBuffer:
     return from_plain(value)
 
 
-def _check_optim_wrapper(state: Any, wrapper: Any) -> dict[str, Any]:
+def _check_optim_wrapper(state: Any, wrapper: Any, scheduled: set[str], changes: list[str]) -> dict[str, Any]:
     if not isinstance(wrapper, OptimWrapperDict):
-        return _check_optimizer(state, wrapper, 'optimizer')
+        return _check_optimizer(state, wrapper, 'optimizer', scheduled, changes)
     names = set(wrapper.optim_wrappers)
     _require(
         isinstance(state, dict) and set(state) == names,
         f'the run has the optimizers {", ".join(sorted(names))}, and the file has not',
     )
-    return {name: _check_optimizer(state[name], wrapper[name], f'optimizer.{name}') for name in state}
+    return {
+        name: _check_optimizer(state[name], wrapper[name], f'optimizer.{name}', scheduled, changes) for name in state
+    }
 
 
-def _check_optimizer(state: Any, wrapper: Any, where: str) -> dict[str, Any]:
+def _check_optimizer(state: Any, wrapper: Any, where: str, scheduled: set[str], changes: list[str]) -> dict[str, Any]:
     _require(isinstance(state, dict), f'{where} is {_show(state)} and no dict')
     optimizer = wrapper.optimizer
     groups, own = state.get('param_groups'), optimizer.state_dict()['param_groups']
@@ -158,7 +213,8 @@ def _check_optimizer(state: Any, wrapper: Any, where: str) -> dict[str, Any]:
     entries = {}
     for number, (group, own_group, live) in enumerate(zip(groups, own, optimizer.param_groups)):
         here = f'{where}.param_groups.{number}'
-        checked_groups.append(_check_group(group, own_group, here))
+        _check_group(group, own_group, here)
+        checked_groups.append(dict(_keep_settings(group, own_group, here, scheduled, changes), params=group['params']))
         members = dict(zip(group['params'], live['params']))
         _require(
             len(members) == len(live['params']) and not members.keys() & parameters.keys(),
@@ -172,11 +228,37 @@ def _check_optimizer(state: Any, wrapper: Any, where: str) -> dict[str, Any]:
     foreign = [key for key in entries_of if key not in parameters]
     _require(not foreign, f'{where}.state has {_show(foreign[:1])}, which is in no group')
     checked = dict(state, param_groups=checked_groups, state={key: entries[key] for key in entries_of})
-    _check_wrapper(checked, wrapper, where)
+    _check_wrapper(checked, wrapper, where, scheduled)
     return checked
 
 
-def _check_group(group: Any, own: dict[str, Any], where: str) -> dict[str, Any]:
+def _keep_settings(
+    saved: dict[str, Any], own: dict[str, Any], where: str, scheduled: set[str], changes: list[str]
+) -> dict[str, Any]:
+    """A group with the settings of the run; what a schedule drives goes on from the file, in proportion to its start.
+
+    Args:
+        saved: A group of the file.
+        own: That of the run.
+        where: Its name, for messages.
+        scheduled: Settings that a schedule drives.
+        changes: Gets a sentence for each setting that differs.
+    """
+    kept = {**saved, **own}
+    for name in scheduled & saved.keys() & own.keys():
+        start, own_start = saved.get(f'initial_{name}', saved[name]), own.get(f'initial_{name}', own[name])
+        if start == own_start:
+            kept[name] = saved[name]
+        elif _is_number(start) and start and _is_number(saved[name]):
+            kept[name] = saved[name] * own_start / start
+    for name in own.keys() & saved.keys() - {'params'}:
+        begin = name.removeprefix('initial_')
+        if name not in scheduled and _is_number(own[name]) and own[name] != saved[name]:
+            changes.append(f'{where}.{begin} was {saved[name]:g} and is {own[name]:g} by the config, which applies')
+    return kept
+
+
+def _check_group(group: Any, own: dict[str, Any], where: str) -> None:
     _require(isinstance(group, dict), f'{where} is {_show(group)} and no dict')
     ids = group.get('params')
     _require(isinstance(ids, list) and all(map(is_count, ids)), f'{where}.params is no list of numbers')
@@ -184,8 +266,6 @@ def _check_group(group: Any, own: dict[str, Any], where: str) -> dict[str, Any]:
         len(ids) == len(own['params']), f'{where} has {len(ids)} parameters, and in the run it has {len(own["params"])}'
     )
     _check_options(group, own, where)
-    # What a newer torch has besides.
-    return {**{name: value for name, value in own.items() if name not in group}, **group}
 
 
 def _check_options(group: dict[str, Any], own: dict[str, Any], where: str) -> None:
@@ -224,14 +304,14 @@ def _check_entry(entry: Any, parameter: Tensor, where: str) -> dict[str, Any]:
     return checked
 
 
-def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str) -> None:
+def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: set[str]) -> None:
     """What stands beside the optimizer's own state."""
     base, own_base = state.pop('base_param_settings', None), wrapper.base_param_settings
     if base is not None and own_base is not None:
         _require(isinstance(base, dict), f'{where}.base_param_settings is {_show(base)} and no dict')
         _check_options(base, own_base, f'{where}.base_param_settings')
-        # Its only parameter stands for none.
-        state['base_param_settings'] = {**own_base, **base, 'params': own_base['params']}
+        # Its only parameter stands for none, and what differs is said of the groups.
+        state['base_param_settings'] = _keep_settings(base, own_base, where, scheduled, [])
     scaler = state.get('loss_scaler')
     if scaler:
         here = f'{where}.loss_scaler'
@@ -240,6 +320,8 @@ def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str) -> None:
             least = 0 if name == '_growth_tracker' else 1 if name == 'growth_interval' else 1e-30
             value = scaler[name]
             _require(_is_number(value) and least <= value < math.inf, f'{here}.{name} is {_show(value)}')
+        own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
+        state['loss_scaler'] = scaler | {name: own_scaler[name] for name in SCALER_SETTINGS & own_scaler.keys()}
     elif 'loss_scaler' in state:
         del state['loss_scaler']
     _require_plain(state.get('apex_amp'), f'{where}.apex_amp')
@@ -250,32 +332,57 @@ def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str) -> None:
             raise _WrongValue(f'{where}: {error}') from error
 
 
-def _check_all_schedulers(states: Any, schedulers: Any) -> None:
-    if isinstance(schedulers, dict):
-        _require(
-            isinstance(states, dict) and set(states) == set(schedulers), 'param_schedulers are of other optimizers'
-        )
-        for name, some in schedulers.items():
-            _check_schedulers(states[name], some, f'param_schedulers.{name}')
-    else:
-        _check_schedulers(states, schedulers, 'param_schedulers')
+def _check_all_schedulers(states: Any, schedulers: Any, changes: list[str]) -> Any:
+    if not isinstance(schedulers, dict):
+        return _check_schedulers(states, schedulers, 'param_schedulers', changes)
+    _require(isinstance(states, dict) and set(states) == set(schedulers), 'param_schedulers are of other optimizers')
+    return {
+        name: _check_schedulers(states[name], some, f'param_schedulers.{name}', changes)
+        for name, some in schedulers.items()
+    }
 
 
-def _check_schedulers(states: Any, schedulers: list, where: str) -> None:
+def _check_schedulers(states: Any, schedulers: list, where: str, changes: list[str]) -> list[dict[str, Any]]:
     _require(isinstance(states, (list, tuple)), f'{where} is {_show(states)} and no list')
     _require(
         len(states) == len(schedulers),
         f'{where} has {len(states)} schedules, and the config of the run {len(schedulers)}',
     )
+    checked = []
     for number, (state, scheduler) in enumerate(zip(states, schedulers)):
         here = f'{where}.{number}'
         _require(isinstance(state, dict), f'{here} is {_show(state)} and no dict')
-        own = scheduler.state_dict()
+        own, arguments = scheduler.state_dict(), _arguments_of(type(scheduler))
+        changed = [n for n in state if n in own and n in arguments and not _is_same(own[n], state[n])]
         for name, value in state.items():
             _require(name in own, f'{here} has {_show(name)}, which a {type(scheduler).__name__} has not')
-            _require_like(own[name], value, f'{here}.{name}')
-            if name in COUNTS:
-                _require(type(value) is int, f'{here}.{name} is {_show(value)} and no whole number')
+            if not changed or name in PROGRESS:
+                _require_like(own[name], value, f'{here}.{name}')
+                if name in COUNTS:
+                    _require(type(value) is int, f'{here}.{name} is {_show(value)} and no whole number')
+        changes += [
+            f'{here}.{name} was {_show(state[name])} and is {_show(own[name])} by the config, which applies'
+            for name in changed
+        ]
+        kept = PROGRESS & state.keys() if changed else state.keys() - {'base_values'}
+        checked.append(own | {name: state[name] for name in kept})
+    return checked
+
+
+def _arguments_of(scheduler: type) -> set[str]:
+    """Names of what a class of schedules is built with."""
+    inits = [vars(part)['__init__'] for part in scheduler.__mro__ if '__init__' in vars(part) and part is not object]
+    return {name for init in inits for name in inspect.signature(init).parameters} - {'self', 'optimizer', 'last_step'}
+
+
+def _is_same(own: Any, value: Any) -> bool:
+    """Whether two settings are equal; those of another kind are not."""
+    if isinstance(own, (list, tuple)):
+        return isinstance(value, (list, tuple)) and len(own) == len(value) and all(map(_is_same, own, value))
+    if isinstance(own, dict):
+        return isinstance(value, dict) and own.keys() == value.keys() and all(_is_same(own[k], value[k]) for k in own)
+    plain = (str, bool, int, float, type(None))
+    return isinstance(own, plain) and isinstance(value, plain) and own == value
 
 
 def _require_like(own: Any, value: Any, where: str) -> None:

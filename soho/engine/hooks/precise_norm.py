@@ -2,11 +2,11 @@
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from soho.engine.distributed import unwrap_model
+from soho.engine.loops import IterBasedTrainLoop
 from soho.errors import UserError
 from soho.registry import HOOKS
 

@@ -25,6 +25,7 @@ class AdamWLARS(AdamWSGD):
     """
 
     rules = ('adamw', 'lars')
+    skips_on_device = False  # there is no fused kernel of this rule
 
     def __init__(self, params: Iterable, eta: float = 0.001, lars_weight_decay: float = 0.0, **kwargs) -> None:
         super().__init__(params, eta=eta, lars_weight_decay=lars_weight_decay, lars_exclude=False, **kwargs)

@@ -24,7 +24,8 @@ class AdamWSGD(Optimizer):
     after the update, on every parameter, biases and norms included.
 
     A parameter without a gradient is left alone entirely, decay and momentum
-    included.
+    included. With ``found_inf`` (a () float32 tensor) set, as torch's fused optimizers have it,
+    a step at 1 changes no tensor, without a wait of the host, which counts it all the same.
 
     Args:
         params: Parameters or groups; a group with ``opt='sgd'`` is updated by
@@ -38,6 +39,8 @@ class AdamWSGD(Optimizer):
     """
 
     rules = ('adamw', 'sgd')
+    found_inf: Tensor | None = None
+    skips_on_device = True
 
     def __init__(
         self,
@@ -123,10 +126,12 @@ class AdamWSGD(Optimizer):
                 eps=group['eps'] / correction,
                 amsgrad=False,
                 maximize=False,
+                found_inf=self.found_inf,
             )
         if group['adamw_weight_decay']:
+            decayed = params if self.found_inf is None else torch._foreach_mul(params, 1 - self.found_inf)
             # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
-            torch._foreach_add_(params, params, alpha=-group['lr'] * group['adamw_weight_decay'])
+            torch._foreach_add_(params, decayed, alpha=-group['lr'] * group['adamw_weight_decay'])
 
     def _sgd(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
         alike: dict[tuple, list[tuple[Tensor, Tensor]]] = defaultdict(list)
@@ -149,4 +154,5 @@ class AdamWSGD(Optimizer):
                 nesterov=group['nesterov'],
                 maximize=False,
                 is_first_step=first,
+                found_inf=self.found_inf,
             )

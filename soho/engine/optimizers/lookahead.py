@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from soho.engine.optimizers.skipping import can_skip, step_unless
 from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
@@ -49,6 +50,11 @@ class Lookahead(Optimizer):
         self.slow: list[Tensor] | None = None
         self.steps = 0  # since slow weights moved
 
+    @property
+    def skips_on_device(self) -> bool:
+        """Whether ``found_inf`` of the inner optimizer is heeded; a skipped step counts among the ``k``."""
+        return can_skip(self.inner)
+
     def _share(self) -> None:
         """One set of groups and one state, for schedules and gradient scalers that look here."""
         self.param_groups, self.state = self.inner.param_groups, self.inner.state
@@ -61,7 +67,10 @@ class Lookahead(Optimizer):
         """One step of the inner optimizer and, every ``k``, the step back."""
         if self.slow is None:
             self.slow = [param.clone() for param in self._weights()]
-        loss = self.inner.step() if closure is None else self.inner.step(closure)
+        if hasattr(self, 'found_inf'):
+            loss = step_unless(self.found_inf, self.inner)
+        else:
+            loss = self.inner.step() if closure is None else self.inner.step(closure)
         self.steps += 1
         if self.steps == self.k:
             self.steps = 0

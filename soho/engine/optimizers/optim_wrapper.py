@@ -1,4 +1,4 @@
-"""Updates: the gradients' norm stays on the device, and mixed precision works on any."""
+"""Updates: those of gradients that are no numbers are skipped, on the device; mixed precision works on any."""
 
 import math
 from collections.abc import Generator
@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
+from soho.engine.optimizers.skipping import step_unless
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
@@ -19,12 +21,69 @@ DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 @OPTIM_WRAPPERS.register_module(force=True)
 class OptimWrapper(MMEngineOptimWrapper):
-    """mmengine's wrapper, which does not wait for the norm of the gradients after clipping.
+    """mmengine's wrapper, which does not wait for the norm of the gradients, and skips updates that would do harm.
 
-    :class:`soho.engine.hooks.RuntimeInfoHook` reads it when it reads the losses.
+    Where the loss or the norm is infinite or not a number, on any rank, the device leaves weights and the optimizer's
+    tensors as they are. :class:`soho.engine.hooks.RuntimeInfoHook` reads the norm when it reads the losses, and
+    :class:`soho.engine.hooks.FiniteLossHook` what was skipped.
     """
 
     _grad_norm: Tensor | None = None
+    _bad_loss: Tensor | None = None  # () bool: of the losses whose gradients are being gathered, one is no number
+    _skipped: Tensor | None = None  # () bool, of the last update
+
+    def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
+        bad = loss.detach().isfinite().all().logical_not()
+        self._bad_loss = bad if self._bad_loss is None else self._bad_loss | bad
+        super().update_params(loss, step_kwargs, zero_kwargs)
+
+    def step(self, **kwargs) -> None:
+        clips = bool(self.clip_grad_kwargs)
+        norm = None if clips and self.grad_name == 'grad_norm' else self._norm()
+        if clips:
+            self._clip_grad()
+        bad = self._is_bad(self._grad_norm if norm is None else norm)
+        self._skipped = bad
+        step_unless(bad, self.optimizer, **kwargs)
+
+    def _norm(self) -> Tensor | None:
+        grads = [p.grad for p in self._parameters() if p.grad is not None]
+        return torch.nn.utils.get_total_norm(grads) if grads else None
+
+    def _is_bad(self, norm: Tensor | None) -> Tensor | None:
+        """() bool on the device, equal on all ranks: whether an update with gradients of this norm would do harm."""
+        bad, self._bad_loss = self._bad_loss, None
+        if norm is not None:  # of all ranks together
+            bad = norm.isfinite().logical_not() if bad is None else bad | norm.isfinite().logical_not()
+        if bad is not None and get_world_size() > 1:
+            anywhere = bad.float()
+            all_reduce(anywhere, 'max')
+            bad = anywhere > 0
+        return bad
+
+    def take_skipped(self) -> Tensor | None:
+        """() bool: whether the last update was skipped, once for every update; ``None`` between updates."""
+        skipped, self._skipped = self._skipped, None
+        return skipped
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group['params']]
+
+    def gathered_gradients(self) -> list[Tensor | None] | None:
+        """Gradients of this rank that wait for an update, in the order of the groups; ``None`` just after one."""
+        if self.should_update():
+            return None
+        return [p.grad for p in self._parameters()]
+
+    def set_gathered_gradients(self, gradients: list[Tensor | None]) -> None:
+        """Go on from what :meth:`gathered_gradients` gave."""
+        for parameter, gradient in zip(self._parameters(), gradients):
+            parameter.grad = None if gradient is None else gradient.to(parameter, copy=True)
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """As mmengine, which says of every start between two updates that gradients are lost."""
+        super().initialize_count_status(model, init_counts - init_counts % self._accumulative_counts, max_counts)
+        self._inner_count = init_counts
 
     def _clip_grad(self) -> None:
         params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
@@ -97,6 +156,19 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Also of a run without loss scaling, which has no state of a scaler."""
         super().load_state_dict({key: value for key, value in state_dict.items() if key != 'loss_scaler' or value})
+
+    def step(self, **kwargs) -> None:
+        """Scaled gradients may overflow, which lowers the scale; only what is left at a scale of 1 does harm."""
+        if not self.loss_scaler.is_enabled():
+            OptimWrapper.step(self, **kwargs)
+            return
+        scale = self.loss_scaler._scale
+        MMEngineAmpOptimWrapper.step(self, **kwargs)
+        bad, self._bad_loss = self._bad_loss, None
+        if scale is not None and self._grad_norm is not None:
+            overflow = self._grad_norm.isfinite().logical_not() & (scale <= 1)
+            bad = overflow if bad is None else bad | overflow
+        self._skipped = bad
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Generator[None, None, None]:

@@ -1,0 +1,196 @@
+"""Kill a training again and again, at any moment, and compare what it comes to with one that nobody touched.
+
+    python -m tests.engine.soak --kills 100 --out soak.log
+
+Every attempt is a process of its own that ends by SIGKILL, SIGTERM or by itself; the moments are drawn by ``--seed``.
+The run has dropout, float16 with a loss scale, accumulation, Lookahead, averaged weights, a validation and a best
+checkpoint, and saves after every iteration, so that every third kill or so hits a file that is being written.
+"""
+
+import argparse
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from soho.engine import Runner
+from soho.engine.checkpoint.read import read_checkpoint
+from soho.errors import Stopped, exit_on_user_error
+from tests.engine.small_runs import train
+
+OPTIONS = dict(
+    iters=41,
+    val=True,
+    **{
+        'train_cfg.val_interval': 7,
+        'optim_wrapper': dict(
+            type='AmpOptimWrapper',
+            dtype='float16',
+            loss_scale=dict(init_scale=2.0**20, growth_interval=5),
+            accumulative_counts=2,
+            optimizer=dict(type='Lookahead', optimizer='SGD', k=3, lr=0.02, momentum=0.9, fused=True),
+            clip_grad=dict(max_norm=5.0),
+        ),
+    },
+)
+TIMES = ('train/time', 'train/data_time', 'val/time', 'val/data_time')
+
+
+def saved_state(folder: str | os.PathLike) -> dict:
+    """All that the newest checkpoint of a run holds, apart from times and names."""
+    path = max(Path(folder).glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
+    state = read_checkpoint(str(path))
+    hub = state['message_hub']
+    kept = {key: hub['runtime_info'].get(key) for key in ('best_score', 'best_ckpt', 'iter', 'epoch')}
+    state['message_hub'] = {key: value for key, value in hub['log_scalars'].items() if key not in TIMES} | kept
+    state['meta'] = {key: state['meta'][key] for key in ('epoch', 'iter', 'seed')}
+    return state
+
+
+def differences(one, other, where: str = '') -> list[str]:
+    """Places in which two states are not equal to the bit."""
+    if type(one) is not type(other):
+        return [where]
+    if isinstance(one, dict):
+        found = [f'{where}.{key}' for key in one.keys() ^ other.keys()]
+        return found + [
+            place for key in one.keys() & other.keys() for place in differences(one[key], other[key], f'{where}.{key}')
+        ]
+    if isinstance(one, (list, tuple)):
+        found = [where] if len(one) != len(other) else []
+        return found + [place for i, pair in enumerate(zip(one, other)) for place in differences(*pair, f'{where}.{i}')]
+    if isinstance(one, torch.Tensor):  # norms of gradients that have overflown are no numbers
+        same = one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+    else:
+        same = one == other
+    return [] if same else [where]
+
+
+def attempt(folder: Path, options: dict, delay: float | None = None, number: int = signal.SIGKILL) -> int:
+    """Go on with a training in a process of its own, which gets a signal after a delay; returns its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            with open(folder / 'attempts.log', 'a') as log:
+                os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
+            torch.set_num_threads(1)  # threads of the parent do not come along
+            train(folder / 'run', **options)
+            code = 0
+        except Stopped:
+            code = 75
+        finally:
+            os._exit(code)
+    if delay is not None:
+        time.sleep(delay)
+        os.kill(pid, number)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], seconds: float = 300) -> list[int]:
+    """Train in processes that talk through gloo; returns their exit codes.
+
+    Args:
+        folder: Where their output goes.
+        ranks: How many.
+        configure: Config of a rank.
+        seconds: After which all are killed; once a rank fails, the others are, as torchrun does.
+    """
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    pids = []
+    for rank in range(ranks):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                with open(folder / f'rank{rank}.log', 'a') as log:
+                    os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
+                torch.set_num_threads(1)
+                os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+                os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+                with exit_on_user_error():
+                    Runner.from_cfg(configure(rank)).train()
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else print(end.code, flush=True) or 1
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        pids.append(pid)
+    codes: dict[int, int] = {}
+    end = time.monotonic() + seconds
+    while len(codes) < ranks:
+        for pid in pids:
+            if pid not in codes and (found := os.waitpid(pid, os.WNOHANG))[0]:
+                codes[pid] = os.waitstatus_to_exitcode(found[1])
+        if any(code not in (0, 75) for code in codes.values()) or time.monotonic() > end:
+            for pid in pids:
+                if pid not in codes:
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    return [codes[pid] for pid in pids]
+
+
+def soak(
+    folder: Path, kills: int, rng: random.Random, options: dict = OPTIONS, log: Callable[[str], None] = print
+) -> list[str]:
+    """Differences between a training that is killed so many times and one that is not.
+
+    Args:
+        folder: Both go below it.
+        kills: How many.
+        rng: Draws the moments.
+        options: Of the training.
+        log: Is told of each kill.
+    """
+    whole, broken = folder / 'whole', folder / 'broken'
+    whole.mkdir(parents=True), broken.mkdir()
+    started = time.monotonic()
+    assert attempt(whole, options) == 0, (whole / 'attempts.log').read_text()[-3000:]
+    seconds = time.monotonic() - started
+    expected, found, done = saved_state(whole / 'run'), [], 0
+    while done < kills:
+        number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+        delay = rng.uniform(0, 0.6 * seconds)
+        code = attempt(broken, options, delay, number)
+        assert code in (-number, 0, 75), (broken / 'attempts.log').read_text()[-3000:]
+        done += 1
+        reached = sorted((int(path.stem.split('_')[1]) for path in (broken / 'run').glob('iter_*.pth')), reverse=True)
+        log(f'{done}: {signal.Signals(number).name} after {delay:.3f} s, exit code {code}, checkpoints of {reached}')
+        if code == 0:  # the training is over: begin the next one
+            found += differences(saved_state(broken / 'run'), expected)
+            (broken / 'run').rename(folder / f'broken{done}')
+    assert attempt(broken, options) == 0, (broken / 'attempts.log').read_text()[-3000:]
+    return found + differences(saved_state(broken / 'run'), expected)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--kills', type=int, default=100)
+    parser.add_argument('--seed', type=int, default=None, help='of the moments; by default another one each time')
+    parser.add_argument('--out', type=argparse.FileType('w'), default=sys.stdout, help='where the log goes')
+    args = parser.parse_args()
+    seed = random.randrange(10**6) if args.seed is None else args.seed
+    print(f'seed {seed}', file=args.out)
+    with tempfile.TemporaryDirectory() as folder:
+        found = soak(
+            Path(folder), args.kills, random.Random(seed), log=lambda line: print(line, file=args.out, flush=True)
+        )
+    print(f'{args.kills} kills, {len(found)} differences {found[:5] or ""}', file=args.out)
+    sys.exit(bool(found))
+
+
+if __name__ == '__main__':
+    main()

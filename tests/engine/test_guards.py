@@ -1,0 +1,254 @@
+"""A step whose loss or gradient is no number changes nothing; it is said, and many end the run with what was good."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from torch import nn
+
+from soho.engine import Runner
+from soho.engine.hooks.dictionary_usage import dictionary_usage
+from soho.engine.hooks.finite_loss import FiniteLossHook
+from soho.engine.optimizers import AdamWLARS, AdamWSGD, Lookahead
+from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper, OptimWrapper
+from soho.engine.optimizers.skipping import step_unless
+from soho.errors import TrainingError
+from soho.models.necks.visual_dictionary import VisualDictionary
+from soho.registry import HOOKS
+from tests.engine.small_runs import SAMPLES, Record, small_config
+from tests.host_reads import HostReads
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr(Record, 'seen', {})
+
+
+OPTIMIZERS = {
+    'AdamW fused': lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
+    'AdamW': lambda p: torch.optim.AdamW(p, lr=0.1),
+    'SGD': lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+    'SGD fused': lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1, fused=True),
+    'AdamWSGD': lambda p: AdamWSGD(
+        [dict(params=p[:1]), dict(params=p[1:], opt='sgd')], lr=0.1, adamw_weight_decay=0.1, momentum=0.9
+    ),
+    'AdamWLARS': lambda p: AdamWLARS(
+        [dict(params=p[:1]), dict(params=p[1:], opt='lars')], lr=0.1, adamw_weight_decay=0.1, momentum=0.9
+    ),
+    'Lookahead': lambda p: Lookahead(p, 'SGD', k=100, lr=0.1, momentum=0.9, fused=True),
+}
+
+
+def tensors(optimizer, params):
+    """Parameters and the state of the optimizer, copied."""
+    found = {f'parameter {i}': p.detach().clone() for i, p in enumerate(params)}
+    for i, p in enumerate(params):
+        state = optimizer.state.get(p, {})
+        found |= {f'{name} {i}': value.clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    return found
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_a_skipped_step_changes_no_tensor_and_another_is_as_without_the_guard(name):
+    torch.manual_seed(0)
+    values, grads = [torch.randn(3, 4), torch.randn(5)], [[torch.randn(3, 4), torch.randn(5)] for _ in range(3)]
+    runs = []
+    for guarded in (True, False):
+        params = [nn.Parameter(value.clone()) for value in values]
+        optimizer = OPTIMIZERS[name](params)
+        for number, of_step in enumerate(grads):
+            bad = torch.tensor(False)
+            for again in (True, False) if guarded else (False,):
+                for p, grad in zip(params, of_step):
+                    p.grad = grad * float('nan') if again else grad.clone()
+                if not guarded:
+                    optimizer.step()
+                    continue
+                before = tensors(optimizer, params)
+                with HostReads(refuse=name != 'AdamW'):  # whose count of steps is a tensor on the host
+                    step_unless(bad | again, optimizer)
+                after = tensors(optimizer, params)
+                if again:
+                    assert all(value.isfinite().all() for value in after.values())
+                    assert all(after[key].equal(value) for key, value in before.items()), f'step {number}'
+        runs.append(tensors(optimizer, params))
+    if name in ('AdamWSGD', 'AdamWLARS'):  # whose count of steps, which the host keeps, is ahead
+        runs = [{key: value for key, value in run.items() if key.endswith('1')} for run in runs]
+    if name != 'Lookahead':
+        assert all(runs[0][key].equal(value) for key, value in runs[1].items())
+
+
+@pytest.mark.parametrize('clip', [None, dict(max_norm=1.0), dict(type='value', clip_value=1.0)], ids=str)
+@pytest.mark.parametrize('what', ['loss', 'gradient', 'gathered'])
+def test_an_update_with_anything_that_is_no_number_is_skipped(clip, what):
+    parameter = nn.Parameter(torch.ones(3))
+    update = OptimWrapper(torch.optim.SGD([parameter], lr=0.1), accumulative_counts=2, clip_grad=clip and dict(clip))
+    losses = [parameter.sum(), parameter.sum()]
+    if what == 'loss':
+        losses[1] = losses[1] + float('inf')  # its gradient is 1
+    elif what == 'gradient':
+        losses[1] = parameter.detach().sum() + (parameter - 1).square().sum().sqrt()  # whose slope at 0 is 0 / 0
+    else:
+        losses[0] = losses[0] * float('nan')
+    for loss in losses:
+        update.update_params(loss)
+    assert parameter.equal(torch.ones(3)) and update.take_skipped().item() and update.take_skipped() is None
+    for _ in range(2):
+        update.update_params(parameter.sum())
+    assert not parameter.equal(torch.ones(3)) and not update.take_skipped().item()
+
+
+def test_an_overflow_that_lowers_the_scale_is_no_fault():
+    parameter = nn.Parameter(torch.zeros(3))
+    update = AmpOptimWrapper(
+        dtype='float16',
+        loss_scale=dict(init_scale=2.0**96),
+        optimizer=torch.optim.SGD([parameter], lr=0.1),
+        clip_grad=dict(max_norm=1.0),
+    )
+    for _ in range(3):
+        assert parameter.equal(torch.zeros(3))
+        update.update_params(parameter.sum() * 1e10)  # 2^94 times as much is below the largest float32
+        assert not update.take_skipped()
+    assert parameter.isfinite().all() and parameter.all()
+
+
+@HOOKS.register_module(force=True)
+class Spoil(Hook):
+    """Puts an infinite number into the data of iterations (counted from 1)."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 in self.iterations:
+            data_batch['x'][0, 0] = float('inf')
+
+
+@HOOKS.register_module(force=True)
+class Keep(Hook):
+    """Keeps the model after each iteration."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.states = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.states.append({name: value.clone() for name, value in runner.model.state_dict().items()})
+
+
+def spoiled(folder, iterations, iters=20, interval=50, max_skipped=10, **changes):
+    cfg = small_config(folder, iters=iters, ema=False, **changes)
+    cfg.custom_hooks += [
+        dict(type='Spoil', iterations=iterations),
+        dict(type='FiniteLossHook', interval=interval, max_skipped=max_skipped),
+        dict(type='Keep'),
+    ]
+    runner = Runner.from_cfg(cfg)
+    return runner, next(hook for hook in runner.hooks if isinstance(hook, Keep))
+
+
+def log(folder):
+    return ''.join(path.read_text() for path in Path(folder).glob('*/*.log'))
+
+
+NEVER = {'default_hooks.checkpoint.interval': 100}
+
+
+def test_a_bad_batch_leaves_model_and_statistics_and_is_named(tmp_path):
+    runner, keep = spoiled(tmp_path, [7], **NEVER)
+    runner.train()
+    before, after, last = keep.states[5], keep.states[6], keep.states[-1]
+    assert all(after[name].equal(value) for name, value in before.items() if name != 'norm.num_batches_tracked')
+    assert all(value.isfinite().all() for value in last.values())
+    assert any(not last[name].equal(value) for name, value in before.items())
+    samples = ', '.join(map(str, Record.seen[6]))
+    assert f'no number in iteration 7: the update was skipped (epoch 1, samples {samples} of train_dataloader)' in log(
+        tmp_path
+    )
+    assert runner.message_hub.get_scalar('train/skipped_updates').current() == 1
+
+
+@pytest.mark.parametrize('interval', [1, 50])
+def test_too_many_in_a_row_end_the_run_with_the_last_good_checkpoint(interval, tmp_path):
+    runner, _ = spoiled(
+        tmp_path, range(8, 21), interval=interval, max_skipped=5, **{'default_hooks.checkpoint.interval': 6}
+    )
+    with pytest.raises(TrainingError, match=r'loss is (inf|nan) at iteration 12: training stopped; the last 5 updates'):
+        runner.train()
+    names = {path.name for path in tmp_path.glob('*.pth')}
+    assert 'iter_6.pth' in names and names <= {'iter_6.pth', 'iter_12.pth'}
+    state = torch.load(tmp_path / 'iter_6.pth', weights_only=True)
+    assert all(value.isfinite().all() for value in state['state_dict'].values())
+
+
+def test_a_run_that_ends_without_learning_does_not_end_well(tmp_path):
+    runner, _ = spoiled(tmp_path, range(17, 21), **NEVER)
+    with pytest.raises(TrainingError, match='at iteration 20: training stopped; the last 4 updates were skipped'):
+        runner.train()
+
+
+def test_a_loss_that_jumps_is_said(tmp_path):
+    runner, _ = spoiled(tmp_path, [])
+    hook = FiniteLossHook()
+    for loss in [1.0, 1.1, 0.9, 1.05] * 15:
+        hook._watch(runner, 1, None, loss)
+    assert 'the loss jumps' not in log(tmp_path)
+    hook._watch(runner, 61, None, 9.0)
+    assert re.search(r'the loss jumps from 1\.01\d*, the mean of 60 iterations, to 9 in iteration 61', log(tmp_path))
+
+
+def test_the_samples_of_any_batch_are_found_again(tmp_path):
+    runner, _ = spoiled(tmp_path, [], iters=30, **NEVER)
+    runner.train()
+    seen, batches = Record.seen, len(runner.train_dataloader)
+    assert batches == SAMPLES // 2
+    assert [runner.train_loop.samples_of(*divmod(i, batches)) for i in range(30)] == [seen[i] for i in range(30)]
+
+
+def test_the_guard_waits_for_no_device(tmp_path):
+    runner, _ = spoiled(tmp_path, [3], iters=4, interval=50, **NEVER)
+    found = []
+
+    class Watch(Hook):
+        priority = 'LOWEST'
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            hook = next(hook for hook in runner.hooks if isinstance(hook, FiniteLossHook))
+            batch = dict(x=torch.randn(2, 4), index=torch.arange(2))
+            with HostReads(refuse=False) as guard:
+                hook.before_train_iter(runner, 0, batch)
+                hook._repair_statistics()
+                runner.model.train_step(batch, runner.optim_wrapper)
+            found.append(guard.found)
+
+    runner.register_hook(Watch())
+    runner.train()
+    assert found and not set().union(*found)
+
+
+def test_usage_of_a_dictionary():
+    dictionary = VisualDictionary(num_words=4, dim=3)
+    for counts, used, perplexity in (
+        ([1, 1, 1, 1], 4, 4.0),
+        ([5, 0, 0, 0], 1, 1.0),
+        ([1, 1, 0, 0], 2, 2.0),
+        ([0] * 4, 0, 1.0),
+    ):
+        dictionary.cluster_size = torch.tensor(counts, dtype=torch.float32)
+        assert dictionary_usage(dictionary).tolist() == pytest.approx([used, perplexity])
+
+
+def test_a_pretraining_logs_its_dictionary(run_training):
+    usage = {'custom_hooks': [dict(type='DictionaryUsageHook')]}
+    runner = run_training('pretrain', iters=2, **usage)
+    scalars = runner.message_hub.log_scalars
+    used, dead = (scalars[f'train/dictionary_{name}_words'].current() for name in ('used', 'dead'))
+    assert used + dead == 8 and 1 <= scalars['train/dictionary_perplexity'].current() <= 8
+    assert 'dictionary_perplexity: ' in log(runner.work_dir)

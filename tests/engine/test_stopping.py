@@ -1,0 +1,175 @@
+"""Signals: the run saves after the step, and goes on as if nothing had been; a rank or a worker that hangs is named."""
+
+import os
+import signal
+import time
+
+import pytest
+import torch
+import torch.distributed as dist
+from mmengine.hooks import Hook
+
+from soho.datasets.sample_key import SampleKey
+from soho.engine import Runner
+from soho.engine.stopping import Request, Stopping
+from soho.errors import Stopped, TrainingError, exit_on_user_error
+from soho.registry import DATASETS, HOOKS
+from tests.engine.small_runs import Record, SmallData, small_config, train
+from tests.engine.test_exact_resume import assert_same, state_of
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr(Record, 'seen', {})
+
+
+@HOOKS.register_module(force=True)
+class Send(Hook):
+    """Sends signals to this process in an iteration (counted from 1)."""
+
+    def __init__(self, iteration, signals):
+        self.iteration, self.signals = iteration, signals
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for number in self.signals if runner.iter + 1 == self.iteration else ():
+            os.kill(os.getpid(), number)
+
+
+SELDOM = {'default_hooks.checkpoint.interval': 100}
+
+
+def send(folder, iteration, *signals, **options):
+    cfg = small_config(folder, **SELDOM, **options)
+    cfg.custom_hooks.append(dict(type='Send', iteration=iteration, signals=signals))
+    Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=str)
+def test_a_signal_saves_and_ends_the_run(number, tmp_path, capfd):
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    with pytest.raises(SystemExit) as end, exit_on_user_error():
+        send(tmp_path / 'broken', 17, number, **{'optim_wrapper.accumulative_counts': 2})
+    assert end.value.code == 75
+    assert f'{signal.Signals(number).name}: the run stops after this step' in capfd.readouterr().err
+    assert (tmp_path / 'broken' / 'iter_17.pth').exists() and not (tmp_path / 'broken' / '.lock').exists()
+    assert handlers == [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    if number == signal.SIGTERM:
+        options = SELDOM | {'optim_wrapper.accumulative_counts': 2}
+        runs = [train(tmp_path / name, **options) for name in ('broken', 'whole')]
+        assert_same(*map(state_of, runs))
+
+
+def test_a_signal_in_the_last_step_of_an_epoch_ends_between_step_and_epoch(tmp_path):
+    """Schedules by epoch have not stepped yet, and the validation is still to come."""
+    options = dict(epochs=2, val=True, param_scheduler=[dict(type='MultiStepLR', milestones=[1], gamma=0.1)])
+    with pytest.raises(
+        Stopped, match=r'stopped by SIGTERM after iteration 11: saved as \S+iter_11\.pth; --resume goes on'
+    ):
+        send(tmp_path / 'broken', 11, signal.SIGTERM, **options)
+    runs = [train(tmp_path / name, **SELDOM, **options) for name in ('broken', 'whole')]
+    assert_same(*map(state_of, runs))
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    with pytest.raises(SystemExit) as end, exit_on_user_error():
+        send(tmp_path, 3, signal.SIGINT, signal.SIGINT)
+    assert end.value.code == 130 and not list(tmp_path.glob('*.pth'))
+
+
+def test_minutes(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr('soho.engine.hooks.checkpoint.time.monotonic', lambda: now[0])
+
+    class Clock(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            now[0] += 30
+
+    cfg = small_config(
+        tmp_path, iters=10, **{'default_hooks.checkpoint': dict(interval=-1, minutes=2, max_keep_ckpts=-1)}
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Clock())
+    runner.train()
+    assert {path.name for path in tmp_path.glob('iter_*.pth')} == {'iter_4.pth', 'iter_8.pth', 'iter_10.pth'}
+
+
+@pytest.fixture
+def alone():
+    """A process group of this process."""
+    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_ranks_do_what_one_of_them_asks_one_step_later(alone):
+    stopping = Stopping(timeout=5)
+    stopping._groups = [dist.new_group(backend='gloo')] * 2
+    assert stopping.answer() is Request.NONE
+    stopping.ask(Request.SAVE)
+    assert stopping.answer() is Request.SAVE and stopping.answer() is Request.NONE
+    stopping.received = 'SIGTERM'
+    stopping.ask(Request.NONE)
+    assert stopping.answer() is Request.STOP
+
+
+def test_a_rank_that_does_not_come_is_named(alone, monkeypatch):
+    stopping = Stopping(timeout=5)
+    stopping._groups = [None, None]
+
+    def call(group, timeout, wait_all_ranks):
+        raise RuntimeError('Ranks 3, 5 failed to pass monitoredBarrier in 20000 ms')
+
+    monkeypatch.setattr(dist, 'monitored_barrier', call)
+    error = stopping.name_absent(RuntimeError('Timed out waiting 5000ms for recv operation to complete'))
+    assert isinstance(error, TrainingError) and 'Ranks 3, 5 failed to pass' in str(error)
+    other = RuntimeError('shapes (3) and (4) do not fit')
+    assert stopping.name_absent(other) is other
+
+
+@DATASETS.register_module(force=True)
+class HangingData(SmallData):
+    """Its sixth sample never comes."""
+
+    def __getitem__(self, key):
+        if SampleKey.of(key).index == 5:
+            time.sleep(3600)
+        return super().__getitem__(key)
+
+
+def test_a_worker_that_hangs_is_named_and_killed(tmp_path):
+    changes = {'train_dataloader.dataset.type': 'HangingData', 'train_dataloader.num_workers': 1}
+    cfg = small_config(tmp_path, iters=12, **changes, **{'train_dataloader.timeout': 1})
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(
+        TrainingError, match=r'the data worker 0 \(process (\d+)\) has not delivered batch \d+ of epoch 1'
+    ) as info:
+        runner.train()
+    assert ', 5]' in str(info.value) or '[5,' in str(info.value)
+    pid = int(str(info.value).split('(process ')[1].split(')')[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_workers_leave_signals_to_the_main_process(tmp_path):
+    """A batch system sends SIGTERM to all processes of a job; the run could not save if its workers ended."""
+
+    class Everybody(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 4:
+                workers = [child.pid for child in torch.multiprocessing.active_children()]
+                sender = os.fork()  # what the parent itself sends is heeded
+                if sender == 0:
+                    for pid in workers:
+                        os.kill(pid, signal.SIGTERM), os.kill(pid, signal.SIGINT), os.kill(pid, signal.SIGUSR1)
+                    os._exit(0)
+                os.waitpid(sender, 0)
+                time.sleep(0.3)
+                self.left = len(torch.multiprocessing.active_children())
+
+    runner = Runner.from_cfg(small_config(tmp_path, iters=12, **SELDOM, **{'train_dataloader.num_workers': 1}))
+    hook = Everybody()
+    runner.register_hook(hook)
+    runner.train()
+    assert hook.left == 1 and runner.iter == 12
+    assert not [child for child in torch.multiprocessing.active_children() if child.is_alive()]
