@@ -3,7 +3,7 @@
     bash tools/dist_train.sh configs/Retrieval/soho_res101_coco.py 8
 
 Estimated cost: 0.27 EFLOP an epoch, about eight hours of one H100 for the run at 100 TFLOP/s; the test scores 125
-million pairs at 29 GFLOP in float32, 3.6 EFLOP, 20 hours of one H100 at 50 TFLOP/s or two and a half of eight. Not run.
+million pairs at 26 GFLOP in float32, 3.3 EFLOP, 18 hours of one H100 at 50 TFLOP/s or a bit over two of eight. Not run.
 """
 
 _base_ = [

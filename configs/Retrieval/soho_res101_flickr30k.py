@@ -3,8 +3,8 @@
     bash tools/dist_train.sh configs/Retrieval/soho_res101_flickr30k.py 8
 
 Published (SOHO, CVPR 2021; not reproduced here): R@1 72.5 (image), 86.5 (text). Estimated cost: 2.4 TFLOP an image and
-training step, 70 PFLOP an epoch, about two hours of one H100 for the run at 100 TFLOP/s; the test 0.15 EFLOP in
-float32, 50 minutes of one H100 at 50 TFLOP/s. Not run.
+training step, 70 PFLOP an epoch, about two hours of one H100 for the run at 100 TFLOP/s; the test 0.13 EFLOP in
+float32, 45 minutes of one H100 at 50 TFLOP/s. Not run.
 """
 
 _base_ = [

@@ -7,7 +7,7 @@
 Each image with one of its captions and twenty of other images; the loss compares it with the hardest five. How the
 paper trains this head, and at which rates, could not be found. 64 images a step on 8 GPUs. Estimated cost: 0.45 TFLOP
 an image and training step, 13 PFLOP an epoch, about half an hour of one H100 for the run at 100 TFLOP/s; validation and
-test score 5 million pairs at 5.6 GFLOP in float32, ten minutes of one H100 at 50 TFLOP/s. Not run. Chance: R@1 0.1
+test score 5 million pairs at 5.1 GFLOP in float32, ten minutes of one H100 at 50 TFLOP/s. Not run. Chance: R@1 0.1
 (image), 0.5 (text); the paper has no score for this size.
 """
 

@@ -17,10 +17,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    heads=dict(
-        _delete_=True,
-        entailment=dict(type='ClassificationHead', hidden_size=768, num_classes=3, loss='ce', dropout=0.1),
-    )
+    heads=dict(_delete_=True, entailment=dict(type='ClassificationHead', num_classes=3, loss='ce', dropout=0.1))
 )
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=5e-5), accumulative_counts=1)
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[4, 6], gamma=0.1)]

@@ -12,10 +12,7 @@ _base_ = [
 ]
 # All captions of others are compared: many of the generated ones are true of several pictures, and the hardest five
 # would mostly be such.
-model = dict(
-    backbone=dict(frozen_stages=1),
-    heads=dict(_delete_=True, itm=dict(type='RetrievalHead', hidden_size=128, hardest=None)),
-)
+model = dict(backbone=dict(frozen_stages=1), heads=dict(_delete_=True, itm=dict(type='RetrievalHead', hardest=None)))
 train_dataloader = dict(dataset=dict(negatives=9))
 # Half of the demo's usual rate: what pretraining has learnt about matching should not be overwritten.
 optim_wrapper = dict(

@@ -13,10 +13,7 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
-    heads=dict(
-        _delete_=True,
-        entailment=dict(type='ClassificationHead', hidden_size=128, num_classes=3, loss='ce', dropout=0.1),
-    ),
+    heads=dict(_delete_=True, entailment=dict(type='ClassificationHead', num_classes=3, loss='ce', dropout=0.1)),
 )
 optim_wrapper = dict(
     optimizer=dict(lr=2e-4),

@@ -272,3 +272,30 @@ class NamedImage(Struct):
     """An image that is known by its file alone."""
 
     file_name: Name
+
+
+class EntailmentStatement(Struct):
+    """A line of SNLI-VE; ``tools/prepare/snli_ve.py`` adds the size of the image."""
+
+    Flickr30K_ID: Identity
+    gold_label: str
+    sentence2: str
+    pairID: str | None = None
+    height: Pixels | None = None
+    width: Pixels | None = None
+
+
+class KarpathySentence(Struct):
+    """A caption of Karpathy's ``dataset_NAME.json``."""
+
+    raw: str
+
+
+class KarpathyImage(Struct):
+    """An image of Karpathy's ``dataset_NAME.json``."""
+
+    filename: Name
+    split: str
+    sentences: list[KarpathySentence]
+    filepath: Name | None = None
+    cocoid: Integer | None = None

@@ -5,40 +5,70 @@ https://github.com/necla-ml/SNLI-VE.
 """
 
 from collections import Counter, defaultdict
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from mmengine.logging import print_log
 
+from soho.datasets.base import MIN_SIDE
+from soho.datasets.records import EntailmentStatement
 from soho.datasets.storage.image_sizes import Size, header_size
-from soho.datasets.storage.image_store import ImageError
+from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import IndexBuilder
-from soho.datasets.storage.json_files import stream_lines
+from soho.datasets.storage.json_files import stream_lines, to_record
 from soho.datasets.vqa import VQADataset
-from soho.errors import UserError
+from soho.errors import UserError, quote
+from soho.files import PathLike
 from soho.registry import DATASETS
 
 LABELS = ('contradiction', 'neutral', 'entailment')
 UNDECIDED = '-'  # of statements whose annotators did not agree
-KEYS = ('Flickr30K_ID', 'gold_label', 'sentence2')
 
 
-def parse_statement(record: dict[str, Any], where: str) -> tuple[str, str, int | None]:
-    """Return file name, hypothesis and label (None where the annotators did not agree) of a line of SNLI-VE.
+class Statement(NamedTuple):
+    """A hypothesis about an image."""
 
-    Args:
-        record: With ``KEYS``.
-        where: Name of the line, for the error.
+    file_name: str
+    hypothesis: str
+    label: int | None
+    """Index in ``LABELS``; None where the annotators did not agree."""
+    size: Size | None
+    """Size of the image, where the line states it."""
+
+
+def read_statements(ann_file: PathLike) -> Iterator[tuple[str, Statement]]:
+    """Yield the lines of an SNLI-VE file, and for messages the place of each.
 
     Raises:
-        UserError: The hypothesis is empty, or the label is another one.
+        FileNotFoundError: There is no such file.
+        UserError: A line is not of SNLI-VE, its hypothesis is empty or its label another one.
     """
-    hypothesis, label = record['sentence2'], record['gold_label']
-    if not isinstance(hypothesis, str) or not hypothesis.strip():
-        raise UserError(f'{where} has the hypothesis (sentence2) {hypothesis!r:.40}; it is a text that is not empty')
-    if label not in (*LABELS, UNDECIDED):
-        raise UserError(f'{where} has the gold_label {label!r:.40}; it is one of {", ".join(LABELS)}, or {UNDECIDED}')
-    name = f'{record["Flickr30K_ID"]}.jpg'
-    return name, hypothesis, None if label == UNDECIDED else LABELS.index(label)
+    for number, line in enumerate(stream_lines(ann_file), start=1):
+        where = f'{ann_file}: statement {number}'
+        record = to_record(line, EntailmentStatement, where)
+        if not record.sentence2.strip():
+            raise UserError(f'{where} has an empty hypothesis (sentence2); it is a text that is not empty')
+        if record.gold_label not in (*LABELS, UNDECIDED):
+            raise UserError(
+                f'{where} has the gold_label {quote(record.gold_label)}; it is one of {", ".join(LABELS)}, '
+                f'or {UNDECIDED}'
+            )
+        label = None if record.gold_label == UNDECIDED else LABELS.index(record.gold_label)
+        name = f'{record.Flickr30K_ID}.jpg'
+        size = Size(name, record.height, record.width) if record.height and record.width else None
+        yield where, Statement(name, record.sentence2, label, size)
+
+
+def image_size(store: ImageStore, name: str, where: str) -> Size:
+    """Return the size of the image of a statement.
+
+    Raises:
+        UserError: It is not there, or has no readable header.
+    """
+    try:
+        return header_size(store, name)
+    except ImageError as error:
+        raise UserError(f'{where} is of an image that is not there: {error}') from error
 
 
 @DATASETS.register_module()
@@ -69,14 +99,15 @@ class SNLIVEDataset(VQADataset):
         by_image: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         sizes: dict[str, Size] = {}
         counts: Counter = Counter()
-        for number, record in enumerate(stream_lines(self.ann_file, required=KEYS)):
-            name, hypothesis, label = parse_statement(record, f'{self.ann_file}: statement {number + 1}')
-            counts[label is None] += 1
-            if label is None:
+        for number, (where, statement) in enumerate(read_statements(self.ann_file)):
+            counts[statement.label is None] += 1
+            if statement.label is None:
                 continue
-            if name not in by_image:
-                sizes[name] = self._size(name, record, number)
-            by_image[name].append((number, hypothesis, label))
+            name = statement.file_name
+            if name not in sizes:
+                unknown = Size(name, MIN_SIDE, MIN_SIDE)  # of text alone
+                sizes[name] = statement.size or (image_size(self.store, name, where) if self.store else unknown)
+            by_image[name].append((number, statement.hypothesis, statement.label))
         if counts[True]:
             print_log(
                 f'{self.ann_file}: left out {counts[True]} of {sum(counts.values())} statements whose annotators did '
@@ -92,15 +123,3 @@ class SNLIVEDataset(VQADataset):
                 scores.append(1.0)
                 labels_end.append(len(labels))
             questions_end.append(len(questions))
-
-    def _size(self, name: str, record: dict[str, Any], number: int) -> Size:
-        if 'height' in record and 'width' in record:
-            return Size(name, record['height'], record['width'])
-        if self.store is None:
-            return Size(name, 0, 0)
-        try:
-            return header_size(self.store, name)
-        except ImageError as error:
-            raise UserError(
-                f'{self.ann_file}: statement {number + 1} is of an image that is not there: {error}'
-            ) from error

@@ -60,8 +60,9 @@ def test_statements_without_a_common_label_are_counted(make_dataset, monkeypatch
 
 def test_what_is_wrong_in_a_line_is_said(make_dataset):
     for change, said in (
-        (dict(sentence2=' '), r"statement 2 has the hypothesis \(sentence2\) ' '; it is a text that is not empty"),
+        (dict(sentence2=' '), r'statement 2 has an empty hypothesis \(sentence2\)'),
         (dict(gold_label='maybe'), "statement 2 has the gold_label 'maybe'; it is one of contradiction, neutral, "),
+        (dict(sentence2=7), r'statement 2: sentence2 is 7, where a text is expected'),
         (dict(Flickr30K_ID='99'), r'statement 2 is of an image that is not there: .* has no image 99\.jpg'),
     ):
         with pytest.raises(ValueError, match=said):

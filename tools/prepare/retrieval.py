@@ -34,11 +34,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from soho.datasets.records import KarpathyImage
 from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_array, write_json_array
+from soho.datasets.storage.json_files import stream_records, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, clip, exit_on_user_error, quote
 
 SPLITS = ('train', 'restval', 'val', 'test')
 TOKEN_LINE = re.compile(r'(?P<name>[^\t#]+)#(?P<number>\d+)\t(?P<caption>.*)')
@@ -86,14 +87,14 @@ class Image(NamedTuple):
     captions: list[str]
 
 
-def check_caption(caption: Any, where: str) -> str:
+def check_caption(caption: str, where: str) -> str:
     """Return a caption with unified white space.
 
     Raises:
-        UserError: It is empty, or no text.
+        UserError: It is empty.
     """
-    if not isinstance(caption, str) or not caption.strip():
-        raise UserError(f'{where} has the caption {caption!r:.40}; a caption is a text that is not empty')
+    if not caption.strip():
+        raise UserError(f'{where} has the caption {quote(caption)}; a caption is a text that is not empty')
     return ' '.join(caption.split())
 
 
@@ -108,16 +109,16 @@ def read_karpathy(path: Path, images: str) -> dict[str, list[Image]]:
         UserError: A split is unknown, or a caption is empty.
     """
     splits: dict[str, list[Image]] = defaultdict(list)
-    for record in stream_array(path, 'images', required=('filename', 'split', 'sentences')):
-        where = f'{path}: image {record["filename"]}'
-        if record['split'] not in SPLITS:
-            raise UserError(f'{where} is of the split {record["split"]!r}; a split is one of {", ".join(SPLITS)}')
-        captions = [check_caption(sentence.get('raw'), where) for sentence in record['sentences']]
+    for record in stream_records(path, KarpathyImage, 'images'):
+        name = record.filename
+        where = f'{path}: image {clip(name)}'
+        if record.split not in SPLITS:
+            raise UserError(f'{where} is of the split {quote(record.split)}; a split is one of {", ".join(SPLITS)}')
+        captions = [check_caption(sentence.raw, where) for sentence in record.sentences]
         if not captions:
             raise UserError(f'{where} has no caption')
-        name = record['filename']
-        image_id = record.get('cocoid', name.removesuffix('.jpg'))
-        splits[record['split']].append(Image(name, image_id, record.get('filepath', images), captions))
+        image_id = name.removesuffix('.jpg') if record.cocoid is None else record.cocoid
+        splits[record.split].append(Image(name, image_id, record.filepath or images, captions))
     return splits
 
 
@@ -139,7 +140,7 @@ def read_tokens(path: Path, lists: dict[str, Path], images: str, counts: dict[st
             continue
         match = TOKEN_LINE.fullmatch(line)
         if match is None:
-            raise UserError(f'line {number} of {path} is {line!r:.60}; a line is NAME.jpg#0, a tab and a caption')
+            raise UserError(f'line {number} of {path} is {quote(line)}; a line is NAME.jpg#0, a tab and a caption')
         captions[match['name']][int(match['number'])] = check_caption(match['caption'], f'line {number} of {path}')
     bogus = [name for name in captions if not name.endswith('.jpg')]
     counts.update(not_images=len(bogus), unlisted=len(captions) - len(bogus))

@@ -18,10 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.snli_ve import KEYS, LABELS, parse_statement
-from soho.datasets.storage.image_sizes import Size, header_size
-from soho.datasets.storage.image_store import ImageError, ImageStore
-from soho.datasets.storage.json_files import stream_lines
+from soho.datasets.snli_ve import LABELS, image_size, read_statements
+from soho.datasets.storage.image_sizes import Size
+from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.manifest import Manifest, find_input, hash_output
 from soho.errors import UserError, exit_on_user_error
 from soho.files import atomic_write
@@ -43,20 +42,21 @@ def check(path: Path, store: ImageStore, counts: Counter) -> Iterator[dict[str, 
         UserError: A hypothesis is empty, a label unknown or an image missing.
     """
     sizes: dict[str, Size] = {}
-    for number, record in enumerate(stream_lines(path, required=KEYS), start=1):
-        where = f'{path}: statement {number}'
-        name, hypothesis, label = parse_statement(record, where)
-        counts['undecided' if label is None else LABELS[label]] += 1
-        if label is None:
+    for where, statement in read_statements(path):
+        counts['undecided' if statement.label is None else LABELS[statement.label]] += 1
+        if statement.label is None:
             continue
+        name = statement.file_name
         if name not in sizes:
-            try:
-                sizes[name] = header_size(store, name)
-            except ImageError as error:
-                raise UserError(f'{where} is of an image that is not there: {error}') from error
+            sizes[name] = image_size(store, name, where)
             counts['images'] += 1
-        kept = {key: record[key] for key in (*KEYS, 'pairID') if key in record}
-        yield dict(kept, sentence2=hypothesis, height=sizes[name].height, width=sizes[name].width)
+        yield dict(
+            Flickr30K_ID=name.removesuffix('.jpg'),
+            gold_label=LABELS[statement.label],
+            sentence2=statement.hypothesis,
+            height=sizes[name].height,
+            width=sizes[name].width,
+        )
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Any]:
