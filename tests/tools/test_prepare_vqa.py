@@ -1,6 +1,7 @@
 """tools/prepare/vqa.py: the official layout, soft scores and answer list from hand-made downloads."""
 
 import json
+import struct
 import zipfile
 
 import pytest
@@ -128,6 +129,18 @@ def test_official_layout(tool, root, capsys):
         'val: 1 images, 1 questions, 0 of these without any answer of the list',
         'test: 1 images, 2 questions; 1 sizes read from image headers',
     ]
+
+
+def test_a_picture_too_large_to_decode_has_a_size(tool, root):
+    path = root / 'test2015.zip'
+    with zipfile.ZipFile(path) as archive:
+        (name,) = archive.namelist()
+        data = archive.read(name)
+    frame = data.index(b'\xff\xc0') + 5
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr(name, data[:frame] + struct.pack('>HH', 13500, 14000) + data[frame + 4 :])
+    tool.main(['--root', str(root)])
+    assert {(item['height'], item['width']) for item in read(root, 'test')['data']} == {(13500, 14000)}
 
 
 @pytest.mark.parametrize('votes, score', [(1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])

@@ -472,7 +472,7 @@ def random_cider(out: Path, captions: dict[str, list[str]], chosen: np.ndarray) 
 
     references = load_references(out / 'captions_val.json')
     drawn = {image: captions['train'][row] for image, row in zip(references, chosen)}
-    return float(np.mean(score_captions(drawn, references)['cider']))
+    return score_captions(drawn, references)['cider'].overall
 
 
 class Found(NamedTuple):
