@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'apis.feature_extractor': ['FeatureExtractor'],
         'apis.loading': ['load'],
         'apis.model_zoo': ['list_models', 'sample_image'],
+        'apis.retriever': ['Retriever'],
         'apis.statements': ['VisualEntailment', 'VisualReasoning'],
         'apis.vqa': ['VQA'],
     },

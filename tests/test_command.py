@@ -74,7 +74,7 @@ def test_the_version(capsys):
     'argv, sentence',
     [
         (['trian', 'x.py'], '`soho trian`: choose from train, test, prepare, convert, transfer, configs'),
-        (['convert', 'onnx', '--help'], '`soho convert onnx`: choose from from_official, to_detectron2, '),
+        (['convert', 'onnx', '--help'], '`soho convert onnx`: choose from average_checkpoints, from_official, '),
         (['--verison'], '`soho --verison`: choose from train, '),
     ],
 )

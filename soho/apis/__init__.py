@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'inferencer': ['Inferencer', 'Query'],
         'loading': ['load'],
         'model_zoo': ['list_models', 'sample_image'],
+        'retriever': ['Retriever'],
         'statements': ['VisualEntailment', 'VisualReasoning'],
         'vqa': ['VQA'],
     },

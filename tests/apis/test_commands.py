@@ -132,7 +132,7 @@ def test_features_go_on_where_they_were_interrupted(album, tmp_path, monkeypatch
         return extract(images, *args, **options)
 
     monkeypatch.setattr(extractor, 'extract', interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit):
         command.main(['features', str(album), '--out', str(out)])
     assert not out.exists()
     command.main(['features', str(album), '--out', str(out)])

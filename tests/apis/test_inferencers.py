@@ -340,6 +340,32 @@ def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
     assert spec.model['backbone']['init_cfg'] and 'init_cfg' not in str(open_model(SHIPPED).spec)
 
 
+def test_retrieval(soho_config, vqa, picture, tmp_path):
+    config = soho_config('pretrain', heads=dict(itm=dict(type='RetrievalHead', hidden_size=32)))
+    words = '\n'.join(vqa.spec.vocabulary['wordpiece'].split('\n')[:60])
+    model = MODELS.build(config)
+    model.init_weights()
+    spec = InferenceSpec(config, vqa.spec.pipeline, 'RetrievalDataset', {}, [], dict(wordpiece=words))
+    save_weights(tmp_path / 'a.safetensors', model.state_dict(), spec)
+    retriever = soho.load(tmp_path / 'a.safetensors', device='cpu')
+    assert isinstance(retriever, soho.Retriever)
+    pictures, captions = [picture, 255 - picture, picture[:, :40].copy()], ['a b', 'c d e', 'f']
+    scores = retriever.score(pictures, captions)
+    assert scores.shape == (3, 3)
+    for image, row in zip(pictures, scores):
+        sample = retriever.prepare(retriever.query(image, captions))
+        with torch.no_grad():
+            (prediction,) = model.eval().test_step(retriever.collate([sample]))
+        np.testing.assert_allclose(row, prediction['match_score'], atol=1e-4)
+    ranked = retriever(pictures, captions[0])
+    assert [item['image'] for item in ranked] == np.argsort(-scores[:, 0]).tolist()
+    ranked = retriever(picture, captions, top_k=2)
+    assert [item['caption'] for item in ranked] == [captions[i] for i in np.argsort(-scores[0])[:2]]
+    for wrong in ((pictures, captions), (picture, 'a b')):
+        with pytest.raises(UserError, match='several images and one caption, or one image and a list of captions'):
+            retriever(*wrong)
+
+
 def classifier(soho_config, num_images, num_classes):
     """A small SOHO that chooses a class of a statement about images."""
     head = dict(
