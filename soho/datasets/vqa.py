@@ -167,5 +167,5 @@ def load_answer_list(ann_file: PathLike) -> list[str]:
     """
     head = load_members(ann_file, 'ans2label', 'label2ans')
     answers = read_label2ans(head['label2ans'], f"'label2ans' of {ann_file}")
-    check_agreement(answers, read_ans2label(head['ans2label'], f"'ans2label' of {ann_file}"), ann_file)
+    check_agreement(answers, read_ans2label(head['ans2label'], f"'ans2label' of {ann_file}"), str(ann_file))
     return answers
