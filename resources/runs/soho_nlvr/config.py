@@ -1,11 +1,6 @@
 data_root = 'data/nlvr'
 default_hooks = dict(
-    checkpoint=dict(
-        interval=1,
-        max_keep_ckpts=3,
-        rule='greater',
-        save_best='accuracy',
-        type='CheckpointHook'),
+    checkpoint=dict(interval=1, max_keep_ckpts=3, rule='greater', save_best='accuracy', type='CheckpointHook'),
     finite_loss=dict(interval=50, type='FiniteLossHook'),
     logger=dict(interval=50, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -13,47 +8,31 @@ default_hooks = dict(
     release_memory=dict(type='ReleaseMemoryHook'),
     runtime_info=dict(type='RuntimeInfoHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    timer=dict(type='IterTimerHook'))
+    timer=dict(type='IterTimerHook'),
+)
 default_scope = 'soho'
 env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
     keep_freed_memory=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    onednn_products=True)
+    onednn_products=True,
+)
 evaluation = dict(
     batch_size=64,
     collate_fn=dict(size_divisor=8, trim_text=True, type='collate'),
     num_workers=0,
-    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'))
+    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
+)
 launcher = 'none'
-load = [
-    dict(type='LoadImage'),
-    dict(scale=(
-        200,
-        50,
-    ), type='ResizeKeepRatio'),
-]
+load = [dict(type='LoadImage'), dict(scale=(200, 50), type='ResizeKeepRatio')]
 load_from = None
-loader = dict(
-    collate_fn=dict(size_divisor=8, trim_text=True, type='collate'),
-    num_workers=0)
+loader = dict(collate_fn=dict(size_divisor=8, trim_text=True, type='collate'), num_workers=0)
 log_level = 'INFO'
 log_processor = dict(window_size=50)
 model = dict(
-    backbone=dict(
-        depth=18,
-        num_stages=2,
-        out_indices=(1, ),
-        type='ResNet',
-        zero_init_residual=True),
+    backbone=dict(depth=18, num_stages=2, out_indices=(1,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(
-        nlvr=dict(
-            dropout=0.1,
-            hidden_size=128,
-            loss='ce',
-            num_classes=2,
-            type='ClassificationHead')),
+    heads=dict(nlvr=dict(dropout=0.1, hidden_size=128, loss='ce', num_classes=2, type='ClassificationHead')),
     language=dict(
         attention_probs_dropout_prob=0.0,
         hidden_dropout_prob=0.0,
@@ -63,31 +42,24 @@ model = dict(
         num_attention_heads=4,
         num_hidden_layers=3,
         type='CrossModalBert',
-        vocab_size=30522),
+        vocab_size=30522,
+    ),
     neck=dict(in_channels=128, out_channels=128, pool=1, type='PlainNeck'),
-    type='SOHO')
+    type='SOHO',
+)
 optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0),
     dtype='bfloat16',
     optimizer=dict(fused=True, lr=0.0005, type='AdamW', weight_decay=0.01),
-    type='AmpOptimWrapper')
+    type='AmpOptimWrapper',
+)
 pack = [
-    dict(
-        tokenizer=dict(
-            max_length=40, vocab='bert-base-uncased'),
-        type='Tokenize'),
-    dict(keys=[
-        'question_id',
-        'answer_labels',
-    ], type='PackSample'),
+    dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+    dict(keys=['question_id', 'answer_labels'], type='PackSample'),
 ]
 param_scheduler = [
     dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR'),
-    dict(
-        T_max=4,
-        convert_to_iter_based=True,
-        eta_min=1e-05,
-        type='CosineAnnealingLR'),
+    dict(T_max=4, convert_to_iter_based=True, eta_min=1e-05, type='CosineAnnealingLR'),
 ]
 randomness = dict(diff_rank_seed=True, seed=0)
 resume = False
@@ -103,39 +75,22 @@ test_dataloader = dict(
         images='test',
         pipeline=[
             dict(type='LoadImage'),
-            dict(scale=(
-                200,
-                50,
-            ), type='ResizeKeepRatio'),
-            dict(
-                tokenizer=dict(
-                    max_length=40,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(keys=[
-                'question_id',
-                'answer_labels',
-            ], type='PackSample'),
+            dict(scale=(200, 50), type='ResizeKeepRatio'),
+            dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels'], type='PackSample'),
         ],
         test_mode=True,
-        type='NLVRDataset'),
+        type='NLVRDataset',
+    ),
     num_workers=0,
-    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'))
+    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
+)
 test_evaluator = dict(type='StatementAccuracy')
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(scale=(
-        200,
-        50,
-    ), type='ResizeKeepRatio'),
-    dict(
-        tokenizer=dict(
-            max_length=40, vocab='bert-base-uncased'),
-        type='Tokenize'),
-    dict(keys=[
-        'question_id',
-        'answer_labels',
-    ], type='PackSample'),
+    dict(scale=(200, 50), type='ResizeKeepRatio'),
+    dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+    dict(keys=['question_id', 'answer_labels'], type='PackSample'),
 ]
 tokenizer = dict(max_length=40, vocab='bert-base-uncased')
 train_cfg = dict(max_epochs=4, type='EpochBasedTrainLoop', val_interval=1)
@@ -148,39 +103,22 @@ train_dataloader = dict(
         images='train',
         pipeline=[
             dict(type='LoadImage'),
-            dict(scale=(
-                200,
-                50,
-            ), type='ResizeKeepRatio'),
+            dict(scale=(200, 50), type='ResizeKeepRatio'),
             dict(prob=0.5, type='RandomFlip'),
-            dict(
-                tokenizer=dict(
-                    max_length=40,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(keys=[
-                'question_id',
-                'answer_labels',
-            ], type='PackSample'),
+            dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels'], type='PackSample'),
         ],
-        type='NLVRDataset'),
+        type='NLVRDataset',
+    ),
     num_workers=0,
-    sampler=dict(shuffle=True, type='EpochSampler'))
+    sampler=dict(shuffle=True, type='EpochSampler'),
+)
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(scale=(
-        200,
-        50,
-    ), type='ResizeKeepRatio'),
+    dict(scale=(200, 50), type='ResizeKeepRatio'),
     dict(prob=0.5, type='RandomFlip'),
-    dict(
-        tokenizer=dict(
-            max_length=40, vocab='bert-base-uncased'),
-        type='Tokenize'),
-    dict(keys=[
-        'question_id',
-        'answer_labels',
-    ], type='PackSample'),
+    dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+    dict(keys=['question_id', 'answer_labels'], type='PackSample'),
 ]
 val_cfg = dict(type='ValLoop')
 val_dataloader = dict(
@@ -192,31 +130,17 @@ val_dataloader = dict(
         images='dev',
         pipeline=[
             dict(type='LoadImage'),
-            dict(scale=(
-                200,
-                50,
-            ), type='ResizeKeepRatio'),
-            dict(
-                tokenizer=dict(
-                    max_length=40,
-                    vocab='bert-base-uncased'),
-                type='Tokenize'),
-            dict(keys=[
-                'question_id',
-                'answer_labels',
-            ], type='PackSample'),
+            dict(scale=(200, 50), type='ResizeKeepRatio'),
+            dict(tokenizer=dict(max_length=40, vocab='bert-base-uncased'), type='Tokenize'),
+            dict(keys=['question_id', 'answer_labels'], type='PackSample'),
         ],
         test_mode=True,
-        type='NLVRDataset'),
+        type='NLVRDataset',
+    ),
     num_workers=0,
-    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'))
+    sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
+)
 val_evaluator = dict(type='StatementAccuracy')
-visualizer = dict(
-    type='Visualizer',
-    vis_backends=[
-        dict(type='LocalVisBackend'),
-        dict(type='TensorboardVisBackend'),
-    ])
-warmup = dict(
-    begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+warmup = dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
 work_dir = 'work_dirs/NLVR/soho_nlvr'
