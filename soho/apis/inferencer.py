@@ -29,11 +29,12 @@ from soho.datasets.transforms.base import ImageTransform
 from soho.engine.checkpoint.inference_spec import (
     InferenceSpec,
     build_model,
+    drop_vocabulary,
+    encode_vocabulary,
     require_registered,
     save_weights,
     tokenizer_argument,
     use_vocabulary,
-    vocabulary_of,
 )
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
 from soho.errors import UserError
@@ -272,8 +273,11 @@ class Inferencer(ModelHubMixin, library_name='soho'):
     @property
     def full_spec(self) -> InferenceSpec:
         """The description with the vocabulary in it, also where that was read from a file."""
-        owner = next((step for step in self.transforms if hasattr(step, 'tokenizer')), None)
-        return replace(self.spec, vocabulary=vocabulary_of(owner) or self.spec.vocabulary)
+        # a captioner's tokenizer reads what the model writes, and no query goes through it
+        owner = next((part for part in (self, *self.transforms) if hasattr(part, 'tokenizer')), None)
+        vocabulary = encode_vocabulary(getattr(owner, 'tokenizer', None)) or self.spec.vocabulary
+        pipeline = drop_vocabulary(self.spec.pipeline) if vocabulary else self.spec.pipeline
+        return replace(self.spec, vocabulary=vocabulary, pipeline=pipeline)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self.save(save_directory / WEIGHTS)

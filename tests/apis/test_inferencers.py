@@ -148,6 +148,7 @@ def test_a_broken_picture_among_others_keeps_its_place(vqa, picture):
 
 def test_one_file_holds_everything(vqa, picture, tmp_path):
     answers = vqa(picture, 'Is there a star?')
+    assert 'vocab' not in vqa.spec.pipeline[2]['tokenizer']  # no path of the machine on which it was made
     vqa.save(tmp_path / 'model.safetensors')
     assert soho.load(tmp_path / 'model.safetensors', device='cpu')(picture, 'Is there a star?') == answers
     vqa.save_pretrained(tmp_path / 'folder')
@@ -296,7 +297,10 @@ def test_a_checkpoint_without_vocabulary_or_answers_takes_them(captions, vqa, sy
     torch.save(checkpoint, path)
     with pytest.raises(UserError, match='does not hold its vocabulary, and elsewhere/captions.model is not here: give'):
         soho.load(path)
-    assert soho.load(path, vocabulary=str(synthetic / 'captions.model'), device='cpu')(picture)['caption']
+    captioner = soho.load(path, vocabulary=str(synthetic / 'captions.model'), device='cpu')
+    captioner.save(tmp_path / 'whole.safetensors')
+    assert str(synthetic).encode() not in (tmp_path / 'whole.safetensors').read_bytes()
+    assert soho.load(tmp_path / 'whole.safetensors', device='cpu')(picture) == captioner(picture)
 
     answers = tmp_path / 'answers.txt'
     answers.write_text('\n'.join(vqa.spec.class_names))

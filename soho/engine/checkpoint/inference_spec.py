@@ -191,7 +191,11 @@ def describe_run(dataset: Any, config_file: str | None) -> dict[str, Any]:
 def vocabulary_of(dataset: Any) -> dict[str, str]:
     """The vocabulary of a data set's tokenizer in the form that a checkpoint holds; empty where it has none."""
     dataset = getattr(dataset, 'datasets', [dataset])[0]  # of a concatenation the first
-    tokenizer = getattr(dataset, 'tokenizer', None)
+    return encode_vocabulary(getattr(dataset, 'tokenizer', None))
+
+
+def encode_vocabulary(tokenizer: Any) -> dict[str, str]:
+    """As :func:`vocabulary_of`, of the tokenizer itself."""
     if isinstance(tokenizer, BertTokenizer):
         return {WORDPIECE: '\n'.join(tokenizer.vocabulary)}
     if isinstance(tokenizer, SentencePieceTokenizer):
@@ -292,6 +296,16 @@ def use_vocabulary(
     return [
         dict(step, tokenizer=dict(step['tokenizer'], vocab=vocab))
         if vocab is not None and isinstance(step.get('tokenizer'), Mapping)
+        else dict(step)
+        for step in pipeline
+    ]
+
+
+def drop_vocabulary(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the transforms without the path of a vocabulary, which is of one machine only."""
+    return [
+        dict(step, tokenizer={name: value for name, value in step['tokenizer'].items() if name != 'vocab'})
+        if isinstance(step.get('tokenizer'), Mapping)
         else dict(step)
         for step in pipeline
     ]
