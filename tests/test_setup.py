@@ -22,6 +22,7 @@ EXTRAS = dict(
     eval=['eval'],
     virtex=['virtex'],
     timm=['timm'],
+    pretrained=['timm'],
     all=['eval', 'virtex', 'timm'],
     tests=['tests', 'virtex', 'timm'],
     dev=['dev', 'tests', 'virtex', 'timm'],
