@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], 
             try:
                 _write_to(folder / f'rank{rank}.log')
                 torch.set_num_threads(1)
+                warnings.simplefilter('ignore')  # which pytest makes errors
                 os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
                 os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
                 with exit_on_user_error():

@@ -39,12 +39,12 @@ OPTIONS = {
 }
 
 
-def configure(folder, disturbed=None, **hook):
+def configure(folder, disturbed=None, timeout=300, **hook):
     def make(rank):
         cfg = small_config(folder / 'run', **OPTIONS, launcher='pytorch', sync_bn=True)
         if rank == disturbed:
             cfg.custom_hooks.append(dict(type='Disturb', **hook))
-        cfg.env_cfg = dict(dist_cfg=dict(timeout=3))
+        cfg.env_cfg = dict(dist_cfg=dict(timeout=timeout))
         return cfg
 
     return make
@@ -90,7 +90,7 @@ def test_two_ranks(tmp_path):
 @pytest.mark.slow
 def test_a_rank_that_hangs_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr('soho.engine.stopping.ROLL_CALL', timedelta(seconds=2))
-    codes = attempt_ranks(tmp_path, 2, configure(tmp_path, disturbed=1, iteration=4))
+    codes = attempt_ranks(tmp_path, 2, configure(tmp_path, disturbed=1, timeout=15, iteration=4))
     assert codes == [1, -signal.SIGKILL]
     said = (tmp_path / 'rank0.log').read_text()
     assert 'the ranks do not keep step, and one hangs or is gone' in said and 'Ranks 1 failed to pass' in said, said[
