@@ -15,6 +15,28 @@ from soho.engine import load_config
 SCRIPT = Path(__file__).with_name('distributed_run.py')
 
 
+# Of gradients and of buffers, in units of each tensor's norm. In half precision each rank rounds the gradients of its
+# own half of the batch.
+BOUNDS = dict(
+    pretrain=(1e-3, 1e-4),
+    restart=(1e-3, 1e-4),
+    vqa=(1e-3, 1e-4),
+    accumulated=(1e-3, 1e-4),
+    wrapped=(1e-3, 1e-4),
+    bfloat16=(5e-2, 1e-2),
+    float16=(5e-2, 1e-2),  # whose convolutions are in bfloat16, see tests/half_precision.py
+)
+
+
+def too_far(expected, found, bound, least):
+    """Tensors whose difference has more than ``bound`` of their norm, or of ``least`` where that is larger."""
+    apart = {
+        name: (found[name].double() - value.double()).norm().item() / max(value.double().norm().item(), least)
+        for name, value in expected.items()
+    }
+    return {name: value for name, value in apart.items() if not value <= bound}
+
+
 @pytest.fixture
 def script():
     spec = importlib.util.spec_from_file_location('distributed_run', SCRIPT)
@@ -50,12 +72,18 @@ def configs(tiny_config, run_training, synthetic, tmp_path, monkeypatch):
             'model.language.initializer_range': 0.2,
         }
         restart = dict(num_words=64, decay=0.4, unused_words='restart', restart_below=2.0)
+        accumulated = dict(changes, iters=2, **{'optim_wrapper.accumulative_counts': 2})
+        half = {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': dict(init_scale=128.0)}
         return dict(
             steps=dict(
                 pretrain=tiny_config('pretrain', **changes).to_dict(),
                 restart=tiny_config('pretrain', **changes, **{'model.neck.dictionary': restart}).to_dict(),
                 vqa=tiny_config('vqa', **changes).to_dict(),
                 own_statistics=tiny_config('vqa', **changes, sync_bn=False).to_dict(),
+                accumulated=tiny_config('pretrain', **accumulated).to_dict(),
+                bfloat16=tiny_config('vqa', **accumulated, **half, **{'optim_wrapper.dtype': 'bfloat16'}).to_dict(),
+                float16=tiny_config('vqa', **accumulated, **half, **{'optim_wrapper.dtype': 'float16'}).to_dict(),
+                wrapped=tiny_config('vqa', **changes, model_wrapper_cfg=dict(bucket_cap_mb=1)).to_dict(),
             ),
             evaluations=dict(
                 vqa=tiny_config('vqa', launcher=launcher, load_from=str(tmp_path / 'model.pth')).to_dict(),
@@ -83,7 +111,7 @@ def torchrun(configs, folder):
         env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(SCRIPT.parents[1])),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert process.returncode == 0, process.stderr
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
@@ -96,19 +124,13 @@ def test_two_processes_are_one(script, configs, synthetic, tmp_path):
     one = script.run(configs('none', 8), tmp_path / 'one')
     two = torchrun(configs('pytorch', 4), tmp_path / 'two')
 
-    for task in ('pretrain', 'restart', 'vqa'):
+    for task, (gradients, buffers) in BOUNDS.items():
         assert one[task]['gradients'].keys() == two[0][task]['gradients'].keys()
-        for kind in ('gradients', 'buffers'):
-            for name, expected in one[task][kind].items():
-                scale = expected.abs().max().item() if expected.is_floating_point() else 0
-                for rank in two:
-                    torch.testing.assert_close(
-                        rank[task][kind][name],
-                        expected,
-                        rtol=0,
-                        atol=3e-3 * scale + 1e-6,
-                        msg=lambda text, where=f'{task} {kind} {name}': f'{where}: {text}',
-                    )
+        for rank in two:
+            # A gradient that is zero but for rounding, as that of a key's bias, is measured by those of the others.
+            least = 1e-3 * max(gradient.norm().item() for gradient in one[task]['gradients'].values())
+            assert too_far(one[task]['gradients'], rank[task]['gradients'], gradients, least) == {}, task
+            assert too_far(one[task]['buffers'], rank[task]['buffers'], buffers, 1e-6) == {}, task
     for task in ('restart', 'own_statistics'):
         for name, value in two[0][task]['buffers'].items():
             assert value.equal(two[1][task]['buffers'][name]), f'{task}: {name} differs between the ranks'
