@@ -24,7 +24,7 @@ BOUNDS = dict(
     accumulated=(1e-3, 1e-4),
     wrapped=(1e-3, 1e-4),
     bfloat16=(5e-2, 1e-2),
-    float16=(1e-2, 1e-3),
+    float16=(5e-2, 1e-2),  # whose convolutions are in bfloat16, see tests/half_precision.py
 )
 
 
@@ -111,7 +111,7 @@ def torchrun(configs, folder):
         env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(SCRIPT.parents[1])),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert process.returncode == 0, process.stderr
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
