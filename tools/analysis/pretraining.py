@@ -91,13 +91,12 @@ def test(
             cfg.test_dataloader.dataset.pipeline = pipeline
             cfg.test_evaluator = dict(type='PretrainMetrics')
         draws.append(Runner.from_cfg(cfg).test())
-    names = {name for draw in draws for name in draw if 'time' not in name}
-    return {name: float(np.mean([draw[name] for draw in draws if name in draw])) for name in sorted(names)}
+    return {name: value for name, value in average(draws).items() if 'time' not in name}
 
 
 @torch.inference_mode()
 def retrieve(args: argparse.Namespace) -> dict[str, float]:
-    """Recall at 1 in percent in both directions, among all captions of the first pictures of the test data."""
+    """Recall at 1 in percent in both directions; mean over folds of --pictures pictures with all their captions."""
     cfg = load(args)
     model: SOHO = MODELS.build(cfg.model).eval()
     load_weights(model, state_dict_of(read_checkpoint(args.checkpoint)), args.checkpoint, strict=True)
@@ -106,16 +105,28 @@ def retrieve(args: argparse.Namespace) -> dict[str, float]:
     dataset = DATASETS.build(dict(source, replace_prob=0.0, pipeline=[*steps, dict(type='PackSample', keys=[])]))
     if len(dataset) < args.pictures:
         raise UserError(f'--pictures {args.pictures}: the test data of {args.config} have {len(dataset)}')
-    samples = [dataset[i] for i in range(args.pictures)]
+    starts = range(0, len(dataset) - args.pictures + 1, args.pictures)
+    folds = [recall_at_1(score(model, [dataset[i] for i in range(start, start + args.pictures)])) for start in starts]
+    return dict(average(folds), folds=len(folds))
+
+
+def score(model: SOHO, samples: Sequence[dict[str, Any]]) -> Tensor:
+    """(B, B * S) float32 matching, as log-odds, of each of B pictures with the S captions of each."""
     batch = model.data_preprocessor(collate(samples, size_divisor=16, trim_text=True))
     visual = model.encode_image(batch['image'], batch['image_size'])
     ids, attention = (batch[key].flatten(0, 1)[None] for key in ('input_ids', 'attention_mask'))  # (1, B * S, L)
-    scores = []
-    for image in torch.arange(args.pictures):
+    rows = []
+    for image in torch.arange(len(samples)):
         fused = model.fuse(ids, attention, visual.select(image[None]), output_positions=ids.new_empty(0))
         logits = model.heads['itm'](fused).float()
-        scores.append(logits[:, 1] - logits[:, 0])
-    return recall_at_1(torch.stack(scores))
+        rows.append(logits[:, 1] - logits[:, 0])
+    return torch.stack(rows)
+
+
+def average(figures: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean of each figure over those draws that have it."""
+    names = sorted({name for draw in figures for name in draw})
+    return {name: float(np.mean([draw[name] for draw in figures if name in draw])) for name in names}
 
 
 def recall_at_1(scores: Tensor) -> dict[str, float]:
