@@ -253,8 +253,7 @@ def test_what_a_config_names_exists(path):
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_a_recipe_says_how_it_is_run(path):
     commands = re.findall(r'tools/(?:dist_)?(?:train|test)\w*\.(?:py|sh) (configs/\S+?\.py)', docstring(path))
-    assert f'configs/{path}' in commands
-    assert set(commands) == {f'configs/{path}'}
+    assert commands and commands[-1] == f'configs/{path}'  # after those that it begins with
 
 
 # What a docstring says of a recipe's size, and what the config says.
@@ -267,7 +266,7 @@ CLAIMS = {
     r'(?:, |After )(\d+) epochs': lambda cfg: cfg.train_cfg.max_epochs,
     r'gradients accumulated over (\w+) iterations': lambda cfg: {2: 'two'}[cfg.optim_wrapper.accumulative_counts],
     r'\b(float16)\b': lambda cfg: cfg.optim_wrapper.get('dtype'),
-    r'\b(float32)\b': lambda cfg: dict(OptimWrapper='float32')[cfg.optim_wrapper.type],
+    r'\), (float32)\.': lambda cfg: dict(OptimWrapper='float32')[cfg.optim_wrapper.type],
     r'\bResNet-(\d+)\b': lambda cfg: cfg.model.backbone.depth,
     r'of width (\d+)': lambda cfg: cfg.model.language.hidden_size,
     r'(\w+) layers? of width': lambda cfg: WORDS[cfg.model.language.num_layers],

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 KINDS = (
     'Pretrain/soho_res18_pre',
     'VQA/soho_res18_vqa',
+    'Retrieval/soho_res18_flickr30k',
     'VirTex/bicaptioning_R_50_L1_H512',
     'VirTex/masked_lm_R_50_L1_H2048',
     'VirTex/multilabel_classification_R_50',

@@ -1,4 +1,4 @@
-"""SOHO pretraining at the paper's size, in the manner of the released ResNet-18 recipe: ResNet-101, 12 layers.
+"""SOHO pretraining at the paper's size, in the manner of the released smaller recipe: ResNet-101, 12 layers.
 
     bash tools/dist_train.sh configs/Pretrain/soho_res101_pre.py 8
 

@@ -4,6 +4,10 @@
     python tools/prepare/table.py questions.csv --images PICTURES --out data/own
     python tools/train.py data/own/config.py                      # inherits from this file
 
+That config names data, answers and vocabulary; for files in ``data/own`` without it:
+
+    python tools/train.py configs/VQA/small_pretrained.py --cfg-options model.heads.vqa.num_classes=NUMBER
+
 A CNN that knows ImageNet's labels and a sentence encoder of six layers; neck and answers are learnt from scratch. So
 few pictures cannot teach seeing and reading from nothing.
 """
@@ -30,7 +34,7 @@ model = dict(
         num_attention_heads=12,
         intermediate_size=1536,
     ),
-    heads=dict(vqa=dict(type='ClassificationHead', hidden_size=384, num_classes=2, dropout=0.3)),
+    heads=dict(vqa=dict(type='ClassificationHead', hidden_size=384, num_classes=1000, dropout=0.3)),
 )
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),

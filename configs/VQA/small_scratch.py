@@ -3,6 +3,10 @@
     python tools/prepare/table.py questions.csv --images PICTURES --out data/own --recipe VQA/small_scratch
     python tools/train.py data/own/config.py                      # inherits from this file
 
+That config names data, answers and vocabulary; for files in ``data/own`` without it:
+
+    python tools/train.py configs/VQA/small_scratch.py --cfg-options model.heads.vqa.num_classes=NUMBER
+
 Needs no pretrained parts and is the baseline of ``small_pretrained.py``. The vocabulary is made of the questions.
 """
 
@@ -16,7 +20,7 @@ model = dict(
     backbone=dict(num_stages=4, out_indices=(3,)),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=512, out_channels=128, pool=1),
     language=dict(vocab_size=1000),
-    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=128, num_classes=2, dropout=0.3)),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=128, num_classes=1000, dropout=0.3)),
 )
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=1)
 param_scheduler = [

@@ -1,4 +1,4 @@
-"""SOHO on VQA v2 at the paper's size, in the manner of the released ResNet-18 recipe: ResNet-101, 12 layers.
+"""SOHO on VQA v2 at the paper's size, in the manner of the released smaller recipe: ResNet-101, 12 layers.
 
     bash tools/dist_train.sh configs/VQA/soho_res101_vqa.py 8
 

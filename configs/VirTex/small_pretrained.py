@@ -3,6 +3,10 @@
 python tools/prepare/pretrained.py                            # once
 python tools/prepare/table.py captions.csv --images PICTURES --out data/own
 python tools/train.py data/own/config.py                      # inherits from this file
+
+That config names data and vocabulary; for files in ``data/own`` without it:
+
+    python tools/train.py configs/VirTex/small_pretrained.py --cfg-options model.language.vocab_size=NUMBER
 """
 
 _base_ = ['../_base_/models/virtex.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']

@@ -1,5 +1,7 @@
 """The language-only baseline of ``nlvr2.py``: the same model and statements, without the pictures.
 
+    python tools/train.py configs/demo/nlvr2_blind.py
+
 Every statement is true of as many pairs as it is false of, so that it stays at chance.
 """
 

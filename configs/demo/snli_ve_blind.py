@@ -1,4 +1,7 @@
-"""The demo's hypothesis-only baseline of visual entailment: the same model and statements, without the picture."""
+"""The demo's hypothesis-only baseline of visual entailment: the same model and statements, without the picture.
+
+python tools/train.py configs/demo/snli_ve_blind.py
+"""
 
 _base_ = './snli_ve.py'
 model = dict(backbone=None, neck=None)

@@ -167,6 +167,7 @@ def test_failure_in_a_process_is_one_sentence(tmp_path):
 
 
 def test_interrupted_process_ends_and_is_resumed(tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     stage = Stage('a', 'A', functools.partial(wait_forever, tmp_path), own_process=True)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

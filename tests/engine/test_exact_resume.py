@@ -166,7 +166,7 @@ def epoch_of(kind, world_size, batch_size, samples, epoch=1, place=None, drop_la
         sampler.set_epoch(epoch)
         start = (sampler if kind == 'plain' else batches).resume_at(place, batch_size) if place else 0
         of_rank = [[SampleKey.of(key).index for key in batch] for batch in batches]
-        assert start + len(of_rank) == len(batches)
+        assert (start if place and place.epoch == epoch else 0) + len(of_rank) == len(batches)
         ranks.append(of_rank)
     assert len({len(of_rank) for of_rank in ranks}) == 1
     return [[index for of_rank in step for index in of_rank] for step in zip(*ranks)]

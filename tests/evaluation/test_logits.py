@@ -87,7 +87,7 @@ def test_files_that_are_no_dumps_are_refused(tmp_path):
 @pytest.fixture
 def questions(tmp_path):
     """Two models' logits on four questions, of which three in four are answered right by one, and all by the mean."""
-    (tmp_path / 'data.json').write_text(json.dumps(dict(data=[], ans2label={}, label2ans=['no', 'yes'])))
+    (tmp_path / 'data.json').write_text(json.dumps(dict(data=[], ans2label=dict(no=0, yes=1), label2ans=['no', 'yes'])))
     answers = {'1': 'yes', '2': 'no', '3': 'yes', '4': 'no'}
     (tmp_path / 'truth.json').write_text(json.dumps(answers))
     a = save(tmp_path / 'a.npz', [1, 2, 3, 4], [[-3.0, 3.0], [3.0, -3.0], [-3.0, 3.0], [-0.5, 0.5]])
@@ -107,7 +107,7 @@ def test_the_ensemble_tool(questions, load_tool, capsys):
     assert load_logits(dump).logits[3].tolist() == [0.75, -0.75]
     with pytest.raises(SystemExit, match='a dump is named twice'):
         load_tool('analysis/ensemble').main([a, a, *arguments])
-    (folder / 'data.json').write_text(json.dumps(dict(data=[], ans2label={}, label2ans=['no'])))
+    (folder / 'data.json').write_text(json.dumps(dict(data=[], ans2label=dict(no=0), label2ans=['no'])))
     with pytest.raises(SystemExit, match='has a list of 1 answers, but the logits are of 2'):
         load_tool('analysis/ensemble').main([a, b, *arguments])
 

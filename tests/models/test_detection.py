@@ -11,6 +11,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from soho.datasets.collate import collate
 from soho.datasets.object_table import outline
+from soho.datasets.records import RunLengths
 from soho.datasets.synthetic.instances import _run_lengths
 from soho.engine.checkpoint.load import load_weights
 from soho.models.detection.anchors import Anchors
@@ -130,7 +131,9 @@ def test_outlines_become_the_masks_that_coco_makes_of_them(polygons):
 def test_run_lengths_become_the_same_mask_again(compressed):
     bitmap = np.random.default_rng(0).random((20, 30)) < 0.4
     segmentation = coco_mask.encode(np.asfortranarray(bitmap.astype(np.uint8))) if compressed else _run_lengths(bitmap)
-    rings = outline(segmentation, 20, 30)
+    counts = segmentation['counts']
+    run_lengths = RunLengths(size=(20, 30), counts=counts.decode() if compressed else counts)
+    rings = outline(run_lengths, 20, 30)
     edges = torch.from_numpy(np.concatenate([np.concatenate([r, np.roll(r, -1, 0)], 1) for r in rings])).float()
     assert np.array_equal(rasterize(edges[None], torch.tensor([[0.0, 0, 30, 30]]), 30)[0, :20].numpy(), bitmap)
 

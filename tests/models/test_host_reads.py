@@ -145,7 +145,7 @@ def test_every_head_is_here():
     }
     assert heads == {
         *('MLMHead', 'MVMHead', 'ITMHead', 'ClassificationHead', 'CaptioningHead', 'MaskedCaptionHead'),
-        *('MultiLabelHead', 'MultiAttributeHead'),
+        *('MultiLabelHead', 'MultiAttributeHead', 'RetrievalHead'),
     }
 
 

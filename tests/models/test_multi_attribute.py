@@ -52,7 +52,7 @@ def test_dataset_gives_the_wanted_kinds(tmp_path):
     dataset = LabelledImages(path, None, [], attributes=['color'])
     assert dataset.metainfo == dict(label_names=dict(color=['red', 'blue', 'green']))
     assert [dataset.get_annotation(i, None)['attribute_labels'].tolist() for i in range(2)] == [[2], [-1]]
-    with pytest.raises(ValueError, match="no labels of the attribute 'size'; it has shape, color"):
+    with pytest.raises(ValueError, match="no labels of the attribute 'size'; it has 'shape', 'color'"):
         LabelledImages(path, None, [], attributes=['size'])
 
 

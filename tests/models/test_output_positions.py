@@ -18,6 +18,7 @@ OF_SOHO = dict(
     MLMHead=dict(),
     MVMHead=dict(),
     ITMHead=dict(hidden_size=32),
+    RetrievalHead=dict(hidden_size=32),
     ClassificationHead=dict(hidden_size=32, num_classes=10, dropout=0.0),
 )
 OF_VIRTEX = (CaptioningHead, MaskedCaptionHead, MultiAttributeHead, MultiLabelHead)

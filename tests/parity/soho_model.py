@@ -68,7 +68,8 @@ def _apply_official(config: dict, official: dict) -> None:
         if key in backbone:
             config['backbone'][key] = backbone[key]
     ours['in_channels'] = neck.get('in_channels', _channels(config['backbone']['depth']))
-    ours['out_channels'] = neck.get('out_channels', ours['out_channels'])
+    if 'out_channels' in neck:
+        ours['out_channels'] = neck['out_channels']
     if 'dictionary' in ours:
         for key, theirs in (('num_words', 'num_tokens'), ('decay', 'decay')):
             ours['dictionary'][key] = neck.get(theirs, ours['dictionary'][key])

@@ -128,7 +128,8 @@ def test_summary_holds_the_figures(job):
     assert set(summary['vqa_accuracy_per_answer_type']['with_image']) == {'yes_no', 'number', 'other'}
     stages = [value for name, value in summary['seconds'].items() if name != 'total']
     assert set(summary['cnn']) == {'accuracy_category', 'accuracy_color', 'accuracy_texture'}
-    assert len(stages) == 8 and summary['seconds']['total'] == pytest.approx(sum(stages), abs=0.1)
+    # The total is of the clock: what lies between the stages counts, too.
+    assert len(stages) == 8 and sum(stages) <= summary['seconds']['total'] + 0.5 < sum(stages) + 10
     assert summary['versions']['torch'] and summary['device'] and summary['seed'] == 0
 
 
