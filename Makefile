@@ -4,20 +4,21 @@ VENV ?= .venv
 WORKERS ?= 2
 
 # What the outcome of the tests depends on.
-TESTED = soho demo configs docs tools tests requirements hubconf.py setup.py pyproject.toml MANIFEST.in README.md \
-	CONTRIBUTING.md CITATION.cff .ci .github .pre-commit-config.yaml Makefile "$(VENV)/soho-env"
+TESTED = soho demo configs docker docs tools tests requirements hubconf.py setup.py pyproject.toml MANIFEST.in README.md \
+	CONTRIBUTING.md CHANGELOG.md CITATION.cff .ci .github .pre-commit-config.yaml Makefile "$(VENV)/soho-env"
 PASSED = build/tests-passed
 
 LINT = "$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
 	"$(VENV)/bin/python" -m pyrefly check --python-interpreter-path "$(VENV)/bin/python"
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test lint docs clean
 
 help:
 	@echo 'make env    make the environment in $(VENV) (the other targets do it by themselves)'
 	@echo 'make demo   generate data, pretrain, fine-tune on VQA, evaluate, write a report to work_dirs/demo'
 	@echo 'make test   check style and types and run the tests; AGAIN=1 also where nothing has changed since they passed'
 	@echo 'make lint   check style and types only'
+	@echo 'make docs   build the documentation site in build/docs; a warning is an error'
 	@echo 'make clean  remove the environment and what tools left; data/ and work_dirs/ stay'
 
 env:
@@ -39,6 +40,13 @@ test: env
 
 lint: env
 	@$(LINT)
+
+# Sphinx comes into the environment at the first call; the API's pages import all of soho.
+docs: export HF_HUB_OFFLINE = 1
+docs: env
+	@"$(VENV)/bin/python" -m pip install --quiet -r requirements/docs.txt
+	@"$(VENV)/bin/python" -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+	@echo 'docs: build/docs/index.html'
 
 clean:
 	rm -rf "$(VENV)" build dist soho.egg-info .pytest_cache .ruff_cache

@@ -16,18 +16,28 @@ import soho
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ('soho', 'tools', 'demo', 'tests')
-LISTS = ('eval', 'virtex', 'timm', 'tests', 'dev')  # beside what soho always needs
+LISTS = ('eval', 'virtex', 'timm', 'tests', 'docs', 'dev')  # beside what soho always needs
 # What each extra is made of.
 EXTRAS = dict(
     eval=['eval'],
     virtex=['virtex'],
     timm=['timm'],
-    pretrained=['timm'],
+    pretrained=['timm', 'virtex'],
     all=['eval', 'virtex', 'timm'],
     tests=['tests', 'virtex', 'timm'],
+    docs=['docs'],
     dev=['dev', 'tests', 'virtex', 'timm'],
 )
-RUN = {'build', 'pre-commit', 'pyrefly', 'pytest-xdist', 'ruff'}  # by a command or by pytest, and imported nowhere
+RUN = {
+    'build',
+    'furo',
+    'myst-parser',
+    'pre-commit',
+    'pyrefly',
+    'pytest-xdist',
+    'ruff',
+    'sphinx',
+}  # by a command or by pytest, and imported nowhere
 MODULES = {'scikit-learn': 'sklearn'}  # where the distribution's name is another
 SCRIPTS = [*sorted(ROOT.glob('tools/*.sh')), ROOT / '.ci' / 'run']
 

@@ -1,8 +1,8 @@
 """Captions of a few hundred pictures of one's own, by a CNN that knows ImageNet's labels and a small decoder.
 
-python tools/prepare/pretrained.py                            # once
-python tools/prepare/table.py captions.csv --images PICTURES --out data/own
-python tools/train.py data/own/config.py                      # inherits from this file
+    python tools/prepare/pretrained.py                            # once
+    python tools/prepare/table.py captions.csv --images PICTURES --out data/own
+    python tools/train.py data/own/config.py                      # inherits from this file
 
 That config names data and vocabulary; for files in ``data/own`` without it:
 

@@ -1,0 +1,141 @@
+"""The documents: every page is found from the index; links, paths and commands name what is there."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from soho.__main__ import FUNCTIONS, find_scripts
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / 'docs'
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted(DOCS.rglob('*.md'))]
+FENCE = re.compile(r'^```.*?^```$', re.DOTALL | re.MULTILINE)
+LINK = re.compile(r'\[[^\]]+\]\(([^)\s]+)\)')
+# A path of the repository that is written out: no ellipsis, pattern, or name in capitals that stands for another.
+NAMED = re.compile(r'`((?:configs|demo|docker|docs|requirements|resources|soho|tests|tools)/[\w./-]*\w/?)`')
+INDEX_OF_MODULES = re.compile(r"'([\w.]+)': \[([^\]]*)\]")
+
+
+def links_of(page: Path) -> Iterator[tuple[Path, str]]:
+    """The files of the repository that a page links to, with the anchor; and the pages of its contents."""
+    text = page.read_text()
+    for target in LINK.findall(FENCE.sub('', text)):
+        if not target.startswith(('http://', 'https://')):
+            path, _, anchor = target.partition('#')
+            yield (page.parent / path).resolve() if path else page, anchor
+    for contents in re.findall(r'^```{toctree}\n(.*?)^```$', text, re.DOTALL | re.MULTILINE):
+        names = [line for line in contents.splitlines() if line and not line.startswith(':')]
+        yield from ((page.parent / f'{name}.md', '') for name in names)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    titles = re.findall(r'^#+ (.*)$', FENCE.sub('', page.read_text()), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', title.lower()).strip().replace(' ', '-') for title in titles}
+
+
+def options_of(file: Path, follow: bool = True) -> set[str]:
+    """The long options in the code of a script, and of the modules of this project that it imports."""
+    tree = ast.parse(file.read_text())
+    found = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r'--[\w-]+', node.value)
+    }
+    for node in ast.walk(tree) if follow else ():
+        if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] in ('soho', 'tools', 'demo'):
+            for module in modules_of(node.module, {name.name for name in node.names}):
+                found |= options_of(module, follow=False)
+    return found
+
+
+def modules_of(module: str, names: set[str]) -> Iterator[Path]:
+    """The files that names are imported from; of a lazy package, those of its modules that give them."""
+    place = ROOT.joinpath(*module.split('.'))
+    if place.with_suffix('.py').is_file():
+        yield place.with_suffix('.py')
+    elif (place / '__init__.py').is_file():
+        for below, given in INDEX_OF_MODULES.findall((place / '__init__.py').read_text()):
+            if names & set(re.findall(r"'(\w+)'", given)):
+                yield place.joinpath(*below.split('.')).with_suffix('.py')
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """The command lines of a page's shell blocks, in words."""
+    for block in re.findall(r'^```bash\n(.*?)^```$', page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in re.sub(r'\\\n', ' ', block).splitlines():
+            words = [word.strip('[]') for word in shlex.split(line, comments=True)]
+            while words and re.match(r'\w+=', words[0]):
+                del words[0]
+            if words:
+                yield words
+
+
+def find_faults(words: list[str]) -> Iterator[str]:
+    """What a command line names that is not there."""
+    if words[0] == 'make':
+        targets = re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+        yield from (f'make {word}' for word in words[1:] if '=' not in word and word not in targets)
+        return
+    if words[0] == 'soho':
+        scripts, name = find_scripts(), ' '.join(words[1:3])
+        if words[1] in FUNCTIONS:
+            file = Path(FUNCTIONS[words[1]].__code__.co_filename)
+        elif words[1] in scripts or name in scripts:
+            file = scripts.get(words[1]) or scripts[name]
+        else:
+            yield f'soho {words[1]}'
+            return
+        options = words[2:]
+    else:
+        place = next((i for i, word in enumerate(words) if re.fullmatch(r'tools/[\w/]+\.(py|sh)', word)), None)
+        if place is None:
+            return
+        file, options = ROOT / words[place], words[place + 1 :]
+        if not file.is_file():
+            yield words[place]
+            return
+        if file.suffix == '.sh':  # its further arguments are those of what it starts
+            file = ROOT / 'tools' / ('test.py' if 'test' in file.name else 'train.py')
+    known = options_of(file)
+    yield from (f'{file.name} {word}' for word in options if word.startswith('--') and word not in known)
+    yield from (word for word in options if re.fullmatch(r'configs/[\w/]+\.py', word) and not (ROOT / word).is_file())
+
+
+def test_every_page_is_reached_from_the_index():
+    reached, ahead = set(), [DOCS / 'index.md']
+    while ahead:
+        page = ahead.pop()
+        if page not in reached and page.suffix == '.md' and DOCS in page.parents:
+            reached.add(page)
+            ahead += [target for target, _ in links_of(page)]
+    assert reached == set(DOCS.rglob('*.md'))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_is_there(page):
+    text = page.read_text()
+    assert not [name for name in NAMED.findall(FENCE.sub('', text)) if not (ROOT / name).exists()]
+    for target, anchor in links_of(page):
+        assert target.exists(), target
+        assert not anchor or anchor in anchors_of(target), f'{target}#{anchor}'
+    assert not [fault for words in commands_of(page) for fault in find_faults(words)]
+
+
+def test_faults_are_found():
+    """What the test above relies on."""
+    for line in (
+        'python tools/trian.py CONFIG',
+        'python tools/train.py CONFIG --resumee',
+        'bash tools/dist_train.sh configs/VQA/none.py 8',
+        'soho answer photos',
+        'soho ask photos --otu answers.jsonl',
+        'make demos',
+    ):
+        assert list(find_faults(line.split())), line
+    for line in ('python tools/train.py CONFIG --resume --cfg-options a=1', 'soho ask photos q --out a', 'make demo'):
+        assert not list(find_faults(line.split())), line
