@@ -1,29 +1,19 @@
 """What a model gets of a sample, in words and pictures, under the names of the batch table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from soho.datasets.batch import FIELDS
 from soho.visualization.pictures import jpeg_uri
+from soho.visualization.report import SampleView
 
 HIDDEN = -100  # value of ``mlm_labels`` where nothing is hidden
 LONGEST = 480  # pixels of a picture in the page
 COLORS = ((230, 90, 40), (40, 130, 220), (30, 160, 110), (150, 100, 210))  # of boxes, RGB, by class
 MAX_NAMES = 12  # labels that are written out
-
-Fact = tuple[str, str]
-
-
-class SampleView(NamedTuple):
-    """A sample for people."""
-
-    pictures: list[str]
-    """``data:`` URI of each image on its canvas."""
-    facts: list[Fact]
-    """Name and text of everything else, in the order of the batch table."""
 
 
 class BatchReader:

@@ -5,8 +5,6 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from soho.visualization.batch_view import SampleView
-
 Rows = Sequence[Sequence[str]]
 
 
@@ -57,6 +55,15 @@ class Word(NamedTuple):
     share: float
     """Share of the grid cells assigned to it, 0 to 1."""
     patches: Sequence[WordPatch]
+
+
+class SampleView(NamedTuple):
+    """Sample of a data set as a model gets it."""
+
+    pictures: list[str]
+    """``data:`` URI of each image on its canvas."""
+    facts: list[tuple[str, str]]
+    """Name and text of everything else, in the order of the batch table."""
 
 
 class Section(NamedTuple):

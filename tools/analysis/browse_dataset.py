@@ -21,8 +21,8 @@ from soho.engine.data_checks import build_dataset
 from soho.errors import UserError, exit_on_user_error
 from soho.files import write_text
 from soho.registry import DATA_SAMPLERS, FUNCTIONS
-from soho.visualization.batch_view import BatchReader, SampleView
-from soho.visualization.report import Section, render_page, render_samples
+from soho.visualization.batch_view import BatchReader
+from soho.visualization.report import SampleView, Section, render_page, render_samples
 
 
 def main(argv: Sequence[str] | None = None) -> None:
