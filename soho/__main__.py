@@ -25,7 +25,7 @@ from soho.errors import UserError, escape_what_cannot_be_printed, exit_on_user_e
 from soho.paths import CONFIGS, TOOLS, list_configs
 
 # Each a script of tools/ or a folder of scripts.
-SCRIPTS = ('train', 'test', 'prepare', 'convert', 'transfer')
+SCRIPTS = ('train', 'test', 'report', 'prepare', 'convert', 'transfer')
 HELP = ([], ['-h'], ['--help'])
 
 

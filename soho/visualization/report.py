@@ -57,6 +57,15 @@ class Word(NamedTuple):
     patches: Sequence[WordPatch]
 
 
+class SampleView(NamedTuple):
+    """Sample of a data set as a model gets it."""
+
+    pictures: list[str]
+    """``data:`` URI of each image on its canvas."""
+    facts: list[tuple[str, str]]
+    """Name and text of everything else, in the order of the batch table."""
+
+
 class Section(NamedTuple):
     """Section of the page: title, paragraphs of plain text, and a body in HTML."""
 
@@ -119,6 +128,11 @@ def render_words(words: Sequence[Word]) -> str:
     return '\n'.join(['<div class="words">', *map(_word, words), '</div>'])
 
 
+def render_samples(samples: Sequence[SampleView]) -> str:
+    """Return one card per sample of a data set as HTML."""
+    return '\n'.join(['<div class="examples">', *map(_sample, samples), '</div>'])
+
+
 def render_code(lines: Sequence[str]) -> str:
     """Return lines of code as HTML."""
     return '<pre><code>' + '\n'.join(map(escape, lines)) + '</code></pre>'
@@ -173,6 +187,15 @@ def _example(example: Example) -> str:
             '</article>',
         ]
     )
+
+
+def _sample(sample: SampleView) -> str:
+    pictures = [f'<img src="{uri}" alt="The picture as the model gets it">' for uri in sample.pictures]
+    facts = [
+        f'<dt>{escape(name)}</dt><dd class="rest">{escape(text).replace(chr(10), "<br>")}</dd>'
+        for name, text in sample.facts
+    ]
+    return '\n'.join(['<article>', *pictures, '<dl>', *facts, '</dl>', '</article>'])
 
 
 def _word(word: Word) -> str:

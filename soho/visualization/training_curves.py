@@ -20,6 +20,8 @@ class Curves(NamedTuple):
     """Metrics on validation data; x counts ``held_out_unit``."""
     held_out_unit: str
     """Unit of x of ``held_out``: ``'epoch'`` or ``'iteration'``."""
+    step_seconds: float | None = None
+    """Mean seconds of a training iteration, data included; ``None`` where none were logged."""
 
     def last(self) -> dict[str, float]:
         """Return the newest value of each metric, on validation data where it was measured there."""
@@ -48,7 +50,13 @@ def read_curves(work_dir: str | Path) -> Curves:
             rows = training if 'lr' in row else held_out
             by_epoch |= 'lr' in row and 'epoch' in row
             rows[row['step']] = row
-    return Curves(_columns(training), _columns(held_out), 'epoch' if by_epoch else 'iteration')
+    seconds = [row['time'] for row in training.values() if isinstance(row.get('time'), (int, float))]
+    return Curves(
+        _columns(training),
+        _columns(held_out),
+        'epoch' if by_epoch else 'iteration',
+        sum(seconds) / len(seconds) if seconds else None,
+    )
 
 
 def _read_rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,74 @@
+"""Show what the model really gets: samples of a config after its transforms and collation, as one html page.
+
+python tools/analysis/browse_dataset.py CONFIG [--split train] [--number 16] [--out browse.html]
+
+Pictures are shown on their padded canvas as before normalisation, with the boxes of detection; tokens as the pieces
+of the vocabulary, [MASK] included; hidden words, labels and answers by name. Samples are those that the sampler
+draws first, with the random choices of the first epoch. The page loads nothing from elsewhere.
+"""
+
+import argparse
+import functools
+import itertools
+from collections.abc import Sequence
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from soho.engine import load_config
+from soho.engine.command_line import add_config_options
+from soho.engine.data_checks import build_dataset
+from soho.errors import UserError, exit_on_user_error
+from soho.files import write_text
+from soho.registry import DATA_SAMPLERS, FUNCTIONS
+from soho.visualization.batch_view import BatchReader
+from soho.visualization.report import SampleView, Section, render_page, render_samples
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path or name of a config')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
+    parser.add_argument('--number', type=int, default=16, help='samples that are shown')
+    parser.add_argument('--out', default='browse.html', help='the page (default: browse.html)')
+    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
+    args = parser.parse_args(argv)
+    with exit_on_user_error(args.out):
+        cfg = load_config(args.config, args.cfg_options)
+        views = read_samples(cfg, args.split, args.number)
+        write_text(args.out, compose(args.config, args.split, views))
+    print(f'{args.out}: {len(views)} samples')
+
+
+def read_samples(cfg: Config, split: str, number: int) -> list[SampleView]:
+    """The first samples of a split, collated as in a run, in the order of its sampler.
+
+    Raises:
+        UserError: The config has no such data, or they cannot be read.
+    """
+    if number < 1:
+        raise UserError(f'--number {number}: at least one sample has to be shown')
+    init_default_scope(cfg.default_scope)
+    dataset = build_dataset(cfg, split)
+    if dataset is None:
+        raise UserError(f'the config has no data for --split {split}: there is no {split}_dataloader')
+    loader = cfg[f'{split}_dataloader']
+    collate = dict(loader.get('collate_fn') or dict(type='collate'))
+    collate_fn = functools.partial(FUNCTIONS.get(collate.pop('type')), **collate)
+    sampler = DATA_SAMPLERS.build(dict(loader.sampler, dataset=dataset, _scope_=cfg.default_scope))
+    batch = collate_fn([dataset[key] for key in itertools.islice(sampler, number)])
+    part = getattr(dataset, 'datasets', [dataset])[0]
+    return BatchReader(part.tokenizer, dataset.metainfo).read(batch)
+
+
+def compose(config: str, split: str, views: Sequence[SampleView]) -> str:
+    """The page as HTML."""
+    lead = [
+        f'The first {len(views)} samples of {split}_dataloader, after all transforms and collated to one batch. '
+        'Names are those of docs/batch.md.'
+    ]
+    return render_page(f'What {config} gives the model', lead, (), [Section('Samples', (), render_samples(views))])
+
+
+if __name__ == '__main__':
+    main()
