@@ -1,15 +1,17 @@
 """NLVR: a statement about a drawn image of three boxes, in the official format (Suhr et al., ACL 2017)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from soho.datasets.base import ImageTable
-from soho.datasets.statements import StatementDataset, check_unique, parse_label, parse_sentence
+from soho.datasets.records import NLVRStatement
+from soho.datasets.statements import StatementDataset, check_unique, parse_label
 from soho.datasets.storage.json_files import stream_lines
 from soho.datasets.storage.packed_strings import PackedStrings
-from soho.errors import UserError
+from soho.errors import UserError, clip
 from soho.registry import DATASETS
 
 ORDERS = 6
@@ -35,20 +37,18 @@ class NLVRDataset(StatementDataset):
 
     def load_annotations(self) -> None:
         sentences, labels, names, groups, identifiers = [], [], [], [], []
-        for record in stream_lines(self.ann_file, required=('identifier', 'sentence')):
-            identifier = str(record['identifier'])
-            where = f'{self.ann_file}: the example {identifier[:60]}'
+        for record in stream_lines(self.ann_file, NLVRStatement):
+            identifier = record.identifier
             parts = identifier.split('-')
             if len(parts) != 2 or not all(part.isascii() and part.isdecimal() for part in parts):
-                raise UserError(f'{where} has an identifier that is not N-M, such as 1572-0')
+                raise UserError(
+                    f'{self.ann_file}: the example {clip(identifier)} has an identifier that is not N-M, such as 1572-0'
+                )
             identifiers.append(identifier)
-            of_example = self._image_names(record, identifier)
-            if not isinstance(of_example, list) or len(of_example) != ORDERS:
-                raise UserError(f'{where} has images={of_example!r:.60}; they are the names of its {ORDERS} images')
-            names += of_example
+            names += self._image_names(record)
             groups += [parts[0]] * ORDERS
-            sentences.append(parse_sentence(record['sentence'], where))
-            labels.append(parse_label(record.get('label'), where))
+            sentences.append(record.sentence)
+            labels.append(parse_label(record.label))
         check_unique(identifiers, self.ann_file)
         self.sentences = PackedStrings(sentences)
         self.labels = np.repeat(np.array(labels, np.int64), ORDERS)
@@ -59,11 +59,11 @@ class NLVRDataset(StatementDataset):
         self.images = ImageTable(records, lambda record: None, self.min_side)
         self.item_images = np.arange(len(names))[:, None]
 
-    def _image_names(self, record: dict[str, Any], identifier: str) -> Any:
-        if 'images' in record:
-            return record['images']
-        folder = f'{record["directory"]}/' if 'directory' in record else ''
-        return [f'{folder}{Path(self.ann_file).stem}-{identifier}-{k}.png' for k in range(ORDERS)]
+    def _image_names(self, record: NLVRStatement) -> Sequence[str]:
+        if record.images is not None:
+            return record.images
+        folder = '' if record.directory is None else f'{record.directory}/'
+        return [f'{folder}{Path(self.ann_file).stem}-{record.identifier}-{k}.png' for k in range(ORDERS)]
 
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """See :meth:`StatementDataset.describe`."""

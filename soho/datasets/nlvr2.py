@@ -1,15 +1,17 @@
 """NLVR2: a statement about two photographs, in the official format (Suhr et al., ACL 2019, arXiv:1811.00491)."""
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from soho.datasets.base import ImageTable, group_sentences
-from soho.datasets.statements import StatementDataset, check_unique, parse_label, parse_sentence
+from soho.datasets.records import NLVR2Statement
+from soho.datasets.statements import StatementDataset, check_unique, parse_label
 from soho.datasets.storage.json_files import stream_lines
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.transforms.image import swap_sides
-from soho.errors import UserError
+from soho.errors import UserError, quote
 from soho.registry import DATASETS
 
 SPLITS = ('train', 'dev', 'test1', 'test2')
@@ -36,7 +38,7 @@ class Identifier(NamedTuple):
         return f'{self.split}-{self.set}-{self.sentence}'
 
 
-def parse_identifier(text: Any, where: str) -> Identifier:
+def parse_identifier(text: str, where: str) -> Identifier:
     """Return the parts of an identifier.
 
     Args:
@@ -46,31 +48,27 @@ def parse_identifier(text: Any, where: str) -> Identifier:
     Raises:
         UserError: It does not have these four parts.
     """
-    split, *numbers = str(text).split('-')
-    if split not in SPLITS or len(numbers) != 3 or not all(n.isascii() and n.isdecimal() for n in numbers):
+    split, *numbers = text.split('-')
+    if split not in SPLITS or len(numbers) != 3 or not all(re.fullmatch(r'[0-9]{1,9}', number) for number in numbers):
         raise UserError(
-            f'{where} has the identifier {str(text)[:60]!r}; it must be {"|".join(SPLITS)}-SET-PAIR-SENTENCE, such as '
+            f'{where} has the identifier {quote(text)}; it must be {"|".join(SPLITS)}-SET-PAIR-SENTENCE, such as '
             'dev-850-0-1'
         )
     return Identifier(split, *map(int, numbers))
 
 
-def image_names(record: dict[str, Any], identifier: Identifier) -> list[str]:
+def image_names(record: NLVR2Statement, identifier: Identifier) -> tuple[str, str]:
     """Return the names of the left and the right image of an example.
 
     Args:
         record: ``images``, the two names, where it has them; else the official names, in the folder ``directory``
             where the record has one, as those of train do.
         identifier: Its identifier.
-
-    Raises:
-        UserError: ``images`` are not two names.
     """
-    folder = f'{record["directory"]}/' if 'directory' in record else ''
-    names = record.get('images', [f'{folder}{identifier.pair_name}-img{number}.png' for number in (0, 1)])
-    if not isinstance(names, list) or len(names) != 2 or not all(isinstance(name, str) for name in names):
-        raise UserError(f'the example {record["identifier"]} has images={names!r:.60}; NLVR2 has a pair of names')
-    return names
+    if record.images is not None:
+        return record.images
+    start = identifier.pair_name if record.directory is None else f'{record.directory}/{identifier.pair_name}'
+    return f'{start}-img0.png', f'{start}-img1.png'
 
 
 @DATASETS.register_module()
@@ -105,18 +103,16 @@ class NLVR2Dataset(StatementDataset):
         sentences, labels, identifiers = [], [], []
         images: dict[str, dict[str, Any]] = {}
         pairs: dict[tuple[str, ...], list[int]] = {}  # names of the images to the examples
-        for record in stream_lines(self.ann_file, required=('identifier', 'sentence')):
-            where = f'{self.ann_file}: the example {str(record["identifier"])[:60]}'
-            identifier = parse_identifier(record['identifier'], self.ann_file)
+        for record in stream_lines(self.ann_file, NLVR2Statement):
+            identifier = parse_identifier(record.identifier, self.ann_file)
             names = image_names(record, identifier)
-            pairs.setdefault(tuple(names), []).append(len(identifiers))
-            sizes = record.get('sizes', [None, None])
-            for name, size in zip(names, sizes):
+            pairs.setdefault(names, []).append(len(identifiers))
+            for name, size in zip(names, record.sizes or (None, None)):
                 side = {} if size is None else dict(height=size[0], width=size[1])
                 images.setdefault(name, dict(file_name=name, image_id=name, **side))
             identifiers.append(identifier)
-            sentences.append(parse_sentence(record['sentence'], where))
-            labels.append(parse_label(record.get('label'), where))
+            sentences.append(record.sentence)
+            labels.append(parse_label(record.label))
         texts = ['-'.join(map(str, identifier)) for identifier in identifiers]
         check_unique(texts, self.ann_file)
         self.sentences, self.labels = PackedStrings(sentences), np.array(labels, np.int64)

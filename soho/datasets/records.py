@@ -7,7 +7,9 @@ list, or that an image is in the list of images.
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+
+from soho.errors import quote
 
 Integer = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """A whole number that fits in 64 bits."""
@@ -299,3 +301,115 @@ class KarpathyImage(Struct):
     sentences: list[KarpathySentence]
     filepath: Name | None = None
     cocoid: Integer | None = None
+
+
+class ExampleName(Struct):
+    """A line of NLVR or NLVR2, of which only the name counts."""
+
+    identifier: Name
+
+
+class LabelledStatement(ExampleName):
+    """A statement about images, as a line of NLVR and NLVR2 has it; the label is absent where it is not public."""
+
+    sentence: str
+    label: str | bool | None = None
+    directory: Identity | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sentence.strip():
+            raise ValueError('has an empty sentence; it is a text that is not empty')
+        if self.label is not None and str(self.label).lower() not in ('true', 'false'):
+            raise ValueError(f'has the label {quote(self.label)}; a label is True or False')
+
+
+class NLVRStatement(LabelledStatement):
+    """A line of NLVR, whose three boxes are drawn in their six orders."""
+
+    images: tuple[Name, Name, Name, Name, Name, Name] | None = None
+
+
+class NLVR2Statement(LabelledStatement):
+    """A line of NLVR2; ``tools/prepare/nlvr2.py`` adds the names and sizes of the left and the right image."""
+
+    images: tuple[Name, Name] | None = None
+    sizes: tuple[tuple[Pixels, Pixels], tuple[Pixels, Pixels]] | None = None
+    """(height, width) of both."""
+
+
+class GQAQuestion(Struct):
+    """A question of GQA, whose id is its key in the file; the answer is absent where it is not public."""
+
+    question: str
+    imageId: Identity
+    answer: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.question.strip():
+            raise ValueError('has an empty question; it is a text that is not empty')
+
+
+class GQAStep(Struct):
+    """A step of the program that a question of GQA is made from."""
+
+    operation: str
+    argument: str | None = None
+
+
+class GQATypes(Struct):
+    """The types of a question of GQA."""
+
+    structural: str
+    semantic: str
+    detailed: str | None = None
+
+
+class GQAGroups(Struct):
+    """The groups that the answer to a question of GQA is in, of which the metrics count the ``global`` one."""
+
+    global_: str | None = field(name='global')
+
+
+class GQATruth(Struct):
+    """A question of GQA with what the official metrics read of it, which comes with an answer."""
+
+    question: str
+    isBalanced: Flag | None = None
+    answer: str | None = None
+    semantic: list[GQAStep] | None = None
+    types: GQATypes | None = None
+    groups: GQAGroups | None = None
+    entailed: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        needed = ('semantic', 'types', 'groups', 'entailed', 'isBalanced')
+        missing = [name for name in needed if getattr(self, name) is None]
+        if self.answer is not None and missing:
+            raise ValueError(f'has an answer, but not {missing[0]!r}, which every answered question of GQA has')
+
+
+class GQAChoices(Struct):
+    """Answers in the range of a question of GQA, and those that make sense in the real world."""
+
+    valid: list[str]
+    plausible: list[str]
+
+
+class GQAPrediction(Struct):
+    """A prediction as GQA's server takes it."""
+
+    questionId: Name
+    prediction: str
+
+
+class VQAPrediction(Struct):
+    """A prediction as EvalAI takes it for VQA."""
+
+    question_id: Integer
+    answer: str
+
+
+class GeneratedData(Struct):
+    """The ``synthetic.json`` of a generated data set, with the seed that its exports go on from."""
+
+    seed: Integer

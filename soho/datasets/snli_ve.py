@@ -15,7 +15,7 @@ from soho.datasets.records import EntailmentStatement
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import IndexBuilder
-from soho.datasets.storage.json_files import stream_lines, to_record
+from soho.datasets.storage.json_files import stream_lines
 from soho.datasets.vqa import VQADataset
 from soho.errors import UserError, quote
 from soho.files import PathLike
@@ -43,9 +43,8 @@ def read_statements(ann_file: PathLike) -> Iterator[tuple[str, Statement]]:
         FileNotFoundError: There is no such file.
         UserError: A line is not of SNLI-VE, its hypothesis is empty or its label another one.
     """
-    for number, line in enumerate(stream_lines(ann_file), start=1):
+    for number, record in enumerate(stream_lines(ann_file, EntailmentStatement), start=1):
         where = f'{ann_file}: statement {number}'
-        record = to_record(line, EntailmentStatement, where)
         if not record.sentence2.strip():
             raise UserError(f'{where} has an empty hypothesis (sentence2); it is a text that is not empty')
         if record.gold_label not in (*LABELS, UNDECIDED):

@@ -12,33 +12,9 @@ from soho.errors import UserError
 CLASS_NAMES = ('False', 'True')
 
 
-def parse_label(label: Any, where: str) -> int:
-    """Return 1 for "True", 0 for "False", in upper or lower case, and -1 where the label is not known (None).
-
-    Args:
-        label: The label of the annotation file.
-        where: Name of the example, for the error.
-
-    Raises:
-        UserError: It is another label.
-    """
-    if label is None:
-        return -1
-    names: list[str] = [name.lower() for name in CLASS_NAMES]
-    if str(label).lower() not in names:
-        raise UserError(f'{where} has the label {label!r:.40}; a label is {" or ".join(CLASS_NAMES)}')
-    return names.index(str(label).lower())
-
-
-def parse_sentence(sentence: Any, where: str) -> str:
-    """Return the sentence of an example.
-
-    Raises:
-        UserError: It is empty or no text.
-    """
-    if not isinstance(sentence, str) or not sentence.strip():
-        raise UserError(f'{where} has the sentence {sentence!r:.40}; a sentence is a text that is not empty')
-    return sentence
+def parse_label(label: str | bool | None) -> int:
+    """Return 1 for "True", 0 for "False", in upper or lower case, and -1 where the label is not known (None)."""
+    return -1 if label is None else int(str(label).lower() == 'true')
 
 
 class StatementDataset(ImageTextDataset):

@@ -46,7 +46,7 @@ class VQADataset(ImageTextDataset):
         super().__init__(*args, **kwargs)
 
     def load_annotations(self) -> None:
-        self.index = open_index(self.ann_file, self.kind, self._scan)
+        self.index = open_index(self.ann_file, self.kind, self._scan, version=2)
         self.label2ans: list[str] = self.index.meta['label2ans']
         label_of = {answer: label for label, answer in enumerate(self.label2ans)}
         # An answer whose mirrored form is not in the answer list becomes unknown (-1); the last entry maps -1 to -1.
@@ -84,8 +84,10 @@ class VQADataset(ImageTextDataset):
                 seen.add(question.question_id)
                 questions.append(question.question)
                 ids.append(question.question_id)
-                labels.extend(question.labels)
-                scores.extend(question.scores)
+                # The best answer first: of several, a loss or a metric that knows one label takes the first.
+                for label, score in sorted(zip(question.labels, question.scores), key=lambda pair: -pair[1]):
+                    labels.append(label)
+                    scores.append(score)
                 labels_end.append(len(labels))
             questions_end.append(len(questions))
 
@@ -114,6 +116,7 @@ class VQADataset(ImageTextDataset):
     def get_annotation(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """``sentences``, ``sentence_rows``, ``question_id`` (S,), ``answer_labels`` and ``answer_scores`` (S, K).
 
+        The labels of a question are in the order of their scores, the highest first.
         Also ``mirrored_answers`` (A + 1,) for :class:`RandomFlip`: the label of each answer, and of -1, after a flip.
         """
         first, length, group = self.item_first[index], self.item_length[index], self.sentence_group

@@ -3,6 +3,7 @@
 Source: Hudson and Manning, "GQA" (CVPR 2019, arXiv:1902.09506), section 4.4; the official ``eval.py`` of its download.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from soho.datasets.storage.json_files import PathLike, stream_array, stream_members, write_json
-from soho.errors import UserError
+from soho.datasets.records import GQAChoices, GQAPrediction, GQATruth
+from soho.datasets.storage.json_files import PathLike, stream_members, stream_records, to_record, write_json
+from soho.errors import UserError, clip, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 
@@ -70,26 +72,31 @@ def parse_question(record: Mapping[str, Any], where: str) -> Question:
     Raises:
         UserError: It has an answer, but lacks something of what comes with an answer.
     """
-    if 'answer' not in record:
-        return Question(None, bool(record.get('isBalanced', True)))
-    try:
-        program = [f'{step["operation"]}: {step["argument"]}' for step in record['semantic']]
-        types = record['types']
-        return Question(
-            record['answer'],
-            record['isBalanced'],
-            len(record['question'].split()),
-            sum(not any(part in step for part in _NO_STEPS) for step in program),
-            types['structural'],
-            types['semantic'],
-            types['detailed'] or '',
-            record['groups']['global'],
-            tuple(record['entailed']),
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f'{where} has an answer, but is no question in the official form: {error} is missing'
-        ) from error
+    return _question(to_record(record, GQATruth, where))
+
+
+def _question(record: GQATruth) -> Question:
+    if record.answer is None:
+        return Question(None, record.isBalanced is None or bool(record.isBalanced))
+    types, groups = record.types, record.groups
+    assert types is not None and groups is not None, 'the record checks it'
+    program = [f'{step.operation}: {step.argument}' for step in record.semantic or ()]
+    return Question(
+        record.answer,
+        bool(record.isBalanced),
+        len(record.question.split()),
+        sum(not any(part in step for part in _NO_STEPS) for step in program),
+        types.structural,
+        types.semantic,
+        types.detailed or '',
+        groups.global_,
+        tuple(record.entailed or ()),
+    )
+
+
+def is_number(name: str) -> bool:
+    """Whether the id of a question is a number of 64 bits, as those of GQA are; it may begin with zeros."""
+    return re.fullmatch('[0-9]{1,18}', name) is not None
 
 
 def read_questions(path: PathLike) -> dict[str, Question]:
@@ -99,16 +106,17 @@ def read_questions(path: PathLike) -> dict[str, Question]:
         FileNotFoundError: There is no such file.
         UserError: It is not in the official form.
     """
-    return {
-        name: parse_question(record, f'the question {name} of {path}')
-        for name, record in stream_members(path, required=('question', 'imageId'))
-    }
+    return {name: _question(record) for name, record in stream_members(path, GQATruth)}
 
 
 def read_choices(path: PathLike) -> dict[str, Choices]:
-    """Return the choices by question of an official file, such as ``val_choices.json``."""
-    required = ('valid', 'plausible')
-    return {name: Choices(record['valid'], record['plausible']) for name, record in stream_members(path, required)}
+    """Return the choices by question of an official file, such as ``val_choices.json``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is not in the official form.
+    """
+    return {name: Choices(record.valid, record.plausible) for name, record in stream_members(path, GQAChoices)}
 
 
 def score_gqa(
@@ -225,6 +233,8 @@ class GQAAccuracy(Metric):
         if is_main_process():  # metrics are computed on one rank
             self.questions = read_questions(questions)
             self.choices = None if choices is None else read_choices(choices)
+        if strange := next((name for name in self.questions if not is_number(name)), None):
+            raise UserError(f'{questions} has the question id {quote(strange)}; the ids of GQA are up to 18 digits')
         self.names = {int(name): name for name in self.questions}
         if len(self.names) < len(self.questions):
             raise UserError(f'{questions} has ids that differ in leading zeros only, which cannot be told apart')
@@ -286,17 +296,16 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
         UserError: What is wrong with it.
     """
     found: set[str] = set()
-    for item in stream_array(path, required=('questionId', 'prediction')):
-        name, answer = item['questionId'], item['prediction']
-        if not isinstance(name, str) or not isinstance(answer, str):
-            raise UserError(f'{path} predicts {answer!r:.40} for {name!r:.40}; both must be texts')
-        if name in found:
-            raise UserError(f'{path} predicts the question {name} twice')
-        found.add(name)
+    for item in stream_records(path, GQAPrediction, strict=True):
+        if item.questionId in found:
+            raise UserError(f'{path} predicts the question {clip(item.questionId)} twice')
+        found.add(item.questionId)
     if questions is not None:
-        expected = {name for name, _ in stream_members(questions)}
+        expected = {name for name, _ in stream_members(questions, GQATruth)}
         for names, what in ((expected - found, 'lacks'), (found - expected, 'predicts')):
             if names:
                 beyond = '' if what == 'lacks' else 'that are not '
-                raise UserError(f'{path} {what} {len(names)} questions {beyond}of {questions}, such as {min(names)}')
+                raise UserError(
+                    f'{path} {what} {len(names)} questions {beyond}of {questions}, such as {clip(min(names))}'
+                )
     return len(found)

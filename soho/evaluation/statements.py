@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from soho.datasets.nlvr2 import parse_identifier
+from soho.datasets.records import ExampleName, LabelledStatement
 from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.json_files import PathLike, stream_lines
 from soho.errors import UserError
@@ -131,11 +132,11 @@ class StatementAccuracy(Metric):
         if not is_main_process():  # metrics are computed on one rank
             return
         for name, path in (subsets or {}).items():
-            self.subsets[name] = {str(record['identifier']) for record in stream_lines(path, ('identifier',))}
+            self.subsets[name] = {record.identifier for record in stream_lines(path, ExampleName)}
         if categories is not None and annotation_file is not None:
             self.categories = read_categories(categories)
-            records = stream_lines(annotation_file, ('identifier', 'sentence'))
-            self.sentences = {str(record['identifier']): record['sentence'] for record in records}
+            records = stream_lines(annotation_file, LabelledStatement)
+            self.sentences = {record.identifier: record.sentence for record in records}
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         """Store the logits and the label of each sentence.
@@ -245,9 +246,7 @@ def check_submission(path: PathLike, annotation_file: PathLike | None = None) ->
     if len(splits) != 1:
         raise UserError(f'{path} predicts {", ".join(sorted(splits)) or "nothing"}; a submission is of one split')
     if annotation_file is not None:
-        check_complete(
-            predictions, (str(r['identifier']) for r in stream_lines(annotation_file, ('identifier',))), path
-        )
+        check_complete(predictions, (record.identifier for record in stream_lines(annotation_file, ExampleName)), path)
     return len(predictions)
 
 

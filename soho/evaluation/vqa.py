@@ -17,16 +17,8 @@ from torch import Tensor
 
 from soho.datasets.answer_list import answer_text
 from soho.datasets.base import first_id, id_order
-from soho.datasets.records import Answer, AnsweredQuestion
-from soho.datasets.storage.json_files import (
-    MissingKeyError,
-    PathLike,
-    load_json,
-    stream_array,
-    stream_records,
-    to_record,
-    write_json,
-)
+from soho.datasets.records import Answer, AnsweredQuestion, AskedQuestion, VQAPrediction
+from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_records, to_record, write_json
 from soho.errors import UserError, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
@@ -168,19 +160,13 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
         FileNotFoundError: A file is missing.
         UserError: What is wrong with it.
     """
-    found: set[int] = set()
-    for item in stream_array(path, required=('question_id', 'answer')):
-        question_id, answer = item['question_id'], item['answer']
-        if type(question_id) is not int or not isinstance(answer, str):
-            raise UserError(
-                f'{path} answers {answer!r:.40} to question {question_id!r:.40}; a question_id is a whole number and '
-                'an answer a text'
-            )
-        if question_id in found:
-            raise UserError(f'{path} answers question {question_id} twice')
-        found.add(question_id)
+    found: set[int | str] = set()
+    for item in stream_records(path, VQAPrediction, strict=True):
+        if item.question_id in found:
+            raise UserError(f'{path} answers question {item.question_id} twice')
+        found.add(item.question_id)
     if questions is not None:
-        expected = {item['question_id'] for item in stream_array(questions, 'questions', required=('question_id',))}
+        expected = {item.question_id for item in stream_records(questions, AskedQuestion, 'questions')}
         for ids, what in ((expected - found, 'lacks'), (found - expected, 'answers')):
             if ids:
                 beyond = '' if what == 'lacks' else ', not asked in'

@@ -184,6 +184,12 @@ class TestVQA:
         assert first['answer_labels'].tolist() == [[2, 0], [-1, -1]]
         assert second['answer_scores'].tolist() == [[1.0, pytest.approx(0.3)], [0.0, 0.0]]
 
+    def test_the_first_label_is_the_one_with_the_highest_score(self, tmp_path):
+        dataset = vqa(tmp_path, [asked(1, question(11, labels=[0, 2, 1], scores=[0.3, 0.6, 0.6]))])
+        found = get_annotation(dataset, 0)
+        assert found['answer_labels'].tolist() == [[2, 1, 0]]
+        assert found['answer_scores'].tolist() == [pytest.approx([0.6, 0.6, 0.3])]
+
     def test_a_test_file_without_answers(self, tmp_path):
         bare = [
             dict(file_name='1.jpg', image_id=1, width=64, height=48, question=f'q{i}', question_id=i) for i in range(3)

@@ -4,15 +4,25 @@ import hashlib
 import json
 
 import pytest
+from msgspec import Struct
 
 from soho.datasets.storage.json_files import (
     BrokenJSONError,
     MissingKeyError,
     load_json,
     stream_array,
+    stream_lines,
+    stream_members,
+    stream_records,
     write_json,
     write_json_array,
 )
+from soho.errors import UserError
+
+
+class Keyed(Struct):
+    x: int
+
 
 ITEMS = [
     {'a': [1, {'b': None}], 'text': 'a "quoted" \\ ] } , [ {'},
@@ -89,13 +99,21 @@ def test_other_errors_are_sentences(tmp_path):
         list(stream_array(path, 'b'))
     assert caught.value.key == 'b'
     with pytest.raises(MissingKeyError, match=r"Item 1 of 'a' in .*file\.json has no key 'x'; it has 'y'\."):
-        list(stream_array(path, 'a', required=('x',)))
+        list(stream_records(path, Keyed, 'a'))
     with pytest.raises(MissingKeyError, match=r'is an object where a list is expected\.'):
         list(stream_array(path))
     with pytest.raises(MissingKeyError, match=r"is a list where an object with 'a' is expected\."):
         list(stream_array(file(tmp_path, '[1]'), 'a'))
-    with pytest.raises(MissingKeyError, match=r'Item 0 of the list in .* is a int where an object with x is'):
-        list(stream_array(file(tmp_path, '[1]'), required=('x',)))
+    with pytest.raises(UserError, match=r'Item 0 of the list in .* is 1, where an object is expected\.'):
+        list(stream_records(file(tmp_path, '[1]'), Keyed))
+    with pytest.raises(MissingKeyError, match=r"'b' in .*file\.json has no key 'x'; it has 'y'\."):
+        list(stream_members(file(tmp_path, '{"a": {"x": 1}, "b": {"y": 1}}'), Keyed))
+    with pytest.raises(MissingKeyError, match=r"Line 3 of .*file\.json has no key 'x'; it has 'y'\."):
+        list(stream_lines(file(tmp_path, '{"x": 1}\n\n{"y": 1}'), Keyed))
+    with pytest.raises(BrokenJSONError, match=r'is broken JSON at line 2: a number has thousands of digits\.'):
+        list(stream_lines(file(tmp_path, '{"x": 1}\n' + '1' * 5000), Keyed))
+    with pytest.raises(UserError, match=r"Item 0 of the list in .*: x is '1', where a whole number is expected\."):
+        list(stream_records(file(tmp_path, '[{"x": "1"}]'), Keyed, strict=True))
     with pytest.raises(BrokenJSONError, match=r'character 4: text behind the end\.'):
         load_json(file(tmp_path, '[1] 2'))
     with pytest.raises(FileNotFoundError, match=r'There is no file .*gone\.json\.'):

@@ -62,7 +62,7 @@ def test_what_is_wrong_in_a_line_is_said(make_dataset):
     for change, said in (
         (dict(sentence2=' '), r'statement 2 has an empty hypothesis \(sentence2\)'),
         (dict(gold_label='maybe'), "statement 2 has the gold_label 'maybe'; it is one of contradiction, neutral, "),
-        (dict(sentence2=7), r'statement 2: sentence2 is 7, where a text is expected'),
+        (dict(sentence2=7), r'Line 2 of .*: sentence2 is 7, where a text is expected'),
         (dict(Flickr30K_ID='99'), r'statement 2 is of an image that is not there: .* has no image 99\.jpg'),
     ):
         with pytest.raises(ValueError, match=said):

@@ -107,9 +107,12 @@ def test_a_missing_image_of_a_pair_is_named(nlvr2):
     [
         (pair('dev-7-0'), "has the identifier 'dev-7-0'; it must be"),
         (pair('dev-7-x-0'), "has the identifier 'dev-7-x-0'"),
-        (pair('dev-7-0-0', label='maybe'), "the example dev-7-0-0 has the label 'maybe'; a label is False or True"),
-        (pair('dev-7-0-0', sentence=' '), 'the example dev-7-0-0 has the sentence'),
-        (pair('dev-7-0-0', images=['a.png']), 'NLVR2 has a pair of names'),
+        (
+            pair('dev-7-0-0', label='maybe'),
+            r"Line 1 of .*\(identifier 'dev-7-0-0'\) has the label 'maybe'; a label is True or False",
+        ),
+        (pair('dev-7-0-0', sentence=' '), r"\(identifier 'dev-7-0-0'\) has an empty sentence"),
+        (pair('dev-7-0-0', images=['a.png']), r"images is \['a.png'\], where a list of 2 items is expected"),
         (dict(identifier='dev-7-0-0'), "Line 1 of .*dev.json has no key 'sentence'"),
     ],
 )
@@ -155,7 +158,7 @@ def test_all_six_orders_of_the_boxes_are_samples(nlvr):
     assert {info['groups'][k] for k in range(6)} == {'12'}
     named = nlvr(dict(record, images=[f'4/dev-12-1-{k}.png' for k in range(5, -1, -1)]))
     assert int(named[0]['image'].mean()) == 50
-    with pytest.raises(ValueError, match='they are the names of its 6 images'):
+    with pytest.raises(ValueError, match=r"images is \['a.png'\], where a list of 6 items is expected"):
         nlvr(dict(record, images=['a.png']))
     with pytest.raises(ValueError, match='has an identifier that is not N-M'):
         nlvr(dict(record, identifier='12'))

@@ -101,8 +101,11 @@ def test_wrong_questions_and_predictions_are_refused(files):
     path.write_text(json.dumps({'1': QUESTIONS['2'], '01': QUESTIONS['2']}))
     with pytest.raises(ValueError, match='differ in leading zeros only'):
         GQAAccuracy(str(path))
+    path.write_text(json.dumps({'a1': QUESTIONS['2']}))
+    with pytest.raises(ValueError, match="has the question id 'a1'; the ids of GQA are up to 18 digits"):
+        GQAAccuracy(str(path))
     path.write_text(json.dumps({'1': dict(question='What?', imageId='n1', answer='red')}))
-    with pytest.raises(ValueError, match="the question 1 of .* is no question in the official form: 'semantic'"):
+    with pytest.raises(ValueError, match="'1' in .* has an answer, but not 'semantic'"):
         read_questions(path)
     path.write_text('[]')
     with pytest.raises(ValueError, match='is a list where an object is expected'):
@@ -113,7 +116,7 @@ def test_wrong_questions_and_predictions_are_refused(files):
     'items, message',
     [
         ([dict(questionId='01', prediction='red')] * 2, 'predicts the question 01 twice'),
-        ([dict(questionId=1, prediction='red')], 'both must be texts'),
+        ([dict(questionId=1, prediction='red')], 'questionId is 1, where a text is expected'),
         ([dict(questionId='01', prediction='red')], 'lacks 4 questions of'),
         (
             [dict(questionId=name, prediction='red') for name in [*QUESTIONS, '77']],

@@ -126,7 +126,7 @@ def test_gqa(gqa, load_tool, capsys):
     [
         ({'a1': question('n1', 'Red?')}, "the id 'a1' of a question of .* is no number"),
         ({'1': question('n1', 'Red?'), '01': question('n1', 'Blue?')}, "the id '01' .* is the same number as another"),
-        ({'1': question('n1', ' ')}, 'the question 1 of .* is empty'),
+        ({'1': question('n1', ' ')}, "'1' in .* has an empty question"),
         ({'1': dict(question='Red?')}, "'1' in .* has no key 'imageId'"),
         ({'1': question('n9', 'Red?')}, 'has no image n9.jpg'),
     ],

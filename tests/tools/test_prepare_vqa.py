@@ -318,3 +318,15 @@ def test_errors_are_one_sentence(tool, root, damage, message):
 def test_nothing_found(tool, tmp_path):
     with pytest.raises(SystemExit, match=f'Neither {tmp_path} nor {tmp_path}/annotations holds a file such'):
         tool.main(['--root', str(tmp_path)])
+
+
+def test_a_file_is_split_by_image_and_one_without_image_ids_is_refused(load_tool, tmp_path):
+    split, path = load_tool('prepare/split'), tmp_path / 'a.json'
+    write(path, [dict(image_id=i // 2, captions=['a']) for i in range(8)])
+    split.main([str(path), '--val', '0.25'])
+    parts = [json.loads((tmp_path / f'a.{part}.json').read_text()) for part in ('train', 'val')]
+    images = [{item['image_id'] for item in part} for part in parts]
+    assert [len(part) for part in parts] == [6, 2] and not images[0] & images[1]
+    write(path, dict(data=[dict(image_id=1), dict(file_name='b.jpg')]))
+    with pytest.raises(SystemExit, match=r"Item 1 of 'data' in .*a\.json has no key 'image_id'; it has 'file_name'\."):
+        split.main([str(path)])

@@ -23,11 +23,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from soho.datasets.records import GQAQuestion
 from soho.datasets.storage.image_sizes import header_size
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import stream_members, write_json_array
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, exit_on_user_error, quote
+from soho.evaluation.gqa import is_number
 
 # The published numbers of questions; of train and val those of the balanced files.
 FILES = {
@@ -49,16 +51,13 @@ def read_split(path: Path) -> tuple[dict[str, list[tuple[int, str, str | None]]]
     by_image: dict[str, list[tuple[int, str, str | None]]] = {}
     answers: Counter = Counter()
     seen = set()
-    for name, record in stream_members(path, required=('question', 'imageId')):
-        if not (name.isascii() and name.isdecimal()) or int(name) in seen:
-            what = 'the same number as another one' if name.isascii() and name.isdecimal() else 'no number'
-            raise UserError(f'the id {name!r:.40} of a question of {path} is {what}')
-        if not isinstance(record['question'], str) or not record['question'].strip():
-            raise UserError(f'the question {name} of {path} is empty')
+    for name, record in stream_members(path, GQAQuestion):
+        if not is_number(name) or int(name) in seen:
+            what = 'the same number as another one' if is_number(name) else 'no number of at most 18 digits'
+            raise UserError(f'the id {quote(name)} of a question of {path} is {what}')
         seen.add(int(name))
-        answer = record.get('answer')
-        by_image.setdefault(str(record['imageId']), []).append((int(name), record['question'], answer))
-        answers.update(() if answer is None else (answer,))
+        by_image.setdefault(str(record.imageId), []).append((int(name), record.question, record.answer))
+        answers.update(() if record.answer is None else (record.answer,))
     return by_image, answers
 
 

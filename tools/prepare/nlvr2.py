@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from soho.datasets.nlvr2 import image_names, parse_identifier
-from soho.datasets.statements import parse_label, parse_sentence
+from soho.datasets.records import NLVR2Statement
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageMissingError, ImageStore
 from soho.datasets.storage.json_files import stream_lines
@@ -62,20 +62,21 @@ def read_examples(path: Path, sizes: Sizes, counts: dict[str, int]) -> Iterator[
     Raises:
         UserError: An example is faulty.
     """
-    for record in stream_lines(path, required=('identifier', 'sentence')):
-        where = f'{path}: the example {record["identifier"]}'
-        identifier = parse_identifier(record['identifier'], str(path))
-        parse_sentence(record['sentence'], where)
-        parse_label(record.get('label'), where)
+    for record in stream_lines(path, NLVR2Statement):
+        identifier = parse_identifier(record.identifier, str(path))
         counts['examples'] += 1
         found = [sizes.find(name) for name in image_names(record, identifier)]
         images = [size for size in found if size is not None]
         if len(images) < len(found):
             counts['without_image'] += 1
             continue
-        example = {key: record[key] for key in ('identifier', 'sentence', 'label') if key in record}
+        label = {} if record.label is None else dict(label=record.label)
         yield dict(
-            example, images=[size.file_name for size in images], sizes=[[size.height, size.width] for size in images]
+            identifier=record.identifier,
+            sentence=record.sentence,
+            **label,
+            images=[size.file_name for size in images],
+            sizes=[[size.height, size.width] for size in images],
         )
 
 

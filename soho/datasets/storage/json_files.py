@@ -12,7 +12,7 @@ core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither
 import hashlib
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,7 +34,7 @@ _ESCAPE = re.compile(
 )
 _REPLACEMENT = r'\ufffd'
 # Keys that tell a person which item is meant.
-_IDENTIFYING = ('question_id', 'image_id', 'file_name', 'id')
+_IDENTIFYING = ('question_id', 'questionId', 'identifier', 'image_id', 'file_name', 'id')
 _PLACE = re.compile(r'\.([^.\[\]`]+)|\[(\d+)\]')
 _EXPECTED = re.compile(r'Expected `(?P<types>[^`]+)`(?P<length> of length)?(?: (?P<sign>>=|<=))?(?: (?P<bound>[^,]+))?')
 _TYPES = {
@@ -122,10 +122,8 @@ class _Window:
                 cut = error.pos >= len(self.text) - _LONGEST_CUT or error.msg.startswith('Unterminated')
                 if self.ended or not cut:
                     raise self.broken(error.pos, error.msg) from error
-            except RecursionError as error:
-                raise self.broken(self.here, 'values are nested too deeply') from error
-            except ValueError as error:
-                raise self.broken(self.here, 'a number has thousands of digits') from error
+            except (RecursionError, ValueError) as error:
+                raise self.broken(self.here, _excess(error)) from error
             else:
                 if end + _NUMBER_TAIL <= len(self.text) or self.ended:
                     if self.has_escapes:
@@ -137,7 +135,7 @@ class _Window:
     def _mend(self, value: Any, end: int) -> Any:
         """Return the value that ends at ``end``, with U+FFFD for escapes that stand for no character."""
         source = self.text[self.here : end]
-        mended = _ESCAPE.sub(lambda match: _REPLACEMENT if match['broken'] else match[0], source)
+        mended = _mend_escapes(source)
         return value if mended == source else self.decode(mended)[0]
 
     def items(self) -> Iterator[Any]:
@@ -158,25 +156,21 @@ class _Window:
         return BrokenJSONError(f'{self.path} {what} at line {line}, character {self.passed + position}: {why}.')
 
 
-def _check(item: Any, required: Sequence[str], where: str) -> None:
-    if not required:
-        return
-    if not isinstance(item, dict):
-        raise MissingKeyError(
-            f'{where} is a {type(item).__name__} where an object with {", ".join(required)} is expected.', required[0]
-        )
-    missing = [key for key in required if key not in item]
-    if missing:
-        raise _missing_key(item, missing[0], where)
+def _mend_escapes(source: str) -> str:
+    """Return a JSON text with U+FFFD for escapes that stand for no character."""
+    return _ESCAPE.sub(lambda match: _REPLACEMENT if match['broken'] else match[0], source)
+
+
+def _excess(error: Exception) -> str:
+    """Return why JSON of a correct form cannot be read."""
+    return 'values are nested too deeply' if isinstance(error, RecursionError) else 'a number has thousands of digits'
 
 
 def _missing_key(item: dict[str, Any], key: str, where: str) -> MissingKeyError:
     return MissingKeyError(f'{where} has no key {key!r}; it has {enumerate_names(item)}.', key)
 
 
-def stream_array(
-    path: PathLike, key: str | None = None, required: Sequence[str] = (), window: int = WINDOW
-) -> Iterator[Any]:
+def stream_array(path: PathLike, key: str | None = None, window: int = WINDOW) -> Iterator[Any]:
     """Yield the items of one array of a JSON file, in order, holding one at a time.
 
     Reading stops after the array; the rest of the file is not checked.
@@ -184,38 +178,29 @@ def stream_array(
     Args:
         path: Path of the file.
         key: Key of the array in the file's object; ``None`` if the file is an array.
-        required: Keys that every item must have.
         window: Characters read at a time.
 
     Raises:
         FileNotFoundError: There is no such file.
         BrokenJSONError: The file is not JSON, or not the expected kind of JSON.
-        MissingKeyError: There is no ``key``, or an item lacks a required key.
+        MissingKeyError: There is no ``key``, or the file is an object where a list is expected.
     """
     view = _Window(path, window)
     with view.file:
         if key is None:
             if view.peek() == '{':
                 raise MissingKeyError(f'{path} is an object where a list is expected.')
-            items, name = view.items(), 'the list'
+            yield from view.items()
         else:
-            items, name = _find_member(view, key), repr(key)
-        for number, item in enumerate(items):
-            _check(item, required, f'Item {number} of {name} in {path}')
-            yield item
+            yield from _find_member(view, key)
 
 
-def stream_lines(path: PathLike, required: Sequence[str] = ()) -> Iterator[Any]:
-    """Yield the values of a file with one JSON value a line (jsonl), in order; empty lines are skipped.
-
-    Args:
-        path: Path of the file.
-        required: Keys that every value must have.
+def enumerate_lines(path: PathLike) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of the lines of a file with one JSON value a line (jsonl); empty lines are skipped.
 
     Raises:
         FileNotFoundError: There is no such file.
         BrokenJSONError: A line is not JSON.
-        MissingKeyError: A value lacks a required key.
     """
     with open_text(path) as file:
         try:
@@ -224,50 +209,82 @@ def stream_lines(path: PathLike, required: Sequence[str] = ()) -> Iterator[Any]:
                     continue
                 try:
                     value = json.loads(line)
+                    if '\\u' in line and (mended := _mend_escapes(line)) != line:
+                        value = json.loads(mended)
                 except json.JSONDecodeError as error:
                     raise BrokenJSONError(
                         f'{path} is broken JSON at line {number}, character {error.pos} of it: {error.msg}.'
                     ) from error
-                _check(value, required, f'Line {number} of {path}')
-                yield value
+                except (RecursionError, ValueError) as error:
+                    raise BrokenJSONError(f'{path} is broken JSON at line {number}: {_excess(error)}.') from error
+                yield number, value
         except UnicodeDecodeError as error:
             raise BrokenJSONError(f'{path} is not UTF-8 text ({error.reason}).') from error
 
 
-def stream_members(path: PathLike, required: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+def stream_lines(path: PathLike, kind: type[Record]) -> Iterator[Record]:
+    """Yield the lines of a jsonl file as typed records; see :func:`enumerate_lines`.
+
+    Args:
+        path: Path of the file.
+        kind: Class of the lines, usually of :mod:`soho.datasets.records`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        BrokenJSONError: A line is not JSON.
+        MissingKeyError: A line lacks a key.
+        UserError: A value has a type or lies in a range that ``kind`` does not allow.
+    """
+    convert = msgspec.convert  # as in `stream_records`
+    for number, value in enumerate_lines(path):
+        try:
+            record = convert(value, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise _record_error(error, value, f'Line {number} of {path}') from error
+        yield record
+
+
+def stream_members(path: PathLike, kind: type[Record]) -> Iterator[tuple[str, Record]]:
     """Yield key and value of the members of the object that a JSON file is, in order, holding one at a time.
 
     Args:
         path: Path of the file.
-        required: Keys that every value must have.
+        kind: Class of the values, usually of :mod:`soho.datasets.records`.
 
     Raises:
         FileNotFoundError: There is no such file.
         BrokenJSONError: The file is not JSON, or not an object.
-        MissingKeyError: A value lacks a required key.
+        MissingKeyError: A value lacks a key.
+        UserError: A value has a type or lies in a range that ``kind`` does not allow.
     """
+    convert = msgspec.convert  # as in `stream_records`
     view = _Window(path, WINDOW)
     with view.file:
         if view.peek() == '[':
             raise MissingKeyError(f'{path} is a list where an object is expected.')
         view.take('{')
         while view.peek() != '}':
-            key = view.value()
-            view.take(':')
+            key = _member_name(view)
             value = view.value()
-            _check(value, required, f'{key!r} in {path}')
-            yield key, value
+            try:
+                record = convert(value, kind, strict=False)
+            except msgspec.ValidationError as error:
+                raise _record_error(error, value, f'{quote(key)} in {path}') from error
+            yield key, record
             if view.take(',', '}') == '}':
                 break
 
 
-def stream_records(path: PathLike, kind: type[Record], key: str | None = None) -> Iterator[Record]:
+def stream_records(
+    path: PathLike, kind: type[Record], key: str | None = None, strict: bool = False
+) -> Iterator[Record]:
     """Yield the items of one array of a JSON file as typed records; see :func:`stream_array`.
 
     Args:
         path: Path of the file.
         kind: Class of the items, usually of :mod:`soho.datasets.records`.
         key: Key of the array in the file's object; ``None`` if the file is an array.
+        strict: Refuse numbers that are written as texts, as the servers of challenges do; see :func:`to_record`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -278,7 +295,7 @@ def stream_records(path: PathLike, kind: type[Record], key: str | None = None) -
     convert = msgspec.convert  # not `to_record`, whose text for the place would be made for every item
     for number, item in enumerate(stream_array(path, key)):
         try:
-            record = convert(item, kind, strict=False)
+            record = convert(item, kind, strict=strict)
         except msgspec.ValidationError as error:
             raise _record_error(error, item, item_place(path, key, number)) from error
         yield record
@@ -391,8 +408,8 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with view.file:
         if view.peek() != '{':
-            value = view.value()
-            _check(value, keys, str(path))
+            kind = type(view.value()).__name__
+            raise MissingKeyError(f'{path} is a {kind} where an object with {", ".join(keys)} is expected.', keys[0])
         view.take('{')
         seen = []
         while view.peek() != '}':
@@ -410,14 +427,13 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
     return found
 
 
-def load_json(path: PathLike, required: Sequence[str] = ()) -> Any:
+def load_json(path: PathLike) -> Any:
     """Return the value of a JSON file, with the errors of :func:`stream_array`."""
     view = _Window(path, WINDOW)
     with view.file:
         value = view.value()
         if view.peek():
             raise view.broken(view.here, 'text behind the end')
-    _check(value, required, str(path))
     return value
 
 

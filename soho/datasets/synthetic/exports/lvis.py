@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.records import Category
 from soho.datasets.storage.image_sizes import coco_sizes
-from soho.datasets.storage.json_files import load_json, stream_array, write_json
+from soho.datasets.storage.json_files import load_json, stream_array, stream_records, write_json
 from soho.datasets.synthetic.files import LICENSE
 from soho.datasets.synthetic.scene import SHAPES, TEXTURES
 
@@ -75,7 +76,7 @@ def _read(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
         for scene in load_json(root / f'scenes_{source}.json')
         for number, obj in enumerate(scene['objects'])
     }
-    shapes = {item['id']: item['name'] for item in stream_array(file, 'categories', required=('id', 'name'))}
+    shapes = {item.id: item.name for item in stream_records(file, Category, 'categories')}
     nth = Counter()
     found = defaultdict(lambda: defaultdict(list))
     for item in stream_array(file, 'annotations'):

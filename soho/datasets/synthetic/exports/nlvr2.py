@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.storage.json_files import load_json
-from soho.datasets.synthetic.exports.scenes import read_scenes
+from soho.datasets.synthetic.exports.scenes import read_scenes, read_seed
 from soho.datasets.synthetic.pair_statements import make_statement_set
 from soho.datasets.synthetic.scene import SPLITS, Scene
 from soho.files import atomic_folder, write_text
@@ -52,7 +51,7 @@ def export_nlvr2(root: Path) -> dict[str, int]:
     """Write ``nlvr2`` into the data set at ``root``; see ``formats.py``. The counts are of examples."""
     target = root / 'nlvr2'
     if not target.exists():
-        seed = load_json(root / 'synthetic.json', required=('seed',))['seed']
+        seed = read_seed(root)
         with atomic_folder(target) as folder:
             for name, split in FILES.items():
                 examples = make_examples(seed, name, *read_scenes(root, split))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from soho.datasets.storage.json_files import stream_array
+from soho.datasets.records import GeneratedData
+from soho.datasets.storage.json_files import load_json, stream_array, to_record
 from soho.datasets.synthetic.scene import Scene, SceneObject
 
 
@@ -22,3 +23,9 @@ def read_scenes(root: Path, split: str) -> tuple[list[Scene], list[str]]:
         scenes.append(Scene(split, number, record['width'], record['height'], record['background'], objects))
         names.append(record['file_name'])
     return scenes, names
+
+
+def read_seed(root: Path) -> int:
+    """Return the seed of a complete data set."""
+    path = root / 'synthetic.json'
+    return to_record(load_json(path), GeneratedData, str(path)).seed

@@ -7,9 +7,8 @@ and test2015. There is no premise text.
 import json
 from pathlib import Path
 
-from soho.datasets.storage.json_files import load_json
 from soho.datasets.synthetic.entailment import make_hypotheses
-from soho.datasets.synthetic.exports.scenes import read_scenes
+from soho.datasets.synthetic.exports.scenes import read_scenes, read_seed
 from soho.files import atomic_folder, write_text
 
 FILES = {'train': 'train2014', 'dev': 'val2014', 'test': 'test2015'}
@@ -19,7 +18,7 @@ def export_snli_ve(root: Path) -> dict[str, int]:
     """Write ``snli_ve`` into the data set at ``root``; see ``formats.py``. The counts are of statements."""
     target = root / 'snli_ve'
     if not target.exists():
-        seed = load_json(root / 'synthetic.json', required=('seed',))['seed']
+        seed = read_seed(root)
         with atomic_folder(target) as folder:
             for name, split in FILES.items():
                 write_text(folder / f'snli_ve_{name}.jsonl', ''.join(_lines(seed, root, split)))

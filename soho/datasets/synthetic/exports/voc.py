@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from soho.datasets.records import Category
 from soho.datasets.storage.image_sizes import Size, coco_sizes
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_array
+from soho.datasets.storage.json_files import stream_array, stream_records
 from soho.files import atomic_folder
 
 # A covered object whose longer side is below this share of the picture's shorter one is difficult.
@@ -58,8 +59,7 @@ def export_voc(root: Path) -> dict[str, int]:
 
 def _write(root: Path, devkit: Path) -> None:
     classes = sorted(
-        item['name']
-        for item in stream_array(root / 'annotations/instances_val2014.json', 'categories', required=('name',))
+        item.name for item in stream_records(root / 'annotations/instances_val2014.json', Category, 'categories')
     )
     listed = defaultdict(list)
     for picture in _pictures(root):
@@ -96,7 +96,7 @@ def _pictures(root: Path) -> Iterator[Picture]:
 
 
 def _objects(file: Path, sizes: dict[int | str, Size]) -> dict[int | str, list[VOCObject]]:
-    names = {item['id']: item['name'] for item in stream_array(file, 'categories', required=('id', 'name'))}
+    names = {item.id: item.name for item in stream_records(file, Category, 'categories')}
     objects = defaultdict(list)
     for item in stream_array(file, 'annotations'):
         size = sizes[item['image_id']]
