@@ -288,3 +288,23 @@ def test_another_number_of_classes_is_refused_before_the_first_step():
     head.check(dict(class_names=list('abc')), 'train_dataloader of the config')
     with pytest.raises(ValueError, match='num_classes=3, but the dataset of train_dataloader .* has 2: a, b'):
         head.check(dict(class_names=list('ab')), 'train_dataloader of the config')
+
+
+def test_only_sampled_anchors_are_learnt_from_and_the_losses_are_over_all_samples():
+    rpn = MODELS.build(dict(type='RPN', in_channels=4, sizes=((16,),), strides=(8,), samples=8))
+    labels = torch.tensor([1.0, 0.0, -1.0, -1.0])  # an object, background, and two between them
+    scores, deltas = torch.tensor([[0.3], [-0.2], [5.0], [-7.0]]), torch.zeros(4, 4)
+    deltas[:3] = torch.tensor([[0.5], [3.0], [9.0]])
+    losses = rpn.compute_loss(scores, deltas, [labels], [torch.zeros(4, 4)])
+    expected = (F.softplus(torch.tensor([-0.3, -0.2])).sum() / 8, torch.tensor(4 * 0.5 / 8))
+    torch.testing.assert_close(losses, expected)
+
+
+def test_boxes_are_learnt_in_tenths_of_a_side_and_fifths_of_its_logarithm():
+    regions = MODELS.build(
+        dict(type='RegionHeads', num_classes=3, box_head=dict(type='FCBoxHead', in_channels=4, channels=8))
+    )
+    proposal = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    for box, target in (([1.0, 0.0, 11.0, 10.0], [1.0, 0, 0, 0]), ([0.0, -5.0, 10.0, 15.0], [0, 0, 0, 5 * np.log(2)])):
+        (deltas,) = regions.box_coder.encode([torch.tensor([box])], [proposal])
+        torch.testing.assert_close(deltas, torch.tensor([target], dtype=torch.float32))

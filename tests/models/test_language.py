@@ -184,6 +184,18 @@ def test_stopping_at_the_best_beam_changes_no_text(seed):
     assert (beams[:, 0, best.size(1) :] == EOS).all()
 
 
+@pytest.mark.parametrize('per_node', [1, 2, 5])
+def test_a_beam_s_score_is_the_probability_of_its_own_text(per_node):
+    logits, start = ending_chain(2), torch.tensor([1, 3])
+    tokens, scores = BeamSearch(4, 8, per_node=per_node).search(chain(logits), start)
+    logprobs = logits.log_softmax(1)
+    for image, first in enumerate(start.tolist()):
+        for text, score in zip(tokens[image].tolist(), scores[image].tolist()):
+            end = text.index(EOS) + 1 if EOS in text else len(text)
+            pairs = zip([first, *text[: end - 1]], text[:end])
+            assert score == pytest.approx(sum(logprobs[pair].item() for pair in pairs), rel=1e-5)
+
+
 def test_images_of_a_batch_are_searched_apart():
     step, start = chain(ending_chain(3)), torch.tensor([1, 3, 4])
     tokens, scores = BeamSearch(3, 8).search(step, start)

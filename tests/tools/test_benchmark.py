@@ -14,6 +14,7 @@ from tools.benchmark import (
     alternatives,
     bench,
     device_tests,
+    gpu_check,
     growth,
     host,
     official,
@@ -408,6 +409,8 @@ def test_the_check_of_a_gpu_is_several_parts_until_its_time_is_over(tool, tmp_pa
     assert (args.size, args.images, args.repeat) == ((64, 96), 2, 3)
     large = tool.parse_args(['gpu_check', '--device', 'cuda'])
     assert large.size == (608, 1024) and 'official_virtex' not in large.parts
+    assert (args.minutes, large.minutes) == (30, 8)
+    monkeypatch.setattr(gpu_check, 'MINUTES', dict(cpu=8))
     clock = iter(range(0, 10_000, 200))
     monkeypatch.setattr(time, 'monotonic', lambda: next(clock))
     monkeypatch.setattr(tool, 'measure', lambda part, args: [(part, 1.0, 's')])

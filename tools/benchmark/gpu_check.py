@@ -3,7 +3,7 @@
 import time
 from argparse import Namespace
 
-MINUTES = 8
+MINUTES = dict(cuda=8, cpu=30)  # after which no further part begins
 # At few repetitions; on a CPU, where it is to be seen that all parts work, at sizes of seconds.
 SIZES = dict(
     cuda=dict(images=8, batches=[8], repeat=3), cpu=dict(images=2, sentences=2, size=(64, 96), batches=[2], repeat=1)

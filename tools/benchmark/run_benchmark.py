@@ -108,7 +108,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if 'gpu_check' in args.parts:
         parser.set_defaults(**gpu_check.SIZES[args.device])
         args = parser.parse_args(argv)
-        args.minutes = gpu_check.MINUTES
+        args.minutes = gpu_check.MINUTES[args.device]
         args.parts = gpu_check.parts_of(args)
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f'there is no part {sorted(unknown)[0]!r}; the parts are {", ".join(PARTS)}')
