@@ -3,6 +3,7 @@
 import functools
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -149,10 +150,16 @@ def _records(seed: int, tasks: list[tuple[str, int]], workers: int) -> Iterator[
         return
     # Forked workers start at once; elsewhere than on Linux forking is not safe.
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
-    with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+    with context.Pool(workers, initializer=_init_worker) as pool:
         # Block by block: a slow disk must not let finished pictures pile up in memory.
         for start in range(0, len(tasks), _BLOCK):
             yield from pool.imap(make, tasks[start : start + _BLOCK], chunksize=8)
+
+
+def _init_worker() -> None:
+    cv2.setNumThreads(0)
+    # A handler of the parent's would have a worker raise where the pool ends it, in the middle of nothing.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _make(seed: int, task: tuple[str, int]) -> ImageRecord:
