@@ -23,7 +23,7 @@ def ask(argv: Sequence[str]) -> None:
     """Answer questions about an image, a folder, or the rows of a table."""
     parser = _parser('ask', ask)
     parser.add_argument(
-        'images', help='image, http(s)://, folder, zip, or a .csv or .jsonl with columns image, question'
+        'images', help='image, http(s)://, folder, zip, or a table (csv, tsv, jsonl, json) with columns image, question'
     )
     parser.add_argument('question', nargs='?', help='asked about every image; a table may have its own')
     _add_model_options(parser, DEFAULT_VQA)
@@ -59,7 +59,9 @@ def ask(argv: Sequence[str]) -> None:
 def caption(argv: Sequence[str]) -> None:
     """Write captions of an image, a folder, or the rows of a table."""
     parser = _parser('caption', caption)
-    parser.add_argument('images', help='image, http(s)://, folder, zip, or a .csv or .jsonl with a column image')
+    parser.add_argument(
+        'images', help='image, http(s)://, folder, zip, or a table (csv, tsv, jsonl, json) with a column image'
+    )
     _add_model_options(parser, None)
     _add_table_options(parser)
     parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the caption came from')
@@ -90,7 +92,7 @@ def caption(argv: Sequence[str]) -> None:
 def features(argv: Sequence[str]) -> None:
     """Write the feature vectors of images to an array of numpy."""
     parser = _parser('features', features)
-    parser.add_argument('images', help='image, folder, zip, or a .csv or .jsonl with a column image')
+    parser.add_argument('images', help='image, folder, zip, or a table (csv, tsv, jsonl, json) with a column image')
     parser.add_argument('--out', required=True, metavar='FILE.npy', help='(N, C) float32; the names go to FILE.json')
     parser.add_argument('--normalize', action='store_true', help='vectors of length 1')
     parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')

@@ -1,10 +1,9 @@
 """Images and questions from folders and tables, and results in files that an interrupted run goes on with."""
 
-import csv
 import json
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -15,23 +14,22 @@ from tqdm import tqdm
 from soho.apis.feature_extractor import FeatureExtractor
 from soho.apis.images import is_collection, list_images, open_images
 from soho.datasets.storage.json_files import write_json
+from soho.datasets.storage.tables import ENDINGS, read_table
 from soho.errors import UserError
 from soho.files import atomic_path, atomic_write
-
-TABLES = ('.csv', '.jsonl')
 
 
 def single_image(source: str) -> bool:
     """Whether a command line names one image, and neither a folder nor a table."""
-    return not (is_collection(source) or source.lower().endswith(TABLES))
+    return not (is_collection(source) or source.lower().endswith(ENDINGS))
 
 
 def read_rows(source: str, image_dir: str | None = None, **defaults: str | None) -> list[dict[str, Any]]:
     """What a person wants results for.
 
     Args:
-        source: Image, folder, zip, or table: a ``.csv`` with a header or a ``.jsonl``, with ``image`` (or
-            ``file_name``).
+        source: Image, folder, zip, or table (see :func:`soho.datasets.storage.tables.read_table`) with a
+            column ``image`` (or ``file_name``).
         image_dir: Folder of a table's images; by default that of the table.
         **defaults: Columns that are wanted besides, and their values where a row has none.
 
@@ -42,15 +40,14 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
         UserError: A row lacks a column; the table has no rows.
         FileNotFoundError: There is no such table.
     """
-    if not source.lower().endswith(TABLES):
+    if not source.lower().endswith(ENDINGS):
         names = list_images(source) if is_collection(source) else [source]
         images = open_images(source, names) if is_collection(source) else names
         rows = [dict(image=image, name=name) for image, name in zip(images, names)]
         return [_complete(row, defaults, source) for row in rows]
     folder = Path(image_dir or os.path.dirname(source))
     rows = []
-    for number, record in _read_table(source):
-        where = f'{source}, line {number}'
+    for where, record in read_table(source):
         name = record.get('image') or record.get('file_name')
         if not isinstance(name, str) or not name:
             raise UserError(f"{where} has no 'image', the path of a picture; it has {', '.join(record) or 'nothing'}")
@@ -176,26 +173,6 @@ def _complete(row: dict[str, Any], defaults: dict[str, str | None], where: str) 
             raise UserError(f'{where} has no {key!r}: give one on the command line or in a column of that name')
         row[key] = value
     return row
-
-
-def _read_table(source: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and columns of each row."""
-    with open(source, newline='', encoding='utf-8-sig') as file:
-        if source.lower().endswith('.csv'):
-            reader = csv.DictReader(file)
-            for record in reader:
-                yield reader.line_num, {key: value for key, value in record.items() if isinstance(key, str)}
-            return
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise UserError(f'{source}, line {number} is no json: {error}') from error
-            if not isinstance(record, dict):
-                raise UserError(f'{source}, line {number} is a {type(record).__name__}; a row is an object')
-            yield number, record
 
 
 def _check_result(path: str, line: str, number: int, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

@@ -111,7 +111,7 @@ def test_tables(album, vqa, capsys):
         ),
         ('a.csv', 'image,question\n', 'has no rows'),
         ('a.jsonl', '[1]\n', r'a\.jsonl, line 1 is a list; a row is an object'),
-        ('a.jsonl', '{"image": "a.png"\n', r'a\.jsonl, line 1 is no json'),
+        ('a.jsonl', '{"image": "a.png"\n', r'a\.jsonl is broken JSON at line 1'),
     ],
 )
 def test_tables_that_cannot_be_read(name, text, sentence, tmp_path):

@@ -23,9 +23,7 @@ its own figure. Captions: writes captions_train.json and so on, captions.model (
 """
 
 import argparse
-import csv
 import hashlib
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -36,7 +34,8 @@ import numpy as np
 
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageError, ImageStore
-from soho.datasets.storage.json_files import load_json, write_json
+from soho.datasets.storage.json_files import write_json
+from soho.datasets.storage.tables import read_table
 from soho.datasets.synthetic.vocabulary import train_vocabulary as train_wordpiece
 from soho.errors import UserError, exit_on_user_error
 from soho.evaluation.vqa_normalization import normalize_answer
@@ -76,33 +75,6 @@ class Picture(NamedTuple):
     """SHA-256 of its bytes."""
 
 
-def read_table(path: Path) -> list[dict[str, Any]]:
-    """Return the rows as objects by column name.
-
-    Raises:
-        UserError: The file has another ending, or is no table of its kind.
-    """
-    ending = path.suffix.lower()
-    if not path.is_file():
-        raise UserError(f'there is no table {path}')
-    try:
-        if ending in ('.csv', '.tsv'):
-            with open(path, encoding='utf-8-sig', newline='') as file:
-                rows: list[Any] = list(csv.DictReader(file, delimiter='\t' if ending == '.tsv' else ','))
-        elif ending == '.jsonl':
-            lines = path.read_text(encoding='utf-8-sig').splitlines()
-            rows = [json.loads(line) for line in lines if line.strip()]
-        elif ending == '.json':
-            rows = load_json(path)
-        else:
-            raise UserError(f'{path} is neither a csv, tsv, json nor jsonl file')
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise UserError(f'{path} cannot be read as {ending[1:]}: {error}') from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f'{path} is no table: it needs at least one row of named columns')
-    return rows
-
-
 def find_columns(names: Iterable[str], path: Path, given: dict[str, str | None]) -> dict[str, str]:
     """Return the column of each role.
 
@@ -137,12 +109,13 @@ def find_columns(names: Iterable[str], path: Path, given: dict[str, str | None])
 
 def read_rows(path: Path, given: dict[str, str | None]) -> tuple[str, list[Row], int]:
     """Return ``'questions'`` or ``'captions'``, the rows, and how many were left out because a value is empty."""
-    table = read_table(path)
-    columns = find_columns({name: None for row in table for name in row}, path, given)
+    table = list(read_table(path))
+    if not table:
+        raise UserError(f'{path} is no table: it needs at least one row of named columns')
+    columns = find_columns({name: None for _, row in table for name in row}, path, given)
     kind = 'questions' if 'question' in columns else 'captions'
     rows, empty = [], 0
-    for number, values in enumerate(table, start=2 if path.suffix.lower() in ('.csv', '.tsv') else 1):
-        where = f'row {number} of {path}'
+    for where, values in table:
         value = {role: values.get(name) for role, name in columns.items()}
         for role, item in value.items():
             if isinstance(item, (list, dict, bool)):
