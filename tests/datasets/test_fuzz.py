@@ -24,6 +24,8 @@ from soho.datasets import (
     INaturalist,
     LabelledImages,
     LVISDetection,
+    NLVR2Dataset,
+    NLVRDataset,
     ObjectLabelsDataset,
     PretrainDataset,
     VOCDetection,
@@ -31,10 +33,13 @@ from soho.datasets import (
 )
 from soho.datasets.object_crops import Labels, read_photos
 from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.tables import read_table
 from soho.errors import UserError
 from soho.evaluation import LVISAP, CocoAP
 from soho.evaluation.captions import load_references
-from soho.evaluation.vqa import load_truth
+from soho.evaluation.gqa import GQAAccuracy, read_choices
+from soho.evaluation.gqa import check_submission as check_gqa
+from soho.evaluation.vqa import check_submission, load_truth
 
 EXAMPLES = int(os.environ.get('SOHO_FUZZ', 20))
 LONGEST = 1200  # characters of a sentence
@@ -65,11 +70,37 @@ SCENE = dict(file_name='1.jpg', image_id=1, height=48, width=64)
 QUESTION = dict(question='what?', question_id=3, labels=[0, 1], scores=[1, 0.3])
 
 
-def read_samples(dataset):
+EXAMPLE = dict(sentence='b', images=[f'{k}.png' for k in range(6)])
+GQA_QUESTION = dict(
+    question='what?',
+    imageId='n1',
+    isBalanced=True,
+    answer='red',
+    semantic=[dict(operation='select', argument='cat')],
+    types=dict(structural='query', semantic='obj', detailed=None),
+    groups={'global': 'color'},
+    entailed=['2'],
+)
+
+
+def read_annotations(dataset):
     """Read all annotations, as training does."""
     for index in range(len(dataset)):
         dataset.get_annotation(index, np.random.default_rng(0))
-    return dataset.metainfo, dataset.aspect_ratio
+    return dataset.metainfo
+
+
+def read_samples(dataset):
+    """Read all annotations and the sizes of the images, as training in batches of one shape does."""
+    return read_annotations(dataset), dataset.aspect_ratio
+
+
+def check_vqa(path):
+    """Check a file of answers against questions that have been answered; those of EvalAI are too many."""
+    questions = f'{path}.questions'
+    with open(questions, 'w') as file:
+        json.dump(dict(questions=[dict(question_id=i, image_id=1, question='?') for i in (1, 2)]), file)
+    check_submission(path, questions)
 
 
 def coco(images, **lists):
@@ -122,6 +153,24 @@ FORMATS = {
         load_truth,
     ),
     'plain answers': ({'17': 'red', '18': 'blue'}, load_truth),
+    'gqa questions': ({'01': GQA_QUESTION, '2': dict(GQA_QUESTION, entailed=[])}, lambda path: GQAAccuracy(path)),
+    'gqa choices': ({'01': dict(valid=['red', 'blue'], plausible=['red'])}, read_choices),
+    'gqa predictions': ([dict(questionId='01', prediction='red')], check_gqa),
+    'vqa predictions': ([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')], check_vqa),
+}
+LINES = {
+    'nlvr': (
+        [dict(identifier='12-1', sentence='a', label='true', directory='4'), dict(EXAMPLE, identifier='13-0')],
+        lambda path: read_annotations(NLVRDataset(path, None, [], test_mode=True)),
+    ),
+    'nlvr2': (
+        [
+            dict(identifier='dev-7-0-0', sentence='a', label='True', images=['a.png', 'b.png'], sizes=[[48, 64]] * 2),
+            dict(identifier='dev-7-1-0', sentence='b', label='False', images=['c.png', 'd.png'], sizes=[[48, 64]] * 2),
+        ],
+        lambda path: read_samples(NLVR2Dataset(path, None, [], test_mode=True)),
+    ),
+    'table': ([dict(image='a.png', question='what?')] * 2, lambda path: list(read_table(path))),
 }
 
 
@@ -199,6 +248,24 @@ def test_json(name, tmp_path, data):
         read(str(path))  # the whole file is accepted
         (tmp_path / 'read').touch()
     path.write_text(json.dumps(data.draw(damaged(whole))))
+    accepts_or_says(read, str(path))
+
+
+@pytest.mark.parametrize('name', LINES)
+@fuzz
+@given(data=st.data())
+def test_lines(name, tmp_path, data):
+    whole, read = LINES[name]
+    path = tmp_path / 'dev.jsonl'
+
+    def write(lines):
+        path.write_text(''.join(json.dumps(line) + '\n' for line in lines) if isinstance(lines, list) else str(lines))
+
+    write(whole)
+    if not (tmp_path / 'read').exists():
+        read(str(path))  # the whole file is accepted
+        (tmp_path / 'read').touch()
+    write(data.draw(damaged(whole)))
     accepts_or_says(read, str(path))
 
 
