@@ -330,7 +330,8 @@ def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
         (dict(vqa.spec.model, wings=2), "cannot be built: .*unexpected keyword argument 'wings'"),
     )
     for model, sentence in hostile:
-        save_weights(tmp_path / 'a.safetensors', vqa.state, InferenceSpec(model, vqa.spec.pipeline, 'VQADataset'))
+        spec = InferenceSpec(model, vqa.spec.pipeline, 'VQADataset', vocabulary=vqa.spec.vocabulary)
+        save_weights(tmp_path / 'a.safetensors', vqa.state, spec)
         with pytest.raises(CheckpointError, match=sentence):
             soho.load(tmp_path / 'a.safetensors')
     steps = [dict(type='antigravity')]
