@@ -8,6 +8,7 @@ import torch
 from mmengine.hooks import Hook
 
 from soho.engine import Runner, load_config
+from soho.engine.checkpoint.read import read_checkpoint
 from soho.paths import CONFIGS
 from tests.half_precision import use_bfloat16_convolutions
 
@@ -340,6 +341,9 @@ def test_recipe(path, small_synthetic, tmp_path):
     best = runner.cfg.default_hooks.checkpoint.get('save_best')
     assert best or not runner.cfg.get('val_cfg') or path.stem in NO_BEST
     assert not best or list(tmp_path.glob(f'best_{best}_*.pth'))
+
+    saved = read_checkpoint(str(tmp_path / (tmp_path / 'last_checkpoint').read_text()))['state_dict']
+    assert saved.keys() == after.keys() and all(value.equal(saved[name]) for name, value in after.items())
 
     if runner.cfg.get('test_cfg'):
         metrics = runner.test()
