@@ -175,6 +175,12 @@ def test_flip_mirrors_image_and_sentences_together():
     assert results['sentences'] == ['on the right', 'a cat']
 
 
+@pytest.mark.parametrize('sentence, changed', [('on the left', True), ('a cat', False)])
+def test_prepared_tokens_are_not_those_of_a_sentence_that_a_flip_changed(sentence, changed):
+    results = sample(noise(5, 7), rng=np.random.default_rng(0), sentences=[sentence], sentence_rows=[3])
+    assert ('sentence_rows' not in RandomFlip(prob=1)(results)) == changed
+
+
 def test_unflipped_sample_is_untouched():
     image = noise(5, 7)
     results = RandomFlip(prob=0)(sample(image, rng=np.random.default_rng(0), sentences=['on the left']))

@@ -212,3 +212,13 @@ def test_the_length_with_repeats_follows_the_epoch():
         assert len(sampler) == len(list(sampler))
         sizes.append(len(sampler))
     assert len(set(sizes)) > 1
+
+
+def test_the_number_of_batches_with_repeats_follows_the_epoch():
+    sampler = RepeatFactorSampler(Tail(), threshold=0.1225, seed=0)
+    batches, lengths = AspectRatioBatchSampler(sampler, 1), set()
+    for epoch in range(10):
+        sampler.set_epoch(epoch)
+        assert len(batches) == len(list(batches))
+        lengths.add(len(batches))
+    assert lengths == {102, 103}

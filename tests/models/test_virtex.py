@@ -136,6 +136,16 @@ def test_a_few_steps_overfit_a_batch(task, make_virtex, batch):
     assert history[-1] < (0.7 if task == 'classification' else 0.3) * history[0]
 
 
+def test_a_frozen_cnn_has_no_gradient_and_keeps_its_statistics(make_virtex, batch):
+    model = make_virtex('classification', frozen_backbone=True).train()
+    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    total(model(mode='loss', **batch), 'classification').backward()
+    assert model.heads['classification'].training and not any(part.training for part in model.backbone.modules())
+    assert all(value.equal(before[name]) for name, value in model.backbone.state_dict().items())
+    learnt = {name.split('.')[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert learnt == {'heads'}
+
+
 def test_several_captions_an_image_are_as_many_images(make_virtex, batch):
     model = make_virtex('bicaptioning')
     names = ('caption_tokens', 'noitpac_tokens', 'caption_lengths')
