@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from soho.models.necks.positions import valid_cells
 from soho.registry import MODELS
 
 
@@ -185,6 +186,11 @@ def test_cells_on_the_image_are_valid():
     valid = neck()(torch.randn(2, 6, 4, 6), SIZES, CANVAS).valid.view(2, 4, 6)
     assert valid[0].tolist() == [[True] * 3 + [False] * 3] * 4  # 20 pixels reach into the third cell of 8
     assert valid[1].tolist() == [[True] * 6] * 3 + [[False] * 6]
+
+
+def test_a_cell_is_valid_if_the_pixel_at_its_rounded_down_start_is():
+    rows, columns = valid_cells(torch.tensor([[8, 22]]), canvas=(30, 30), grid=(4, 4))  # pixels 0, 7, 15 and 22
+    assert rows.tolist() == [[True, True, False, False]] and columns.tolist() == [[True, True, True, False]]
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.999])
