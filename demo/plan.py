@@ -78,6 +78,7 @@ def demo_stages(places: Places) -> list[Stage]:
             'Answering the questions about the test pictures',
             functools.partial(_evaluate, places),
             after=('vqa', 'vqa_blind'),
+            own_process=True,
         ),
         Stage(
             'report',

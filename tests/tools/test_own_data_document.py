@@ -20,7 +20,8 @@ from soho.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 COLORS = {'red': (220, 30, 30), 'green': (30, 200, 30), 'blue': (30, 30, 220)}
-SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0']
+SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.save_optimizer=False']
+SHORT += [f'{split}_dataloader.num_workers=0' for split in ('train', 'val')]
 pytestmark = pytest.mark.slow
 
 
