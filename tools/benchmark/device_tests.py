@@ -30,14 +30,18 @@ def device_tests(bench: Bench) -> Rows:
         options = ['-q', '-p', 'no:cacheprovider', f'--junitxml={report}', '-n', str(processes), '--dist', 'worksteal']
         command = [sys.executable, '-m', 'pytest', *SUITES[device], *options]
         environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, timeout=SECONDS[device], capture_output=True, text=True
-            )
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f'the tests took longer than {SECONDS[device]} seconds') from None
+        # A file, not a pipe: the workers with which torch compiles would keep that open.
+        with open(Path(folder) / 'output', 'w+') as output:
+            try:
+                subprocess.run(
+                    command, cwd=ROOT, env=environment, timeout=SECONDS[device], stdout=output, stderr=output
+                )
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f'the tests took longer than {SECONDS[device]} seconds') from None
+            output.seek(0)
+            said = output.read().strip().splitlines()
         if not report.exists():
-            raise RuntimeError(f'the tests could not be run: {(done.stderr or done.stdout).strip().splitlines()[-1]}')
+            raise RuntimeError(f'the tests could not be run: {said[-1] if said else "pytest said nothing"}')
         return _read(ElementTree.parse(report).getroot())
 
 
