@@ -27,6 +27,11 @@ class Place(NamedTuple):
     """Samples of a rank's batch."""
     world_size: int
 
+    @property
+    def samples(self) -> int:
+        """Samples that all ranks together had taken."""
+        return self.batches * self.batch_size * self.world_size
+
 
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler):
@@ -63,8 +68,7 @@ class EpochSampler(Sampler):
         Returns:
             The number of the next batch: ``place.batches``, if batches of all ranks together are as large as they were.
         """
-        taken = place.batches * place.batch_size * place.world_size
-        start = -(-taken // (batch_size * self.world_size))
+        start = -(-place.samples // (batch_size * self.world_size))
         self._place = place, start * batch_size
         return start
 
@@ -73,8 +77,7 @@ class EpochSampler(Sampler):
         """Samples of this epoch, of all ranks together, that a former run has taken."""
         if self._place is None or self._place[0].epoch != self.epoch:
             return 0
-        place = self._place[0]
-        return place.batches * place.batch_size * place.world_size
+        return self._place[0].samples
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -228,7 +231,7 @@ class AspectRatioBatchSampler(Sampler):
         self.batch_size = batch_size
         self.drop_last = drop_last
         self._sizes: tuple[int, np.ndarray] | None = None  # epoch, samples of each group
-        self._place: tuple[Place, int, int] | None = None  # number of the next batch, and of those in its epoch
+        self._place: tuple[Place, int] | None = None  # and the number of batches in its epoch
         ratio = np.asarray(sampler.dataset.aspect_ratio)  # (N, M)
         shapes = np.searchsorted(np.asarray(boundaries), ratio.reshape(len(ratio), -1), side='left')
         # The group of several images encodes the shapes of all, independent of their order.
@@ -266,9 +269,8 @@ class AspectRatioBatchSampler(Sampler):
 
     def resume_at(self, place: Place, batch_size: int) -> int:
         """As :meth:`EpochSampler.resume_at`; where global batches differ in size, the rest is grouped anew."""
-        start = -(-place.batches * place.batch_size * place.world_size // self.global_size)
-        self._place = place, start, 0
-        self._place = place, start, start + len(self._rest(place))
+        start = -(-place.samples // self.global_size)
+        self._place = place, start + len(self._rest(place))
         return start
 
     def _rest(self, place: Place) -> list[np.ndarray]:
@@ -308,7 +310,7 @@ class AspectRatioBatchSampler(Sampler):
 
     def __len__(self) -> int:
         if self._place is not None and self._place[0].epoch == self.sampler.epoch:
-            return self._place[2]
+            return self._place[1]
         return self._number_of_batches()
 
     def _number_of_batches(self) -> int:

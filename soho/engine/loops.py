@@ -2,6 +2,7 @@
 
 import bisect
 import copy
+from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -13,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from soho.datasets.sample_key import SampleKey
-from soho.datasets.samplers import Place
+from soho.datasets.samplers import EpochSampler, Place
 from soho.engine.checkpoint.read import is_count
 from soho.engine.hooks.checkpoint import CheckpointHook
 from soho.engine.random_state import set_random_state
@@ -146,21 +147,31 @@ class TrainLoop(BaseLoop):
         keys = next(islice(iter(batches), number - first, None), [])
         return [SampleKey.of(key).index for key in keys]
 
+    @abstractmethod
     def _follows(self, place: Place, epoch: int) -> bool:
         """Whether the place is the end of the epoch before the one that is to begin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _place_of_iteration(self, epoch: int, iteration: int) -> Place:
         """The place after so many iterations of a run like this one."""
-        raise NotImplementedError
 
     def _place(self, epoch: int, batches: int) -> Place:
         return Place(epoch, batches, _batch_size(self.dataloader), self.runner.world_size)
 
+    def set_seed(self, seed: int) -> None:
+        """Let the samplers draw the order of the samples from a seed: that of a run that goes on."""
+        for sampler in self._samplers():
+            if isinstance(sampler, EpochSampler):
+                sampler.seed = seed
+
     def _set_epoch(self, epoch: int) -> None:
-        for sampler in (self.dataloader.sampler, getattr(self.dataloader.batch_sampler, 'sampler', None)):
+        for sampler in self._samplers():
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
+
+    def _samplers(self) -> tuple[Any, Any]:
+        """The sampler of the samples, and the one that its batch sampler groups."""
+        return self.dataloader.sampler, getattr(self.dataloader.batch_sampler, 'sampler', None)
 
     def _seek(self, place: Place) -> int:
         """Let the sampler begin at a place; returns the number of its next batch."""

@@ -20,7 +20,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from soho.datasets.samplers import EpochSampler
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.inference_spec import describe_run
 from soho.engine.checkpoint.load import layout_of, load_weights
@@ -376,9 +375,7 @@ class Runner(MMEngineRunner):
         super().resume(filename, *args, **kwargs)
         state, loop = self._resumed, self._train_loop
         if isinstance(loop, TrainLoop):
-            for sampler in (loop.dataloader.sampler, getattr(loop.dataloader.batch_sampler, 'sampler', None)):
-                if isinstance(sampler, EpochSampler):
-                    sampler.seed = self.seed  # of the checkpoint, where the config has none
+            loop.set_seed(self.seed)  # of the checkpoint, where the config has none
             states = state.get('random_states', [])
             own = states[self.rank] if self.rank < len(states) else None
             if own is None and states:  # a rank that there was not
