@@ -7,6 +7,7 @@ stay as it was, raises where a folder is read-only, on which callers here go on,
 """
 
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -116,6 +117,19 @@ def read_lines(path: PathLike) -> list[str]:
     """
     lines = read_text(path).split('\n')
     return lines[:-1] if not lines[-1] else lines
+
+
+def hash_file(path: PathLike) -> str:
+    """Return the SHA-256 of a file, of any size, in hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ makes a :class:`Query` of what a person gives, and results of what the model pre
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -61,7 +62,7 @@ class Query(NamedTuple):
     """Entries of the prediction that belong to it."""
 
 
-class Inferencer(ModelHubMixin, library_name='soho'):
+class Inferencer(ModelHubMixin, ABC, library_name='soho'):
     """A model with all that turns pictures into results: preprocessing, batches, device.
 
     Args:
@@ -136,9 +137,9 @@ class Inferencer(ModelHubMixin, library_name='soho'):
     def prepare_task(self) -> None:
         """Look for what the task needs in ``self.model`` and ``self.spec``, once both are there."""
 
+    @abstractmethod
     def read_prediction(self, prediction: Prediction, queries: Sequence[Query]) -> list[Any]:
         """Results of a batch, one a query."""
-        raise NotImplementedError
 
     def predict(
         self, queries: Iterable[Query], batch_size: int | None = None, return_errors: bool = False

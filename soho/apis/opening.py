@@ -1,6 +1,5 @@
 """Where a model comes from: a shipped name, a file, a folder, an address or the Hub."""
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -8,11 +7,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from soho.apis.model_zoo import find_model, guess_model
+from soho.datasets.answer_list import read_answer_lines, read_label2ans
 from soho.datasets.storage.json_files import load_json
-from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec
+from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec, use_vocabulary
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.config import load_config
 from soho.errors import UserError
+from soho.files import hash_file
 
 WEIGHTS = 'model.safetensors'
 HUB_ID = re.compile(r'(?:hf://)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?')
@@ -68,7 +69,7 @@ def open_model(
     if spec is not None and class_names is not None:
         spec = replace(spec, class_names=read_class_names(class_names))
     if spec is not None and vocabulary is not None:
-        spec = replace(spec, vocabulary={}, pipeline=_name_vocabulary(spec.pipeline, vocabulary))
+        spec = replace(spec, vocabulary={}, pipeline=use_vocabulary(spec.pipeline, vocabulary))
     return OpenedModel(name, state_dict_of(checkpoint), spec)
 
 
@@ -80,22 +81,19 @@ def read_class_names(source: str | os.PathLike | Sequence[str]) -> list[str]:
             with one answer a line.
 
     Raises:
-        UserError: The file holds something else.
+        UserError: The file holds something else, or an answer is repeated.
     """
     if not isinstance(source, (str, os.PathLike)):
         return list(source)
     path = os.fspath(source)
     if not path.endswith('.json'):
-        with open(path, encoding='utf-8') as file:
-            return file.read().splitlines()
+        return read_answer_lines(path)
     found = load_json(path)
     if isinstance(found, Mapping):
         found = found.get('label2ans')
-    if isinstance(found, Mapping):
-        found = [found.get(str(label)) for label in range(len(found))]
-    if not isinstance(found, list) or not all(isinstance(answer, str) for answer in found):
+    if not isinstance(found, (list, Mapping)):
         raise UserError(f"{path} has no list of answers: neither is it one, nor has it a list 'label2ans'")
-    return found
+    return read_label2ans(found, path)
 
 
 def _locate(name: str, revision: str | None) -> str:
@@ -129,9 +127,7 @@ def _from_hub(repository: str, revision: str | None) -> str:
 
 def verify_file(path: str, wanted: str | None) -> None:
     """Raise ``CheckpointError`` where a file's SHA-256 is another than the list of models says."""
-    with open(path, 'rb') as file:
-        found = hashlib.sha256(file.read()).hexdigest()
-    if wanted is not None and found != wanted:
+    if wanted is not None and (found := hash_file(path)) != wanted:
         raise CheckpointError(f'{path} is damaged: its SHA-256 is {found}, and the list of models says {wanted}')
 
 
@@ -140,10 +136,3 @@ def _config_vocabulary(spec: InferenceSpec) -> str | None:
     return next(
         (str(step['tokenizer']['vocab']) for step in spec.pipeline if 'vocab' in (step.get('tokenizer') or {})), None
     )
-
-
-def _name_vocabulary(pipeline: list[dict[str, Any]], vocabulary: str) -> list[dict[str, Any]]:
-    return [
-        dict(step, tokenizer=dict(step['tokenizer'], vocab=vocabulary)) if step.get('tokenizer') else step
-        for step in pipeline
-    ]

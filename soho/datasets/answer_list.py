@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 from soho.datasets.records import Answer, Integer
-from soho.datasets.storage.json_files import to_record
+from soho.datasets.storage.json_records import to_record
 from soho.errors import UserError, quote
+from soho.files import PathLike, read_lines
 
 
 def answer_text(answer: Answer) -> str:
@@ -30,6 +31,19 @@ def read_label2ans(value: Any, where: str) -> list[str]:
     else:
         answers = list(map(answer_text, to_record(value, list[Answer], where)))
     return _check_distinct(answers, where)
+
+
+def read_answer_lines(path: PathLike) -> list[str]:
+    """Return the answers of a text file with one a line; blank lines at its end are none.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: An answer is repeated.
+    """
+    lines = read_lines(path)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return _check_distinct(lines, f'{path}')
 
 
 def read_ans2label(value: Any, where: str) -> list[str]:

@@ -17,7 +17,7 @@ from soho.datasets.records import ListedImage
 from soho.datasets.sample_key import SampleKey
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import Index, read_ids
-from soho.datasets.storage.json_files import to_record
+from soho.datasets.storage.json_records import to_record
 from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import PackedStrings

@@ -8,7 +8,7 @@ import numpy as np
 from soho.datasets.coco import CocoDataset
 from soho.datasets.records import CocoCaption
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
-from soho.datasets.storage.json_files import stream_records
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, quote
 from soho.registry import DATASETS
 

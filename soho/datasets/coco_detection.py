@@ -13,7 +13,8 @@ from soho.datasets.object_table import ObjectTable, outline
 from soho.datasets.records import BoxedObject, Category, CocoImage, LVISImage, OutlinedObject
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import PathLike, item_place, stream_array, stream_records, to_record
+from soho.datasets.storage.json_files import PathLike, stream_array
+from soho.datasets.storage.json_records import item_place, stream_records, to_record
 from soho.errors import UserError, clip, quote
 from soho.registry import DATASETS
 

@@ -8,7 +8,7 @@ from soho.datasets.coco import CocoDataset
 from soho.datasets.records import Category, CategoryOfImage
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.index import IndexBuilder, open_index
-from soho.datasets.storage.json_files import stream_records
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, quote
 from soho.registry import DATASETS
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from soho.datasets.base import ImageTable, ImageTextDataset
 from soho.datasets.records import LabelledImage
-from soho.datasets.storage.json_files import load_members, stream_records, to_record
+from soho.datasets.storage.json_files import load_members
+from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, clip, enumerate_names
 from soho.registry import DATASETS
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.base import ImageTable
-from soho.datasets.records import NLVRStatement
+from soho.datasets.records import ListedImage, NLVRStatement
 from soho.datasets.statements import StatementDataset, check_unique, parse_label
-from soho.datasets.storage.json_files import stream_lines
+from soho.datasets.storage.json_records import stream_lines
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.errors import UserError, clip
 from soho.registry import DATASETS
@@ -55,7 +55,7 @@ class NLVRDataset(StatementDataset):
         # Submissions name an image by its file.
         self.identifiers = PackedStrings(name.rpartition('/')[2] for name in names)
         self.groups = PackedStrings(groups)
-        records = (dict(file_name=name, image_id=name) for name in names)
+        records = (ListedImage(name, name) for name in names)
         self.images = ImageTable(records, lambda record: None, self.min_side)
         self.item_images = np.arange(len(names))[:, None]
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from soho.datasets.base import ImageTable, group_sentences
-from soho.datasets.records import NLVR2Statement
+from soho.datasets.records import ListedImage, NLVR2Statement
 from soho.datasets.statements import StatementDataset, check_unique, parse_label
-from soho.datasets.storage.json_files import stream_lines
+from soho.datasets.storage.json_records import stream_lines
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.transforms.image import swap_sides
 from soho.errors import UserError, quote
@@ -101,15 +101,14 @@ class NLVR2Dataset(StatementDataset):
 
     def load_annotations(self) -> None:
         sentences, labels, identifiers = [], [], []
-        images: dict[str, dict[str, Any]] = {}
+        images: dict[str, ListedImage] = {}
         pairs: dict[tuple[str, ...], list[int]] = {}  # names of the images to the examples
         for record in stream_lines(self.ann_file, NLVR2Statement):
             identifier = parse_identifier(record.identifier, self.ann_file)
             names = image_names(record, identifier)
             pairs.setdefault(names, []).append(len(identifiers))
-            for name, size in zip(names, record.sizes or (None, None)):
-                side = {} if size is None else dict(height=size[0], width=size[1])
-                images.setdefault(name, dict(file_name=name, image_id=name, **side))
+            for name, size in zip(names, record.sizes or ((), ())):
+                images.setdefault(name, ListedImage(name, name, *size))
             identifiers.append(identifier)
             sentences.append(record.sentence)
             labels.append(parse_label(record.label))
@@ -119,7 +118,7 @@ class NLVR2Dataset(StatementDataset):
         self.identifiers, self.groups = PackedStrings(texts), PackedStrings(i.group for i in identifiers)
 
         large: list[str] = []
-        self.images = ImageTable(iter(images.values()), lambda record: large.append(record['file_name']), self.min_side)
+        self.images = ImageTable(iter(images.values()), lambda record: large.append(record.file_name), self.min_side)
         row = {name: number for number, name in enumerate(large)}
         # A pair of which one image is too small is left out.
         kept = {names: examples for names, examples in pairs.items() if all(name in row for name in names)}

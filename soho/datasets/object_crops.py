@@ -14,7 +14,8 @@ from soho.datasets.records import Attribute, Category, CocoImage, CroppedObject
 from soho.datasets.storage.decoding import decode_reduced
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_array, stream_records
+from soho.datasets.storage.json_files import stream_array
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.names import check_name
 from soho.errors import UserError, clip, quote
 from soho.platform import available_cores

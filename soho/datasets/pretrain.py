@@ -9,7 +9,7 @@ import numpy as np
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
 from soho.datasets.records import CaptionedImage
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
-from soho.datasets.storage.json_files import stream_records
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, clip, quote
 from soho.registry import DATASETS
 

@@ -1,8 +1,8 @@
 """What annotation formats hold, as typed records: each class is one kind of item, checked where a file is read.
 
-:func:`soho.datasets.storage.json_files.stream_records` reads them. A record has the keys that this project uses; others
-are ignored. Behind these checks nothing is checked again but what one record cannot show: that a label is in the answer
-list, or that an image is in the list of images.
+:func:`soho.datasets.storage.json_records.stream_records` reads them. A record has the keys that this project uses;
+others are ignored. Behind these checks nothing is checked again but what one record cannot show: that a label is in the
+answer list, or that an image is in the list of images.
 """
 
 from typing import Annotated
@@ -276,8 +276,11 @@ class NamedImage(Struct):
     file_name: Name
 
 
+ENTAILMENT_LABELS = ('contradiction', 'neutral', 'entailment')
+
+
 class EntailmentStatement(Struct):
-    """A line of SNLI-VE; ``tools/prepare/snli_ve.py`` adds the size of the image."""
+    """A line of SNLI-VE, with one of these labels, or '-'; ``tools/prepare/snli_ve.py`` adds the size of the image."""
 
     Flickr30K_ID: Identity
     gold_label: str

@@ -11,17 +11,17 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 
 from soho.datasets.base import MIN_SIDE
-from soho.datasets.records import EntailmentStatement
+from soho.datasets.records import ENTAILMENT_LABELS, EntailmentStatement
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import IndexBuilder
-from soho.datasets.storage.json_files import stream_lines
+from soho.datasets.storage.json_records import stream_lines
 from soho.datasets.vqa import VQADataset
 from soho.errors import UserError, quote
 from soho.files import PathLike
 from soho.registry import DATASETS
 
-LABELS = ('contradiction', 'neutral', 'entailment')
+LABELS = ENTAILMENT_LABELS
 UNDECIDED = '-'  # of statements whose annotators did not agree
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from soho.datasets.coco_detection import DetectionDataset
 from soho.datasets.records import VOCBox, VOCSize
-from soho.datasets.storage.json_files import to_record
+from soho.datasets.storage.json_records import to_record
 from soho.datasets.storage.names import check_name
 from soho.datasets.voc07 import class_names
 from soho.errors import UserError, clip, quote

@@ -9,7 +9,8 @@ from soho.datasets.answer_list import check_agreement, read_ans2label, read_labe
 from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
 from soho.datasets.records import Question, QuestionedImage
 from soho.datasets.storage.index import IndexBuilder, expand, open_index, spans
-from soho.datasets.storage.json_files import load_members, stream_records
+from soho.datasets.storage.json_files import load_members
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.transforms.image import swap_sides
 from soho.errors import UserError, quote
 from soho.files import PathLike

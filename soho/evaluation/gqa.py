@@ -12,7 +12,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from soho.datasets.records import GQAChoices, GQAPrediction, GQATruth
-from soho.datasets.storage.json_files import PathLike, stream_members, stream_records, to_record, write_json
+from soho.datasets.storage.json_files import PathLike, write_json
+from soho.datasets.storage.json_records import stream_members, stream_records, to_record
 from soho.errors import UserError, clip, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS

@@ -16,10 +16,11 @@ from mmengine.logging import print_log
 from soho.datasets.nlvr2 import parse_identifier
 from soho.datasets.records import ExampleName, LabelledStatement
 from soho.datasets.statements import CLASS_NAMES
-from soho.datasets.storage.json_files import PathLike, stream_lines
+from soho.datasets.storage.json_files import PathLike
+from soho.datasets.storage.json_records import stream_lines
 from soho.errors import UserError
 from soho.evaluation.evaluator import Batch, Metric, Prediction
-from soho.files import atomic_write
+from soho.files import atomic_write, open_text
 from soho.registry import METRICS
 
 
@@ -60,7 +61,7 @@ def read_categories(path: PathLike) -> dict[str, list[str]]:
     """
     categories: dict[str, list[str]] = {}
     sentence = None
-    with (gzip.open if str(path).endswith('.gz') else open)(path, 'rt', encoding='utf-8') as file:
+    with gzip.open(path, 'rt', encoding='utf-8-sig') if str(path).endswith('.gz') else open_text(path) as file:
         for number, line in enumerate(map(str.strip, file), start=1):
             if line.startswith('*'):
                 if sentence is None:
@@ -217,7 +218,7 @@ def read_submission(path: PathLike) -> dict[str, bool]:
         UserError: A line is not an identifier and True or False, or an identifier is repeated.
     """
     predictions: dict[str, bool] = {}
-    with open(path, encoding='utf-8', newline='') as file:
+    with open_text(path, newline='') as file:
         for number, row in enumerate(csv.reader(file), start=1):
             if len(row) != 2 or row[1].strip().lower() not in ('true', 'false'):
                 raise UserError(

@@ -18,7 +18,8 @@ from torch import Tensor
 from soho.datasets.answer_list import answer_text
 from soho.datasets.base import first_id, id_order
 from soho.datasets.records import Answer, AnsweredQuestion, AskedQuestion, VQAPrediction
-from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, stream_records, to_record, write_json
+from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, write_json
+from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer

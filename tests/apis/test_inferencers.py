@@ -303,7 +303,7 @@ def test_a_checkpoint_without_vocabulary_or_answers_takes_them(captions, vqa, sy
     assert soho.load(tmp_path / 'whole.safetensors', device='cpu')(picture) == captioner(picture)
 
     answers = tmp_path / 'answers.txt'
-    answers.write_text('\n'.join(vqa.spec.class_names))
+    answers.write_text('\n'.join(vqa.spec.class_names) + '\n', encoding='utf-8-sig')  # as Windows' editors write it
     torch.save(dict(state_dict=vqa.state), tmp_path / 'bare.pth')
     with pytest.raises(CheckpointError, match='does not say with which config'):
         soho.VQA(tmp_path / 'bare.pth')

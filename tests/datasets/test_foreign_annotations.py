@@ -21,7 +21,8 @@ from soho.datasets import (
 from soho.datasets.object_crops import Labels, object_numbers, read_photos
 from soho.datasets.object_table import outline, run_lengths
 from soho.datasets.records import CaptionedImage, RunLengths
-from soho.datasets.storage.json_files import load_members, stream_records
+from soho.datasets.storage.json_files import load_members
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError
 from soho.evaluation import VQAAccuracy
 

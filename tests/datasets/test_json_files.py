@@ -9,14 +9,15 @@ from msgspec import Struct
 from soho.datasets.storage.json_files import (
     BrokenJSONError,
     MissingKeyError,
+    enumerate_lines,
     load_json,
+    load_members,
     stream_array,
-    stream_lines,
-    stream_members,
-    stream_records,
     write_json,
     write_json_array,
+    write_json_lines,
 )
+from soho.datasets.storage.json_records import stream_lines, stream_members, stream_records
 from soho.errors import UserError
 
 
@@ -114,6 +115,8 @@ def test_other_errors_are_sentences(tmp_path):
         list(stream_lines(file(tmp_path, '{"x": 1}\n' + '1' * 5000), Keyed))
     with pytest.raises(UserError, match=r"Item 0 of the list in .*: x is '1', where a whole number is expected\."):
         list(stream_records(file(tmp_path, '[{"x": "1"}]'), Keyed, strict=True))
+    with pytest.raises(BrokenJSONError, match=r'character 8: expected the name of a member in quotation marks\.'):
+        load_members(file(tmp_path, '{"a": 1,}'), 'a')
     with pytest.raises(BrokenJSONError, match=r'character 4: text behind the end\.'):
         load_json(file(tmp_path, '[1] 2'))
     with pytest.raises(FileNotFoundError, match=r'There is no file .*gone\.json\.'):
@@ -134,6 +137,9 @@ def test_what_is_written_is_read_back_and_hashed(tmp_path):
     assert load_json(path) == []
     write_json(path, {'a': 'é'})
     assert load_json(path) == {'a': 'é'}
+    written = write_json_lines(path, iter(ITEMS))
+    assert [item for _, item in enumerate_lines(path)] == ITEMS
+    assert written == (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
 
 
 def test_an_interrupted_write_changes_nothing(tmp_path):

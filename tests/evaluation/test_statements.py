@@ -1,5 +1,6 @@
 """Accuracy and consistency of NLVR and NLVR2, their submissions, and what is wrong with them."""
 
+import gzip
 import json
 
 import pytest
@@ -104,3 +105,14 @@ def test_a_category_without_a_sentence_is_refused(tmp_path):
     (tmp_path / 'categories.txt').write_text('* negation\n')
     with pytest.raises(ValueError, match='a category in line 1 before any sentence'):
         read_categories(tmp_path / 'categories.txt')
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    (tmp_path / 'dev.json').write_text('\n'.join(json.dumps(dict(identifier=name)) for name in NAMES))
+    (tmp_path / 'out.csv').write_text('\n'.join(f'{name},True' for name in NAMES), encoding='utf-8-sig')
+    assert check_submission(tmp_path / 'out.csv', tmp_path / 'dev.json') == len(NAMES)
+    (tmp_path / 'categories.txt').write_text('a dog\n* negation\n', encoding='utf-8-sig')
+    with gzip.open(tmp_path / 'categories.txt.gz', 'wt', encoding='utf-8-sig') as file:
+        file.write('a dog\n* negation\n')
+    for name in ('categories.txt', 'categories.txt.gz'):
+        assert read_categories(tmp_path / name) == {'a dog': ['negation']}

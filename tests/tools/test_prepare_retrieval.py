@@ -50,13 +50,14 @@ def test_coco_in_karpathys_split(tool, tmp_path, capsys):
 
 def test_token_files_with_lists_and_a_bogus_name(tool, tmp_path, capsys):
     write_images(tmp_path / 'Flicker8k_Dataset', one=(30, 40), two=(50, 60))
-    lines = ['one.jpg#1\tsecond', 'one.jpg#0\tfirst', 'two.jpg#0\tother', 'three.jpg#0\tin no list']
+    # U+2028 ends no line
+    lines = ['one.jpg#1\tsecond \u2028one', 'one.jpg#0\tfirst', 'two.jpg#0\tother', 'three.jpg#0\tin no list']
     (tmp_path / 'Flickr8k.token.txt').write_text('\n'.join([*lines, '2258277193_586949ec62.jpg.1#0\tbogus']))
     for part, name in (('train', 'one'), ('dev', 'two'), ('test', 'two')):
         (tmp_path / f'Flickr_8k.{part}Images.txt').write_text(f'{name}.jpg\n')
     tool.main(['flickr8k', '--root', str(tmp_path)])
     (record,) = json.loads((tmp_path / 'retrieval_train.json').read_text())
-    assert record == dict(file_name='one.jpg', image_id='one', height=30, width=40, captions=['first', 'second'])
+    assert record == dict(file_name='one.jpg', image_id='one', height=30, width=40, captions=['first', 'second one'])
     said = capsys.readouterr().out
     assert '1 names are no image and were left out, such as 2258277193_586949ec62.jpg.1' in said
 

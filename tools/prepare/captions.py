@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soho.datasets.records import CaptionedImage
-from soho.datasets.storage.json_files import stream_records, write_json
+from soho.datasets.storage.json_files import write_json
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, clip, exit_on_user_error, quote
 
 

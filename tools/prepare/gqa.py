@@ -26,7 +26,8 @@ from typing import Any
 from soho.datasets.records import GQAQuestion
 from soho.datasets.storage.image_sizes import header_size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_members, write_json_array
+from soho.datasets.storage.json_files import write_json_array
+from soho.datasets.storage.json_records import stream_members
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation.gqa import is_number
@@ -89,7 +90,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     store = ImageStore(args.images or args.root / 'images')
     manifest = Manifest(args.out, 'gqa', dict(splits=list(found)), [*found.values(), store.path])
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     splits = {split: read_split(path) for split, path in found.items()}
     frequency = sum((splits[split][1] for split in ('train', 'val') if split in splits), Counter())

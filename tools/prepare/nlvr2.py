@@ -18,7 +18,6 @@ of images that are not there.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ from soho.datasets.nlvr2 import image_names, parse_identifier
 from soho.datasets.records import NLVR2Statement
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageMissingError, ImageStore
-from soho.datasets.storage.json_files import stream_lines
-from soho.datasets.storage.manifest import Manifest, find_input, hash_output
+from soho.datasets.storage.json_files import write_json_lines
+from soho.datasets.storage.json_records import stream_lines
+from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error
-from soho.files import write_text
 
 # Examples as published.
 EXAMPLES = dict(train=86_373, dev=6_982, test1=6_967)
@@ -97,13 +96,12 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     inputs = [*files.values(), *(store.path for store in stores.values())]
     manifest = Manifest(args.out, 'nlvr2', dict(splits=list(files), skip_missing=args.skip_missing), inputs)
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     counts, outputs = {}, {}
     for split, path in files.items():
         sizes = Sizes(stores[split])
         counts[split] = count = dict(examples=0, without_image=0)
-        lines = [json.dumps(example, ensure_ascii=False) + '\n' for example in read_examples(path, sizes, count)]
+        examples = list(read_examples(path, sizes, count))
         missing = sorted(name for name, size in sizes.known.items() if size is None)
         count['images'], count['missing_images'] = len(sizes.known) - len(missing), len(missing)
         if missing and not args.skip_missing:
@@ -113,8 +111,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
                 f'to be had at {IMAGE_SOURCE}'
             )
         name = f'nlvr2_{split}.jsonl'
-        write_text(args.out / name, ''.join(lines))
-        outputs[name] = hash_output(args.out / name)
+        outputs[name] = write_json_lines(args.out / name, examples)
     manifest.write(outputs, counts)
     return counts
 

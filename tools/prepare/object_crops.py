@@ -57,7 +57,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     arguments = dict(size=args.size, smallest=args.smallest, seed=args.seed)
     manifest = Manifest(args.out, 'object_crops', arguments, sources.values())
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     counts, outputs = {}, {}
     for split, instances in sources.items():

@@ -47,7 +47,8 @@ from typing import Any, NamedTuple
 
 from soho.datasets.records import CocoCaption, GenomeImage, ImageReference, ImageRegions, Listed
 from soho.datasets.storage.image_sizes import coco_sizes, list_once
-from soho.datasets.storage.json_files import MissingKeyError, stream_records, write_json_array
+from soho.datasets.storage.json_files import MissingKeyError, write_json_array
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error, quote
 from soho.files import read_lines
@@ -257,7 +258,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     inputs = [*coco_files.values(), *test_files, *([region_file, image_data] if region_file else [])]
     manifest = Manifest(args.out, 'pretrain', dict(shared=args.shared), inputs)
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
 
     test_ids = set().union(*map(read_ids, test_files))

@@ -37,9 +37,11 @@ from typing import Any, NamedTuple
 from soho.datasets.records import KarpathyImage
 from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_records, write_json_array
+from soho.datasets.storage.json_files import write_json_array
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, clip, exit_on_user_error, quote
+from soho.files import read_lines
 
 SPLITS = ('train', 'restval', 'val', 'test')
 TOKEN_LINE = re.compile(r'(?P<name>[^\t#]+)#(?P<number>\d+)\t(?P<caption>.*)')
@@ -135,7 +137,7 @@ def read_tokens(path: Path, lists: dict[str, Path], images: str, counts: dict[st
         UserError: A line is none of a token file, a caption is empty, or a listed image has no caption.
     """
     captions: dict[str, dict[int, str]] = defaultdict(dict)
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         match = TOKEN_LINE.fullmatch(line)
@@ -148,7 +150,7 @@ def read_tokens(path: Path, lists: dict[str, Path], images: str, counts: dict[st
         counts['first_not_image'] = bogus[0]
     splits = {}
     for split, file in lists.items():
-        names = [f'{line.strip().removesuffix(".jpg")}.jpg' for line in file.read_text().splitlines() if line.strip()]
+        names = [f'{line.strip().removesuffix(".jpg")}.jpg' for line in read_lines(file) if line.strip()]
         for name in names:
             if name not in captions:
                 raise UserError(f'{file} lists the image {name}, of which {path} has no caption')
@@ -216,7 +218,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     sizes = sizes if args.dataset == 'coco' else []
     manifest = Manifest(args.out, 'retrieval', dict(dataset=args.dataset), [*files.values(), *sizes])
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     counts: dict[str, Any] = {}
     if 'karpathy' in files:

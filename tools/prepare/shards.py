@@ -26,7 +26,8 @@ import numpy as np
 
 from soho.datasets.records import NamedImage
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import MissingKeyError, item_place, stream_array, to_record
+from soho.datasets.storage.json_files import MissingKeyError, stream_array
+from soho.datasets.storage.json_records import item_place, to_record
 from soho.datasets.storage.manifest import Manifest, hash_output
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.tar_shards import INDEX, TarShards, holds_images, shard_files
@@ -131,7 +132,6 @@ def prepare(args: argparse.Namespace) -> dict[str, int]:
     inputs = [store.path, *([args.annotations] if args.annotations else [])]
     manifest = Manifest(args.out, 'shards', dict(size=args.size, shuffle=args.shuffle), inputs)
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     records = read_records(args.annotations, store)
     if not records:

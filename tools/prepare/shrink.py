@@ -85,7 +85,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     arguments = dict(scale=sorted(args.scale, reverse=True), quality=args.quality, max_pixels=args.max_pixels)
     manifest = Manifest(args.out.parent, f'shrink_{args.out.stem}', arguments, [store.path])
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     cv2.setNumThreads(1)
     counts: dict[str, Any] = dict(shrunk=0, copied=0, broken=[])

@@ -12,7 +12,6 @@ checksums, with which a second call has nothing to do.
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,9 +20,9 @@ from typing import Any
 from soho.datasets.snli_ve import LABELS, image_size, read_statements
 from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.manifest import Manifest, find_input, hash_output
+from soho.datasets.storage.json_files import write_json_lines
+from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error
-from soho.files import atomic_write
 
 SPLITS = ('train', 'dev', 'test')
 # Statements and images of each split (arXiv:1901.06706, table 2).
@@ -76,17 +75,13 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f'--out {args.out} is where the downloads are, which stay as they are; name another folder')
     manifest = Manifest(args.out, 'snli_ve', {}, sources.values())
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
     store = ImageStore(args.images)
     counts, outputs = {}, {}
     for split, path in sources.items():
         found: Counter = Counter()
-        out = args.out / f'snli_ve_{split}.jsonl'
-        with atomic_write(out, 'w') as file:
-            for record in check(path, store, found):
-                file.write(json.dumps(record, ensure_ascii=False) + '\n')
-        outputs[out.name] = hash_output(out)
+        name = f'snli_ve_{split}.jsonl'
+        outputs[name] = write_json_lines(args.out / name, check(path, store, found))
         counts[split] = dict(found)
     manifest.write(outputs, counts)
     return counts

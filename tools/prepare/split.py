@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from soho.datasets.records import ImageReference
-from soho.datasets.storage.json_files import item_place, load_json, to_record, write_json_array
+from soho.datasets.storage.json_files import load_json, write_json_array
+from soho.datasets.storage.json_records import item_place, to_record
 from soho.errors import UserError, exit_on_user_error
 
 

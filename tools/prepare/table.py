@@ -377,7 +377,8 @@ def prepare_questions(args: argparse.Namespace, found: 'Found') -> list[str]:
     lines = [
         f'{split}: {len(grouped[split])} pictures, {len(flat[split])} questions' for split in SPLITS if flat[split]
     ]
-    known = sum(any(answer in set(answers) for answer in question.votes) for question in flat['val'])
+    listed = set(answers)
+    known = sum(not listed.isdisjoint(question.votes) for question in flat['val'])
     lines.append(
         f'{len(answers)} answers; {100 * known / len(flat["val"]):.1f} % of the val questions have one of them'
     )

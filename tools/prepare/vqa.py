@@ -34,17 +34,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from soho.datasets.answer_list import answer_text, read_ans2label, read_label2ans
+from soho.datasets.answer_list import answer_text, read_ans2label, read_answer_lines, read_label2ans
 from soho.datasets.base import first_id
 from soho.datasets.records import AskedQuestion
 from soho.datasets.storage.image_sizes import Size, coco_sizes, header_size
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import load_json, stream_records, write_json_array
+from soho.datasets.storage.json_files import load_json, write_json_array
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer
-from soho.files import read_lines
 
 SUBSETS = {'train': 'train2014', 'val': 'val2014', 'test': 'test2015'}
 COCO_FILES = ('captions_{}.json', 'instances_{}.json', 'person_keypoints_{}.json', 'image_info_{}.json')
@@ -88,10 +88,7 @@ def read_answer_list(path: Path) -> list[str]:
         UserError: The labels are not 0 to n - 1, or an answer is repeated.
     """
     if path.suffix == '.txt':
-        lines = read_lines(path)
-        while lines and not lines[-1].strip():
-            lines.pop()
-        answers = read_label2ans(lines, f'{path}')
+        answers = read_answer_lines(path)
     else:
         value = load_json(path)
         # Both forms are objects: {"0": "net"} has texts for values, {"net": 0} numbers.
@@ -263,7 +260,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         args.out, 'vqa', dict(num_answers=args.num_answers, min_count=args.min_count, splits=list(sources)), inputs
     )
     if counts := manifest.counts_if_current():
-        print(f'{manifest.path} is up to date, nothing to do.')
         return counts
 
     answers = {split: read_answers(source.annotations) for split, source in sources.items() if source.annotations}

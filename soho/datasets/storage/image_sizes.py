@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from soho.datasets.records import CocoImage, Listed
 from soho.datasets.storage.image_header import read_header
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
-from soho.datasets.storage.json_files import stream_records
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, quote
 from soho.files import PathLike
 

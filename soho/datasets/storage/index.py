@@ -25,7 +25,7 @@ from platformdirs import user_cache_path
 from safetensors.numpy import save_file
 
 from soho.datasets.records import ImageRecord
-from soho.datasets.storage.json_files import to_record
+from soho.datasets.storage.json_records import to_record
 from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import CODEC, PackedStrings

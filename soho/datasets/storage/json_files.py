@@ -2,8 +2,8 @@
 
 The raw downloads are single arrays of up to 700 MB, which ``json.load`` turns
 into several GB of dicts. Here the file passes through a window of a few MB, and
-each item is parsed by the standard library's own C scanner. ``msgspec`` then checks it against the
-typed record of its format (:mod:`soho.datasets.records`), in a tenth of that time.
+each item is parsed by the standard library's own C scanner.
+:mod:`soho.datasets.storage.json_records` makes typed records of them.
 
 Ours rather than ijson (3.6, yajl2_c): that one takes 1.2 to 1.5 times as long (129 MB of regions, best of two, one
 core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither the file nor the line.
@@ -12,13 +12,11 @@ core: 2.0 s for 1.6 s; json.load 2.0 s and 574 MiB), and its errors name neither
 import hashlib
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import msgspec
-
-from soho.errors import UserError, enumerate_names, quote
+from soho.errors import UserError, enumerate_names
 from soho.files import PathLike, atomic_write, open_text
 
 WINDOW = 1 << 22  # characters read at a time
@@ -33,21 +31,6 @@ _ESCAPE = re.compile(
     r'|(?P<broken>u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000))|.)'
 )
 _REPLACEMENT = r'\ufffd'
-# Keys that tell a person which item is meant.
-_IDENTIFYING = ('question_id', 'questionId', 'identifier', 'image_id', 'file_name', 'id')
-_PLACE = re.compile(r'\.([^.\[\]`]+)|\[(\d+)\]')
-_EXPECTED = re.compile(r'Expected `(?P<types>[^`]+)`(?P<length> of length)?(?: (?P<sign>>=|<=))?(?: (?P<bound>[^,]+))?')
-_TYPES = {
-    'int': 'a whole number',
-    'float': 'a number',
-    'str': 'a text',
-    'bool': 'true or false',
-    'null': 'null',
-    'array': 'a list',
-    'object': 'an object',
-}
-
-Record = TypeVar('Record')
 
 
 class BrokenJSONError(UserError):
@@ -149,6 +132,29 @@ class _Window:
             if self.take(',', ']') == ']':
                 return
 
+    def members(self) -> Iterator[str]:
+        """Yield the names of the members of the object that comes next; the caller takes or skips the value of each."""
+        self.take('{')
+        if self.peek() == '}':
+            self.take('}')
+            return
+        while True:
+            if self.peek() != '"':
+                raise self.broken(self.here, 'expected the name of a member in quotation marks')
+            name = self.value()
+            self.take(':')
+            yield name
+            if self.take(',', '}') == '}':
+                return
+
+    def skip(self) -> None:
+        """Pass over the next value, of an array one item at a time."""
+        if self.peek() == '[':
+            for _ in self.items():
+                pass
+        else:
+            self.value()
+
     def broken(self, position: int, why: str) -> BrokenJSONError:
         line = self.lines + self.text.count('\n', 0, position)
         early = self.ended and (position >= len(self.text) or why.startswith('Unterminated'))
@@ -166,8 +172,9 @@ def _excess(error: Exception) -> str:
     return 'values are nested too deeply' if isinstance(error, RecursionError) else 'a number has thousands of digits'
 
 
-def _missing_key(item: dict[str, Any], key: str, where: str) -> MissingKeyError:
-    return MissingKeyError(f'{where} has no key {key!r}; it has {enumerate_names(item)}.', key)
+def missing_key(names: Collection[str], key: str, where: str) -> MissingKeyError:
+    """Return the error for an object, with members of these ``names``, that lacks a key."""
+    return MissingKeyError(f'{where} has no key {key!r}; it has {enumerate_names(names)}.', key)
 
 
 def stream_array(path: PathLike, key: str | None = None, window: int = WINDOW) -> Iterator[Any]:
@@ -222,178 +229,32 @@ def enumerate_lines(path: PathLike) -> Iterator[tuple[int, Any]]:
             raise BrokenJSONError(f'{path} is not UTF-8 text ({error.reason}).') from error
 
 
-def stream_lines(path: PathLike, kind: type[Record]) -> Iterator[Record]:
-    """Yield the lines of a jsonl file as typed records; see :func:`enumerate_lines`.
-
-    Args:
-        path: Path of the file.
-        kind: Class of the lines, usually of :mod:`soho.datasets.records`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        BrokenJSONError: A line is not JSON.
-        MissingKeyError: A line lacks a key.
-        UserError: A value has a type or lies in a range that ``kind`` does not allow.
-    """
-    convert = msgspec.convert  # as in `stream_records`
-    for number, value in enumerate_lines(path):
-        try:
-            record = convert(value, kind, strict=False)
-        except msgspec.ValidationError as error:
-            raise _record_error(error, value, f'Line {number} of {path}') from error
-        yield record
-
-
-def stream_members(path: PathLike, kind: type[Record]) -> Iterator[tuple[str, Record]]:
-    """Yield key and value of the members of the object that a JSON file is, in order, holding one at a time.
-
-    Args:
-        path: Path of the file.
-        kind: Class of the values, usually of :mod:`soho.datasets.records`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        BrokenJSONError: The file is not JSON, or not an object.
-        MissingKeyError: A value lacks a key.
-        UserError: A value has a type or lies in a range that ``kind`` does not allow.
-    """
-    convert = msgspec.convert  # as in `stream_records`
-    view = _Window(path, WINDOW)
-    with view.file:
-        if view.peek() == '[':
-            raise MissingKeyError(f'{path} is a list where an object is expected.')
-        view.take('{')
-        while view.peek() != '}':
-            key = _member_name(view)
-            value = view.value()
-            try:
-                record = convert(value, kind, strict=False)
-            except msgspec.ValidationError as error:
-                raise _record_error(error, value, f'{quote(key)} in {path}') from error
-            yield key, record
-            if view.take(',', '}') == '}':
-                break
-
-
-def stream_records(
-    path: PathLike, kind: type[Record], key: str | None = None, strict: bool = False
-) -> Iterator[Record]:
-    """Yield the items of one array of a JSON file as typed records; see :func:`stream_array`.
-
-    Args:
-        path: Path of the file.
-        kind: Class of the items, usually of :mod:`soho.datasets.records`.
-        key: Key of the array in the file's object; ``None`` if the file is an array.
-        strict: Refuse numbers that are written as texts, as the servers of challenges do; see :func:`to_record`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        BrokenJSONError: The file is not JSON, or not the expected kind of JSON.
-        MissingKeyError: There is no ``key``, or an item lacks one.
-        UserError: A value has a type or lies in a range that ``kind`` does not allow.
-    """
-    convert = msgspec.convert  # not `to_record`, whose text for the place would be made for every item
-    for number, item in enumerate(stream_array(path, key)):
-        try:
-            record = convert(item, kind, strict=strict)
-        except msgspec.ValidationError as error:
-            raise _record_error(error, item, item_place(path, key, number)) from error
-        yield record
-
-
-def item_place(path: PathLike, key: str | None, number: int) -> str:
-    """Return the words for an item of an array in messages."""
-    return f'Item {number} of {"the list" if key is None else repr(key)} in {path}'
-
-
-def to_record(item: Any, kind: type[Record], where: str) -> Record:
-    """Return a JSON value as a typed record.
-
-    Numbers may be written as texts and whole numbers with a fraction of 0, since what they mean is not in doubt.
-
-    Args:
-        item: The value.
-        kind: Class of the record, or any other type that msgspec knows.
-        where: Its place, for the messages.
-
-    Raises:
-        MissingKeyError: It lacks a key.
-        UserError: A value has a type or lies in a range that ``kind`` does not allow.
-    """
-    try:
-        return msgspec.convert(item, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise _record_error(error, item, where) from error
-
-
-def _record_error(error: msgspec.ValidationError, item: Any, where: str) -> UserError:
-    """Return the sentence for what msgspec found in an item."""
-    message, _, path = str(error).partition(' - at `$')
-    value, place = item, ''
-    path, inside_object, _ = path.partition('[...]')  # of an object's members msgspec does not tell which one it is
-    for name, index in _PLACE.findall(path):
-        value = value[name if name else int(index)]
-        place += f'.{name}' if name else f'[{index}]'
-    place = place.removeprefix('.')
-    if message.startswith('Object missing required field'):
-        return _missing_key(value, message.split('`')[1], f'{where}: {place}' if place else where)
-    if isinstance(item, dict) and (key := next((key for key in _IDENTIFYING if key in item), None)):
-        where += f' ({key} {quote(item[key])})'
-    what = f'{where}: {place}' if place else where
-    expected = _EXPECTED.match(message)
-    if inside_object and expected:
-        return UserError(f'{what} has a value that is not {_expectation(expected)}.')
-    if expected:
-        return UserError(f'{what} is {quote(value)}, where {_expectation(expected)} is expected.')
-    return UserError(
-        f'{what} is {quote(value)}, which is out of range.' if 'range' in message else f'{what} {message}.'
-    )
-
-
-def _expectation(expected: re.Match) -> str:
-    words = ' or '.join(_TYPES.get(name, name) for name in expected['types'].split(' | '))
-    bound = expected['bound']
-    if expected['length']:
-        return f'{words} that is not empty' if expected['sign'] else f'{words} of {bound} items'
-    if 'matching regex' in expected.string:
-        return f'{words} that matches {expected.string.split("regex")[1].strip()}'
-    if expected['sign']:
-        return f'{words} of at {"least" if expected["sign"] == ">=" else "most"} {bound}'
-    return words
-
-
 def _find_member(view: _Window, key: str) -> Iterator[Any]:
     """Skip the members of an object up to the array ``key``; return an iterator over its items."""
     if view.peek() == '[':
         raise MissingKeyError(f'{view.path} is a list where an object with {key!r} is expected.', key)
-    view.take('{')
     seen = []
-    while view.peek() != '}':
-        name = _member_name(view)
+    for name in view.members():
         if name == key:
             return view.items()
         seen.append(name)
-        _skip(view)
-        if view.take(',', '}') == '}':
-            break
-    raise MissingKeyError(f'{view.path} has no key {key!r}; it has {enumerate_names(seen)}.', key)
+        view.skip()
+    raise missing_key(seen, key, f'{view.path}')
 
 
-def _member_name(view: _Window) -> str:
-    if view.peek() != '"':
-        raise view.broken(view.here, 'expected the name of a member in quotation marks')
-    name = view.value()
-    view.take(':')
-    return name
+def enumerate_members(path: PathLike) -> Iterator[tuple[str, Any]]:
+    """Yield key and value of the members of the object that a JSON file is, in order, holding one at a time.
 
-
-def _skip(view: _Window) -> None:
-    """Pass over a value, of an array one item at a time."""
-    if view.peek() == '[':
-        for _ in view.items():
-            pass
-    else:
-        view.value()
+    Raises:
+        FileNotFoundError: There is no such file.
+        BrokenJSONError: The file is not JSON, or not an object.
+    """
+    view = _Window(path, WINDOW)
+    with view.file:
+        if view.peek() == '[':
+            raise MissingKeyError(f'{path} is a list where an object is expected.')
+        for key in view.members():
+            yield key, view.value()
 
 
 def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
@@ -410,20 +271,16 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
         if view.peek() != '{':
             kind = type(view.value()).__name__
             raise MissingKeyError(f'{path} is a {kind} where an object with {", ".join(keys)} is expected.', keys[0])
-        view.take('{')
         seen = []
-        while view.peek() != '}':
-            name = _member_name(view)
+        for name in view.members():
             seen.append(name)
             if name in keys:
                 found[name] = view.value()
             else:
-                _skip(view)
-            if view.take(',', '}') == '}':
-                break
+                view.skip()
     for key in keys:
         if key not in found:
-            raise MissingKeyError(f'{path} has no key {key!r}; it has {enumerate_names(seen)}.', key)
+            raise missing_key(seen, key, f'{path}')
     return found
 
 
@@ -467,6 +324,14 @@ def write_json(path: PathLike, value: Any, indent: int | None = None) -> Written
     """Write ``value`` as JSON; the file appears, or changes, only when all is written."""
     with _hashing_write(path) as file:
         file.write(json.dumps(value, indent=indent, ensure_ascii=False))
+    return Written(file.hash.hexdigest(), file.bytes)
+
+
+def write_json_lines(path: PathLike, items: Iterable[Any]) -> Written:
+    """Write one JSON value a line (jsonl), so that ``items`` may be a generator; see :func:`write_json`."""
+    with _hashing_write(path) as file:
+        for item in items:
+            file.write(json.dumps(item, ensure_ascii=False) + '\n')
     return Written(file.hash.hexdigest(), file.bytes)
 
 

@@ -1,6 +1,5 @@
 """Manifest of a preparation tool: inputs, arguments and outputs, to skip work that is already done."""
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from soho.datasets.storage.json_files import Written, load_json, to_record, write_json
-from soho.files import PathLike
+from soho.datasets.storage.json_files import Written, load_json, write_json
+from soho.datasets.storage.json_records import to_record
+from soho.files import PathLike, hash_file
 from soho.version import __version__
 
 
@@ -31,17 +31,9 @@ def file_fingerprint(path: PathLike) -> dict[str, int]:
     return dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def hash_output(path: Path) -> Written:
     """Return the SHA-256 and size of an output, for :meth:`Manifest.write`."""
-    return Written(_sha256(path), path.stat().st_size)
+    return Written(hash_file(path), path.stat().st_size)
 
 
 def find_input(root: PathLike, *names: str) -> Path | None:
@@ -86,7 +78,7 @@ class Manifest:
         self.origin = dict(version=__version__, arguments=arguments, inputs=_fingerprints(inputs))
 
     def counts_if_current(self) -> dict[str, Any] | None:
-        """Return the recorded counts if the outputs are unchanged and fit these arguments and inputs, else None."""
+        """Return the recorded counts, and say so, if the outputs are unchanged and fit these arguments and inputs."""
         try:
             record = to_record(load_json(self.path), _Record, str(self.path))
         except (FileNotFoundError, ValueError):
@@ -95,8 +87,9 @@ class Manifest:
             return None
         for name, output in record.outputs.items():
             path = self.folder / name
-            if not path.is_file() or _sha256(path) != output.sha256:
+            if not path.is_file() or hash_file(path) != output.sha256:
                 return None
+        print(f'{self.path} is up to date, nothing to do.')
         return record.counts
 
     def write(self, outputs: dict[str, Written], counts: dict[str, Any]) -> None:

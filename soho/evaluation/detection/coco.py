@@ -19,7 +19,7 @@ from soho.datasets.coco_detection import read_categories
 from soho.datasets.object_table import check_polygon, run_lengths
 from soho.datasets.records import CategoryId, RunLengths, TruthImage, TruthObject
 from soho.datasets.storage.image_sizes import list_once
-from soho.datasets.storage.json_files import stream_records
+from soho.datasets.storage.json_records import stream_records
 from soho.errors import UserError, quote
 from soho.evaluation.detection.records import CocoResult, DetectionMetric, Detections
 from soho.files import PathLike

@@ -15,7 +15,8 @@ import numpy as np
 
 from soho.datasets.records import Category
 from soho.datasets.storage.image_sizes import coco_sizes
-from soho.datasets.storage.json_files import load_json, stream_array, stream_records, write_json
+from soho.datasets.storage.json_files import load_json, stream_array, write_json
+from soho.datasets.storage.json_records import stream_records
 from soho.datasets.synthetic.files import LICENSE
 from soho.datasets.synthetic.scene import SHAPES, TEXTURES
 

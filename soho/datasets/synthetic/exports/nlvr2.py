@@ -4,17 +4,17 @@ A split is a file of an object a line in ``nlvr2``: train.jsonl, dev.jsonl, test
 the split's own pictures, so that none is copied.
 """
 
-import json
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from soho.datasets.storage.json_files import write_json_lines
 from soho.datasets.synthetic.exports.scenes import read_scenes, read_seed
 from soho.datasets.synthetic.pair_statements import make_statement_set
 from soho.datasets.synthetic.scene import SPLITS, Scene
-from soho.files import atomic_folder, write_text
+from soho.files import atomic_folder, read_lines
 
 FILES = {'train': 'train2014', 'dev': 'val2014', 'test1': 'test2015'}
 # Statements a scene; each has four pairs.
@@ -55,5 +55,5 @@ def export_nlvr2(root: Path) -> dict[str, int]:
         with atomic_folder(target) as folder:
             for name, split in FILES.items():
                 examples = make_examples(seed, name, *read_scenes(root, split))
-                write_text(folder / f'{name}.jsonl', ''.join(json.dumps(example) + '\n' for example in examples))
-    return {name: len((target / f'{name}.jsonl').read_text(encoding='utf-8').splitlines()) for name in FILES}
+                write_json_lines(folder / f'{name}.jsonl', examples)
+    return {name: len(read_lines(target / f'{name}.jsonl')) for name in FILES}

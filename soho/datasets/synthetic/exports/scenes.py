@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from soho.datasets.records import GeneratedData
-from soho.datasets.storage.json_files import load_json, stream_array, to_record
+from soho.datasets.storage.json_files import load_json, stream_array
+from soho.datasets.storage.json_records import to_record
 from soho.datasets.synthetic.scene import Scene, SceneObject
 
 

@@ -4,12 +4,14 @@
 and test2015. There is no premise text.
 """
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from soho.datasets.storage.json_files import write_json_lines
 from soho.datasets.synthetic.entailment import make_hypotheses
 from soho.datasets.synthetic.exports.scenes import read_scenes, read_seed
-from soho.files import atomic_folder, write_text
+from soho.files import atomic_folder, read_lines
 
 FILES = {'train': 'train2014', 'dev': 'val2014', 'test': 'test2015'}
 
@@ -21,16 +23,14 @@ def export_snli_ve(root: Path) -> dict[str, int]:
         seed = read_seed(root)
         with atomic_folder(target) as folder:
             for name, split in FILES.items():
-                write_text(folder / f'snli_ve_{name}.jsonl', ''.join(_lines(seed, root, split)))
-    paths = {name: target / f'snli_ve_{name}.jsonl' for name in FILES}
-    return {name: len(path.read_text(encoding='utf-8').splitlines()) for name, path in paths.items()}
+                write_json_lines(folder / f'snli_ve_{name}.jsonl', _statements(seed, root, split))
+    return {name: len(read_lines(target / f'snli_ve_{name}.jsonl')) for name in FILES}
 
 
-def _lines(seed: int, root: Path, split: str) -> list[str]:
-    lines = []
+def _statements(seed: int, root: Path, split: str) -> Iterator[dict[str, Any]]:
     for scene, file_name in zip(*read_scenes(root, split)):
         for number, hypothesis in enumerate(make_hypotheses(seed, scene)):
-            record = dict(
+            yield dict(
                 Flickr30K_ID=file_name.removesuffix('.jpg'),
                 pairID=f'{file_name}#{number}',
                 gold_label=hypothesis.label,
@@ -39,5 +39,3 @@ def _lines(seed: int, root: Path, split: str) -> list[str]:
                 height=scene.height,
                 width=scene.width,
             )
-            lines.append(json.dumps(record) + '\n')
-    return lines

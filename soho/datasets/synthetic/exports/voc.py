@@ -14,7 +14,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from soho.datasets.records import Category
 from soho.datasets.storage.image_sizes import Size, coco_sizes
 from soho.datasets.storage.image_store import ImageStore
-from soho.datasets.storage.json_files import stream_array, stream_records
+from soho.datasets.storage.json_files import stream_array
+from soho.datasets.storage.json_records import stream_records
 from soho.files import atomic_folder
 
 # A covered object whose longer side is below this share of the picture's shorter one is difficult.
