@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from demo.stage_process import StageProcess, wait_for_any
 from soho.errors import UserError
-from soho.files import write_text
+from soho.files import hash_file, write_text
 
 VERSION = 3  # version of the file; a file of another version is ignored
 _HASHED_BYTES = 16 << 20  # larger files are known by their size and time of change
@@ -204,6 +204,6 @@ def _fingerprint(path: str | os.PathLike) -> str | None:
         stat = os.stat(path)
         if stat.st_size > _HASHED_BYTES:
             return f'{stat.st_size} bytes of {stat.st_mtime_ns}'
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hash_file(path)
     except FileNotFoundError:
         return None

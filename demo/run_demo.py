@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.calibration import estimate_seconds, measure_speed
-from demo.plan import STATE, Places, commands, demo_stages, share_of_demo
+from demo.plan import STATE, TRAINED, Places, commands, demo_stages, share_of_demo
 from demo.progress import Stage, StageCache
 from demo.stage_process import StageProcess, wait_for_any
 from demo.summary import format_table, summarize
@@ -30,7 +30,7 @@ from soho.errors import UserError
 from soho.files import write_text
 from soho.platform import available_cores
 
-TRAININGS_AT_ONCE = 2  # more of them never wait for nothing but a core
+TRAININGS_AT_ONCE = 2  # three of the four wait for each other, so that a third process would be idle
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -74,7 +74,9 @@ def interrupt(number: int, frame: object) -> None:
 def announce(cache: StageCache, stages: list[Stage], places: Places, processes: int) -> None:
     """Measure this machine, and print how long the stages that are not done will take on it."""
     share = share_of_demo(places.size)
-    if share < 0.5 or not processes:  # seconds of work are done before they are estimated
+    todo = {stage.name for stage in stages if not cache.done(stage)}
+    # seconds of work are done before they are estimated
+    if share < 0.5 or not processes or todo.isdisjoint(TRAINED):
         return
     say('measuring how fast this machine is (ten seconds)')
     measure = functools.partial(measure_speed, places.configs / 'pretrain.py')
@@ -85,7 +87,6 @@ def announce(cache: StageCache, stages: list[Stage], places: Places, processes: 
     except BaseException:
         process.stop()
         raise
-    todo = {stage.name for stage in stages if not cache.done(stage)}
     minutes = share * estimate_seconds(stages, todo, speed, processes) / 60
     say(
         f'about {minutes:.0f} minutes on this machine (a step takes {speed.step:.2f} s, a picture '
