@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 from soho.engine import load_config
+from soho.engine.distributed import name_ranks
+from soho.errors import UserError
 
 SCRIPT = Path(__file__).with_name('distributed_run.py')
 
@@ -148,3 +151,49 @@ def test_two_processes_are_one(script, configs, synthetic, tmp_path):
     for a, b in zip(*found):
         assert (a['image_id'], a['category_id']) == (b['image_id'], b['category_id'])
         assert a['score'] == pytest.approx(b['score'], rel=1e-4) and a['bbox'] == pytest.approx(b['bbox'], abs=1e-2)
+
+
+@pytest.mark.skipif(not shutil.which('mpirun'), reason='there is no mpirun here')
+def test_mpirun_starts_the_processes(tiny_config, tmp_path):
+    config = tmp_path / 'config.py'
+    tiny_config(iters=1).dump(str(config))
+    mpirun = ['mpirun', '--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-np', '2']
+    subprocess.run(
+        [*mpirun, sys.executable, SCRIPT.parents[1] / 'tools/train.py', config, '--launcher', 'mpi'],
+        check=True,
+        capture_output=True,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        cwd=tmp_path,
+    )
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert 'Distributed launcher: mpi' in log and 'GPU number: 2' in log
+    assert list(tmp_path.rglob('epoch_1.pth'))
+
+
+RANKS = dict(
+    mpi=dict(OMPI_COMM_WORLD_RANK='1', OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_LOCAL_RANK='1'),
+    slurm=dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', MASTER_ADDR='node7'),
+)
+
+
+@pytest.mark.parametrize('launcher', RANKS)
+def test_ranks_are_named_as_the_launcher_counts_them(launcher, monkeypatch):
+    one_machine = dict(OMPI_COMM_WORLD_LOCAL_SIZE='2') if launcher == 'mpi' else {}
+    environment = {**RANKS[launcher], **one_machine}
+    monkeypatch.setattr(os, 'environ', environment)
+    name_ranks(launcher)
+    assert [environment[name] for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')] == ['1', '2', '1']
+    assert environment['MASTER_ADDR'] == ('127.0.0.1' if launcher == 'mpi' else 'node7')
+
+
+@pytest.mark.parametrize(
+    'launcher, environment, sentence',
+    [
+        ('pytorch', {}, 'RANK is not set, so this process was not started by pytorch'),
+        ('mpi', dict(RANKS['mpi'], OMPI_COMM_WORLD_LOCAL_SIZE='1'), 'several machines.*-x MASTER_ADDR'),
+    ],
+)
+def test_a_launcher_that_did_not_start_the_process_is_said(launcher, environment, sentence, monkeypatch):
+    monkeypatch.setattr(os, 'environ', environment)
+    with pytest.raises(UserError, match=sentence):
+        name_ranks(launcher)

@@ -1,5 +1,7 @@
 """Several processes of one training."""
 
+import os
+import subprocess
 from datetime import timedelta
 
 import torch
@@ -39,19 +41,52 @@ def gather_tensors(tensors: list[Tensor | None]) -> list[list[Tensor | None]]:
     return gathered
 
 
-def init_gloo(launcher: str, timeout: float | None = None) -> None:
+# Variables of rank, number of processes, and rank on its machine, by what started the processes.
+_RANKS = dict(
+    pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+)
+
+
+def name_ranks(launcher: str) -> None:
+    """Set the variables that torch reads, from those of the program that started the processes.
+
+    ``MASTER_ADDR`` and ``MASTER_PORT`` stay as they are; without them the first process is on this machine under
+    mpirun, and on the first machine of the step under Slurm.
+
+    Args:
+        launcher: ``pytorch``, ``mpi`` or ``slurm``.
+
+    Raises:
+        UserError: This process was not started so, or the processes of mpirun are on several machines and nobody
+            says where the first is.
+    """
+    missing = [name for name in _RANKS[launcher] if name not in os.environ]
+    if missing:
+        raise UserError(
+            f'--launcher {launcher}: {missing[0]} is not set, so this process was not started by {launcher}'
+        )
+    os.environ.update(zip(_RANKS['pytorch'], [os.environ[name] for name in _RANKS[launcher]]))
+    if launcher == 'mpi' and 'MASTER_ADDR' not in os.environ:
+        if os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') != os.environ['WORLD_SIZE']:
+            raise UserError(
+                '--launcher mpi on several machines: give the address of the first, mpirun -x MASTER_ADDR=...'
+            )
+        os.environ['MASTER_ADDR'] = '127.0.0.1'
+    elif launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        hosts = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_STEP_NODELIST', os.environ['SLURM_NODELIST'])]
+        os.environ['MASTER_ADDR'] = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout.split()[0]
+    os.environ.setdefault('MASTER_PORT', '29500')  # as mmengine
+
+
+def init_gloo(timeout: float | None = None) -> None:
     """Start the process group where there is no GPU; mmengine starts one on GPUs only.
 
     Args:
-        launcher: What started the processes.
         timeout: Seconds that an exchange may take, ``env_cfg.dist_cfg.timeout``; by default torch's 30 minutes.
-
-    Raises:
-        UserError: It is not torchrun.
     """
-    if torch.cuda.is_available() or torch.distributed.is_initialized():
+    if torch.cuda.is_available():
         return
-    if launcher != 'pytorch':
-        raise UserError(f'launcher {launcher!r} needs GPUs; without one use torchrun (--launcher pytorch)')
     limit = None if timeout is None else timedelta(seconds=timeout)
     torch.distributed.init_process_group('gloo', timeout=limit)

@@ -31,7 +31,7 @@ from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data, check_steps, open_datasets
-from soho.engine.distributed import gather_tensors, init_gloo, unwrap_model
+from soho.engine.distributed import gather_tensors, init_gloo, name_ranks, unwrap_model
 from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TrainLoop
 from soho.engine.optimizers.optim_wrapper import OptimWrapper
 from soho.engine.random_state import get_random_state
@@ -103,8 +103,9 @@ class Runner(MMEngineRunner):
                 use_onednn_products()
             if env_cfg.get('keep_freed_memory', False):
                 keep_freed_memory()
-        if self.distributed:
-            init_gloo(self._launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
+        if self.distributed and not torch.distributed.is_initialized():
+            name_ranks(self._launcher)
+            init_gloo(env_cfg.get('dist_cfg', {}).get('timeout'))
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
