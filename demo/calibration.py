@@ -12,10 +12,10 @@ from demo.progress import Stage
 PICTURES = 24
 STEPS = 12
 _DISCARDED_STEPS = 3
-# Of the data set of size 'demo', on a quiet machine: how many drawn pictures (of one process), or how many steps of
-# the calibration, last as long as the stage.
-_LIKE_PICTURES = {'synthetic': 9200 / 2, 'annotations': 500}
-_LIKE_STEPS = {'cnn': 900, 'pretrain': 2000, 'vqa': 4000, 'vqa_blind': 500, 'evaluation': 100, 'report': 40}
+# Of the data set of size 'demo': how many drawn pictures, or how many steps of the calibration, last as long as the
+# stage. Its seconds, and those of the calibration before it, were taken from two runs on two cores.
+_LIKE_PICTURES = {'synthetic': 1600, 'annotations': 700}
+_LIKE_STEPS = {'cnn': 1500, 'pretrain': 2000, 'vqa': 7600, 'vqa_blind': 1350, 'evaluation': 300, 'report': 80}
 
 
 class Speed(NamedTuple):
