@@ -119,7 +119,13 @@ def _start_stages(places: Places) -> list[Stage]:
             functools.partial(_prepare, places, ('synthetic', 'annotations')),
             settings=dict(size=places.size),
         ),
-        Stage('vocabulary', 'The vocabulary of captions', functools.partial(_vocabulary, places), after=('data',)),
+        Stage(
+            'vocabulary',
+            'The vocabulary of captions',
+            functools.partial(_vocabulary, places),
+            after=('data',),
+            own_process=True,
+        ),
         Stage(
             'cnn',
             'The CNN of the demo learns to name single objects',
