@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
         if seeds == 1:
             return 'one seed'
         if abs(mean) <= T_95[seeds - 2] * error:
-            return 'not told apart'
+            return 'not shown'
         return 'yes' if mean > 0 else 'no, the reverse'
 
 

@@ -94,7 +94,7 @@ def figures(**variants):
         ((50.0, 60.0, 70.0), (48.0, 58.5, 67.5), 'yes'),
         ((48.0, 58.5, 67.5), (50.0, 60.0, 70.0), 'no, the reverse'),
         # Three standard errors, which three seeds exceed by chance once in ten times.
-        ((50.0, 60.0, 70.0), (49.0, 58.0, 65.4), 'not told apart'),
+        ((50.0, 60.0, 70.0), (49.0, 58.0, 65.4), 'not shown'),
         ((50.0,), (40.0,), 'one seed'),
     ],
 )
@@ -110,7 +110,7 @@ def test_the_table_says_what_has_not_been_run():
     assert last == '| one against other | | | | | not run |'
     assert summarize(found, 3, [PAIR])['directions'] == {'d': {}}
     first, second = format_table(found, 2, [PAIR]).splitlines()[-2:]
-    assert first == '| one against other | VQA | 55.0 ± 5.0 | 53.2 ± 5.2 | +1.8 ± 0.2 | not told apart |'
+    assert first == '| one against other | VQA | 55.0 ± 5.0 | 53.2 ± 5.2 | +1.8 ± 0.2 | not shown |'
     assert second.startswith('|  | hidden colours | 55.0 ± 5.0 |')
     del found['one'][1]['colors']
     assert 'not run' in format_table(found, 2, [PAIR])
