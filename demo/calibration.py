@@ -35,7 +35,7 @@ def measure_speed(config: Path, results: Mapping[str, Any], resumed: bool) -> Sp
         results: Not used; the arguments are those of a stage.
         resumed: Not used.
     """
-    from demo.steps import prepare
+    from demo.steps import run_tool
     from soho.datasets.synthetic import generate_synthetic
     from soho.engine import Runner, load_config
 
@@ -45,7 +45,7 @@ def measure_speed(config: Path, results: Mapping[str, Any], resumed: bool) -> Sp
         started = time.perf_counter()
         manifest = generate_synthetic(folder, 'tiny', workers=1)
         picture = (time.perf_counter() - started) / sum(manifest['images'].values())
-        prepare(tools / 'prepare' / 'pretrain.py', Path(folder))
+        run_tool(tools / 'prepare' / 'pretrain.py', ['--root', folder])
         cfg = load_config(os.fspath(config))
         cfg.work_dir = os.path.join(folder, 'run')
         cfg.load_from = None

@@ -166,10 +166,10 @@ def _generate(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
 
 
 def _annotations(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
-    from demo.steps import prepare
+    from demo.steps import run_tool
 
     for tool in TOOLS:
-        prepare(places.tools / 'prepare' / f'{tool}.py', places.data_dir)
+        run_tool(places.tools / 'prepare' / f'{tool}.py', ['--root', places.data_dir])
     return Outcome([places.data_dir / name for name in ANNOTATIONS])
 
 

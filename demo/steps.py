@@ -4,7 +4,7 @@ import gc
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
 
 
-def prepare(tool: Path, data_dir: Path) -> None:
-    """Run a script of ``tools/prepare`` on the data set, as on the command line but in this process."""
-    spec = importlib.util.spec_from_file_location(f'prepare_{tool.stem}', tool)
+def run_tool(tool: Path, arguments: Sequence[object]) -> Any:
+    """Run a script of ``tools/`` as on the command line, but in this process, and return what its ``main`` does."""
+    spec = importlib.util.spec_from_file_location(f'{tool.parent.name}_{tool.stem}', tool)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.main(['--root', os.fspath(data_dir)])
+    return module.main([str(argument) for argument in arguments])
 
 
-def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) -> dict[str, Any]:
+def train(
+    config: Path, work_dir: Path, load_from: str | None, resumed: bool, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Run the training of a config.
 
     Args:
@@ -35,6 +37,7 @@ def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) ->
         load_from: Checkpoint that replaces the config's ``load_from``; a config without one
             trains from random weights.
         resumed: Whether to resume from the newest checkpoint in the work dir, if there is one.
+        options: Values of the config that replace its own, by their dotted keys.
 
     Returns:
         ``checkpoint``, the path of the best on validation where the config keeps it, else of the last;
@@ -44,7 +47,7 @@ def train(config: Path, work_dir: Path, load_from: str | None, resumed: bool) ->
     """
     if not resumed:
         shutil.rmtree(work_dir, ignore_errors=True)
-    cfg = load_config(os.fspath(config))
+    cfg = load_config(os.fspath(config), options)
     cfg.work_dir = os.fspath(work_dir)
     cfg.resume = 'auto'
     cfg.load_from = load_from = load_from if cfg.get('load_from') else None

@@ -28,6 +28,12 @@ def checkpoint(synthetic, tmp_path, monkeypatch):
     return str(tmp_path / 'model.pth')
 
 
+def test_a_model_without_matching_is_measured_by_its_words(load_tool, checkpoint):
+    config = 'configs/demo/directions/without_itm.py'
+    figures = load_tool('analysis/pretraining').main([config, checkpoint, '--draws', '1'])
+    assert figures.keys() == {'hidden_words', 'hidden_words_without_image'}
+
+
 def test_the_figures_of_a_checkpoint(load_tool, checkpoint, tmp_path):
     tool = load_tool('analysis/pretraining')
     figures = tool.main(

@@ -10,7 +10,8 @@ Three figures, in percent:
 - retrieval: whether the caption with the highest matching score, among all captions of --pictures pictures, is the
   picture's own (image to text), and the reverse.
 
-Which words are hidden and which captions exchanged is drawn anew --draws times; the first two figures are means.
+Which words are hidden and which captions exchanged is drawn anew --draws times; the first two figures are means. A
+config without the head ``itm`` gets no matching and retrieval, one without ``mlm`` no hidden words.
 """
 
 import argparse
@@ -44,13 +45,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument('--out', help='file for the figures')
     args = parser.parse_args(argv)
     with exit_on_user_error():
-        figures = dict(
-            retrieval=retrieve(args),
-            matching=test(args, keep=('itm',), mask=False)['acc_itm'],
-            hidden_words=test(args, keep=('mlm',)),
-            hidden_words_without_image=test(args, keep=('mlm',), blind=args.checkpoint),
-        )
-        if args.language:
+        figures, heads = {}, load(args).model.heads
+        if 'itm' in heads:
+            figures['retrieval'] = retrieve(args)
+            figures['matching'] = test(args, keep=('itm',), mask=False)['acc_itm']
+        if 'mlm' in heads:
+            figures['hidden_words'] = test(args, keep=('mlm',))
+            figures['hidden_words_without_image'] = test(args, keep=('mlm',), blind=args.checkpoint)
+        if 'mlm' in heads and args.language:
             figures['hidden_words_of_language_model'] = test(args, keep=('mlm',), blind=args.language)
     print(json.dumps(figures, indent=1))
     if args.out:
@@ -59,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def load(args: argparse.Namespace, seed: int = 0) -> Config:
+    """The config, with the checkpoint and a seed."""
     cfg = load_config(args.config)
     cfg.work_dir = os.path.join(os.path.dirname(args.checkpoint), 'analysis')
     cfg.load_from, cfg.resume, cfg.randomness = args.checkpoint, False, dict(seed=seed)
