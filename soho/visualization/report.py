@@ -130,7 +130,8 @@ def render_examples(examples: Sequence[Example]) -> str:
 
 def render_words(words: Sequence[Word]) -> str:
     """Return one row per dictionary word as HTML."""
-    return '\n'.join(['<div class="words">', *map(_word, words), '</div>'])
+    most = max((len(word.patches) for word in words), default=1)
+    return '\n'.join([f'<div class="words" style="--patches: {most}">', *map(_word, words), '</div>'])
 
 
 def render_samples(samples: Sequence[SampleView]) -> str:
