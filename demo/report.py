@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from mmengine.registry import init_default_scope
 from demo.page import compose_page
 from demo.summary import OBJECTIVES, summarize
 from soho.apis import VQA
-from soho.datasets.storage.decoding import decode_image
 from soho.datasets.storage.json_files import load_json
 from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
-from soho.evaluation.vqa import load_truth, question_accuracy
+from soho.evaluation.answer_examples import make_example, read_picture
+from soho.evaluation.vqa import load_truth
 from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Level, Series, line_chart
@@ -147,23 +146,11 @@ def make_examples(
     examples = []
     for question in pick_questions(dataset, EXAMPLES):
         question_id = int(dataset.question_ids[question])
-        given = truth[question_id].answers
         answer, blind = answers[str(question_id)], blind_answers[str(question_id)]
-        picture = _picture(dataset, item_of[question])
+        picture = read_picture(dataset, item_of[question])
         found = model.explain(picture, dataset.questions[question], answer[0])
         examples.append(
-            Example(
-                picture=jpeg_uri(picture, longest=420),
-                question=dataset.questions[question],
-                answer=answer[0],
-                confidence=answer[1],
-                blind_answer=blind[0],
-                blind_confidence=blind[1],
-                annotators=Counter(given).most_common(),
-                score=question_accuracy(answer[0], given),
-                blind_score=question_accuracy(blind[0], given),
-                heat=jpeg_uri(np.asarray(found.draw()), longest=420),
-            )
+            make_example(dataset, question, truth[question_id], tuple(answer), tuple(blind), np.asarray(found.draw()))
         )
     return examples
 
@@ -174,7 +161,7 @@ def make_words(atlas: Atlas, dataset: VQADataset) -> list[Word]:
     for word in atlas.well_used(WORDS, samples=PATCHES):
         patches = []
         for patch in atlas.patches(word, PATCHES):
-            crop, box = crop_patch(_picture(dataset, patch.item), patch)
+            crop, box = crop_patch(read_picture(dataset, patch.item), patch)
             patches.append(WordPatch(jpeg_uri(crop, longest=120), box))
         words.append(Word(word, atlas.counts[word] / atlas.counts.sum(), patches))
     return words
@@ -235,9 +222,3 @@ def _chart(
 def _find(columns: dict[str, list], metric: str) -> list:
     """Return the points of a metric, whatever prefix it was logged with."""
     return next((points for name, points in columns.items() if name.rpartition('/')[2] == metric), [])
-
-
-def _picture(dataset: VQADataset, item: int) -> np.ndarray:
-    """Return the full picture of a sample, (H, W, 3) uint8 RGB."""
-    name = dataset.images.file_names[dataset.item_images[item, 0]]
-    return decode_image(dataset.store.read(name), name=name)
