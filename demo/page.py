@@ -124,7 +124,8 @@ def _examples(examples: Sequence[Example]) -> Section:
             f'{len(examples)} test questions, chosen without regard to their answers: the test pictures in the '
             'order of their file, evenly spaced from the first to the last; of the first of these its first '
             f'question, of the second its second, and so on. {right} of {len(examples)} are answered fully '
-            "right. In brackets stands the model's own confidence. Ten annotators answered each question, and "
+            'right. Beside each picture, bright is what spoke for the answer (integrated gradients). In brackets '
+            "stands the model's own confidence. Ten annotators answered each question, and "
             'now and then one is mistaken or uses another word.'
         ],
         render_examples(examples),
@@ -162,8 +163,9 @@ def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequen
             'sentence (MLM), guess dictionary words that are hidden from the picture (MVM), and tell whether a '
             'sentence belongs to the picture or to another one (ITM). Without looking, always giving the more '
             f'frequent of these two answers is right for {itm_chance["training"]:.0f} % of the training sentences '
-            f'and {itm_chance["held_out"]:.0f} % of the held-out ones. The table is '
-            f'measured on {metrics["measured_on"]}. '
+            f'and {itm_chance["held_out"]:.0f} % of the held-out ones; the dashed line is the former. '
+            'Curves of training batches are running means over a fifth of the run, since a batch has few hidden '
+            f'dictionary words. The table is measured on {metrics["measured_on"]}. '
             'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
         ],
         render_table(['', 'loss', 'accuracy %'], rows) + render_charts(charts),

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,24 @@ from mmengine.registry import init_default_scope
 
 from demo.page import compose_page
 from demo.summary import OBJECTIVES, summarize
-from soho.datasets.storage.decoding import decode_image
+from soho.apis import VQA
 from soho.datasets.storage.json_files import load_json
 from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
-from soho.evaluation.vqa import load_truth, question_accuracy
+from soho.evaluation.answer_examples import make_example, read_picture
+from soho.evaluation.vqa import load_truth
 from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
-from soho.visualization.charts import Series, line_chart
+from soho.visualization.charts import Level, Series, line_chart
 from soho.visualization.dictionary_atlas import Atlas, read_cells
 from soho.visualization.pictures import crop_patch, jpeg_uri
 from soho.visualization.report import Chart, Example, Word, WordPatch
-from soho.visualization.training_curves import Curves, read_curves
+from soho.visualization.training_curves import Curves, read_curves, smooth
 
 EXAMPLES, WORDS, PATCHES = 12, 8, 6
+SMOOTHED = 5  # means over this share of a run
 
 
 def write_report(
@@ -59,15 +60,15 @@ def write_report(
     dictionary = dict(words=len(atlas.counts), used=atlas.used, perplexity=round(atlas.perplexity, 1))
     answers = [load_json(results['evaluation']['confidences'][name]) for name in ('vqa', 'vqa_blind')]
     summary = summarize({**results, 'report': dict(dictionary=dictionary)}, seconds, elapsed, commands)
-    pretraining, finetuning = make_charts(work_dir)
     itm_chance = read_itm_chance(configs / 'pretrain.py')
+    pretraining, finetuning = make_charts(work_dir, itm_chance['training'])
     page = compose_page(
         summary,
         results['synthetic'],
         itm_chance,
         pretraining,
         finetuning,
-        make_examples(dataset, annotation_file, *answers),
+        make_examples(dataset, annotation_file, *answers, VQA(results['vqa']['checkpoint'])),
         make_words(atlas, dataset),
     )
     write_text(path, page)
@@ -128,27 +129,28 @@ def pick_questions(dataset: VQADataset, number: int) -> list[int]:
     return chosen
 
 
-def make_examples(dataset: VQADataset, annotation_file: str, answers: dict, blind_answers: dict) -> list[Example]:
-    """Return the picked questions with answers; ``answers`` are ``{question_id: [answer, confidence]}``."""
+def make_examples(
+    dataset: VQADataset, annotation_file: str, answers: dict, blind_answers: dict, model: VQA
+) -> list[Example]:
+    """Return the picked questions with answers, and where in the picture ``model`` has found its own.
+
+    Args:
+        dataset: Of the questions.
+        annotation_file: The true answers.
+        answers: ``{question_id: [answer, confidence]}`` of ``model``.
+        blind_answers: The same of the model without the image.
+        model: What explains the answers.
+    """
     truth = load_truth(annotation_file)
     item_of = np.repeat(np.arange(len(dataset)), dataset.item_length)
     examples = []
     for question in pick_questions(dataset, EXAMPLES):
         question_id = int(dataset.question_ids[question])
-        given = truth[question_id].answers
         answer, blind = answers[str(question_id)], blind_answers[str(question_id)]
+        picture = read_picture(dataset, item_of[question])
+        found = model.explain(picture, dataset.questions[question], answer[0])
         examples.append(
-            Example(
-                picture=jpeg_uri(_picture(dataset, item_of[question]), longest=420),
-                question=dataset.questions[question],
-                answer=answer[0],
-                confidence=answer[1],
-                blind_answer=blind[0],
-                blind_confidence=blind[1],
-                annotators=Counter(given).most_common(),
-                score=question_accuracy(answer[0], given),
-                blind_score=question_accuracy(blind[0], given),
-            )
+            make_example(dataset, question, truth[question_id], tuple(answer), tuple(blind), np.asarray(found.draw()))
         )
     return examples
 
@@ -159,21 +161,26 @@ def make_words(atlas: Atlas, dataset: VQADataset) -> list[Word]:
     for word in atlas.well_used(WORDS, samples=PATCHES):
         patches = []
         for patch in atlas.patches(word, PATCHES):
-            crop, box = crop_patch(_picture(dataset, patch.item), patch)
+            crop, box = crop_patch(read_picture(dataset, patch.item), patch)
             patches.append(WordPatch(jpeg_uri(crop, longest=120), box))
         words.append(Word(word, atlas.counts[word] / atlas.counts.sum(), patches))
     return words
 
 
-def make_charts(work_dir: Path) -> tuple[list[Chart], list[Chart]]:
-    """Return the charts of the pretraining and those of the fine-tuning."""
+def make_charts(work_dir: Path, itm_chance: float) -> tuple[list[Chart], list[Chart]]:
+    """Return the charts of the pretraining and those of the fine-tuning.
+
+    Args:
+        work_dir: Folder of the trainings' work dirs.
+        itm_chance: Accuracy in percent that image-text matching reaches in training without looking.
+    """
     pretrain, vqa, blind = (read_curves(work_dir / name) for name in ('pretrain', 'vqa', 'vqa_blind'))
     losses = [(key.upper(), pretrain, f'loss_{key}') for key in OBJECTIVES]
     accuracies = [(key.upper(), pretrain, f'acc_{key}') for key in OBJECTIVES]
     models = [('with image', vqa), ('without', blind)]
     pretraining = [
         _chart('Losses, training batches', 'nats', losses),
-        _chart('Accuracies, training batches', '%', accuracies, 100),
+        _chart('Accuracies, training batches', '%', accuracies, 100, [Level('ITM by chance', itm_chance)]),
     ]
     finetuning = [
         _chart('Loss, training batches', 'nats', [(*model, 'loss_vqa') for model in models]),
@@ -182,31 +189,36 @@ def make_charts(work_dir: Path) -> tuple[list[Chart], list[Chart]]:
     return [chart for chart in pretraining if chart], [chart for chart in finetuning if chart]
 
 
-def _chart(heading: str, unit: str, lines: list[tuple[str, Curves, str]], top: float | None = None) -> Chart | None:
+def _chart(
+    heading: str,
+    unit: str,
+    lines: list[tuple[str, Curves, str]],
+    top: float | None = None,
+    levels: Sequence[Level] = (),
+) -> Chart | None:
     """Return a chart of metrics on training batches, or on held-out pictures where they were measured only there.
+
+    What is measured on batches is drawn as a running mean over a fifth of the run: a batch has few hidden words of
+    the dictionary.
 
     Args:
         heading: Title.
         unit: Unit of the metrics.
         lines: Label, logged curves and metric of each line.
         top: Upper end of the vertical axis; by default it follows the data.
+        levels: Dashed lines across it.
     """
     trained = any(_find(curves.training, metric) for _, curves, metric in lines)
-    series = [
-        Series(name, _find(curves.training if trained else curves.held_out, metric)) for name, curves, metric in lines
-    ]
+    series = []
+    for name, curves, metric in lines:
+        points = _find(curves.training if trained else curves.held_out, metric)
+        series.append(Series(name, smooth(points, len(points) // SMOOTHED) if trained else points))
     if not any(line.points for line in series):
         return None
     x_label = 'iteration' if trained else lines[0][1].held_out_unit
-    return Chart(heading, line_chart(series, heading, x_label, unit, (0, top)))
+    return Chart(heading, line_chart(series, heading, x_label, unit, (0, top), levels))
 
 
 def _find(columns: dict[str, list], metric: str) -> list:
     """Return the points of a metric, whatever prefix it was logged with."""
     return next((points for name, points in columns.items() if name.rpartition('/')[2] == metric), [])
-
-
-def _picture(dataset: VQADataset, item: int) -> np.ndarray:
-    """Return the full picture of a sample, (H, W, 3) uint8 RGB."""
-    name = dataset.images.file_names[dataset.item_images[item, 0]]
-    return decode_image(dataset.store.read(name), name=name)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,16 @@ def find_faults(words: list[str]) -> Iterator[str]:
     known = options_of(file)
     yield from (f'{file.name} {word}' for word in options if word.startswith('--') and word not in known)
     yield from (word for word in options if re.fullmatch(r'configs/[\w/]+\.py', word) and not (ROOT / word).is_file())
+
+
+def test_the_picture_of_the_architecture_is_what_its_script_draws(tmp_path):
+    """By its texts: other versions of matplotlib round differently."""
+    runpy.run_path(str(DOCS / 'images' / 'draw_architecture.py'))['main']([str(tmp_path / 'drawn.svg')])
+    drawn, kept = (
+        re.findall(r'<text[^>]*>([^<]+)</text>', file.read_text(encoding='utf-8'))
+        for file in (tmp_path / 'drawn.svg', DOCS / 'images' / 'architecture.svg')
+    )
+    assert drawn == kept and '“blue”' in kept
 
 
 def test_every_page_is_reached_from_the_index():

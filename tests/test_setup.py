@@ -16,14 +16,15 @@ import soho
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ('soho', 'tools', 'demo', 'tests')
-LISTS = ('eval', 'virtex', 'timm', 'tests', 'docs', 'dev')  # beside what soho always needs
+LISTS = ('eval', 'virtex', 'timm', 'export', 'tests', 'docs', 'dev')  # beside what soho always needs
 # What each extra is made of.
 EXTRAS = dict(
     eval=['eval'],
     virtex=['virtex'],
     timm=['timm'],
     pretrained=['timm', 'virtex'],
-    all=['eval', 'virtex', 'timm'],
+    export=['export'],
+    all=['eval', 'virtex', 'timm', 'export'],
     tests=['tests', 'virtex', 'timm'],
     docs=['docs'],
     dev=['dev', 'tests', 'virtex', 'timm'],
@@ -32,12 +33,14 @@ RUN = {
     'build',
     'furo',
     'myst-parser',
+    'onnx',
+    'onnxscript',
     'pre-commit',
     'pyrefly',
     'pytest-xdist',
     'ruff',
     'sphinx',
-}  # by a command or by pytest, and imported nowhere
+}  # by a command, by pytest or by torch, and imported nowhere
 MODULES = {'scikit-learn': 'sklearn'}  # where the distribution's name is another
 SCRIPTS = [*sorted(ROOT.glob('tools/*.sh')), ROOT / '.ci' / 'run']
 

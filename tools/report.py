@@ -1,27 +1,33 @@
-"""Write one html page about runs: final figures side by side, curves, differences of their configs, slices of answers.
+"""Write one html page about runs: figures, curves, differences of their configs, answers by kind and as examples.
 
     python tools/report.py WORK_DIR... [--keys accuracy] [--out report.html]
-        [--answers RESULTS.json... --annotations ANNOTATIONS.json]
+        [--answers RESULTS.json... [--annotations ANNOTATIONS.json] [--confidences FILE]]
 
-``--answers`` are files of ``tools/test.py --out`` in VQA's form; with the annotations of their questions the page has
-their accuracy by question type and answer type. The page loads nothing from elsewhere.
+``--answers`` are files of ``tools/test.py --out`` in VQA's form, by default those that the runs have written. The page
+has their accuracy by question type and answer type, and questions with their pictures that the first file answers right
+and wrong. Annotations, questions and pictures are those that the runs' configs name. ``--confidences``, a file of
+``tools/test.py --dump`` (or of the demo), adds how sure the model was. The page loads nothing from elsewhere.
 """
 
 import argparse
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soho.datasets.base import first_id
 from soho.datasets.storage.json_files import load_json
+from soho.datasets.vqa import VQADataset
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.config_diff import compare_configs
 from soho.errors import UserError, exit_on_user_error
+from soho.evaluation.answer_examples import make_example, pick_questions, question_id
 from soho.evaluation.vqa import load_truth, score_answers
 from soho.files import write_text
-from soho.visualization.report import Rows, Section, render_charts, render_page, render_table
+from soho.visualization.report import Rows, Section, render_charts, render_examples, render_page, render_table
 from soho.visualization.run_comparison import compare_charts, compare_figures, metric_names, read_runs, short_names
 
 SLICES = dict(answer_type='Answer type', question_type='Question type')
@@ -34,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', default='report.html', metavar='FILE.html')
     parser.add_argument('--answers', nargs='+', default=(), metavar='FILE.json', help='answers to the same questions')
     parser.add_argument('--annotations', metavar='FILE.json', help="VQA's annotations of these questions")
+    parser.add_argument('--confidences', metavar='FILE', help='of the first answers: .npz of tools/test.py --dump')
+    parser.add_argument('--examples', type=int, default=6, metavar='N', help='right and wrong ones each (default: 6)')
     args = parser.parse_args(argv)
-    if bool(args.answers) != bool(args.annotations):
-        parser.error('--answers and --annotations go together')
     with exit_on_user_error(args.out):
         write_text(args.out, compose(args))
     print(args.out)
@@ -58,10 +64,16 @@ def compose(args: argparse.Namespace) -> str:
     ]
     if len(runs) > 1:
         sections.append(_differences(list(runs)))
-    if args.answers:
-        head, rows = slice_answers(args.answers, args.annotations)
+    configs = [config for run in runs for config in read_saved_configs(run)]
+    answers = list(args.answers) or find_answers(configs)
+    if answers:
+        annotations = args.annotations or find_annotations(configs)
+        head, rows = slice_answers(answers, annotations)
         text = ['Accuracy in percent by the official rule of VQA, with the number of questions.']
         sections.append(Section('Answers by kind of question', text, render_table(head, rows)))
+        sections += show_examples(answers[0], annotations, args.confidences, find_questions(configs), args.examples)
+    elif args.annotations or args.confidences:
+        raise UserError('--annotations and --confidences are of --answers, and these runs have written none')
     return render_page('Runs', [', '.join(runs)], (), sections)
 
 
@@ -78,6 +90,113 @@ def read_run_config(work_dir: str) -> dict[str, Any] | None:
         return parse_config(files[-1].read_text(encoding='utf-8'))
     except ValueError as error:
         raise UserError(f'{files[-1]} cannot be compared: {error}') from error
+
+
+def read_saved_configs(work_dir: str) -> Iterator[dict[str, Any]]:
+    """The configs that trainings and evaluations saved in a work dir, the newest first, without those with code."""
+    files = [*Path(work_dir).glob('*.py'), *Path(work_dir).glob('*/vis_data/config.py')]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        try:
+            yield parse_config(file.read_text(encoding='utf-8'))
+        except ValueError:
+            continue
+
+
+def find_answers(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The files of answers that evaluations with these configs have written, each once."""
+    files = [metric.get('out_file') for metric in _vqa_metrics(configs)]
+    return list(dict.fromkeys(file for file in files if file and os.path.isfile(file)))
+
+
+def find_annotations(configs: Sequence[Mapping[str, Any]]) -> str:
+    """The annotations that the first config with some evaluates with.
+
+    Raises:
+        UserError: None names a file of annotations.
+    """
+    files = [file for metric in _vqa_metrics(configs) if (file := metric.get('annotation_file'))]
+    if not files:
+        raise UserError('the accuracy of --answers needs --annotations: no config of these runs names a file of them')
+    return files[0]
+
+
+def find_questions(configs: Sequence[Mapping[str, Any]]) -> VQADataset | None:
+    """The questions and pictures that the first config with some is tested on, as far as they are here."""
+    for config in configs:
+        loader = config.get('test_dataloader')
+        source = loader.get('dataset') if isinstance(loader, dict) else None
+        if isinstance(source, dict) and source.get('type') == 'VQADataset' and source.get('images'):
+            options = {name: source[name] for name in ('ann_file', 'images', 'data_root') if name in source}
+            try:
+                return VQADataset(**options, pipeline=[], test_mode=True)
+            except FileNotFoundError:
+                return None
+    return None
+
+
+def _vqa_metrics(configs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The configs of VQA's accuracy on test data."""
+    for config in configs:
+        found = config.get('test_evaluator')
+        for metric in found if isinstance(found, (list, tuple)) else [found]:
+            if isinstance(metric, dict) and metric.get('type') == 'VQAAccuracy':
+                yield metric
+
+
+def show_examples(
+    answer_file: str, annotation_file: str, confidence_file: str | None, dataset: VQADataset | None, number: int
+) -> list[Section]:
+    """Sections of questions answered right and of questions answered wrong, each with its picture.
+
+    Args:
+        answer_file: As of :func:`read_answers`.
+        annotation_file: What the annotators answered.
+        confidence_file: See :func:`read_confidences`.
+        dataset: Questions and pictures; ``None``: they are not here.
+        number: Examples of each section.
+
+    Raises:
+        UserError: A file cannot be read.
+        soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
+    """
+    if dataset is None:
+        return [Section('Examples', ['The questions and pictures that the configs name are not here.'])]
+    truth = load_truth(annotation_file)
+    answers = read_answers(answer_file, truth)
+    sure = read_confidences(confidence_file, dataset) if confidence_file else {}
+    scores = {name: score / 100 for name, score in score_answers(answers, truth).per_question.items()}
+    text = f'Questions of {answer_file}, evenly spaced in the order of their file'
+    text += "; in brackets the model's confidence." if sure else '.'
+    sections = []
+    for name, questions in zip(('right', 'wrong'), pick_questions(dataset, scores, number)):
+        examples = []
+        for question in questions:
+            key = question_id(dataset, question)
+            examples.append(make_example(dataset, question, truth[key], (answers[key], sure.get(key))))
+        shown = text if examples else 'There are none.'
+        sections.append(Section(f'Answered {name}', [shown], render_examples(examples)))
+    return sections
+
+
+def read_confidences(path: str, dataset: VQADataset) -> dict[int | str, float]:
+    """Confidence in the answer to each question, by its id.
+
+    Args:
+        path: ``.npz`` of ``tools/test.py --dump``, or json of ``{question_id: [answer, confidence]}``.
+        dataset: That was predicted.
+
+    Raises:
+        UserError: The file holds something else.
+    """
+    try:
+        if path.endswith('.npz'):
+            with np.load(path) as arrays:
+                numbers, values = arrays['question_id'].tolist(), arrays['confidence'].tolist()
+            ids = dataset.metainfo.get('question_ids')
+            return {number if ids is None else ids[number]: value for number, value in zip(numbers, values)}
+        return {int(key) if key.isdigit() else key: float(value) for key, (_, value) in load_json(path).items()}
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f'{path} holds no confidences, as tools/test.py --dump writes them') from error
 
 
 def _differences(work_dirs: Sequence[str]) -> Section:

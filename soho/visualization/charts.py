@@ -41,12 +41,20 @@ class Series(NamedTuple):
     points: Sequence[tuple[float, float]]
 
 
+class Level(NamedTuple):
+    """A named dashed line across a chart, such as what chance reaches."""
+
+    name: str
+    value: float
+
+
 def line_chart(
     series: Sequence[Series],
     title: str,
     x_label: str,
     y_label: str,
     y_range: tuple[float | None, float | None] = (None, None),
+    levels: Sequence[Level] = (),
 ) -> str:
     """Draw up to four lines over common axes; the legend names the last value of each line.
 
@@ -58,6 +66,7 @@ def line_chart(
         x_label: Label of the horizontal axis, which counts iterations or epochs.
         y_label: Label of the vertical axis.
         y_range: Ends of the vertical axis; ``None`` follows the data.
+        levels: Dashed lines across the chart, named in the legend as well.
 
     Returns:
         An ``<svg>`` element, without an XML declaration.
@@ -78,14 +87,19 @@ def line_chart(
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))  # the unit of SVG output is a 72nd of an inch
-        _draw(figure, series, x_label, y_label, y_range)
+        _draw(figure, series, x_label, y_label, y_range, levels)
         file = io.StringIO()
         figure.savefig(file, format='svg', metadata=dict.fromkeys(('Date', 'Creator', 'Format', 'Type')))
     return _embed(file.getvalue(), title)
 
 
 def _draw(
-    figure: Any, series: Sequence[Series], x_label: str, y_label: str, y_range: tuple[float | None, float | None]
+    figure: Any,
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float | None, float | None],
+    levels: Sequence[Level],
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -98,6 +112,10 @@ def _draw(
         x, y = line.points[-1]  # a dot, as a line of no length: a marker would be an id, which another chart has too
         axes.plot((x, x), (y, y), color=color, linewidth=7, solid_capstyle='round', clip_on=False)
     xs, ys = zip(*(point for line in series for point in line.points))
+    for name, value in levels:
+        label = f'{name} {value:.3g}'
+        axes.axhline(value, color=COLORS['--muted'], linewidth=1, linestyle=(0, (4, 3)), label=label)
+        ys = (*ys, value)
     low, high = (data if fixed is None else fixed for fixed, data in zip(y_range, (min(ys), max(ys))))
     ticks = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(*_widen(low, high))
     axes.set_yticks(ticks)
@@ -114,7 +132,7 @@ def _draw(
     figure.legend(
         loc='upper right',
         bbox_to_anchor=(1 - RIGHT / WIDTH, 1),
-        ncols=len(series),
+        ncols=len(series) + len(levels),
         frameon=False,
         handlelength=1,
         handletextpad=0.5,

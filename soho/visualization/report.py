@@ -1,5 +1,6 @@
 """Building blocks of a self-contained HTML report: tiles, tables, charts, questions, dictionary words."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -30,15 +31,18 @@ class Example(NamedTuple):
     """``data:`` URI."""
     question: str
     answer: str
-    confidence: float
-    """Confidence in ``answer``, 0 to 1."""
-    blind_answer: str
-    blind_confidence: float
+    confidence: float | None
+    """Confidence in ``answer``, 0 to 1; ``None``: it is not known."""
+    blind_answer: str | None
+    """Of a model without the image; ``None``: there is none."""
+    blind_confidence: float | None
     annotators: Sequence[tuple[str, int]]
     """Answers and how many annotators gave them."""
     score: float
     """Official accuracy of ``answer``, 0 to 1."""
     blind_score: float
+    heat: str | None = None
+    """``data:`` URI of the picture under the map of where ``answer`` came from."""
 
 
 class WordPatch(NamedTuple):
@@ -75,7 +79,7 @@ class Section(NamedTuple):
 
 
 def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections: Sequence[Section]) -> str:
-    """Return the page as HTML that contains its styles, pictures and charts."""
+    """Return the page as HTML that contains its styles, pictures and charts; with several sections also contents."""
     style = Path(__file__).with_name('report.css').read_text(encoding='utf-8')
     parts = [
         '<!DOCTYPE html>',
@@ -95,6 +99,7 @@ def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections
         '<div class="tiles">',
         *map(_tile, tiles),
         '</div>',
+        *(_contents(sections) if len(sections) > 2 else ()),
         *map(_section, sections),
         '</main>',
         '</body>',
@@ -125,7 +130,8 @@ def render_examples(examples: Sequence[Example]) -> str:
 
 def render_words(words: Sequence[Word]) -> str:
     """Return one row per dictionary word as HTML."""
-    return '\n'.join(['<div class="words">', *map(_word, words), '</div>'])
+    most = max((len(word.patches) for word in words), default=1)
+    return '\n'.join([f'<div class="words" style="--patches: {most}">', *map(_word, words), '</div>'])
 
 
 def render_samples(samples: Sequence[SampleView]) -> str:
@@ -142,10 +148,18 @@ def _paragraphs(text: Sequence[str]) -> list[str]:
     return [f'<p>{escape(paragraph)}</p>' for paragraph in text]
 
 
+def _contents(sections: Sequence[Section]) -> list[str]:
+    links = (f'<li><a href="#{_anchor(section)}">{escape(section.title)}</a></li>' for section in sections)
+    return ['<nav aria-label="Contents"><ul>', *links, '</ul></nav>']
+
+
+def _anchor(section: Section) -> str:
+    return re.sub(r'\W+', '-', section.title.lower()).strip('-')
+
+
 def _section(section: Section) -> str:
-    return '\n'.join(
-        ['<section>', f'<h2>{escape(section.title)}</h2>', *_paragraphs(section.text), section.body, '</section>']
-    )
+    head = [f'<section id="{_anchor(section)}">', f'<h2>{escape(section.title)}</h2>']
+    return '\n'.join([*head, *_paragraphs(section.text), section.body, '</section>'])
 
 
 def _tile(tile: Tile) -> str:
@@ -166,19 +180,26 @@ def _example(example: Example) -> str:
     annotators = ', '.join(f'{answer} ×{count}' for answer, count in example.annotators)
     rows = []
     for who, answer, confidence, score in (
-        ('With image', example.answer, example.confidence, example.score),
+        (
+            'With image' if example.blind_answer is not None else 'Model',
+            example.answer,
+            example.confidence,
+            example.score,
+        ),
         ('Without', example.blind_answer, example.blind_confidence, example.blind_score),
     ):
+        if answer is None:
+            continue
         name, words = _mark(score)
-        rows.append(
-            f'<dt>{who}</dt>'
-            f'<dd><b>{escape(answer)}</b> <small>({100 * confidence:.0f}\u00a0%)</small></dd>'
-            f'<dd class="{name}">{words}</dd>'
-        )
+        sure = '' if confidence is None else f' <small>({100 * confidence:.0f}\u00a0%)</small>'
+        rows.append(f'<dt>{who}</dt><dd><b>{escape(answer)}</b>{sure}</dd><dd class="{name}">{words}</dd>')
+    pictures = [f'<img src="{example.picture}" alt="The picture that the question is about">']
+    if example.heat:
+        pictures.append(f'<img src="{example.heat}" alt="Where in it the answer came from">')
     return '\n'.join(
         [
             '<article>',
-            f'<img src="{example.picture}" alt="The picture that the question is about">',
+            f'<div class="pictures">{"".join(pictures)}</div>',
             f'<h3>{escape(example.question)}</h3>',
             '<dl>',
             *rows,

@@ -59,6 +59,14 @@ def read_curves(work_dir: str | Path) -> Curves:
     )
 
 
+def smooth(points: Points, window: int) -> Points:
+    """Return the points with the mean of the ``window`` nearest values in place of each, of fewer at the ends."""
+    half = window // 2
+    values = [value for _, value in points]
+    means = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
+    return [(x, sum(near) / len(near)) for (x, _), near in zip(points, means)]
+
+
 def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
     """Yield what was logged; a run that was killed while it wrote leaves a last line without its end."""
     lines = file.read_text(encoding='utf-8', errors='replace').splitlines()

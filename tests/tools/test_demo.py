@@ -150,7 +150,8 @@ def test_report_shows_the_metrics_and_loads_nothing(job):
     # 20 % of the training captions are replaced, and half of the held-out ones.
     assert 'right for 80 % of the training sentences and 50 % of the held-out ones' in page
     assert page.count('<svg') == 4 and page.count('<article>') == 8  # the tiny data set has eight test pictures
-    loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
+    assert 'ITM by chance 80' in page and page.count('alt="Where in it the answer came from"') == 8
+    loaded = re.findall(r'(?:src|href)="([^#"][^"]*)"|url\(([^)]*)\)', page)
     assert loaded and all(a.startswith('data:image/') for a, _ in loaded) and '<script' not in page
 
 

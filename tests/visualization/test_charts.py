@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from soho.visualization.charts import COLORS, HEIGHT, WIDTH, Series, line_chart
+from soho.visualization.charts import COLORS, HEIGHT, WIDTH, Level, Series, line_chart
 
 SVG = '{http://www.w3.org/2000/svg}'
 
@@ -52,6 +52,20 @@ def test_equal_steps_of_the_data_are_equal_steps_on_the_page():
     for (x, y), (epoch, percent) in zip(line, data):
         assert (x - left) / (right - left) == pytest.approx(epoch / 4, abs=1e-3)
         assert (bottom - y) / (bottom - top) == pytest.approx(percent / 100, abs=1e-3)
+
+
+def test_a_level_is_dashed_named_and_within_the_axis():
+    text = line_chart([Series('ITM', [(0, 70), (4, 76)])], 't', 'x', '%', levels=[Level('by chance', 80)])
+    root, lines, texts = parse(text)
+    assert 'by chance 80' in texts and len(lines) == 1
+    (dashed,) = (
+        {path.get('d') for path in root.iter(f'{SVG}path') if 'dasharray' in path.get('style')}
+        - {None}
+        - {path.get('d') for path in root.iter(f'{SVG}path') if float(re.findall(r'[\d.]+', path.get('d'))[1]) < 30}
+    )
+    (left, height), (right, same) = (tuple(map(float, pair)) for pair in re.findall(r'([\d.]+) ([\d.]+)', dashed))
+    assert height == same < lines[0][-1][1] and right - left > WIDTH / 2  # above both values of the line
+    assert '80' in texts  # the axis reaches it
 
 
 def test_names_are_escaped_and_one_point_is_enough():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from soho.errors import UserError
-from soho.visualization.training_curves import read_curves
+from soho.visualization.training_curves import read_curves, smooth
 
 
 def write(work_dir, attempt, rows):
@@ -56,3 +56,9 @@ def test_a_line_that_was_cut_is_left_out_at_the_end_and_refused_elsewhere(tmp_pa
     path.write_text('{"lr": 1\n' + path.read_text())
     with pytest.raises(UserError, match=r'line 1 of .*scalars\.json is no JSON'):
         read_curves(tmp_path)
+
+
+def test_a_running_mean_keeps_the_places_and_what_is_level():
+    points = [(10, 0.0), (20, 3.0), (30, 0.0), (40, 3.0), (50, 3.0)]
+    assert smooth(points, 3) == [(10, 1.5), (20, 1.0), (30, 2.0), (40, 2.0), (50, 3.0)]
+    assert smooth(points, 0) == points and smooth([], 3) == []
