@@ -51,12 +51,12 @@ def atomic_path(path: PathLike) -> Generator[Path, None, None]:
     temporary = path.with_name(f'.{path.stem}.{secrets.token_hex(8)}.tmp{path.suffix}')
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every file system can flush a folder, and the file itself is complete
-        _flush(path.parent)
+        flush(path.parent)
 
 
 @contextmanager
@@ -174,8 +174,12 @@ def atomic_folder(path: PathLike) -> Generator[Path, None, None]:
         os.replace(folder, path)
 
 
-def _flush(path: Path) -> None:
-    """Wait until the contents of a file, or the names in a folder, are on the disk."""
+def flush(path: PathLike) -> None:
+    """Wait until the contents of a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: They cannot be written; or a folder's file system has no such thing.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -81,7 +81,7 @@ TASK_UTILS = ChildRegistry(MMENGINE_TASK_UTILS, 'soho.datasets')
 # What learns.
 # init_cfg of any part may name Pretrained, for which mmengine has a less careful one.
 MODELS = ChildRegistry(MMENGINE_MODELS, 'soho.models', 'soho.engine.checkpoint')
-MODEL_WRAPPERS = ChildRegistry(MMENGINE_MODEL_WRAPPERS, 'soho.models')
+MODEL_WRAPPERS = ChildRegistry(MMENGINE_MODEL_WRAPPERS, 'soho.engine')
 WEIGHT_INITIALIZERS = ChildRegistry(MMENGINE_WEIGHT_INITIALIZERS, 'soho.engine')
 
 # What happens around a step.

@@ -10,9 +10,11 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, save_checkpoint
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.utils import apply_to
@@ -27,14 +29,16 @@ from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
-from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
+from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint, write_sharded
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import gather_tensors, init_gloo, name_ranks, unwrap_model
+from soho.engine.fsdp import FSDP2, check_sharding, exchange_parameters
 from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, TrainLoop
 from soho.engine.optimizers.optim_wrapper import OptimWrapper
 from soho.engine.random_state import get_random_state
+from soho.engine.sharding import is_divided, whole
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
 from soho.files import folder_lock
@@ -57,6 +61,8 @@ class Runner(MMEngineRunner):
       own: all (``True``), none (``False``, apart from layers of the type ``SyncBN``), or those of the parts that
       are named. The published SOHO synchronises ``['neck']``, the published VirTex none;
     - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``;
+    - ``model_wrapper_cfg=dict(type='FSDP2')``: parameters are divided among the ranks, see
+      :class:`soho.engine.fsdp.FSDP2`;
     - ``resume='auto'``: training goes on from the newest sound checkpoint in the work dir, and where there is none
       begins as without it, ``load_from`` included. ``True`` goes on from ``load_from``.
     """
@@ -85,6 +91,7 @@ class Runner(MMEngineRunner):
                 ``'train'``, ``'val'``, ``'test'``.
         """
         import_parts()
+        check_sharding(cfg)
         datasets = open_datasets(cfg, splits) if splits else {}
         runner = super().from_cfg(cfg)
         assert isinstance(runner, cls)
@@ -126,7 +133,7 @@ class Runner(MMEngineRunner):
             )
         options: dict[str, Any] = dict(module=model)
         device_ids = None
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and not issubclass(make, FSDP2):  # of which no device may hold the whole
             # Chosen by mmengine as it started the process group; LOCAL_RANK is not set by every launcher.
             device_ids = [torch.cuda.current_device()]
             model.cuda(device_ids[0])
@@ -139,6 +146,22 @@ class Runner(MMEngineRunner):
                 gradient_as_bucket_view=True,
             )
         return MODEL_WRAPPERS.build(wrapper, default_args=options)
+
+    def _init_model_weights(self) -> None:
+        """As mmengine; then the model is divided among the ranks where the config says so."""
+        super()._init_model_weights()
+        self._shard_model()
+
+    def _shard_model(self) -> None:
+        """Divide an :class:`FSDP2` model, once its first weights are drawn: the same ones as without it."""
+        if not isinstance(self.model, FSDP2):
+            return
+        new, wrappers = self.model.shard(), self.optim_wrapper
+        if isinstance(wrappers, OptimWrapperDict):
+            for wrapper in wrappers.optim_wrappers.values():
+                exchange_parameters(wrapper.optimizer, new)
+        elif isinstance(wrappers, MMEngineOptimWrapper):
+            exchange_parameters(wrappers.optimizer, new)
 
     def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
         """As mmengine; with ``diff_rank_seed`` ranks draw different dropout masks, and :attr:`seed` is still shared."""
@@ -247,6 +270,7 @@ class Runner(MMEngineRunner):
         """Go on from a checkpoint, begin with the weights of one, or do neither, see the class."""
         if self._has_loaded:
             return
+        self._shard_model()  # which a test does not begin with
         filename = self._load_from
         if self._resume == 'auto' or (self._resume and filename is None):
             filename = self._find_newest()
@@ -292,8 +316,11 @@ class Runner(MMEngineRunner):
         meta: dict[str, Any] | None = None,
         by_epoch: bool = True,
         backend_args: dict | None = None,
+        sharded: bool = False,
     ) -> None:
         """As mmengine, but the file is whole or not there, and holds numbers; every rank takes part.
+
+        Tensors that ranks divide among them are gathered, one after the other, unless ``sharded`` is set.
 
         Args:
             out_dir: Folder, or the address of a storage that mmengine knows.
@@ -304,26 +331,38 @@ class Runner(MMEngineRunner):
             meta: ``epoch`` and ``iter``, how many are done; by default those after this epoch or iteration.
             by_epoch: Whether the default of ``meta`` is that of an epoch's end.
             backend_args: Of mmengine's storages.
+            sharded: Each rank writes what it holds of divided tensors, into a folder beside the file.
 
         Raises:
             TrainingError: A weight is infinite or not a number, or the file cannot be written.
         """
         whole_state = self._state_of_all_ranks() if save_optimizer else {}
-        if self.rank != 0:
+        divided = isinstance(self.model, FSDP2)
+        if self.rank != 0 and not divided:
             return
         path = os.path.join(out_dir, filename)
         checkpoint = self._state_to_save(save_optimizer, save_param_scheduler) | whole_state
+        sharded = divided and sharded
+        to_host = _to_host if sharded else _to_main_host
+        checkpoint = apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), to_host)
+        if self.rank != 0 and not sharded:
+            return
         done = dict(epoch=self.epoch + by_epoch, iter=self.iter + (not by_epoch))
         checkpoint['meta'] = self._meta() | done | (meta or {})
         wrong = nonfinite_tensors({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')})
         wrong = [name for name in wrong if name not in self._infinite_buffers]
+        if sharded:  # each rank has looked at its part
+            wrong = sorted({name for names in all_gather_object(wrong) for name in names})
         if wrong:
             raise TrainingError(
                 f'{path} was not written: {wrong[0]}{f" and {len(wrong) - 1} more" if wrong[1:] else ""} would hold '
                 'values that are no numbers; lower the learning rate, and go on from an older checkpoint with --resume'
             )
-        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        if '://' in path:
+        if self.rank == 0:
+            self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        if sharded:
+            write_sharded(checkpoint, path)
+        elif '://' in path:
             save_checkpoint(checkpoint, path, backend_args=backend_args)
         else:
             write_checkpoint(checkpoint, path)
@@ -335,7 +374,9 @@ class Runner(MMEngineRunner):
             state['loop'] = self._train_loop.state_dict()
         gradients = getattr(self.optim_wrapper, 'gathered_gradients', lambda: None)()
         if gradients is not None:
-            state['gradients'] = gather_tensors(gradients)
+            # Divided ones are means over the ranks already.
+            divided = any(map(is_divided, gradients))
+            state['gradients'] = [gradients] if divided else gather_tensors(gradients)
         return state
 
     def _meta(self) -> dict[str, Any]:
@@ -352,7 +393,7 @@ class Runner(MMEngineRunner):
         )
 
     def _state_to_save(self, save_optimizer: bool, save_param_scheduler: bool) -> dict[str, Any]:
-        """What a checkpoint holds besides ``meta``; tensors of a device are copied to the host."""
+        """What a checkpoint holds besides ``meta``; tensors are where they are."""
         model = unwrap_model(self.model)
         checkpoint: dict[str, Any] = dict(state_dict=model.state_dict(), message_hub=self.message_hub.state_dict())
         if save_optimizer:
@@ -365,7 +406,7 @@ class Runner(MMEngineRunner):
                 if isinstance(schedulers, dict)
                 else _states_of(schedulers)
             )
-        return apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), lambda value: value.cpu())
+        return checkpoint
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Go on where a run stopped; the checkpoint has to fill the whole model.
@@ -384,7 +425,7 @@ class Runner(MMEngineRunner):
             loop.load_state_dict(state.get('loop', {}), loop.epoch, loop.iter, own)
         if 'gradients' in state and isinstance(self.optim_wrapper, OptimWrapper):
             gradients = state['gradients']
-            if len(gradients) == self.world_size:
+            if len(gradients) == self.world_size and not isinstance(self.model, FSDP2):
                 self.optim_wrapper.set_gathered_gradients(gradients[self.rank])
             else:  # the next update takes the mean over the ranks
                 means: list[Any] = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
@@ -405,8 +446,9 @@ class Runner(MMEngineRunner):
         Raises:
             soho.engine.checkpoint.read.CheckpointError: It does not fit.
         """
-        checkpoint = read_checkpoint(filename, map_location)
         model = unwrap_model(self.model)
+        mesh = self.model.mesh if isinstance(self.model, FSDP2) else None
+        checkpoint = read_checkpoint(filename, map_location if mesh is None else 'cpu', mesh)
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
         if self._resuming:
@@ -470,6 +512,17 @@ class Runner(MMEngineRunner):
             )
         self._resumed = {name: checked[name] for name in ('random_states', 'loop', 'gradients') if name in checked}
         return checked
+
+
+def _to_host(value: torch.Tensor) -> torch.Tensor:
+    """The tensor on the host; one that is divided where it is."""
+    return value if is_divided(value) else value.cpu()
+
+
+def _to_main_host(value: torch.Tensor) -> torch.Tensor | None:
+    """The whole tensor on the host of rank 0; all ranks have to ask for it."""
+    gathered = whole(value)
+    return gathered.cpu() if get_rank() == 0 else None
 
 
 def _states_of(schedulers: Any) -> list[dict[str, Any]]:

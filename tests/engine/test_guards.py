@@ -81,6 +81,16 @@ def test_a_skipped_step_changes_no_tensor_and_another_is_as_without_the_guard(na
         assert all(runs[0][key].equal(value) for key, value in runs[1].items())
 
 
+@pytest.mark.parametrize('fused', [False, True])
+def test_the_slow_weights_of_lookahead_outlive_a_skipped_step(fused):
+    parameter = nn.Parameter(torch.ones(3))
+    optimizer = Lookahead([parameter], 'SGD', k=1, lr=0.1, momentum=0.9, fused=fused)
+    for factor in (float('nan'), 1.0):
+        parameter.grad = torch.full((3,), factor)
+        step_unless(torch.tensor(factor != factor), optimizer)
+    assert optimizer.slow is not None and optimizer.slow[0].equal(parameter) and parameter.isfinite().all()
+
+
 @pytest.mark.parametrize('clip', [None, dict(max_norm=1.0), dict(type='value', clip_value=1.0)], ids=str)
 @pytest.mark.parametrize('what', ['loss', 'gradient', 'gathered'])
 def test_an_update_with_anything_that_is_no_number_is_skipped(clip, what):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT, adapt
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.sharding import divide_like
 
 
 class LoadReport(NamedTuple):
@@ -117,7 +118,7 @@ def load_weights(
             + (f' and {len(lacking) - 1} more entries are' if lacking[1:] else ' is')
             + f' missing ({report})'
         )
-    model.load_state_dict(loaded, strict=False)
+    model.load_state_dict({name: divide_like(value, own[name]) for name, value in loaded.items()}, strict=False)
     return report
 
 

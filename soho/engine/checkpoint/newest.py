@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from soho.engine.checkpoint.read import CheckpointError, check_sums, is_count, read_header
 from soho.engine.checkpoint.save import nonfinite_tensors
+from soho.engine.checkpoint.shards import check_shards, iter_shards, shards_of
 from soho.errors import UserError
 
 POINTER = 'last_checkpoint'
@@ -55,8 +56,21 @@ def _saved_run(path: str) -> SavedRun | None:
     return SavedRun(number if is_count(number) else 0, meta['iter'], path)
 
 
-def _is_learnt(name: str) -> bool:
-    return name.startswith(('state_dict.', 'optimizer.'))
+def _nonfinite_values(path: str) -> list[str]:
+    """Names of weights and of the optimizer's tensors that are no numbers, though no constants of the model.
+
+    Raises:
+        CheckpointError: A checksum differs, or a shard is missing.
+    """
+    check_sums(path)
+    checkpoint = read_header(path)
+    wrong = nonfinite_tensors(checkpoint, '')
+    shards = shards_of(checkpoint, path)
+    if shards is not None:
+        check_shards(shards, path)
+        wrong += [name for name, value in iter_shards(shards, path) if nonfinite_tensors(value, name)]
+    allowed = checkpoint['meta'].get('infinite_buffers', [])
+    return [name for name in wrong if name.startswith(('state_dict.', 'optimizer.')) and name not in allowed]
 
 
 def newest_checkpoint(folders: Iterable[str | os.PathLike]) -> tuple[str | None, dict[str, str]]:
@@ -75,13 +89,10 @@ def newest_checkpoint(folders: Iterable[str | os.PathLike]) -> tuple[str | None,
     runs, rejected = saved_runs(folders)
     for run in reversed(runs):
         try:
-            check_sums(run.path)
+            wrong = _nonfinite_values(run.path)
         except CheckpointError as error:
             rejected[run.path] = str(error)
             continue
-        checkpoint = read_header(run.path)
-        allowed = checkpoint['meta'].get('infinite_buffers', [])
-        wrong = [name for name in nonfinite_tensors(checkpoint, '') if _is_learnt(name) and name not in allowed]
         if not wrong:
             return run.path, rejected
         rejected[run.path] = f'{run.path} holds values that are no numbers, in {wrong[0]}'

@@ -13,27 +13,21 @@ from urllib.parse import urlparse
 
 import torch
 
-from soho.errors import UserError
+from soho.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
 
 
-class CheckpointError(UserError):
-    """A file that cannot be used as a checkpoint here; the message says why."""
-
-
-class MissingCheckpointError(CheckpointError, FileNotFoundError):
-    """There is no such file; a person gave its name, so that this is no failure of the system."""
-
-
-def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
+def read_checkpoint(source: str, map_location: Any = 'cpu', mesh: Any = None) -> dict[str, Any]:
     """A checkpoint's contents; never runs code.
 
     Args:
         source: A file of torch (``.pth``, ``.pt``, ``.bin``) or of safetensors, whose contents say which;
             ``http(s)://``; or ``torchvision://`` and the name of one of its models.
         map_location: Where tensors go.
+        mesh: Ranks, all of which call this, that want each a part of the tensors of a sharded checkpoint; see
+            :func:`soho.engine.checkpoint.shards.read_shards`. By default they are whole.
 
     Raises:
         MissingCheckpointError: No such file.
@@ -42,7 +36,7 @@ def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
     """
     scheme, separator, name = source.partition('://')
     if not separator:
-        return _read_file(os.path.expanduser(source), map_location)
+        return _read_file(os.path.expanduser(source), map_location, mesh)
     if scheme in ('torchvision', 'modelzoo'):
         source = _torchvision_url(name)
     elif scheme not in ('http', 'https'):
@@ -50,7 +44,7 @@ def read_checkpoint(source: str, map_location: Any = 'cpu') -> dict[str, Any]:
     return _read_file(_download(source), map_location)
 
 
-def _read_file(path: str, map_location: Any) -> dict[str, Any]:
+def _read_file(path: str, map_location: Any, mesh: Any = None) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise MissingCheckpointError(f'there is no checkpoint {path}')
     if _is_safetensors(path):
@@ -59,11 +53,19 @@ def _read_file(path: str, map_location: Any) -> dict[str, Any]:
         if file.read(1) not in (b'P', b'\x80'):
             raise CheckpointError(f'{path} is no checkpoint: it begins neither as a zip nor as a pickle')
     check_sums(path)
-    return _load(path, map_location)
+    checkpoint = _load(path, map_location)
+    if 'shards' in checkpoint:
+        # What few files have, and whose imports take longer than all others here.
+        from soho.engine.checkpoint.shards import read_shards
+
+        read_shards(checkpoint, path, mesh, map_location)
+    return checkpoint
 
 
 def read_header(path: str) -> dict[str, Any]:
     """A checkpoint's contents with tensors that stay on the disk, and whose checksums nobody has compared.
+
+    Of a sharded checkpoint it is what the file holds, see :mod:`soho.engine.checkpoint.shards`.
 
     Args:
         path: Path of a file that torch has written.

@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 
 from soho.engine.checkpoint.newest import POINTER, saved_runs
 from soho.engine.checkpoint.read import read_checkpoint
+from soho.engine.checkpoint.save import remove_checkpoint, remove_lost_shards
 from soho.errors import UserError
 from soho.files import atomic_write, remove_leftovers, write_text
 from soho.registry import HOOKS
@@ -29,17 +30,21 @@ class CheckpointHook(MMEngineCheckpointHook):
     (:mod:`soho.engine.stopping`); what is saved within an epoch is called ``iter_N.pth``.
 
     Args:
+        sharded: Each rank writes its part of tensors that ranks divide among them (FSDP2) into a folder beside the
+            file, ``epoch_1.0123456789abcdef.shards``, which has to be copied along; by default rank 0 gathers and
+            writes all. Ranks need a file system that they share. Without divided tensors it changes nothing.
         minutes: Save when so many have passed since the last checkpoint, by the clock of rank 0; by default never.
         **kwargs: See ``mmengine.hooks.CheckpointHook``.
     """
 
     out_dir: Any  # a path from `before_train` on
 
-    def __init__(self, *args, minutes: float | None = None, **kwargs) -> None:
+    def __init__(self, *args, minutes: float | None = None, sharded: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if minutes is not None and minutes <= 0:
             raise UserError(f'CheckpointHook: minutes is {minutes}; it is above 0, or None for never')
         self.minutes = minutes
+        self.sharded = sharded
         self._training = False
         self._kept: list[str] = []  # names, the newest last
         self._best: dict[str, str | None] = {}  # path of the best checkpoint by metric
@@ -52,6 +57,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         elif self.out_dir != runner.work_dir:
             self.out_dir = os.path.join(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
         runner.logger.info(f'Checkpoints will be saved to {self.out_dir}.')
+        if self.sharded and not self._is_local:
+            raise UserError(f'CheckpointHook writes shards into folders, and out_dir is {self.out_dir}: name a folder')
         self._training = True
         self._saved_at = time.monotonic()
         if self.save_best is not None:
@@ -60,6 +67,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if is_main_process() and self._is_local:
             os.makedirs(self.out_dir, exist_ok=True)
             remove_leftovers(self.out_dir)
+            remove_lost_shards(self.out_dir)
             runs, _ = saved_runs([self.out_dir])
             self._save_number = max((run.save_number for run in runs), default=0)
             if runner.iter > 0:
@@ -103,6 +111,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             meta=dict(meta, save_number=self._save_number),
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
+            sharded=self.sharded,
             **self.args,
         )
         self._saved_at = time.monotonic()
@@ -110,7 +119,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             write_text(Path(runner.work_dir, POINTER), os.path.relpath(self.last_ckpt, runner.work_dir))
             self._kept = [*(other for other in self._kept if other != name), name]
             while 0 < self.max_keep_ckpts < len(self._kept):
-                Path(self.out_dir, self._kept.pop(0)).unlink(missing_ok=True)
+                remove_checkpoint(Path(self.out_dir, self._kept.pop(0)))
         return self.last_ckpt
 
     def _save_best_checkpoint(self, runner, metrics: dict[str, float]) -> None:
@@ -143,6 +152,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 meta=meta,
                 by_epoch=False,
                 backend_args=self.backend_args,
+                sharded=self.sharded,
             )
             runner.logger.info(f'The best checkpoint with {score:0.4f} {key} at {count} {kind} is saved to {name}.')
             replaced.append((self._best.get(key), path))
@@ -153,7 +163,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if is_main_process() and self._is_local:
             for old, new in replaced:
                 if old is not None and old != new:
-                    Path(old).unlink(missing_ok=True)
+                    remove_checkpoint(old)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Names in the work dir instead of paths, so that it can be moved."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from soho.engine.sharding import local_parts
 from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
@@ -144,9 +145,9 @@ class AdamWSGD(Optimizer):
                     self.state[p]['momentum_buffer'] = torch.zeros_like(p)
             buffers = [self.state[p]['momentum_buffer'] for p in some] if group['momentum'] else []
             torch._fused_sgd_(
-                some,
-                their_grads,
-                buffers,
+                local_parts(some),
+                local_parts(their_grads),
+                local_parts(buffers),
                 weight_decay=group['sgd_weight_decay'],
                 momentum=group['momentum'],
                 lr=group['lr'],

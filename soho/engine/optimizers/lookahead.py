@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from soho.engine.optimizers.skipping import can_skip, step_unless
+from soho.engine.optimizers.skipping import step_unless
+from soho.engine.sharding import divide_like, local_parts
 from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
@@ -24,6 +25,8 @@ class Lookahead(Optimizer):
     resumed run goes on exactly. The official VirTex forgets both: the state
     of an inner optimizer alone loads as well, and slow weights then start anew.
 
+    A step that is skipped since ``found_inf`` is 1 counts among the ``k``.
+
     Args:
         params: Parameters or groups.
         optimizer: Registered name of the inner optimizer.
@@ -35,6 +38,8 @@ class Lookahead(Optimizer):
     Raises:
         ValueError: ``k`` below 1 or ``alpha`` out of range.
     """
+
+    skips_on_device = True
 
     def __init__(self, params: Iterable, optimizer: str = 'SGD', k: int = 5, alpha: float = 0.5, **options) -> None:
         if k < 1 or not 0 < alpha <= 1:
@@ -49,11 +54,6 @@ class Lookahead(Optimizer):
         self.alpha = alpha
         self.slow: list[Tensor] | None = None
         self.steps = 0  # since slow weights moved
-
-    @property
-    def skips_on_device(self) -> bool:
-        """Whether ``found_inf`` of the inner optimizer is heeded; a skipped step counts among the ``k``."""
-        return can_skip(self.inner)
 
     def _share(self) -> None:
         """One set of groups and one state, for schedules and gradient scalers that look here."""
@@ -74,8 +74,9 @@ class Lookahead(Optimizer):
         self.steps += 1
         if self.steps == self.k:
             self.steps = 0
-            torch._foreach_lerp_(self.slow, self._weights(), self.alpha)
-            torch._foreach_copy_(self._weights(), self.slow)
+            slow, weights = local_parts(self.slow), local_parts(self._weights())
+            torch._foreach_lerp_(slow, weights, self.alpha)
+            torch._foreach_copy_(weights, slow)
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,4 +107,7 @@ class Lookahead(Optimizer):
         self.inner.load_state_dict(state)
         self._share()
         self.steps = own['steps']
-        self.slow = own['slow'] and [value.to(param, copy=True) for value, param in zip(own['slow'], self._weights())]
+        self.slow = own['slow'] and [
+            divide_like(value, param).to(param.device, param.dtype, copy=True)
+            for value, param in zip(own['slow'], self._weights())
+        ]

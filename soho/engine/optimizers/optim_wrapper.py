@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
 from soho.engine.optimizers.skipping import step_unless
+from soho.engine.sharding import divide_like, is_divided, whole
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
@@ -48,7 +49,7 @@ class OptimWrapper(MMEngineOptimWrapper):
 
     def _norm(self) -> Tensor | None:
         grads = [p.grad for p in self._parameters() if p.grad is not None]
-        return torch.nn.utils.get_total_norm(grads) if grads else None
+        return whole(torch.nn.utils.get_total_norm(grads)) if grads else None
 
     def _is_bad(self, norm: Tensor | None) -> Tensor | None:
         """() bool on the device, equal on all ranks: whether an update with gradients of this norm would do harm."""
@@ -78,7 +79,25 @@ class OptimWrapper(MMEngineOptimWrapper):
     def set_gathered_gradients(self, gradients: list[Tensor | None]) -> None:
         """Go on from what :meth:`gathered_gradients` gave."""
         for parameter, gradient in zip(self._parameters(), gradients):
-            parameter.grad = None if gradient is None else gradient.to(parameter, copy=True)
+            if gradient is not None:
+                gradient = divide_like(gradient, parameter).to(parameter.device, parameter.dtype, copy=True)
+            parameter.grad = gradient
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As mmengine; whole tensors are divided where the parameters are."""
+        parameters = self._parameters()
+        if any(map(is_divided, parameters)):
+            ids = [number for group in state_dict['param_groups'] for number in group['params']]
+            entries = dict(state_dict['state'])
+            for number, parameter in zip(ids, parameters):
+                entries[number] = {
+                    name: divide_like(value, parameter)
+                    if isinstance(value, Tensor) and value.shape == parameter.shape and name != 'step'
+                    else value
+                    for name, value in entries.get(number, {}).items()
+                }
+            state_dict = dict(state_dict, state={number: entry for number, entry in entries.items() if entry})
+        super().load_state_dict(state_dict)
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """As mmengine, which says of every start between two updates that gradients are lost."""
@@ -88,7 +107,7 @@ class OptimWrapper(MMEngineOptimWrapper):
     def _clip_grad(self) -> None:
         params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
         if params:
-            self._grad_norm = self.clip_func(params, **(self.clip_grad_kwargs or {}))
+            self._grad_norm = whole(self.clip_func(params, **(self.clip_grad_kwargs or {})))
 
     def take_grad_norm(self) -> dict[str, Tensor]:
         """The norm before clipping under its name, once for every update; nothing between updates."""

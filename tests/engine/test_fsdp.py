@@ -1,0 +1,172 @@
+"""FSDP2: two ranks that divide a model learn what two that copy it learn, and what one does; any number goes on."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from soho.engine import Runner
+from soho.engine.checkpoint.newest import newest_checkpoint
+from soho.engine.checkpoint.read import read_checkpoint, read_header
+from soho.errors import UserError
+from tests.engine.divided_runs import FSDP2, HALF, divided_config
+from tests.engine.soak import attempt_ranks, differences
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARDED = {'default_hooks.checkpoint.sharded': True}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+
+
+def logs(folder):
+    return '\n'.join(path.read_text()[-4000:] for path in sorted(folder.glob('rank*.log')))
+
+
+def train_ranks(folder, codes=(0, 0), stopped=None, **options):
+    """Path of the newest checkpoint of a run of two ranks below ``folder``."""
+    folder.mkdir(exist_ok=True)
+    hook = [dict(type='StopAt', iteration=stopped) if stopped and rank == 1 else options.get('hook') for rank in (0, 1)]
+    found = attempt_ranks(
+        folder, 2, lambda rank: divided_config(folder / 'run', **dict(options, hook=hook[rank])), seconds=900
+    )
+    assert found == list(codes), logs(folder)
+    return newest_checkpoint([folder / 'run'])[0]
+
+
+def learnt(path):
+    """Weights and the optimizer's state, by place."""
+    checkpoint = read_checkpoint(str(path))
+    return {name: checkpoint[name] for name in ('state_dict', 'optimizer')}
+
+
+def tensors(value, place=''):
+    if isinstance(value, torch.Tensor):
+        return {place: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return {name: found for key, item in items for name, found in tensors(item, f'{place}.{key}').items()}
+
+
+def largest_difference(one, other):
+    one, other = tensors(learnt(one)), tensors(learnt(other))
+    assert one.keys() == other.keys()
+    return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
+
+
+@pytest.mark.slow
+def test_two_ranks_that_divide_a_model(tmp_path):
+    copied = train_ranks(tmp_path / 'copied')
+    divided = train_ranks(tmp_path / 'divided', wrapper=FSDP2)
+    Runner.from_cfg(divided_config(tmp_path / 'one', ranks=1)).train()
+    one = newest_checkpoint([tmp_path / 'one'])[0]
+    assert largest_difference(copied, divided) < 1e-6
+    assert largest_difference(one, divided) < 1e-5  # other formulas of batch-norm
+
+    # Stopped between two updates, with each rank's part in a file of its own, and gone on with: to the bit.
+    stopped = train_ranks(tmp_path / 'broken', codes=(75, 75), stopped=4, wrapper=FSDP2, **SHARDED)
+    header = read_header(stopped)
+    assert header['meta']['iter'] == 5 and header['state_dict']['first.weight'] is None
+    assert {'__0_0.distcp', '__1_0.distcp'} < header['shards']['files'].keys()
+    shutil.copytree(tmp_path / 'broken', tmp_path / 'copy')
+    resumed = train_ranks(tmp_path / 'broken', wrapper=FSDP2, **SHARDED)
+    assert resumed.endswith('iter_9.pth') and not differences(learnt(resumed), learnt(divided))
+
+    # One process takes over from two, and two from one.
+    copy = tmp_path / 'copy' / 'run'
+    runner = Runner.from_cfg(divided_config(copy, ranks=1))
+    runner.load_or_resume()
+    assert not differences(dict(runner.model.state_dict()), dict(learnt(stopped)['state_dict']))
+    saved, own = learnt(stopped)['optimizer']['state'], runner.optim_wrapper.optimizer.state_dict()['state']
+    assert not differences(saved, own)
+    gradients = read_checkpoint(stopped)['gradients'][0]
+    assert all(p.grad.equal(g) for p, g in zip(runner.optim_wrapper._parameters(), gradients))
+    runner = Runner.from_cfg(divided_config(copy, ranks=1))
+    runner.train()
+    assert largest_difference(newest_checkpoint([copy])[0], divided) < 1e-5
+    train_ranks(tmp_path / 'copy', wrapper=FSDP2, hook=dict(type='SaveAtOnce'), iters=9)
+    assert 'shards' in read_header(str(copy / 'again.pth'))
+    assert not differences(learnt(copy / 'again.pth'), learnt(copy / 'iter_9.pth'))
+
+
+@pytest.mark.slow
+def test_mixed_precision_and_lookahead(tmp_path):
+    """Products in bfloat16 differ by 2^-8; a layer whose weights are gathered in it rounds them as autocast does."""
+    changes = dict(optim_wrapper=dict(HALF, _delete_=True))
+    copied = train_ranks(tmp_path / 'copied', **changes)
+    mixed = dict(FSDP2, mixed_precision=dict(param_dtype='bfloat16'), reshard_after_forward=False)
+    divided = train_ranks(tmp_path / 'divided', wrapper=mixed, **changes)
+    assert largest_difference(copied, divided) < 2e-2
+    assert read_checkpoint(divided)['optimizer']['lookahead']['slow'][0].shape == (7, 4)
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(custom_hooks=[dict(type='EMAHook')]), 'EMAHook copies the whole model'),
+        (dict(custom_hooks=[dict(type='FoldNormsHook')]), 'FoldNormsHook copies the whole model'),
+        (dict(test_cfg=dict(type='RetrievalTestLoop')), 'test_cfg of the config is a RetrievalTestLoop'),
+        (dict(compile=True), 'compile of the config does not go with FSDP2'),
+        (
+            {'model_wrapper_cfg.mixed_precision': dict(param_dtype='bfloat16')},
+            "param_dtype of model_wrapper_cfg is 'bfloat16', and optim_wrapper is no AmpOptimWrapper",
+        ),
+    ],
+)
+def test_what_needs_the_whole_model_is_refused_before_anything_is_built(changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        Runner.from_cfg(divided_config(tmp_path / 'run', wrapper=FSDP2, **changes))
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(wrap=['Layers']), "names 'Layers', and the model has no module of this class; it has .*Layer"),
+        (dict(mixed_precision=dict(param_type='bfloat16')), "has no 'param_type'; it has param_dtype, reduce_dtype"),
+        (dict(mixed_precision=dict(param_dtype='half')), "param_dtype is 'half'; choose one of float32, float16"),
+    ],
+)
+def test_a_wrong_setting_is_said(options, message):
+    from soho.engine.fsdp import FSDP2 as Wrapper
+    from tests.engine.divided_runs import DividedModel
+
+    with pytest.raises(UserError, match=message):
+        Wrapper(DividedModel(), **options)
+
+
+def test_one_process_leaves_the_wrapper_out(tmp_path):
+    runner = Runner.from_cfg(divided_config(tmp_path / 'run', ranks=1, wrapper=FSDP2, iters=1, **SHARDED))
+    runner.train()
+    assert [path.name for path in (tmp_path / 'run').glob('iter*')] == ['iter_1.pth']
+
+
+@pytest.mark.slow
+def test_two_machines(tmp_path):
+    """Two launchers, as on two machines, with the variables that the documents name."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    (tmp_path / 'run').mkdir()
+    nodes = []
+    for rank in (0, 1):
+        environment = dict(os.environ, NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1', PORT=str(port))
+        environment.update(PYTHON=sys.executable, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo')
+        script = [ROOT / 'tools' / 'launch.sh', ROOT / 'tests' / 'engine' / 'divided_runs.py', '1', tmp_path / 'run']
+        log = open(tmp_path / f'rank{rank}.log', 'w')
+        with log:
+            nodes.append(subprocess.Popen(['bash', *script], env=environment, stdout=log, stderr=log))
+    try:
+        assert [node.wait(900) for node in nodes] == [0, 0], logs(tmp_path)
+    finally:
+        for node in nodes:
+            node.kill()
+    path = newest_checkpoint([tmp_path / 'run'])[0]
+    meta = read_checkpoint(path)['meta']
+    assert path.endswith('iter_9.pth') and meta['world_size'] == 2
