@@ -5,6 +5,7 @@ import struct
 import tarfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -158,9 +159,11 @@ class TarShards(Sequence):
 def _states_size(header: bytes, size: int) -> bool:
     """Return whether the header of a member says this size."""
     try:
-        return tarfile.nti(header[124:136]) == size
-    except tarfile.HeaderError:
-        return False
+        return int(header[124:136].strip(b'\0 '), 8) == size
+    except ValueError:  # a size that octal digits have no room for, or no header
+        with suppress(tarfile.HeaderError):
+            return tarfile.TarInfo.frombuf(header, 'utf-8', 'surrogateescape').size == size
+    return False
 
 
 def is_sharded(folder: str) -> bool:
