@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 
 from soho.datasets.records import ListedImage
 from soho.datasets.sample_key import SampleKey
+from soho.datasets.storage.checksums import stamp_file
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.index import Index, read_ids
 from soho.datasets.storage.json_records import to_record
-from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.prepared_tokens import PreparedTokens, Tokenizer, find_tokens
@@ -203,7 +203,7 @@ class ImageTextDataset(Dataset):
         origin = state.pop('_origin', None)
         vars(self).update(state)
         if origin is not None:
-            if not file_fingerprint(self.ann_file).items() <= origin.items():
+            if not stamp_file(self.ann_file).items() <= origin.items():
                 raise RuntimeError(
                     f'{self.ann_file} has changed since this run opened it, so its samples would '
                     'differ from those of the other processes: start the run again'
@@ -284,7 +284,12 @@ class ImageTextDataset(Dataset):
         Returns:
             The annotation, ``rng`` and ``tokens``; for one image ``image_store``, ``file_name`` and ``flipped``,
             for several ``images`` with a dict of these for each.
+
+        Raises:
+            UserError: The file of the index has been cut off since it was opened.
         """
+        if self.index is not None:
+            self.index.check_length()
         images: list[dict[str, Any]] = []
         for number, image in enumerate(self.item_images[index]):
             images.append(dict(image_store=self.store, file_name=self.images.file_names[image], rng=rng, flipped=False))

@@ -268,8 +268,10 @@ class TrainLoop(BaseLoop):
 
         Raises:
             Stopped: The run was told to stop.
+            TrainingError: The last checkpoint could not be written.
         """
         runner = self.runner
+        runner.writer.check()
         hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         stopping = runner.stopping
         is_due = hook is not None and runner.rank == 0 and hook.minutes_are_over()
@@ -279,6 +281,7 @@ class TrainLoop(BaseLoop):
         if request:
             saved = None if hook is None else hook.save_now(runner)
             if request is Request.STOP:
+                runner.writer.wait()
                 name = stopping.received or 'a signal to another rank'
                 where = 'nothing is saved, since there is no CheckpointHook' if saved is None else f'saved as {saved}'
                 message = f'stopped by {name} after iteration {self._iter}: {where}; --resume goes on'

@@ -23,13 +23,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
+from soho.engine.checkpoint.background import BackgroundWriter
 from soho.engine.checkpoint.inference_spec import describe_run
 from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
-from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint, write_sharded
+from soho.engine.checkpoint.save import nonfinite_tensors, write_sharded
 from soho.engine.checkpoint.train_state import check_train_state, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data, check_steps, open_datasets
@@ -80,6 +81,7 @@ class Runner(MMEngineRunner):
         super().__init__(*args, **kwargs)
         env_cfg = self.cfg.get('env_cfg') or {}
         self.stopping = Stopping((env_cfg.get('dist_cfg') or {}).get('timeout'))
+        self.writer = BackgroundWriter()
 
     @classmethod
     def from_cfg(cls, cfg: Config, splits: Sequence[str] = ()) -> 'Runner':
@@ -255,6 +257,7 @@ class Runner(MMEngineRunner):
             if self.rank == 0:
                 stack.enter_context(folder_lock(self.work_dir))
             stack.enter_context(self.stopping)
+            stack.enter_context(self.writer)
             # Constants of a model may be infinite, such as the mask of an attention.
             self._infinite_buffers = nonfinite_tensors(dict(unwrap_model(self.model).named_buffers()), 'state_dict')
             stack.callback(self.visualizer.close)  # whatever happens, the log is whole
@@ -320,7 +323,8 @@ class Runner(MMEngineRunner):
     ) -> None:
         """As mmengine, but the file is whole or not there, and holds numbers; every rank takes part.
 
-        Tensors that ranks divide among them are gathered, one after the other, unless ``sharded`` is set.
+        Tensors that ranks divide among them are gathered, one after the other, unless ``sharded`` is set. In a training
+        one file is written in the background, see :class:`soho.engine.checkpoint.background.BackgroundWriter`.
 
         Args:
             out_dir: Folder, or the address of a storage that mmengine knows.
@@ -334,7 +338,7 @@ class Runner(MMEngineRunner):
             sharded: Each rank writes what it holds of divided tensors, into a folder beside the file.
 
         Raises:
-            TrainingError: A weight is infinite or not a number, or the file cannot be written.
+            TrainingError: A weight is infinite or not a number, or this file or the last one cannot be written.
         """
         whole_state = self._state_of_all_ranks() if save_optimizer else {}
         divided = isinstance(self.model, FSDP2)
@@ -365,7 +369,7 @@ class Runner(MMEngineRunner):
         elif '://' in path:
             save_checkpoint(checkpoint, path, backend_args=backend_args)
         else:
-            write_checkpoint(checkpoint, path)
+            self.writer.write(checkpoint, path)
 
     def _state_of_all_ranks(self) -> dict[str, Any]:
         """Place in the data, random generators and gathered gradients, those of all ranks on rank 0."""

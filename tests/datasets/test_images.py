@@ -1,6 +1,7 @@
 import gzip
 import io
 import multiprocessing
+import os
 import pickle
 import tarfile
 import zipfile
@@ -209,6 +210,26 @@ def test_changed_shards_are_looked_up_again(tmp_path):
         before.read('000.jpg')
     with pytest.raises(ValueError, match=r'a cannot be read: the shard 000000\.tar is damaged'):
         ImageStore(folder)
+
+
+@pytest.mark.parametrize('where', ['start', 'middle'])
+def test_an_exchanged_shard_of_equal_size_and_time_is_noticed(tmp_path, where, monkeypatch):
+    monkeypatch.setattr('soho.datasets.storage.checksums.ENDS', tarfile.BLOCKSIZE)
+    members = {f'{i}.jpg': bytes([i]) * 500 for i in range(1, 7)}
+    write_shards(tmp_path, members, shards=1)
+    assert ImageStore(tmp_path).read('3.jpg') == members['3.jpg']
+    shard = tmp_path / '000000.tar'
+    stat, size = os.stat(shard), shard.stat().st_size
+    names = list(members) if where == 'middle' else list(members)[::-1]
+    changed = {name: members[name] * (1 + (name == '2.jpg')) for name in names}  # the others come later in the shard
+    write_shards(tmp_path, changed, shards=1)
+    os.utime(shard, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert shard.stat().st_size == size
+    if where == 'start':
+        assert ImageStore(tmp_path).read('3.jpg') == members['3.jpg']
+    else:
+        with pytest.raises(ImageDecodeError, match=r'no member of 500 bytes is there in 000000\.tar, which was exch'):
+            ImageStore(tmp_path).read('3.jpg')
 
 
 def test_two_members_of_one_name_are_refused(tmp_path):

@@ -28,6 +28,9 @@ def test_current_until_something_changes(tmp_path, make):
     assert make(x=2).counts_if_current() is None
 
     os.utime(tmp_path / 'in.json', ns=(1, 1))
+    assert make(x=1).counts_if_current() == {'images': 2}
+    (tmp_path / 'in.json').write_text('[2]')
+    os.utime(tmp_path / 'in.json', ns=(1, 1))
     assert make(x=1).counts_if_current() is None
 
 

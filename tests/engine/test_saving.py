@@ -4,12 +4,15 @@ import errno
 import os
 import random
 import re
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from soho.engine import Runner
+from soho.engine.checkpoint import save
+from soho.engine.checkpoint.background import BackgroundWriter
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
@@ -202,3 +205,67 @@ def test_beginning_anew_beside_checkpoints_is_said(run_training, tmp_path):
     run_training('vqa', epochs=1)
     logs = ''.join(path.read_text() for path in (tmp_path / 'run').glob('*/*.log'))
     assert 'holds checkpoints of an earlier run, epoch_1.pth the newest; this run begins anew' in logs
+
+
+class Gate:
+    """Holds what writes checkpoints up until it is opened."""
+
+    def __init__(self, monkeypatch):
+        self.open = threading.Event()
+        write = save.write_checkpoint
+
+        def wait(checkpoint, path):
+            assert self.open.wait(60)
+            write(checkpoint, path)
+
+        monkeypatch.setattr('soho.engine.checkpoint.background.write_checkpoint', wait)
+
+
+def test_what_is_written_in_the_background_is_what_there_was(tmp_path, monkeypatch):
+    gate, path, twice = Gate(monkeypatch), tmp_path / 'a.pth', torch.zeros(3)
+    gone = tmp_path / 'old.pth'
+    gone.touch()
+    with BackgroundWriter() as writer:
+        writer.write(dict(a=twice, b=twice[1:], c=[0]), path)
+        writer.do(gone.unlink)
+        twice += 1
+        assert gone.exists() and not path.exists()
+        gate.open.set()
+    found = read_checkpoint(str(path))
+    assert not found['a'].any() and not found['b'].any() and not gone.exists()
+    assert found['a'].untyped_storage().data_ptr() == found['b'].untyped_storage().data_ptr()
+
+
+def test_one_checkpoint_is_written_at_a_time(tmp_path, monkeypatch):
+    gate = Gate(monkeypatch)
+    with BackgroundWriter() as writer:
+        writer.write(dict(a=1), tmp_path / '1.pth')
+        threading.Timer(0.2, gate.open.set).start()
+        writer.write(dict(a=2), tmp_path / '2.pth')
+        assert (tmp_path / '1.pth').exists()
+    assert read_checkpoint(str(tmp_path / '2.pth'))['a'] == 2
+
+
+def test_a_failure_in_the_background_ends_the_training(tiny_config, monkeypatch):
+    def full(checkpoint, path):
+        raise TrainingError(f'the checkpoint {path} could not be written (No space left on device)')
+
+    monkeypatch.setattr('soho.engine.checkpoint.background.write_checkpoint', full)
+    runner = Runner.from_cfg(tiny_config('vqa', iters=4, **ITERATIONS))
+    with pytest.raises(TrainingError, match=r'iter_1\.pth could not be written'):
+        runner.train()
+    assert runner.iter < 4 and not list(Path(runner.work_dir).glob('*.pth'))
+    assert not Path(runner.work_dir, 'last_checkpoint').exists()  # which would have followed
+
+
+def test_a_failure_of_the_last_save_is_no_success(tiny_config, monkeypatch):
+    write = save.write_checkpoint
+
+    def full(checkpoint, path):
+        if str(path).endswith('iter_2.pth'):
+            raise TrainingError(f'the checkpoint {path} could not be written (No space left on device)')
+        write(checkpoint, path)
+
+    monkeypatch.setattr('soho.engine.checkpoint.background.write_checkpoint', full)
+    with pytest.raises(TrainingError, match=r'iter_2\.pth could not be written'):
+        Runner.from_cfg(tiny_config('vqa', iters=2, **ITERATIONS)).train()

@@ -3,7 +3,8 @@
 Reading millions of captions from json takes tens of seconds and gives every process
 its own copy. The first run writes them into one file beside the annotations, in
 the safetensors layout (a json header, then plain arrays), which later runs and
-all workers map into memory.
+all workers map into memory. It ends with its own checksum, and it belongs to contents, not to a date:
+see :mod:`soho.datasets.storage.checksums`.
 
 Ours rather than pyarrow (165 MB installed): with 2 million captions and a column of numbers both files have
 109 MB and open in 0.15 ms, and 100,000 captions at random take 105 ms here and 115 ms there.
@@ -15,7 +16,9 @@ import mmap
 import os
 from array import array
 from collections.abc import Callable, Collection
+from io import FileIO
 from itertools import accumulate, islice
+from logging import WARNING
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,16 @@ from platformdirs import user_cache_path
 from safetensors.numpy import save_file
 
 from soho.datasets.records import ImageRecord
+from soho.datasets.storage.checksums import SEALED, checksum_file, seal_file, stamp_file
 from soho.datasets.storage.json_records import to_record
-from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import CODEC, PackedStrings
+from soho.errors import UserError
 from soho.files import atomic_path, file_lock
 
-FORMAT = 2  # version of the file layout; an index of another version is rebuilt
+FORMAT = 3  # version of the file layout; an index of another version is rebuilt
 SMALL = 1 << 22  # bytes of an annotation file that needs no index to be read quickly
+_SEAL = '~'  # the last array of a file, since safetensors sorts them by dtype and name: the checksum of all before it
 _DTYPES = {'U8': np.uint8, 'U16': np.uint16, 'U32': np.uint32, 'I32': np.int32, 'I64': np.int64, 'F32': np.float32}
 
 
@@ -44,12 +49,33 @@ class Index:
         meta: Other data, JSON values.
         origin: Identity of what the arrays were made from, JSON values.
         path: File that the arrays are mapped from, if any.
+        view: The file in memory.
     """
 
     def __init__(
-        self, arrays: dict[str, np.ndarray], meta: dict[str, Any], origin: dict[str, Any], path: Path | None = None
+        self,
+        arrays: dict[str, np.ndarray],
+        meta: dict[str, Any],
+        origin: dict[str, Any],
+        path: Path | None = None,
+        view: mmap.mmap | None = None,
     ) -> None:
         self.arrays, self.meta, self.origin, self.path = arrays, meta, origin, path
+        self._view = view
+
+    def check_length(self) -> None:
+        """Raise an error where another program has cut off the file; to read on would kill the process by SIGBUS.
+
+        It is asked before each sample and takes half a microsecond. A file that is replaced as a whole does no harm.
+
+        Raises:
+            UserError: The file is shorter than when it was opened.
+        """
+        if self._view is not None and self._view.size() < len(self._view):
+            raise UserError(
+                f'{self.path} was cut off by another program, to {self._view.size()} of {len(self._view)} bytes, while '
+                'this run was reading it: start the run again, with --resume, and the file is made anew'
+            )
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -194,7 +220,7 @@ def open_index(ann_file: str, kind: str, scan: Callable[[IndexBuilder], None], v
         FileNotFoundError: There is no such file.
         ValueError: ``scan`` found a mistake in the file.
     """
-    origin: dict[str, Any] = dict(kind=kind, version=version, **file_fingerprint(ann_file))
+    origin: dict[str, Any] = dict(kind=kind, version=version, **stamp_file(ann_file))
     return load_or_build(ann_file, index_places(ann_file, kind), origin, scan, persist=origin['bytes'] >= SMALL)
 
 
@@ -221,7 +247,8 @@ def load_or_build(
             # Another process may have made it while this one waited.
             if index := load(place, origin):
                 return index
-            print_log(f'{what} is read for the first time, which takes a while; later runs will use {place}', 'current')
+            when = 'again, since it or its index has changed' if place.exists() else 'for the first time'
+            print_log(f'{what} is read {when}, which takes a while; later runs will use {place}', 'current')
             index = _scanned(scan, origin)
             if save(place, index):
                 return load(place, origin) or index
@@ -257,7 +284,9 @@ def save(path: Path, index: Index) -> bool:
     metadata = dict(origin=json.dumps(index.origin), meta=json.dumps(index.meta))
     try:
         with atomic_path(path) as temporary:
-            save_file({name: np.ascontiguousarray(value) for name, value in index.arrays.items()}, temporary, metadata)
+            arrays = {name: np.ascontiguousarray(value) for name, value in index.arrays.items()}
+            save_file(arrays | {_SEAL: np.zeros(4, np.uint8)}, temporary, metadata)
+            seal_file(temporary)
             temporary.chmod(0o644)  # safetensors lets nobody else read it
     except Exception as error:  # safetensors has its own kind of error for a full disk
         print_log(f'{path} could not be written ({error})', 'current')
@@ -266,18 +295,27 @@ def save(path: Path, index: Index) -> bool:
 
 
 def load(path: Path, origin: dict[str, Any]) -> Index | None:
-    """Return the index at ``path``, mapped into memory; None if there is none that was made from ``origin``."""
+    """Return the index at ``path``, mapped into memory; None if there is none that was made from ``origin``.
+
+    One that is damaged is said to be, and is none.
+    """
     try:
-        with open(path, 'rb') as file:
+        with FileIO(path) as file:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        size = int.from_bytes(view[:8], 'little')
-        header = json.loads(view[8 : 8 + size])
-        metadata = header.pop('__metadata__')
-        if json.loads(metadata['origin']) != origin:
-            return None
+            size = int.from_bytes(view[:8], 'little')
+            header = json.loads(view[8 : 8 + size])
+            metadata = header.pop('__metadata__')
+            if json.loads(metadata['origin']) != origin:
+                return None
+            if checksum_file(file) != SEALED:
+                raise ValueError('its checksum is wrong')
+        del header[_SEAL]
         arrays = {name: _array(view, 8 + size, **entry) for name, entry in header.items()}
-        return Index(arrays, json.loads(metadata['meta']), origin, path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # absent or damaged
+        return Index(arrays, json.loads(metadata['meta']), origin, path, view)
+    except OSError:  # absent, or not for this user
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        print_log(f'{path} is damaged ({error}), and not used', 'current', WARNING)
         return None
 
 

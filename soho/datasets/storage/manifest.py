@@ -7,28 +7,20 @@ from typing import Any
 
 from msgspec import Struct
 
+from soho.datasets.storage.checksums import stamp_archive, stamp_file
 from soho.datasets.storage.json_files import Written, load_json, write_json
 from soho.datasets.storage.json_records import to_record
 from soho.files import PathLike, hash_file
 from soho.version import __version__
 
 
-def _fingerprints(inputs: Iterable[PathLike]) -> dict[str, Any]:
-    """Return size and modification time of each input; the raw downloads are too large to hash."""
-    return {path: file_fingerprint(path) for path in sorted(str(os.fspath(path)) for path in inputs)}
+def _stamps(inputs: Iterable[PathLike]) -> dict[str, Any]:
+    """Return the stamp of each input by its path; of files their contents decide, archives are too large for that."""
+    return {path: _stamp(path) for path in sorted(str(os.fspath(path)) for path in inputs)}
 
 
-def file_fingerprint(path: PathLike) -> dict[str, int]:
-    """Return size in bytes and modification time of a file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
-    return dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+def _stamp(path: str) -> dict[str, int]:
+    return stamp_archive(path) if os.path.isdir(path) or path.lower().endswith('.zip') else stamp_file(path)
 
 
 def hash_output(path: Path) -> Written:
@@ -59,7 +51,7 @@ class _Record(Struct):
 class Manifest:
     """Record ``prepare_<tool>.json`` beside a tool's outputs.
 
-    It holds the tool's arguments, size and time of each input, SHA-256 and size
+    It holds the tool's arguments, size and checksum of each input, SHA-256 and size
     of each output, and the counts that the tool printed.
 
     Args:
@@ -75,7 +67,7 @@ class Manifest:
     def __init__(self, folder: PathLike, tool: str, arguments: dict[str, Any], inputs: Iterable[PathLike]) -> None:
         self.folder = Path(folder)
         self.path = self.folder / f'prepare_{tool}.json'
-        self.origin = dict(version=__version__, arguments=arguments, inputs=_fingerprints(inputs))
+        self.origin = dict(version=__version__, arguments=arguments, inputs=_stamps(inputs))
 
     def counts_if_current(self) -> dict[str, Any] | None:
         """Return the recorded counts, and say so, if the outputs are unchanged and fit these arguments and inputs."""

@@ -38,10 +38,16 @@ class PreparedTokens:
     """
 
     def __init__(self, index: Index) -> None:
+        self._index = index
         self.ids, self.ends = index['ids'], index['ends']
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Return the ids of sentence ``row``, int64; -1 is the empty sentence."""
+        """Return the ids of sentence ``row``, int64; -1 is the empty sentence.
+
+        Raises:
+            UserError: The file has been cut off since it was opened.
+        """
+        self._index.check_length()
         return self.ids[self.ends[row - 1] if row else 0 : self.ends[row]].astype(np.int64)
 
 

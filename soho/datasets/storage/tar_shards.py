@@ -5,6 +5,7 @@ import struct
 import tarfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from soho.datasets.storage.checksums import stamp_archive
 from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
-from soho.datasets.storage.manifest import file_fingerprint
 from soho.datasets.storage.names import is_folder, is_litter
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.zip_reader import MAX_BYTES, describe_excess
@@ -50,11 +51,9 @@ class TarShards(Sequence):
     def _open(self) -> None:
         paths = sorted(shard_files(self.folder))
         self.shards = [path.name for path in paths]
-        origin = dict(
-            kind='shards', version=3, shards=[[path.name, *file_fingerprint(path).values()] for path in paths]
-        )
+        origin = dict(kind='shards', version=3, shards=[[path.name, *stamp_archive(path).values()] for path in paths])
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
-        index = load_or_build(f'the folder of shards {self.folder}', places, origin, self._scan)
+        self._index = index = load_or_build(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
         self._shard, self._offset, self._size = index['shard'], index['offset'], index['member_size']
         self._files: dict[int, FileIO] = {}
@@ -118,8 +117,11 @@ class TarShards(Sequence):
 
         Raises:
             KeyError: There is no such member.
-            tarfile.TarError: The shard ends inside the member, or the member is larger than ``max_bytes``.
+            tarfile.TarError: The shard ends inside the member, has no member of its size there, or the member is larger
+                than ``max_bytes``.
+            UserError: The index has been cut off since it was opened.
         """
+        self._index.check_length()
         index = self._find(name)
         if index is None:
             raise KeyError(name)
@@ -128,9 +130,17 @@ class TarShards(Sequence):
         size = int(self._size[index])
         if size > self.max_bytes:
             raise tarfile.ReadError(describe_excess(size, self.max_bytes))
-        data = os.pread(file.fileno(), size, int(self._offset[index]))
+        offset = int(self._offset[index])
+        data = os.pread(file.fileno(), size, offset)
         if len(data) != size:
             raise tarfile.ReadError(f'{self.shards[self._shard[index]]} ends inside it')
+        # The last header of a member is that of its data, whatever came before it for a long name.
+        header = os.pread(file.fileno(), tarfile.BLOCKSIZE, max(0, offset - tarfile.BLOCKSIZE))
+        if not _states_size(header, size):
+            raise tarfile.ReadError(
+                f'no member of {size} bytes is there in {self.shards[self._shard[index]]}, which was exchanged for '
+                f'another of its size and time: remove {self._index.path or "it"} and start again'
+            )
         return data
 
     def _file(self, shard: int) -> FileIO:
@@ -144,6 +154,16 @@ class TarShards(Sequence):
     def _find(self, name: str) -> int | None:
         index = bisect_left(self, name)
         return index if index < len(self) and self[index] == name else None
+
+
+def _states_size(header: bytes, size: int) -> bool:
+    """Return whether the header of a member says this size."""
+    try:
+        return int(header[124:136].strip(b'\0 '), 8) == size
+    except ValueError:  # a size that octal digits have no room for, or no header
+        with suppress(tarfile.HeaderError):
+            return tarfile.TarInfo.frombuf(header, 'utf-8', 'surrogateescape').size == size
+    return False
 
 
 def is_sharded(folder: str) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from soho.datasets.storage.checksums import stamp_archive
 from soho.datasets.storage.index import Index, IndexBuilder, cached_place, load_or_build
-from soho.datasets.storage.manifest import file_fingerprint
 
 LARGE = 1 << 30  # bytes of a zip from which the directory is kept in a file
 MAX_BYTES = 1 << 28  # bytes of the largest image file that is read, unless a config says otherwise
@@ -57,7 +57,7 @@ class ZipReader(Sequence):
     def __init__(self, path: str, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self.max_bytes = max_bytes
-        origin: dict[str, Any] = dict(kind='members', **file_fingerprint(path))
+        origin: dict[str, Any] = dict(kind='members', **stamp_archive(path))
         places = [Path(f'{path}.members.index'), cached_place(path, 'members')]
         self._index = load_or_build(path, places, origin, self._scan, persist=origin['bytes'] >= LARGE)
         self._open()
@@ -111,7 +111,9 @@ class ZipReader(Sequence):
             KeyError: There is no such member.
             zipfile.BadZipFile: The member is damaged (header, length or checksum), encrypted, compressed by a method
                 other than deflate, bzip2 and LZMA, or larger than ``max_bytes``.
+            UserError: The file of the directory has been cut off since it was opened.
         """
+        self._index.check_length()
         index = self._find(name)
         if index is None:
             raise KeyError(name)

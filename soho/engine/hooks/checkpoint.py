@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from soho.registry import HOOKS
 class CheckpointHook(MMEngineCheckpointHook):
     """As mmengine's, but at every moment there is a checkpoint that is whole.
 
-    A new file gets its name once it is complete (:func:`soho.engine.checkpoint.save.write_checkpoint`), and only then
-    an older one goes. The best checkpoint is replaced after the state that names the new one has been saved.
+    A new file is written in the background (:class:`soho.engine.checkpoint.background.BackgroundWriter`), gets its
+    name once it is complete, and only then an older one goes. The best checkpoint is replaced after the state that
+    names the new one has been saved.
 
     Besides epochs or iterations a run may count minutes, and a run that is told to stop saves what it has
     (:mod:`soho.engine.stopping`); what is saved within an epoch is called ``iter_N.pth``.
@@ -116,10 +118,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         )
         self._saved_at = time.monotonic()
         if is_main_process() and self._is_local:
-            write_text(Path(runner.work_dir, POINTER), os.path.relpath(self.last_ckpt, runner.work_dir))
+            pointer = Path(runner.work_dir, POINTER), os.path.relpath(self.last_ckpt, runner.work_dir)
+            runner.writer.do(partial(write_text, *pointer))
             self._kept = [*(other for other in self._kept if other != name), name]
             while 0 < self.max_keep_ckpts < len(self._kept):
-                remove_checkpoint(Path(self.out_dir, self._kept.pop(0)))
+                runner.writer.do(partial(remove_checkpoint, Path(self.out_dir, self._kept.pop(0))))
         return self.last_ckpt
 
     def _save_best_checkpoint(self, runner, metrics: dict[str, float]) -> None:
@@ -163,7 +166,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if is_main_process() and self._is_local:
             for old, new in replaced:
                 if old is not None and old != new:
-                    remove_checkpoint(old)
+                    runner.writer.do(partial(remove_checkpoint, old))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Names in the work dir instead of paths, so that it can be moved."""
@@ -176,6 +179,7 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     def after_train(self, runner) -> None:
         self._training = False
+        runner.writer.wait()
         if self.published_keys is not None and is_main_process():
             for path in {self.last_ckpt if self.save_last else None, *self._best.values()}:
                 if path is not None:
