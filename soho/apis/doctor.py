@@ -14,6 +14,7 @@ EXTRAS = {
     'virtex': 'the vocabulary of captions',
     'eval': 'METEOR and SPICE of captions, and the SVMs of VOC07',
     'timm': "timm's models as backbones",
+    'app': 'the web page of `soho app`',
 }
 OK, MISSING, NOTE = 'ok', 'MISSING', '-'
 Finding = tuple[str, str, str]
