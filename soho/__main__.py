@@ -3,6 +3,7 @@
     soho train CONFIG ...        runs tools/train.py CONFIG ...
     soho prepare vqa ...         runs tools/prepare/vqa.py ...
     soho ask IMAGE "QUESTION"    is a function of soho/apis/commands.py, as are caption, features and models
+    soho app CHECKPOINT          is a function of soho/app/command.py
     soho configs [PATTERN]       is a function of this file
 
 ``python -m soho`` is the same. A new command is a name in ``SCRIPTS`` or a function in ``FUNCTIONS``; the first line
@@ -21,6 +22,7 @@ from types import ModuleType
 from soho import __version__
 from soho.apis.commands import COMMANDS
 from soho.apis.doctor import doctor
+from soho.app.command import app
 from soho.errors import UserError, escape_what_cannot_be_printed, exit_on_user_error
 from soho.paths import CONFIGS, TOOLS, list_configs
 
@@ -40,7 +42,7 @@ def configs(argv: Sequence[str]) -> None:
     print(format_rows({name: read_summary(CONFIGS / f'{name}.py') for name in names}))
 
 
-FUNCTIONS = {'configs': configs, **COMMANDS, 'doctor': doctor}
+FUNCTIONS = {'configs': configs, **COMMANDS, 'app': app, 'doctor': doctor}
 
 
 def find_scripts() -> dict[str, Path]:

@@ -35,7 +35,7 @@ def ask(argv: Sequence[str]) -> None:
     from soho.apis.tables import read_rows, single_image
 
     rows = read_rows(args.images, args.image_dir, question=args.question)
-    model = _load(args, 'VQA')
+    model = load_model(args, 'VQA')
     if args.explain:
         if not single_image(args.images):
             raise UserError('--explain draws one picture: give one image')
@@ -70,7 +70,7 @@ def caption(argv: Sequence[str]) -> None:
     from soho.apis.tables import read_rows, single_image
 
     rows = read_rows(args.images, args.image_dir)
-    model = _load(args, 'Captioner')
+    model = load_model(args, 'Captioner')
     if args.explain:
         if not single_image(args.images):
             raise UserError('--explain draws one picture: give one image')
@@ -102,7 +102,7 @@ def features(argv: Sequence[str]) -> None:
     from soho.apis.tables import read_rows, write_features
 
     rows = read_rows(args.images, args.image_dir)
-    model = _load(args, 'FeatureExtractor')
+    model = load_model(args, 'FeatureExtractor')
     write_features(model, rows, args.out, args.normalize, CHUNK, args.quiet)
 
 
@@ -139,13 +139,18 @@ def _add_model_options(parser: argparse.ArgumentParser, default: str | None) -> 
         help='checkpoint, folder, http(s)://, Hub id, or a name that `soho models` lists'
         + (f' (default {default})' if default else ''),
     )
+    add_checkpoint_options(parser)
+    parser.add_argument('--batch-size', type=int, help='images of a batch')
+    parser.add_argument('-q', '--quiet', action='store_true', help='no progress bar')
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is given with a checkpoint, whatever it is asked."""
     parser.add_argument('--config', help='config of a checkpoint that does not have its own, such as an official one')
     parser.add_argument('--class-names', metavar='FILE', help='answers of a checkpoint without, as *_data_vqa.json')
     parser.add_argument('--vocabulary', help='vocab.txt or .model of a checkpoint without')
     parser.add_argument('--device', help='such as cuda or cpu; by default a GPU if there is one')
     parser.add_argument('--dtype', choices=('float32', 'float16', 'bfloat16'), help='default: float16 on a GPU')
-    parser.add_argument('--batch-size', type=int, help='images of a batch')
-    parser.add_argument('-q', '--quiet', action='store_true', help='no progress bar')
 
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
@@ -155,8 +160,13 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(args: argparse.Namespace, kind: str) -> Any:
-    """The inferencer, on a machine that is all its own."""
+def load_model(args: argparse.Namespace, kind: str) -> Any:
+    """The inferencer of a command line, on a machine that is all its own.
+
+    Args:
+        args: Parsed, with the options of :func:`add_checkpoint_options`, ``model`` and ``batch_size``.
+        kind: Name in :mod:`soho.apis`; ``load`` finds the class by itself.
+    """
     import soho.apis as apis
     from soho.platform import keep_freed_memory, use_onednn_products
 

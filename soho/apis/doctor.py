@@ -15,6 +15,7 @@ EXTRAS = {
     'eval': 'METEOR and SPICE of captions, and the SVMs of VOC07',
     'timm': "timm's models as backbones",
     'export': 'models as files of ONNX',
+    'app': 'the web page of `soho app`',
 }
 OK, MISSING, NOTE = 'ok', 'MISSING', '-'
 Finding = tuple[str, str, str]

@@ -1,19 +1,18 @@
 """Feature vectors and maps of pictures, and the dictionary words in them."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.model import BaseModel
-from PIL import Image
 from torch import Tensor
 
 from soho.apis.images import ImageInput, for_images
 from soho.apis.inferencer import Inferencer, Prediction, Query, Sample
 from soho.apis.opening import OpenedModel
+from soho.apis.words import Words, find_words
 from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
 from soho.engine.checkpoint.backbones import infer_resnet_config
 from soho.engine.checkpoint.inference_spec import InferenceSpec, build_model
@@ -22,20 +21,7 @@ from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.evaluation.features import center_crop_pipeline
 from soho.models.necks.positions import valid_cells
-from soho.models.soho import SOHO
 from soho.registry import INFERENCERS
-from soho.visualization.attribution import draw_words, read_words
-
-
-class Words(NamedTuple):
-    """The dictionary words of a picture."""
-
-    words: list[dict[str, Any]]
-    """``word`` (its number) and ``share`` of the picture's cells, the most frequent first."""
-    cells: np.ndarray
-    """(h, w) int64, the word of each cell on the picture."""
-    picture: Image.Image
-    """The picture with its cells tinted by word."""
 
 
 @INFERENCERS.register_module()
@@ -122,12 +108,4 @@ class FeatureExtractor(Inferencer):
         Raises:
             UserError: The model has no dictionary.
         """
-        if not isinstance(self.model, SOHO):
-            raise UserError(f'{self.source} is no SOHO model, and has no visual dictionary')
-        sample = self.prepare(Query([image], {}))
-        grid = read_words(self.model, self.collate([sample]))
-        rows, columns = (grid.cells >= 0).any(1).sum(), (grid.cells >= 0).any(0).sum()
-        cells = grid.cells[:rows, :columns]
-        counts = Counter(cells.flatten().tolist())
-        words = [dict(word=word, share=count / cells.size) for word, count in counts.most_common()]
-        return Words(words, cells, draw_words(sample['image'], grid))
+        return find_words(self, self.prepare(Query([image], {})))

@@ -151,11 +151,15 @@ def draw_words(picture: np.ndarray, words: Grid) -> Image.Image:
     """A picture whose cells are tinted by their word: cells of one tint hold the same."""
     pixels = _enlarge(words.to_pixels(smooth=False), cv2.INTER_NEAREST).astype(np.int64)
     picture = _enlarge(picture, cv2.INTER_CUBIC)
+    return Image.fromarray((0.6 * picture + 0.4 * word_colors(pixels)).round().astype(np.uint8))
+
+
+def word_colors(words: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 RGB, the tints of words (h, w) in a drawing; there are 180."""
     # Neighbouring numbers get distant hues: steps of the golden ratio around the circle of 180 degrees.
-    hue = ((pixels * 111.25) % 180).astype(np.uint8)
+    hue = ((words * 111.25) % 180).astype(np.uint8)
     full = np.full_like(hue, 255)
-    tint = cv2.cvtColor(np.stack([hue, full, full], axis=2), cv2.COLOR_HSV2RGB)
-    return Image.fromarray((0.6 * picture + 0.4 * tint).round().astype(np.uint8))
+    return cv2.cvtColor(np.stack([hue, full, full], axis=2), cv2.COLOR_HSV2RGB)
 
 
 def _enlarge(image: np.ndarray, mode: int) -> np.ndarray:

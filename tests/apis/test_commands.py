@@ -27,7 +27,7 @@ def _one_model(vqa, monkeypatch):
     extractor = soho.FeatureExtractor('soho_vqa_synthetic', device='cpu') if _one_model.extractor is None else None
     _one_model.extractor = _one_model.extractor or extractor
     kinds = dict(VQA=vqa, FeatureExtractor=_one_model.extractor)
-    monkeypatch.setattr(commands, '_load', lambda args, kind: kinds[kind])
+    monkeypatch.setattr(commands, 'load_model', lambda args, kind: kinds[kind])
 
 
 _one_model.extractor = None

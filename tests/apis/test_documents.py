@@ -55,7 +55,7 @@ def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
     write_captions(tmp_path / 'work_dirs' / 'demo' / 'captioning', synthetic)
     (shell,) = blocks(document, 'bash')
     loaded = {}
-    original = commands._load
+    original = commands.load_model
 
     def load_once(args, kind):
         return (
@@ -64,7 +64,7 @@ def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
             or loaded[args.model, kind]
         )
 
-    monkeypatch.setattr(commands, '_load', load_once)
+    monkeypatch.setattr(commands, 'load_model', load_once)
     monkeypatch.setattr('soho.platform.keep_freed_memory', lambda: True)  # settings of the whole process
     monkeypatch.setattr('soho.platform.use_onednn_products', lambda: True)
     for line in shell.splitlines():
