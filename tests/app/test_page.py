@@ -214,11 +214,20 @@ def test_a_person_asks_in_a_browser(browser, url, tmp_path):
 
 
 def test_the_page_fits_a_phone(browser, url):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=1000 * PATIENCE)
     window, _ = open_page(browser, url, 390, 844)
     wide = '[...document.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length'
     assert window.evaluate('document.documentElement.scrollWidth') == 390 and window.evaluate(wide) == 0
     button = window.locator('#ask').bounding_box()
     assert button['width'] > 340 and button['height'] >= 44  # wide, and large enough for a thumb
+    heading = window.locator('#results h2')
+    expect(heading).not_to_be_in_viewport()
+    window.locator('#text textarea').fill('What is behind the ring?')
+    window.locator('#ask').click()
+    expect(heading).to_have_text('grass')
+    expect(heading).to_be_in_viewport()
     window.close()
 
 
