@@ -64,6 +64,9 @@ def check_packages() -> Iterator[Finding]:
                 yield OK, requirement.name, version
     for extra, purpose in EXTRAS.items():
         wanted = [r for r in requirements if r.marker and r.marker.evaluate({'extra': extra})]
+        if not wanted:
+            yield NOTE, f'soho[{extra}]', f'is not known to this installation of soho: install it again ({purpose})'
+            continue
         lacking = sorted({r.name for r in wanted if not _version(r.name)} - {'opencv-python'})
         text = f'lacks {", ".join(lacking)}: pip install "soho[{extra}]"' if lacking else 'is here'
         yield NOTE if lacking else OK, f'soho[{extra}]', f'{text} ({purpose})'

@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -38,10 +39,31 @@ def app(argv: Sequence[str]) -> None:
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads)
 
         from soho.app.page import build_page
-        from soho.app.server import open_socket, serve
+        from soho.app.server import serve
         from soho.app.tasks import find_task
 
         # so that the pictures are deleted, whichever way the server is ended
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         with open_socket(args.host, args.port) as listener:
             serve(build_page(find_task(load_model(args, 'load'))), listener)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """The socket that the page is served from.
+
+    Args:
+        host: Name or address of a network interface.
+        port: 0 for any that is free.
+
+    Raises:
+        UserError: It is taken, or there is no such interface or port.
+    """
+    if not 0 <= port < 1 << 16:
+        raise UserError(f'a port is a number from 0 to 65535, and {port} is not')
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except (OSError, UnicodeError) as error:
+        raise UserError(
+            f'the page cannot be served from port {port} of {host} ({error}): give another, as in --port 7861'
+        ) from error

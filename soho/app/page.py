@@ -22,6 +22,11 @@ KEPT = 3600
 RUNNING, WAITING = 4, 64
 """Requests that are worked on, and that wait; more are refused. The model itself answers one at a time."""
 FAILED = 'The model failed on this picture. Whoever serves this page finds the reason in its terminal.'
+SHOW_RESULTS = """(value) => {
+    if (value && Object.keys(value).length && window.innerWidth < 700)
+        document.getElementById('found').scrollIntoView({ behavior: 'smooth' });
+}"""
+"""On a phone the results are below what is given."""
 Update = dict[Any, Any]
 
 
@@ -149,14 +154,16 @@ def build_page(task: Task) -> gr.Blocks:
         # Not preprocessed: gradio would open the file.
         asking = dict(outputs=outputs, preprocess=False, show_progress_on=[results, where, words])
         within = dict(api_visibility='private', show_progress='hidden')
-        gr.on([button.click, text.submit], ask, inputs, api_name='ask', scroll_to_output=True, **asking)
+        gr.on([button.click, text.submit], ask, inputs, api_name='ask', **asking)
+        shows = results if task.results else words
+        shows.change(None, shows, None, js=SHOW_RESULTS, api_visibility='private')
         for picture in pictures:
             picture.upload(partial(check, picture), picture, [picture, *outputs], preprocess=False, **within)
             picture.clear(lambda: {**empty, message: quiet}, None, outputs, **within)
         for chip in [*chips, back]:
             restored = [*samples, example if chip is back else chip.value]
             choice = chip.click(partial(list, restored), None, inputs, **within)
-            choice.then(ask, inputs, api_visibility='private', scroll_to_output=True, **asking)
+            choice.then(ask, inputs, api_visibility='private', **asking)
         if task.explains_each and task.explains:
             results.select(explain, asked, [where, message], api_visibility='private', show_progress_on=[where])
     page.queue(max_size=WAITING, default_concurrency_limit=RUNNING, api_open=False)

@@ -26,7 +26,7 @@ def read_picture(path: str | os.PathLike) -> bytes:
     """
     name = clip(os.path.basename(path))
     if (size := os.path.getsize(path)) > MAX_BYTES:
-        raise UserError(f'{name} has {size / 2**20:.0f} MiB, and a picture may have {MAX_BYTES >> 20} at most.')
+        raise UserError(f'{name} has {-(-size >> 20)} MiB, and a picture may have {MAX_BYTES >> 20} at most.')
     with open(path, 'rb') as file:
         data = file.read()
     try:

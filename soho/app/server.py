@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from soho.app.pictures import MAX_BYTES
-from soho.errors import UserError
 
 HERE = Path(__file__).parent
 MAX_BODY = MAX_BYTES + (1 << 20)
@@ -62,25 +61,6 @@ class Guard:
             await refusal(scope, receive, add_headers)
             return
         await self.app(scope, count, add_headers)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """The socket that the page is served from.
-
-    Args:
-        host: Name or address of a network interface.
-        port: 0 for any that is free.
-
-    Raises:
-        UserError: It is taken, or there is no such interface.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise UserError(
-            f'the page cannot be served from port {port} of {host} ({error}): give another, as in --port 7861'
-        ) from error
 
 
 def make_app(page: gr.Blocks) -> FastAPI:

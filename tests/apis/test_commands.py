@@ -9,7 +9,7 @@ from PIL import Image
 
 import soho
 from soho import __main__ as command
-from soho.apis import commands, tables
+from soho.apis import commands, doctor, tables
 from soho.errors import UserError
 
 QUESTION = 'Is there a star?'
@@ -162,13 +162,25 @@ def test_doctor(capsys, monkeypatch):
     monkeypatch.delenv('SOHO_BERT', raising=False)
     command.main(['doctor'])
     said = capsys.readouterr().out
-    for name in ('python', 'torch', 'cpu', 'soho[virtex]', 'soho_vqa_synthetic', 'SOHO_BERT'):
+    for name in ('python', 'torch', 'cpu', 'soho[virtex]', 'soho[app]', 'soho_vqa_synthetic', 'SOHO_BERT'):
         assert any(line.split()[1] == name for line in said.splitlines() if line), name
     assert said.endswith('All that soho needs is here.\n')
     monkeypatch.setenv('SOHO_BERT', '/nowhere')
     with pytest.raises(SystemExit):
         command.main(['doctor'])
     assert 'MISSING SOHO_BERT' in (said := capsys.readouterr().out) and 'Not all of soho works: SOHO_BERT' in said
+
+
+def test_doctor_knows_what_an_extra_lacks(monkeypatch):
+    requires = ['nothing-like-it>=1; extra == "app"', 'numpy>=2; extra == "timm"']
+    monkeypatch.setattr(doctor.metadata, 'requires', lambda name: requires)
+    found = {what: (state, text) for state, what, text in doctor.check_packages()}
+    assert found['soho[app]'] == (
+        doctor.NOTE,
+        'lacks nothing-like-it: pip install "soho[app]" (the web page of `soho app`)',
+    )
+    assert found['soho[timm]'][0] == doctor.OK
+    assert found['soho[eval]'][0] == doctor.NOTE and 'is not known to this installation' in found['soho[eval]'][1]
 
 
 def test_predict_is_the_same(album, vqa, load_tool, capsys):
