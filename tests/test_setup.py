@@ -16,17 +16,18 @@ import soho
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ('soho', 'tools', 'demo', 'tests')
-LISTS = ('eval', 'virtex', 'timm', 'tests', 'docs', 'dev')  # beside what soho always needs
+LISTS = ('eval', 'virtex', 'timm', 'app', 'tests', 'docs', 'dev')  # beside what soho always needs
 # What each extra is made of.
 EXTRAS = dict(
     eval=['eval'],
     virtex=['virtex'],
     timm=['timm'],
+    app=['app'],
     pretrained=['timm', 'virtex'],
-    all=['eval', 'virtex', 'timm'],
-    tests=['tests', 'virtex', 'timm'],
+    all=['app', 'eval', 'virtex', 'timm'],
+    tests=['app', 'tests', 'virtex', 'timm'],
     docs=['docs'],
-    dev=['dev', 'tests', 'virtex', 'timm'],
+    dev=['app', 'dev', 'tests', 'virtex', 'timm'],
 )
 RUN = {
     'build',
