@@ -16,18 +16,19 @@ import soho
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ('soho', 'tools', 'demo', 'tests')
-LISTS = ('eval', 'virtex', 'timm', 'export', 'tests', 'docs', 'dev')  # beside what soho always needs
+LISTS = ('eval', 'virtex', 'timm', 'app', 'export', 'tests', 'docs', 'dev')  # beside what soho always needs
 # What each extra is made of.
 EXTRAS = dict(
     eval=['eval'],
     virtex=['virtex'],
     timm=['timm'],
+    app=['app'],
     pretrained=['timm', 'virtex'],
     export=['export'],
-    all=['eval', 'virtex', 'timm', 'export'],
-    tests=['tests', 'virtex', 'timm'],
+    all=['app', 'eval', 'virtex', 'timm', 'export'],
+    tests=['app', 'tests', 'virtex', 'timm'],
     docs=['docs'],
-    dev=['dev', 'tests', 'virtex', 'timm'],
+    dev=['app', 'dev', 'tests', 'virtex', 'timm'],
 )
 RUN = {
     'build',

@@ -24,9 +24,9 @@ RUNNING, WAITING = 4, 64
 FAILED = 'The model failed on this picture. Whoever serves this page finds the reason in its terminal.'
 SHOW_RESULTS = """(value) => {
     if (value && Object.keys(value).length && window.innerWidth < 700)
-        document.getElementById('found').scrollIntoView({ behavior: 'smooth' });
+        setTimeout(() => document.getElementById('found').scrollIntoView(), 100);
 }"""
-"""On a phone the results are below what is given."""
+"""On a phone the results are below what is given; the page has drawn them a moment after they have changed."""
 Update = dict[Any, Any]
 
 
