@@ -164,7 +164,7 @@ def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequen
             'sentence belongs to the picture or to another one (ITM). Without looking, always giving the more '
             f'frequent of these two answers is right for {itm_chance["training"]:.0f} % of the training sentences '
             f'and {itm_chance["held_out"]:.0f} % of the held-out ones; the dashed line is the former. '
-            'Curves of training batches are running means over a fifth of the run, since a batch has few hidden '
+            'Curves of training batches are running means of five logged values, since a batch has few hidden '
             f'dictionary words. The table is measured on {metrics["measured_on"]}. '
             'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
         ],

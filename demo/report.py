@@ -29,7 +29,7 @@ from soho.visualization.report import Chart, Example, Word, WordPatch
 from soho.visualization.training_curves import Curves, read_curves, smooth
 
 EXAMPLES, WORDS, PATCHES = 12, 8, 6
-SMOOTHED = 5  # means over this share of a run
+SMOOTHED = 5  # logged values of a running mean
 
 
 def write_report(
@@ -198,8 +198,8 @@ def _chart(
 ) -> Chart | None:
     """Return a chart of metrics on training batches, or on held-out pictures where they were measured only there.
 
-    What is measured on batches is drawn as a running mean over a fifth of the run: a batch has few hidden words of
-    the dictionary.
+    What is measured on batches is drawn as a running mean of five values: a batch has few hidden words of the
+    dictionary.
 
     Args:
         heading: Title.
@@ -212,7 +212,7 @@ def _chart(
     series = []
     for name, curves, metric in lines:
         points = _find(curves.training if trained else curves.held_out, metric)
-        series.append(Series(name, smooth(points, len(points) // SMOOTHED) if trained else points))
+        series.append(Series(name, smooth(points, SMOOTHED) if trained else points))
     if not any(line.points for line in series):
         return None
     x_label = 'iteration' if trained else lines[0][1].held_out_unit

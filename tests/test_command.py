@@ -74,7 +74,10 @@ def test_the_version(capsys):
     'argv, sentence',
     [
         (['trian', 'x.py'], '`soho trian`: choose from train, test, report, prepare, convert, transfer, configs'),
-        (['convert', 'onnx', '--help'], '`soho convert onnx`: choose from average_checkpoints, from_official, '),
+        (
+            ['convert', 'onnx', '--help'],
+            '`soho convert onnx`: choose from average_checkpoints, export, from_official, ',
+        ),
         (['--verison'], '`soho --verison`: choose from train, '),
     ],
 )

@@ -114,7 +114,7 @@ def _draw(
     xs, ys = zip(*(point for line in series for point in line.points))
     for name, value in levels:
         label = f'{name} {value:.3g}'
-        axes.axhline(value, color=COLORS['--muted'], linewidth=1, linestyle=(0, (4, 3)), label=label)
+        axes.axhline(value, color=COLORS['--muted'], linewidth=1, linestyle=(0, (4, 3)), clip_on=False, label=label)
         ys = (*ys, value)
     low, high = (data if fixed is None else fixed for fixed, data in zip(y_range, (min(ys), max(ys))))
     ticks = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(*_widen(low, high))

@@ -57,7 +57,7 @@ def test_equal_steps_of_the_data_are_equal_steps_on_the_page():
 def test_a_level_is_dashed_named_and_within_the_axis():
     text = line_chart([Series('ITM', [(0, 70), (4, 76)])], 't', 'x', '%', levels=[Level('by chance', 80)])
     root, lines, texts = parse(text)
-    assert 'by chance 80' in texts and len(lines) == 1
+    assert 'by chance 80' in texts and len(lines) == 1 and 'url(' not in text
     (dashed,) = (
         {path.get('d') for path in root.iter(f'{SVG}path') if 'dasharray' in path.get('style')}
         - {None}
