@@ -1,15 +1,17 @@
 """Training of models that one GPU does not hold, by torch's FSDP2."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD, Optimizer
@@ -21,6 +23,7 @@ from soho.registry import HOOKS, LOOPS, MODEL_WRAPPERS
 
 LAYERS = ('BertLayer', 'PartialBertLayer', 'DecoderLayer', 'BasicBlock', 'Bottleneck')
 """Classes of the layers that models here repeat."""
+FLOAT32 = MixedPrecisionPolicy(cast_forward_inputs=False)  # inputs are cast by autocast alone
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
 
@@ -37,9 +40,10 @@ class FSDP2(nn.Module):
         wrap: Names of the classes of layers; by default those of :data:`LAYERS` that the model has.
         reshard_after_forward: Divide a layer again after its forward pass, and gather it a second time for the
             backward pass: less memory, half as many exchanges again.
-        mixed_precision: ``param_dtype`` (``'bfloat16'``): what layers without batch-norm are gathered in, for an
-            ``AmpOptimWrapper`` of that type, which otherwise keeps a copy of every weight until the backward pass;
-            ``reduce_dtype``: what gradients are averaged in, by default float32.
+        mixed_precision: ``param_dtype`` (``'bfloat16'``): what layers without batch-norm are gathered in, but for
+            their layer norms, for an ``AmpOptimWrapper`` of that type, which otherwise keeps a copy of every weight
+            until the backward pass; evaluation computes in it too. ``reduce_dtype``: what gradients are averaged in,
+            by default float32.
 
     Raises:
         UserError: For another type, or a class that the model has not.
@@ -84,14 +88,30 @@ class FSDP2(nn.Module):
         # Inner layers first, as torch asks.
         for part in reversed(list(self.module.modules())):
             if type(part).__name__ in self._wrapped and part is not self.module:
-                has_norm = any(isinstance(inner, _NormBase) for inner in part.modules())
-                policy = MixedPrecisionPolicy(cast_forward_inputs=False) if has_norm else self._policy
-                fully_shard(part, reshard_after_forward=self.reshard_after_forward, mp_policy=policy)
-        fully_shard(self.module, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+                self._shard_layer(part)
+        fully_shard(self.module, mp_policy=FLOAT32)
         for part in self.module.modules():
             if isinstance(part, BaseDataPreprocessor):
                 part.to(next(self.module.parameters()).device)
         return {before[name]: parameter for name, parameter in self.module.named_parameters(remove_duplicate=False)}
+
+    def _shard_layer(self, layer: nn.Module) -> None:
+        policy = self._policy
+        if policy.param_dtype not in (None, torch.float32):
+            # Norms want float32 weights: those of batch-norm are too many to be gathered one by one.
+            if any(isinstance(part, _NormBase) for part in layer.modules()):
+                policy = FLOAT32
+            else:
+                for norm in layer.modules():
+                    if isinstance(norm, nn.LayerNorm) and not isinstance(norm, FSDPModule):
+                        fully_shard(norm, reshard_after_forward=self.reshard_after_forward, mp_policy=FLOAT32)
+        fully_shard(layer, reshard_after_forward=self.reshard_after_forward, mp_policy=policy)
+
+    def _autocast(self) -> AbstractContextManager:
+        """What an optimizer's wrapper does in training, for evaluation with weights of a lower type."""
+        dtype = self._policy.param_dtype
+        enabled = dtype not in (None, torch.float32)
+        return torch.autocast(get_device().split(':')[0], dtype) if enabled else nullcontext()
 
     @property
     def mesh(self) -> DeviceMesh:
@@ -100,7 +120,8 @@ class FSDP2(nn.Module):
         return next(divided).device_mesh
 
     def forward(self, *args, **kwargs) -> Any:
-        return self.module(*args, **kwargs)
+        with self._autocast():
+            return self.module(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See ``mmengine.model.BaseModel``."""
@@ -110,12 +131,14 @@ class FSDP2(nn.Module):
     def val_step(self, data: Any) -> list:
         """See ``mmengine.model.BaseModel``."""
         model: Any = self.module
-        return model.val_step(data)
+        with self._autocast():
+            return model.val_step(data)
 
     def test_step(self, data: Any) -> list:
         """See ``mmengine.model.BaseModel``."""
         model: Any = self.module
-        return model.test_step(data)
+        with self._autocast():
+            return model.test_step(data)
 
 
 def _read_policy(options: dict[str, str]) -> MixedPrecisionPolicy:

@@ -24,10 +24,10 @@ class Layer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner = nn.Linear(7, 7)
+        self.inner, self.norm = nn.Linear(7, 7), nn.LayerNorm(7)
 
     def forward(self, x):
-        return x + self.inner(x).tanh()
+        return self.norm(x + self.inner(x).tanh())
 
 
 @MODELS.register_module(force=True)
@@ -87,7 +87,7 @@ HALF = dict(
 )
 
 
-def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, **changes):
+def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, val=False, **changes):
     """Config of one of the ``ranks`` of a run of two samples an iteration, below ``folder``."""
     cfg = small_config(
         folder,
@@ -95,6 +95,7 @@ def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, **changes)
         batch_size=2 // ranks,
         grouped=False,
         ema=False,
+        val=val,
         model=dict(type='DividedModel'),
         sync_bn=True,
         launcher='none' if ranks == 1 else 'pytorch',

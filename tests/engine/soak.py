@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -102,7 +103,13 @@ def attempt(folder: Path, options: dict, delay: float | None = None, number: int
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], seconds: float = 300) -> list[int]:
+def attempt_ranks(
+    folder: Path,
+    ranks: int,
+    configure: Callable[[int], Config],
+    seconds: float = 300,
+    act: Callable[[Runner], Any] = Runner.train,
+) -> list[int]:
     """Train in processes that talk through gloo; returns their exit codes.
 
     Args:
@@ -110,6 +117,7 @@ def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], 
         ranks: How many.
         configure: Config of a rank.
         seconds: After which all are killed; once a rank fails, the others are, as torchrun does.
+        act: What each does with its runner.
     """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -126,7 +134,7 @@ def attempt_ranks(folder: Path, ranks: int, configure: Callable[[int], Config], 
                 os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
                 os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
                 with exit_on_user_error():
-                    Runner.from_cfg(configure(rank)).train()
+                    act(Runner.from_cfg(configure(rank)))
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else print(end.code, flush=True) or 1

@@ -13,8 +13,9 @@ import torch
 from soho.engine import Runner
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import read_checkpoint, read_header
+from soho.engine.fsdp import FSDP2 as Wrapper
 from soho.errors import UserError
-from tests.engine.divided_runs import FSDP2, HALF, divided_config
+from tests.engine.divided_runs import FSDP2, HALF, DividedModel, divided_config
 from tests.engine.soak import attempt_ranks, differences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,12 +31,12 @@ def logs(folder):
     return '\n'.join(path.read_text()[-4000:] for path in sorted(folder.glob('rank*.log')))
 
 
-def train_ranks(folder, codes=(0, 0), stopped=None, **options):
+def train_ranks(folder, codes=(0, 0), stopped=None, act=Runner.train, **options):
     """Path of the newest checkpoint of a run of two ranks below ``folder``."""
     folder.mkdir(exist_ok=True)
     hook = [dict(type='StopAt', iteration=stopped) if stopped and rank == 1 else options.get('hook') for rank in (0, 1)]
     found = attempt_ranks(
-        folder, 2, lambda rank: divided_config(folder / 'run', **dict(options, hook=hook[rank])), seconds=900
+        folder, 2, lambda rank: divided_config(folder / 'run', **dict(options, hook=hook[rank])), seconds=900, act=act
     )
     assert found == list(codes), logs(folder)
     return newest_checkpoint([folder / 'run'])[0]
@@ -95,15 +96,50 @@ def test_two_ranks_that_divide_a_model(tmp_path):
     assert not differences(learnt(copy / 'again.pth'), learnt(copy / 'iter_9.pth'))
 
 
+def test_layers_are_gathered_in_bfloat16_but_for_their_norms(mesh):
+    model = Wrapper(DividedModel().eval(), wrap=['Layer'], mixed_precision=dict(param_dtype='bfloat16'))
+    old, layer = dict(model.module.named_parameters()), model.module.layers[0]
+    assert model.shard()[old['first.weight']] is model.module.first.weight and model.shard() == {}
+    used = {}
+    for name, part in dict(inner=layer.inner, norm=layer.norm, last=model.module.last).items():
+        part.register_forward_hook(lambda part, *_, name=name: used.update({name: part.weight.dtype}))
+    answer = model.val_step(dict(x=torch.randn(2, 4), index=torch.arange(2)))[0]['y']
+    assert used == dict(inner=torch.bfloat16, norm=torch.float32, last=torch.float32)
+    assert answer.isfinite().all() and model.module.state_dict()['layers.0.inner.weight'].dtype == torch.float32
+
+
 @pytest.mark.slow
 def test_mixed_precision_and_lookahead(tmp_path):
     """Products in bfloat16 differ by 2^-8; a layer whose weights are gathered in it rounds them as autocast does."""
-    changes = dict(optim_wrapper=dict(HALF, _delete_=True))
+    changes = dict(optim_wrapper=dict(HALF, _delete_=True), val=True, **{'train_cfg.val_interval': 2})
     copied = train_ranks(tmp_path / 'copied', **changes)
     mixed = dict(FSDP2, mixed_precision=dict(param_dtype='bfloat16'), reshard_after_forward=False)
-    divided = train_ranks(tmp_path / 'divided', wrapper=mixed, **changes)
+    divided = train_ranks(tmp_path / 'divided', wrapper=mixed, **changes, **SHARDED)
     assert largest_difference(copied, divided) < 2e-2
-    assert read_checkpoint(divided)['optimizer']['lookahead']['slow'][0].shape == (7, 4)
+    checkpoint = read_checkpoint(divided)
+    assert checkpoint['optimizer']['lookahead']['slow'][0].shape == (7, 4)
+
+    # Validated in between: the best is there, with its own shards and nobody else's, and is tested as it was.
+    best = str(next((tmp_path / 'divided' / 'run').glob('best_score_iter_*.pth')))
+    assert checkpoint['message_hub']['runtime_info']['best_ckpt'] == Path(best).name
+    folders = {path.name for path in (tmp_path / 'divided' / 'run').glob('*.shards')}
+    assert folders == {read_header(path)['shards']['folder'] for path in (best, divided)}
+
+    def predict(runner):
+        torch.save(runner.test(), f'{runner.work_dir}/scores{runner.rank}.pt')
+
+    def configure(rank):
+        cfg = divided_config(tmp_path / 'divided' / 'run', wrapper=mixed, load_from=best, resume=False, **changes)
+        cfg.update(test_dataloader=cfg.val_dataloader, test_evaluator=cfg.val_evaluator, test_cfg=dict(type='TestLoop'))
+        return cfg
+
+    assert attempt_ranks(tmp_path / 'divided', 2, configure, 900, predict) == [0, 0], logs(tmp_path / 'divided')
+    ranks = [torch.load(tmp_path / 'divided' / 'run' / f'scores{rank}.pt') for rank in (0, 1)]
+    one = Runner.from_cfg(divided_config(tmp_path / 'one', ranks=1, load_from=best, resume=False, **changes))
+    one.load_or_resume()
+    one.model.eval()
+    scores = [float(one.model.val_step(batch)[0]['y'].max()) for batch in one.val_loop.dataloader]
+    assert ranks[0] == ranks[1] and -0.05 < ranks[0]['score'] - max(scores) < 1.05  # which adds a random number
 
 
 @pytest.mark.parametrize(
@@ -134,9 +170,6 @@ def test_what_needs_the_whole_model_is_refused_before_anything_is_built(changes,
     ],
 )
 def test_a_wrong_setting_is_said(options, message):
-    from soho.engine.fsdp import FSDP2 as Wrapper
-    from tests.engine.divided_runs import DividedModel
-
     with pytest.raises(UserError, match=message):
         Wrapper(DividedModel(), **options)
 

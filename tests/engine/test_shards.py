@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch.distributed.checkpoint import metadata as dcp
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from soho.engine.checkpoint.newest import newest_checkpoint
@@ -19,14 +17,6 @@ from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, read_h
 from soho.engine.checkpoint.save import remove_checkpoint, remove_lost_shards, write_checkpoint, write_sharded
 from soho.errors import TrainingError, UserError
 from soho.files import hash_file
-
-
-@pytest.fixture
-def mesh():
-    """One rank, which divides with itself."""
-    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
-    yield init_device_mesh('cpu', (1,))
-    dist.destroy_process_group()
 
 
 def write(path, mesh, iteration=1, value=1.0):

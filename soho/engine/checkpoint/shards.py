@@ -87,7 +87,7 @@ def shards_of(checkpoint: dict[str, Any], path: str) -> Shards | None:
         folder, files, places = (entry[name] for name in ('folder', 'files', 'tensors'))
         sums = {name: (size, digest) for name, (size, digest) in files.items()}
         tensors = {tensor_name(place): place for place in places}
-        sound = (
+        if (
             isinstance(folder, str)
             and FOLDER.fullmatch(folder)
             and os.path.basename(folder) == folder
@@ -97,12 +97,11 @@ def shards_of(checkpoint: dict[str, Any], path: str) -> Shards | None:
             and len(tensors) == len(places)
             and all(type(place) is list and 1 < len(place) <= DEPTH for place in places)
             and all(isinstance(key, (str, int)) for place in places for key in place)
-        )
+        ):
+            return Shards(os.path.join(os.path.dirname(path), folder), sums, tensors)
     except (TypeError, ValueError, KeyError, AttributeError):
-        sound = False
-    if not sound:
-        raise CheckpointError(f'{path} is damaged: what it says of its shards is not where they are')
-    return Shards(os.path.join(os.path.dirname(path), folder), sums, tensors)
+        pass
+    raise CheckpointError(f'{path} is damaged: what it says of its shards is not where they are')
 
 
 def check_shards(shards: Shards, path: str, some: slice = slice(None)) -> None:
@@ -184,17 +183,15 @@ def _check_together(shards: Shards, path: str) -> None:
 
 def _put(checkpoint: dict[str, Any], place: list[Any], value: Tensor, path: str) -> None:
     node: Any = checkpoint
-    for key in place[:-1]:
-        node = node[key] if _has(node, key) else None
-    if not _has(node, place[-1]) or node[place[-1]] is not None:
-        raise CheckpointError(f'{path} is damaged: there is no place for its tensor {tensor_name(place)}')
-    node[place[-1]] = value
-
-
-def _has(node: Any, key: Any) -> bool:
-    if isinstance(node, list):
-        return type(key) is int and 0 <= key < len(node)
-    return isinstance(node, dict) and key in node
+    try:
+        for key in place[:-1]:
+            node = node[key]
+        if node[place[-1]] is None:
+            node[place[-1]] = value
+            return
+    except (LookupError, TypeError):
+        pass
+    raise CheckpointError(f'{path} is damaged: there is no place for its tensor {tensor_name(place)}')
 
 
 class _MetadataUnpickler(pickle.Unpickler):
@@ -262,8 +259,9 @@ def _check_metadata(found: Any, shards: Shards, path: str) -> None:
     require(isinstance(entries, dict) and isinstance(storage, dict), 'there are no tensors')
     assert isinstance(entries, dict) and isinstance(storage, dict)  # as was asked
     require(entries.keys() == shards.tensors.keys(), 'there are other tensors than in the file')
-    chunks = {}
+    chunks: dict[Any, int] = {}
     for name, entry in entries.items():
+        sound = False
         try:
             dtype, size = entry.properties.dtype, entry.size
             parts = [(chunk.offsets, chunk.sizes) for chunk in entry.chunks]
@@ -275,12 +273,13 @@ def _check_metadata(found: Any, shards: Shards, path: str) -> None:
                 and all(0 <= o and 0 <= s and o + s <= n for part in parts for o, s, n in zip(*part, size))
                 and sum(math.prod(sizes) for _, sizes in parts) == math.prod(size)
             )
+            chunks |= {(name, tuple(offset)): math.prod(sizes) * dtype.itemsize for offset, sizes in parts}
         except (AttributeError, TypeError):
-            sound = False
+            pass
         require(sound, f'{name!r:.80} is no tensor in parts')
-        chunks |= {(name, tuple(offset)): math.prod(sizes) * dtype.itemsize for offset, sizes in parts}
     known = set()
     for index, info in storage.items():
+        sound = False
         try:
             key = index.fqn, tuple(index.offset or ())
             file, begin, length = info.relative_path, info.offset, info.length
@@ -294,10 +293,10 @@ def _check_metadata(found: Any, shards: Shards, path: str) -> None:
                 and begin >= 0
                 and chunks[key] <= length <= shards.files[file][0] - begin
             )
+            known.add(key)
         except (AttributeError, TypeError, KeyError):
-            sound = False
+            pass
         require(sound, 'a part lies in no file')
-        known.add(key)
     require(all(key in known for key, size in chunks.items() if size), 'a part is missing')
 
 

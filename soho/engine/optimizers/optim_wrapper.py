@@ -107,7 +107,8 @@ class OptimWrapper(MMEngineOptimWrapper):
     def _clip_grad(self) -> None:
         params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
         if params:
-            self._grad_norm = whole(self.clip_func(params, **(self.clip_grad_kwargs or {})))
+            norm = self.clip_func(params, **(self.clip_grad_kwargs or {}))
+            self._grad_norm = None if norm is None else whole(norm)
 
     def take_grad_norm(self) -> dict[str, Tensor]:
         """The norm before clipping under its name, once for every update; nothing between updates."""
