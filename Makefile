@@ -11,12 +11,13 @@ PASSED = build/tests-passed
 LINT = "$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
 	"$(VENV)/bin/python" -m pyrefly check --python-interpreter-path "$(VENV)/bin/python"
 
-.PHONY: help env demo test lint docs clean
+.PHONY: help env demo test soak lint docs clean
 
 help:
 	@echo 'make env    make the environment in $(VENV) (the other targets do it by themselves)'
 	@echo 'make demo   generate data, pretrain, fine-tune on VQA, evaluate, write a report to work_dirs/demo'
 	@echo 'make test   check style and types and run the tests; AGAIN=1 also where nothing has changed since they passed'
+	@echo 'make soak   kill a training 100 times and damage 100,000 files; logs and what was found go to build/soak'
 	@echo 'make lint   check style and types only'
 	@echo 'make docs   build the documentation site in build/docs; a warning is an error'
 	@echo 'make clean  remove the environment and what tools left; data/ and work_dirs/ stay'
@@ -37,6 +38,13 @@ test: env
 	fi; \
 	$(LINT) && "$(VENV)/bin/python" -m pytest -n $(WORKERS) --dist worksteal && \
 	mkdir -p build && echo "$$now" > $(PASSED)
+
+# An hour or more; each ends with a line that counts, and make with an error where something was found.
+soak: export OMP_NUM_THREADS = 1
+soak: export HF_HUB_OFFLINE = 1
+soak: env
+	@"$(VENV)/bin/python" -m tests.engine.soak --kills 100 --out build/soak/kills.log
+	@"$(VENV)/bin/python" -m tests.datasets.soak --inputs 100000 --corpus build/soak/fuzz --out build/soak/fuzz.log
 
 lint: env
 	@$(LINT)

@@ -1,17 +1,20 @@
 """Kill a training again and again, at any moment, and compare what it comes to with one that nobody touched.
 
-    python -m tests.engine.soak --kills 100 --out soak.log
+    python -m tests.engine.soak --kills 100 --out soak.log          (or: make soak)
 
-Every attempt is a process of its own that ends by SIGKILL, SIGTERM or by itself; the moments are drawn by ``--seed``.
-The run has dropout, float16 with a loss scale, accumulation, Lookahead, averaged weights, a validation and a best
-checkpoint, and saves after every iteration, so that every third kill or so hits a file that is being written.
+Every attempt is a process of its own that ends by SIGKILL, SIGTERM, SIGUSR1 or SIGINT, or by itself. ``--seed`` draws
+the iteration in which it is killed and the moment within; one in ten is killed before its first iteration. The run has
+dropout, float16 with a loss scale, accumulation, Lookahead, averaged weights, a validation and a best checkpoint, and
+saves after every iteration, so that a good part of the kills hits a file that is being written: the log counts them.
 """
 
 import argparse
+import mmap
 import os
 import random
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import time
@@ -19,15 +22,16 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import mmengine.runner.runner
 import torch
 from mmengine.config import Config
 
 from soho.engine import Runner
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.errors import Stopped, exit_on_user_error
-from tests.engine.small_runs import train
+from tests.engine.small_runs import Record, train
 
 OPTIONS = dict(
     iters=41,
@@ -44,6 +48,8 @@ OPTIONS = dict(
         ),
     },
 )
+SIGNALS = [signal.SIGKILL] * 5 + [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+FARTHEST = 9  # iterations of an attempt before it is killed
 TIMES = ('train/time', 'train/data_time', 'val/time', 'val/data_time')
 
 
@@ -83,23 +89,43 @@ def _write_to(path: Path) -> None:
     os.dup2(sys.stdout.fileno(), 1), os.dup2(sys.stdout.fileno(), 2)
 
 
-def attempt(folder: Path, options: dict, delay: float | None = None, number: int = signal.SIGKILL) -> int:
-    """Go on with a training in a process of its own, which gets a signal after a delay; returns its exit code."""
+class Kill(NamedTuple):
+    """When an attempt gets a signal."""
+
+    number: int
+    """The signal."""
+    iteration: int
+    """Iterations that it has begun; 0 for its start."""
+    delay: float
+    """Seconds after the beginning of that iteration, or of the process."""
+
+
+def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
+    """Go on with a training in a process of its own, which may get a signal; returns its exit code."""
+    progress = mmap.mmap(-1, 8)  # shared
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
             _write_to(folder / 'attempts.log')
             torch.set_num_threads(1)  # threads of the parent do not come along
+            Record.progress = progress
             train(folder / 'run', **options)
             code = 0
         except Stopped:
             code = 75
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
-    if delay is not None:
-        time.sleep(delay)
-        os.kill(pid, number)
+    while kill is not None and struct.unpack_from('q', progress)[0] < kill.iteration:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(1e-4)
+    if kill is not None:
+        time.sleep(kill.delay)
+        os.kill(pid, kill.number)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -173,37 +199,67 @@ def soak(
     whole.mkdir(parents=True), broken.mkdir()
     started = time.monotonic()
     assert attempt(whole, options) == 0, (whole / 'attempts.log').read_text()[-3000:]
-    seconds = time.monotonic() - started
-    expected, found, done = saved_state(whole / 'run'), [], 0
+    step = (time.monotonic() - started) / options['iters']  # at most
+    expected, found, compared, done, within_saves = saved_state(whole / 'run'), [], 0, 0, 0
+
+    def compare() -> None:
+        nonlocal found, compared
+        found += differences(saved_state(broken / 'run'), expected)
+        compared += 1
+        log(f'training {compared} has come to its end, with {len(found)} differences so far')
+
     while done < kills:
-        number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
-        delay = rng.uniform(0, 0.6 * seconds)
-        code = attempt(broken, options, delay, number)
-        assert code in (-number, 0, 75), (broken / 'attempts.log').read_text()[-3000:]
-        done += 1
-        reached = sorted((int(path.stem.split('_')[1]) for path in (broken / 'run').glob('iter_*.pth')), reverse=True)
-        log(f'{done}: {signal.Signals(number).name} after {delay:.3f} s, exit code {code}, checkpoints of {reached}')
-        if code == 0:  # the training is over: begin the next one
-            found += differences(saved_state(broken / 'run'), expected)
-            (broken / 'run').rename(folder / f'broken{done}')
+        iteration = rng.randint(1, FARTHEST) if rng.random() < 0.9 else 0
+        kill = Kill(rng.choice(SIGNALS), iteration, rng.uniform(0, step if iteration else 20 * step))
+        code = attempt(broken, options, kill)
+        assert code in (-kill.number, 0, 75), (broken / 'attempts.log').read_text()[-3000:]
+        if code:
+            done += 1
+            files = [path.name for path in (broken / 'run').glob('*')] if (broken / 'run').exists() else []
+            half = [name for name in files if name.endswith('.tmp.pth')]
+            within_saves += bool(half)
+            reached = sorted((int(name[5:-4]) for name in files if name.startswith('iter_')), reverse=True)
+            log(
+                f'{done}: {signal.Signals(kill.number).name} {1000 * kill.delay:.1f} ms into its iteration '
+                f'{iteration}, exit code {code}, checkpoints of {reached}{", while it wrote one" if half else ""}'
+            )
+        else:  # the training is over: begin the next one
+            compare()
+            (broken / 'run').rename(folder / f'broken{compared}')
     assert attempt(broken, options) == 0, (broken / 'attempts.log').read_text()[-3000:]
-    return found + differences(saved_state(broken / 'run'), expected)
+    compare()
+    log(f'{done} kills, {within_saves} of them within a save, {compared} trainings, {len(found)} differences')
+    return found
+
+
+def keep_log(path: Path | None) -> Callable[[str], None]:
+    """A function that prints a line, and writes it to a file where there is one."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    file = None if path is None else open(path, 'w', encoding='utf-8')
+
+    def log(line: str) -> None:
+        print(line, flush=True)
+        if file is not None:
+            print(line, file=file, flush=True)
+
+    return log
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--kills', type=int, default=100)
     parser.add_argument('--seed', type=int, default=None, help='of the moments; by default another one each time')
-    parser.add_argument('--out', type=argparse.FileType('w'), default=sys.stdout, help='where the log goes')
+    parser.add_argument('--out', type=Path, help='file that keeps what is printed')
     args = parser.parse_args()
     seed = random.randrange(10**6) if args.seed is None else args.seed
-    print(f'seed {seed}', file=args.out)
+    log = keep_log(args.out)
+    log(f'seed {seed}')
+    mmengine.runner.runner.collect_env = dict  # it asks compilers for their versions at every start
     with tempfile.TemporaryDirectory() as folder:
-        found = soak(
-            Path(folder), args.kills, random.Random(seed), log=lambda line: print(line, file=args.out, flush=True)
-        )
-    print(f'{args.kills} kills, {len(found)} differences {found[:5] or ""}', file=args.out)
-    sys.exit(bool(found))
+        found = soak(Path(folder), args.kills, random.Random(seed), log=log)
+    if found:
+        sys.exit(f'differences in {", ".join(found[:5])}')
 
 
 if __name__ == '__main__':
