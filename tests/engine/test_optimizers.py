@@ -9,6 +9,7 @@ from torch import nn
 
 from soho.engine import AmpOptimWrapper
 from soho.engine.optimizers import AdamWLARS, AdamWSGD
+from soho.engine.optimizers.adamw_sgd import _add_unless
 from soho.engine.optimizers.optim_wrapper import OptimWrapper
 
 STEPS, LR = 5, 0.1
@@ -298,3 +299,15 @@ def test_the_loss_scale_is_bounded_as_published():
         wrapper.update_params(model(torch.ones(1, 2)).sum() * value)
         scales.append(wrapper.loss_scaler.get_scale())
     assert scales == [128.0, 64.0, 128.0, 128.0]
+
+
+@pytest.mark.parametrize('shape', [(1,), (37,), (64, 3, 7, 7), (513, 129)])
+def test_weight_decay_that_may_be_skipped_has_the_same_digits(shape):
+    weights = [torch.randn(shape) for _ in range(3)]
+    for alpha in (-1e-6, -3.3e-4, -0.01):
+        plain, watched, skipped = ([w.clone() for w in weights] for _ in range(3))
+        _add_unless(None, plain, alpha)
+        _add_unless(torch.zeros(()), watched, alpha)
+        _add_unless(torch.ones(()), skipped, alpha)
+        assert all(map(torch.equal, watched, plain)) and all(map(torch.equal, skipped, weights))
+        assert not any(map(torch.equal, watched, weights)) or shape == (1,)

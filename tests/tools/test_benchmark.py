@@ -16,6 +16,7 @@ from tools.benchmark import (
     device_tests,
     gpu_check,
     growth,
+    guards,
     host,
     official,
     operators,
@@ -181,6 +182,14 @@ def test_alternatives_are_compared_in_both_directions(measure):
         race, _, whom = name.rpartition(': faster than ')
         if race:
             assert times == pytest.approx(metrics[f'{race}: {whom}'] / metrics[f'{race}: ours, float32'])
+
+
+def test_guards_are_measured_beside_the_step(monkeypatch):
+    monkeypatch.setattr(guards, '_saving', lambda *_: [])  # of a gigabyte
+    args = argparse.Namespace(**BENCH, images=2, sentences=1, size=(64, 96), cfg_options={}, compile=False)
+    rows = {what.rpartition(': ')[2]: value for what, value, _ in guards.guards(bench.Bench(args, False))}
+    assert 0 < rows['what guards add'] < rows['a step without']
+    assert rows['of the step'] == pytest.approx(100 * rows['what guards add'] / rows['a step without'])
 
 
 def test_the_host_s_time_around_a_step_is_the_sum_of_its_parts(monkeypatch):

@@ -22,9 +22,10 @@ PARTS = (
     'startup',
     'loop',
     'host',
+    'guards',
 )
 # What is measured when no part is named: all but what takes long or needs a checkout.
-SPECIAL = ('device_tests', 'official_soho', 'official_virtex', 'alternatives', 'growth')
+SPECIAL = ('device_tests', 'official_soho', 'official_virtex', 'alternatives', 'growth', 'guards')
 USUAL = tuple(part for part in PARTS if part not in SPECIAL)
 STEPS = ('pretrain', 'vqa', 'virtex')
 

@@ -22,6 +22,8 @@ recipes and, where a copy of the official SOHO release is named, against its pip
 ``startup``: time to the first batch with many captions. ``loop``: the whole training
 loops of the demo's fine-tuning and of the published pretraining against their steps alone.
 ``host``: what the host does around the step of the published trainings, at their number of samples.
+``guards``: what looking for non-finite values and for signals adds to the pretraining step, in turns, and how long a
+checkpoint holds it up.
 ``device_tests``: the tests of the recipes' steps on this device, and the memory that they took.
 ``gpu_check``: what is to be known of a machine with one GPU, in eight minutes: ``device_tests``, the floors, and the
 pairs with the other code at few repetitions; without a GPU the same at a size for a CPU.

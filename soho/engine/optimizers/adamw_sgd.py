@@ -130,9 +130,8 @@ class AdamWSGD(Optimizer):
                 found_inf=self.found_inf,
             )
         if group['adamw_weight_decay']:
-            decayed = params if self.found_inf is None else torch._foreach_mul(params, 1 - self.found_inf)
             # Not p *= 1 - lr * decay: float32 rounds that factor by a few percent of lr * decay.
-            torch._foreach_add_(params, decayed, alpha=-group['lr'] * group['adamw_weight_decay'])
+            _add_unless(self.found_inf, params, -group['lr'] * group['adamw_weight_decay'])
 
     def _sgd(self, group: dict, params: list[Tensor], grads: list[Tensor]) -> None:
         alike: dict[tuple, list[tuple[Tensor, Tensor]]] = defaultdict(list)
@@ -157,3 +156,26 @@ class AdamWSGD(Optimizer):
                 is_first_step=first,
                 found_inf=self.found_inf,
             )
+
+
+def _add_unless(bad: Tensor | None, params: list[Tensor], alpha: float) -> None:
+    """Add ``alpha`` times themselves to parameters, but nothing where ``bad`` () is 1."""
+    if bad is None:
+        torch._foreach_add_(params, params, alpha=alpha)
+    elif all(p.device.type == 'cpu' and p.dtype is torch.float32 for p in params):
+        # One pass over memory instead of three, and the same numbers; the kernel for GPUs rounds otherwise.
+        torch._fused_sgd_(
+            params,
+            params,
+            [],
+            weight_decay=0.0,
+            momentum=0.0,
+            lr=-alpha,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+            found_inf=bad,
+        )
+    else:
+        torch._foreach_add_(params, torch._foreach_mul(params, 1 - bad), alpha=alpha)
