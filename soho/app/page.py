@@ -152,8 +152,8 @@ def build_page(task: Task) -> gr.Blocks:
 
         inputs = [*pictures, text]
         # Not preprocessed: gradio would open the file.
-        asking = dict(outputs=outputs, preprocess=False, show_progress_on=[results, where, words])
-        within: dict[str, Any] = dict(api_visibility='private', show_progress='hidden')
+        asking = dict[str, Any](outputs=outputs, preprocess=False, show_progress_on=[results, where, words])
+        within = dict[str, Any](api_visibility='private', show_progress='hidden')
         gr.on([button.click, text.submit], ask, inputs, api_name='ask', **asking)
         shows = results if task.results else words
         shows.change(None, shows, None, js=SHOW_RESULTS, api_visibility='private')
