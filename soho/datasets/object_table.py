@@ -15,6 +15,8 @@ Rings = list[np.ndarray]
 
 MAX_MASK = 1 << 26
 """Pixels of the largest mask that is read from run lengths."""
+MAX_SIDE = (1 << 16) - 1
+"""Pixels of the longest side of an image with polygons, whose area pycocotools counts in 32 bits."""
 
 
 class ObjectTable:
@@ -114,6 +116,8 @@ def outline(segmentation: Segmentation | None, height: int, width: int) -> Rings
 def check_polygon(polygon: Sequence[float], height: int, width: int) -> None:
     """Check that a polygon has three points or more, none of which is further from the image than its longer side.
 
+    The image has less than 65,536 pixels a side, as those of JPEG.
+
     pycocotools draws a polygon in memory of the length of its edges.
 
     Raises:
@@ -122,6 +126,10 @@ def check_polygon(polygon: Sequence[float], height: int, width: int) -> None:
     if len(polygon) % 2 or len(polygon) < 6:
         raise UserError(f'a polygon of {len(polygon)} values; it should have x and y of at least three points')
     side = max(height, width)
+    if side > MAX_SIDE:
+        raise UserError(
+            f'a polygon in an image of {width} x {height} pixels, of which no side may have more than {MAX_SIDE}'
+        )
     if min(polygon) < -side or max(polygon) > 2 * side:
         raise UserError(
             f'a polygon whose points lie between {min(polygon):g} and {max(polygon):g}, in an image of '

@@ -19,7 +19,7 @@ from soho.datasets import (
     VQADataset,
 )
 from soho.datasets.object_crops import Labels, object_numbers, read_photos
-from soho.datasets.object_table import outline, run_lengths
+from soho.datasets.object_table import check_polygon, outline, run_lengths
 from soho.datasets.records import CaptionedImage, RunLengths
 from soho.datasets.storage.json_files import load_members
 from soho.datasets.storage.json_records import stream_records
@@ -382,3 +382,12 @@ def test_names_of_a_split_stay_in_their_folder(tmp_path, devkit):
     (tmp_path / 'flat.txt').write_text('')
     with pytest.raises((UserError, FileNotFoundError)):
         VOCDetection('/flat.txt', None, [])
+
+
+def test_a_polygon_in_an_image_that_is_too_wide_to_draw_is_a_sentence():
+    """pycocotools ended the interpreter."""
+    with pytest.raises(
+        UserError, match='a polygon in an image of 1000000000 x 40 pixels, of which no side may have more'
+    ):
+        check_polygon([5, 5, 25, 1e9, 25, 15], 40, 1_000_000_000)
+    check_polygon([5, 5, 25, 90, 25, 15], 40, 65_535)
