@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ def read_curves(work_dir: str | Path) -> Curves:
             rows = training if 'lr' in row else held_out
             by_epoch |= 'lr' in row and 'epoch' in row
             rows[row['step']] = row
-    seconds = [row['time'] for row in training.values() if isinstance(row.get('time'), (int, float))]
+    seconds = [time for row in training.values() if (time := _to_float(row.get('time'))) is not None]
     return Curves(
         _columns(training),
         _columns(held_out),
@@ -73,19 +74,29 @@ def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
             raise UserError(f'line {number} of {file} is no JSON: {error}') from error
-        if not isinstance(row, dict) or 'step' not in row:
+        step = _to_float(row.get('step')) if isinstance(row, dict) else None
+        if step is None or not isfinite(step):
             raise UserError(f'line {number} of {file} has no step: mmengine logs one object a line')
         yield row
+
+
+def _to_float(value: Any) -> float | None:
+    """A number that a float can hold; ``None`` for everything else that may stand in a log."""
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def _columns(rows: dict[int, dict]) -> dict[str, Points]:
     columns: dict[str, Points] = {}
     for step in sorted(rows):
         for name, value in rows[step].items():
-            if name not in _BOOKKEEPING and isinstance(value, (int, float)):
-                columns.setdefault(name, []).append((step, value))
+            number = None if name in _BOOKKEEPING else _to_float(value)
+            if number is not None:
+                columns.setdefault(name, []).append((step, number))
     return columns
