@@ -294,7 +294,8 @@ def lines_target(whole, read, name='dev.jsonl'):
     def write(folder, lines):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(''.join(json.dumps(line) + '\n' for line in lines) if isinstance(lines, list) else str(lines))
+        text = ''.join(json.dumps(line) + '\n' for line in lines) if isinstance(lines, list) else str(lines)
+        path.write_bytes(text.encode('utf-8', 'surrogatepass'))
         return str(path)
 
     def prepare(folder):

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,19 @@ def test_a_disk_that_fills_up_within_the_file_is_said_by_name(tmp_path, monkeypa
     with pytest.raises(TrainingError, match=r'a\.pth could not be written \(No space left on device\)'):
         write_checkpoint(dict(x=torch.zeros(10_000)), path)
     assert read_checkpoint(str(path))['x'].shape == (3,) and os.listdir(tmp_path) == ['a.pth']
+
+
+def test_a_damaged_directory_of_a_file_is_said(tmp_path):
+    path = tmp_path / 'weights.pth'
+    write_checkpoint(dict(state_dict=dict(a=torch.arange(5.0))), path)
+    whole = path.read_bytes()
+    for place in range(whole.index(b'PK\x01\x02'), len(whole)):
+        for bit in (0, 3, 7):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            with suppress(CheckpointError):
+                assert read_checkpoint(str(path))['state_dict']['a'].equal(torch.arange(5.0)), (place, bit)
 
 
 def test_no_flipped_bit_is_read_as_other_weights(tmp_path):
