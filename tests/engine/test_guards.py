@@ -126,6 +126,34 @@ def test_an_overflow_that_lowers_the_scale_is_no_fault():
     assert parameter.isfinite().all() and parameter.all()
 
 
+def half_precision_update(parameter):
+    return AmpOptimWrapper(
+        dtype='float16',
+        loss_scale=dict(init_scale=4.0),
+        optimizer=torch.optim.SGD([parameter], lr=0.1),
+        clip_grad=dict(max_norm=1.0),
+    )
+
+
+def test_a_loss_that_is_no_number_is_skipped_with_a_loss_scale_too():
+    parameter = nn.Parameter(torch.ones(3))
+    update = half_precision_update(parameter)
+    update.update_params(parameter.sum() + float('inf'))  # its gradient is 1
+    assert update.take_skipped().item() and parameter.equal(torch.ones(3))
+    update.update_params(parameter.sum())
+    assert not update.take_skipped().item() and not parameter.equal(torch.ones(3))
+
+
+def test_ranks_agree_on_a_skipped_update_with_a_loss_scale(monkeypatch):
+    monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.get_world_size', lambda: 2)
+    # another rank's loss is no number
+    monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.all_reduce', lambda tensor, op: tensor.fill_(1.0))
+    parameter = nn.Parameter(torch.ones(3))
+    update = half_precision_update(parameter)
+    update.update_params(parameter.sum())
+    assert update.take_skipped().item() and parameter.equal(torch.ones(3))
+
+
 @HOOKS.register_module(force=True)
 class Spoil(Hook):
     """Puts an infinite number into the data of iterations (counted from 1)."""

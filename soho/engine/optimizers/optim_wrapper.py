@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
 from soho.engine.optimizers.skipping import step_unless
-from soho.engine.sharding import divide_like, is_divided, whole
+from soho.engine.sharding import divide_like, is_divided, local_part, whole
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
@@ -182,9 +182,11 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         if not self.loss_scaler.is_enabled():
             OptimWrapper.step(self, **kwargs)
             return
-        scale = self.loss_scaler._scale
+        scale, bad = self.loss_scaler._scale, self._is_bad(None)
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        if bad is not None and gradients:  # the scaler looks at gradients alone
+            local_part(min(gradients, key=Tensor.numel)).masked_fill_(bad, math.nan)
         MMEngineAmpOptimWrapper.step(self, **kwargs)
-        bad, self._bad_loss = self._bad_loss, None
         if scale is not None and self._grad_norm is not None:
             overflow = self._grad_norm.isfinite().logical_not() & (scale <= 1)
             bad = overflow if bad is None else bad | overflow
