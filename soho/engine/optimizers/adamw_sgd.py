@@ -160,6 +160,7 @@ class AdamWSGD(Optimizer):
 
 def _add_unless(bad: Tensor | None, params: list[Tensor], alpha: float) -> None:
     """Add ``alpha`` times themselves to parameters, but nothing where ``bad`` () is 1."""
+    params = local_parts(params)
     if bad is None:
         torch._foreach_add_(params, params, alpha=alpha)
     elif all(p.device.type == 'cpu' and p.dtype is torch.float32 for p in params):
