@@ -99,6 +99,18 @@ def test_a_disk_that_is_full_leaves_nothing(mesh, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_shards_of_a_copy_stay_whatever_it_is_called(mesh, tmp_path):
+    path, copy = tmp_path / 'epoch_1.pth', tmp_path / 'keep.pt'
+    write(path, mesh)
+    shutil.copy(path, copy)
+    assert remove_lost_shards(tmp_path) == []
+    remove_checkpoint(path)
+    assert read_checkpoint(str(copy))['state_dict']['a.weight'].equal(torch.ones(3, 2))
+    remove_checkpoint(copy)
+    assert [file.suffix for file in tmp_path.iterdir()] == ['.shards']  # a copy has the folder of another name
+    assert len(remove_lost_shards(tmp_path)) == 1
+
+
 def test_what_a_killed_run_left_is_cleared_away_and_nothing_else(mesh, tmp_path):
     write(tmp_path / 'epoch_1.pth', mesh)
     write(tmp_path / 'epoch_2.pth', mesh)

@@ -8,9 +8,11 @@ Everything reads sharded checkpoints as they are, this script included; one file
 import argparse
 from collections.abc import Sequence
 
+import torch
+
 from soho.engine.checkpoint.read import read_checkpoint
-from soho.engine.checkpoint.save import write_checkpoint
 from soho.errors import UserError, escape_what_cannot_be_printed
+from soho.files import atomic_path
 
 FOR_INFERENCE = ('meta', 'message_hub', 'state_dict')
 
@@ -26,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint = read_checkpoint(args.checkpoint)
         if args.weights:
             checkpoint = {key: checkpoint[key] for key in FOR_INFERENCE if key in checkpoint}
-        write_checkpoint(checkpoint, args.out)
+        with atomic_path(args.out) as path:
+            torch.save(checkpoint, path)
     except (UserError, OSError) as error:
         parser.exit(1, f'error: {error}\n')
     print(f'{args.out}: {len(checkpoint.get("state_dict", {}))} entries')

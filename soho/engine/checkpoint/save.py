@@ -100,7 +100,7 @@ def write_sharded(checkpoint: dict[str, Any], path: str) -> None:
                 flush(folder)
             entry = dict(folder=folder.name, files=files, tensors=places)
             write_checkpoint(dict(checkpoint, **{KEY: entry}), path)
-            _remove_shards(Path(path), but=folder.name)
+            remove_lost_shards(folder.parent, Path(path).stem)
     except CheckpointException as error:  # the same on all ranks
         if get_rank() == 0:
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,36 +136,40 @@ def _hash_own_files(folder: Path) -> dict[str, list[Any]]:
 
 def remove_checkpoint(path: str | os.PathLike) -> None:
     """Remove a checkpoint if it is there, with its shards."""
-    Path(path).unlink(missing_ok=True)
-    _remove_shards(Path(path))
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    remove_lost_shards(path.parent, path.stem)
 
 
-def _remove_shards(path: Path, but: str | None = None) -> None:
-    for folder in path.parent.glob(f'{glob.escape(path.stem)}.*.shards'):
-        match = FOLDER.fullmatch(folder.name)
-        if match and match[1] == path.stem and folder.name != but:
-            shutil.rmtree(folder, ignore_errors=True)
+def remove_lost_shards(folder: str | os.PathLike, stem: str | None = None) -> list[str]:
+    """Remove folders of shards that no checkpoint beside them stands for, as of a killed run; return their names.
 
-
-def remove_lost_shards(folder: str | os.PathLike) -> list[str]:
-    """Remove folders of shards that no checkpoint stands for, as of a killed run; return their names.
+    A copy of a checkpoint, whatever it is called, stands for the same folder. Of a damaged file nobody knows whether
+    it stands for those that have its name.
 
     Args:
-        folder: Path of a folder that nobody else writes to now.
+        folder: Path of a folder that nobody else writes to now, but for other stems.
+        stem: Only those of checkpoints that were written with this name.
     """
-    lost = []
-    for shards in Path(folder).glob('*.shards'):
-        match = FOLDER.fullmatch(shards.name)
-        if match is None:
-            continue
-        path = shards.with_name(f'{match[1]}.pth')
-        try:
-            found = shards_of(read_header(str(path)), str(path)) if path.exists() else None
-        except CheckpointError:
-            continue  # of a damaged file nobody knows whether it stands for this folder
-        if found is None or os.path.basename(found.folder) != shards.name:
-            lost.append(shards.name)
-            shutil.rmtree(shards, ignore_errors=True)
+    written_for = {
+        path.name: match[1]
+        for path in Path(folder).glob(f'{"*" if stem is None else glob.escape(stem)}.*.shards')
+        if (match := FOLDER.fullmatch(path.name)) and stem in (None, match[1])
+    }
+    if not written_for:
+        return []
+    named, damaged = set(), set()
+    for path in Path(folder).iterdir():
+        if path.is_file():
+            try:
+                found = shards_of(read_header(str(path)), str(path))
+            except (CheckpointError, OSError):
+                damaged.add(path.stem)
+            else:
+                named.add(found and os.path.basename(found.folder))
+    lost = [name for name, stem in written_for.items() if name not in named and stem not in damaged]
+    for name in lost:
+        shutil.rmtree(Path(folder, name), ignore_errors=True)
     return lost
 
 

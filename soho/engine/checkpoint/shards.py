@@ -139,7 +139,7 @@ def iter_shards(shards: Shards, path: str) -> Iterator[tuple[str, Tensor]]:
 
 def read_shards(
     checkpoint: dict[str, Any], path: str, mesh: DeviceMesh | None = None, map_location: Any = None
-) -> dict[str, Any]:
+) -> None:
     """Put the tensors of the folder into their places in a checkpoint, from which ``shards`` is taken out.
 
     Args:
@@ -153,8 +153,7 @@ def read_shards(
         CheckpointError: The folder is missing, has changed, does not fit, or wants to run code.
     """
     shards = shards_of(checkpoint, path)
-    if shards is None:
-        return checkpoint
+    assert shards is not None, 'whoever calls has looked'
     if mesh is None:
         check_shards(shards, path)
     else:
@@ -165,7 +164,6 @@ def read_shards(
     for name, place in shards.tensors.items():
         value = tensors[name]
         _put(checkpoint, place, value if mesh is not None or map_location is None else value.to(map_location), path)
-    return checkpoint
 
 
 def _check_together(shards: Shards, path: str) -> None:

@@ -24,9 +24,9 @@ from soho.registry import HOOKS
 class CheckpointHook(MMEngineCheckpointHook):
     """As mmengine's, but at every moment there is a checkpoint that is whole.
 
-    A new file is written in the background (:class:`soho.engine.checkpoint.background.BackgroundWriter`), gets its
-    name once it is complete, and only then an older one goes. The best checkpoint is replaced after the state that
-    names the new one has been saved.
+    A new file is written in the background (:class:`soho.engine.checkpoint.background.BackgroundWriter`; with
+    ``sharded`` the training waits), gets its name once it is complete, and only then an older one goes. The best
+    checkpoint is replaced after the state that names the new one has been saved.
 
     Besides epochs or iterations a run may count minutes, and a run that is told to stop saves what it has
     (:mod:`soho.engine.stopping`); what is saved within an epoch is called ``iter_N.pth``.
