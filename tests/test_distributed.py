@@ -191,6 +191,7 @@ def test_ranks_are_named_as_the_launcher_counts_them(launcher, monkeypatch):
     [
         ('pytorch', {}, 'RANK is not set, so this process was not started by pytorch'),
         ('mpi', dict(RANKS['mpi'], OMPI_COMM_WORLD_LOCAL_SIZE='1'), 'several machines.*-x MASTER_ADDR'),
+        ('slurm', dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', PATH=''), 'scontrol .*: set MASTER_ADDR'),
     ],
 )
 def test_a_launcher_that_did_not_start_the_process_is_said(launcher, environment, sentence, monkeypatch):

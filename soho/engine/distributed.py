@@ -75,9 +75,20 @@ def name_ranks(launcher: str) -> None:
             )
         os.environ['MASTER_ADDR'] = '127.0.0.1'
     elif launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
-        hosts = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_STEP_NODELIST', os.environ['SLURM_NODELIST'])]
-        os.environ['MASTER_ADDR'] = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout.split()[0]
+        os.environ['MASTER_ADDR'] = _first_host()
     os.environ.setdefault('MASTER_PORT', '29500')  # as mmengine
+
+
+def _first_host() -> str:
+    """The first machine of a step of Slurm."""
+    hosts = os.environ.get('SLURM_STEP_NODELIST') or os.environ.get('SLURM_NODELIST', '')
+    try:
+        said = subprocess.run(['scontrol', 'show', 'hostnames', hosts], capture_output=True, text=True, check=True)
+        return said.stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise UserError(
+            '--launcher slurm: scontrol does not say where the first process is: set MASTER_ADDR'
+        ) from error
 
 
 def init_gloo(timeout: float | None = None) -> None:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import Registry
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -60,7 +61,6 @@ class FSDP2(nn.Module):
         self.module = module
         self.reshard_after_forward = reshard_after_forward
         self._policy = _read_policy(mixed_precision or {})
-        self._sharded = False
         present = {type(part).__name__ for part in module.modules() if part is not module}
         if wrap is not None and (absent := [name for name in wrap if name not in present]):
             raise UserError(
@@ -77,9 +77,8 @@ class FSDP2(nn.Module):
         Raises:
             UserError: A parameter is a single number, which cannot be divided.
         """
-        if self._sharded:
+        if isinstance(self.module, FSDPModule):
             return {}
-        self._sharded = True
         before = dict(self.module.named_parameters(remove_duplicate=False))
         for name, parameter in before.items():
             if parameter.dim() == 0:
@@ -164,6 +163,12 @@ def exchange_parameters(optimizer: Optimizer, new: dict[nn.Parameter, nn.Paramet
         inner._step_supports_amp_scaling = False  # which only the fused one does
 
 
+def _class_of(part: Any, registry: Registry) -> Any:
+    """The class of an object, or of what its config builds; ``None`` where that is not known."""
+    kind = part.get('type') if isinstance(part, dict) else type(part)
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
 def check_sharding(cfg: Config) -> None:
     """Refuse a config of several processes with FSDP2 and a part that needs the whole model.
 
@@ -175,15 +180,14 @@ def check_sharding(cfg: Config) -> None:
         return
     hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
     for hook in hooks:
-        kind = HOOKS.get(hook['type']) if isinstance(hook, dict) and isinstance(hook.get('type'), str) else type(hook)
+        kind = _class_of(hook, HOOKS)
         if isinstance(kind, type) and issubclass(kind, (EMAHook, FoldNormsHook)):
             raise UserError(
                 f'{kind.__name__} copies the whole model, which FSDP2 divides among the ranks: leave out one of them'
                 + (' (Lookahead also averages weights, and can be divided)' if issubclass(kind, EMAHook) else '')
             )
     for name in ('val_cfg', 'test_cfg'):
-        loop = (cfg.get(name) or {}).get('type')
-        kind = LOOPS.get(loop) if isinstance(loop, str) else loop
+        kind = _class_of(cfg.get(name) or {}, LOOPS)
         if isinstance(kind, type) and issubclass(kind, PairScoringLoop):
             raise UserError(
                 f'{name} of the config is a {kind.__name__}, which asks parts of the model by themselves, and FSDP2 '

@@ -88,15 +88,17 @@ class OptimWrapper(MMEngineOptimWrapper):
         parameters = self._parameters()
         if any(map(is_divided, parameters)):
             ids = [number for group in state_dict['param_groups'] for number in group['params']]
-            entries = dict(state_dict['state'])
-            for number, parameter in zip(ids, parameters):
-                entries[number] = {
-                    name: divide_like(value, parameter)
-                    if isinstance(value, Tensor) and value.shape == parameter.shape and name != 'step'
+            parameter = dict(zip(ids, parameters))
+            state = {
+                number: {
+                    name: divide_like(value, parameter[number])
+                    if isinstance(value, Tensor) and value.shape == parameter[number].shape
                     else value
-                    for name, value in entries.get(number, {}).items()
+                    for name, value in entry.items()
                 }
-            state_dict = dict(state_dict, state={number: entry for number, entry in entries.items() if entry})
+                for number, entry in state_dict['state'].items()
+            }
+            state_dict = dict(state_dict, state=state)
         super().load_state_dict(state_dict)
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
