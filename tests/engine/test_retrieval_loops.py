@@ -8,6 +8,7 @@ import torch
 
 from soho.datasets import samplers
 from soho.engine import Runner
+from soho.evaluation.pair_scores import ScoreMatrix
 from soho.evaluation.retrieval import evaluate_retrieval
 
 
@@ -81,13 +82,34 @@ def test_a_stopped_run_goes_on_and_other_weights_start_anew(config, monkeypatch)
         return torch.from_numpy(whole[batch['image_index']])
 
     monkeypatch.setattr('soho.engine.retrieval_loops.score_images', score)
-    assert runner.test() == first
+    with pytest.warns(UserWarning, match='images are scored again'):
+        assert runner.test() == first
     assert counted == batches[1] + batches[2]  # nothing is missing in the first batch
     with torch.no_grad():
         runner.model.heads['itm'].match_class.weight[1].neg_()
     counted.clear()
     runner.test()
     assert sorted(counted) == list(range(8)) and len(paths(runner)) == 2
+
+
+def test_a_row_with_a_turned_bit_is_scored_again(tmp_path):
+    path, values = tmp_path / 'scores.npy', torch.randn(4, 5)
+    chosen = np.ones((4, 5), bool)
+    chosen[2, 3] = False
+    ScoreMatrix(path, 4, 5, chosen).write(np.arange(4), values)
+    content = bytearray(path.read_bytes())
+    content[-2 * 5 * 4 + 1] ^= 1 << 3  # in the first score of row 2
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match='1 of 4 images are scored again'):
+        matrix = ScoreMatrix(path, 4, 5, chosen)
+    assert matrix.missing(np.arange(4)).sum(1).tolist() == [0, 0, 4, 0] and matrix.values[2, 3] == -np.inf
+    matrix.write(np.array([2]), values[2:3])
+    np.testing.assert_array_equal(ScoreMatrix(path, 4, 5).values, values.numpy())
+
+    matrix.sums_path.unlink()
+    assert ScoreMatrix(path, 4, 5).missing(np.arange(4)).all()
+    matrix.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_ranks_fill_the_rows_of_their_own_images(config, monkeypatch):
