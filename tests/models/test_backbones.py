@@ -123,6 +123,16 @@ def test_timm_models_are_backbones(name, options):
     assert any(p.grad is not None and p.grad.any() for p in net.parameters())
 
 
+def test_a_frozen_timm_model_keeps_weights_and_statistics():
+    torch.manual_seed(0)
+    net = MODELS.build(dict(type='TimmBackbone', model_name='resnet10t', frozen=True))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    (output,) = net.train()(torch.randn(2, 3, 64, 64))
+    assert not output.requires_grad
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    assert MODELS.build(dict(type='TimmBackbone', model_name='resnet10t')).train().training
+
+
 def test_timm_feature_levels_are_those_asked_for():
     net = MODELS.build(dict(type='TimmBackbone', model_name='resnet10t', out_indices=(2, 4))).eval()
     maps = net(torch.zeros(1, 3, 64, 96))

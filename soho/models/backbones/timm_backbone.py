@@ -19,6 +19,7 @@ class TimmBackbone(BaseModule):
         pretrained: Load timm's weights from the Hub.
         checkpoint_path: Local weight file to load instead, of the whole model or of its features; short for
             ``init_cfg=dict(type='Pretrained', checkpoint=checkpoint_path)``.
+        frozen: Keep weights and batch norm statistics as they are: no gradient, always in eval mode.
         init_cfg: mmengine's initialisation.
         **kwargs: Passed to ``timm.create_model``.
 
@@ -32,6 +33,7 @@ class TimmBackbone(BaseModule):
         out_indices: Sequence[int] = (-1,),
         pretrained: bool = False,
         checkpoint_path: str = '',
+        frozen: bool = False,
         init_cfg: dict | None = None,
         **kwargs,
     ) -> None:
@@ -51,6 +53,12 @@ class TimmBackbone(BaseModule):
         self.out_channels = info.channels()
         self.channels_first = getattr(self.model, 'output_fmt', 'NCHW') == 'NCHW'
         self.to(memory_format=torch.channels_last)
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'TimmBackbone':
+        return super().train(mode and not self.frozen)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised image to one (B, C, h, w) map for each of ``out_indices``."""
