@@ -21,7 +21,6 @@ from soho.errors import UserError, quote
 from soho.files import PathLike
 from soho.registry import DATASETS
 
-LABELS = ENTAILMENT_LABELS
 UNDECIDED = '-'  # of statements whose annotators did not agree
 
 
@@ -31,7 +30,7 @@ class Statement(NamedTuple):
     file_name: str
     hypothesis: str
     label: int | None
-    """Index in ``LABELS``; None where the annotators did not agree."""
+    """Index in ``ENTAILMENT_LABELS``; None where the annotators did not agree."""
     size: Size | None
     """Size of the image, where the line states it."""
 
@@ -47,12 +46,12 @@ def read_statements(ann_file: PathLike) -> Iterator[tuple[str, Statement]]:
         where = f'{ann_file}: statement {number}'
         if not record.sentence2.strip():
             raise UserError(f'{where} has an empty hypothesis (sentence2); it is a text that is not empty')
-        if record.gold_label not in (*LABELS, UNDECIDED):
+        if record.gold_label not in (*ENTAILMENT_LABELS, UNDECIDED):
             raise UserError(
-                f'{where} has the gold_label {quote(record.gold_label)}; it is one of {", ".join(LABELS)}, '
+                f'{where} has the gold_label {quote(record.gold_label)}; it is one of {", ".join(ENTAILMENT_LABELS)}, '
                 f'or {UNDECIDED}'
             )
-        label = None if record.gold_label == UNDECIDED else LABELS.index(record.gold_label)
+        label = None if record.gold_label == UNDECIDED else ENTAILMENT_LABELS.index(record.gold_label)
         name = f'{record.Flickr30K_ID}.jpg'
         size = Size(name, record.height, record.width) if record.height and record.width else None
         yield where, Statement(name, record.sentence2, label, size)
@@ -91,7 +90,7 @@ class SNLIVEDataset(VQADataset):
     kind = 'entailment'
 
     def _scan(self, out: IndexBuilder) -> None:
-        out.meta['label2ans'] = list(LABELS)
+        out.meta['label2ans'] = list(ENTAILMENT_LABELS)
         questions, ids = out.texts('question'), out.numbers('question_id')
         labels, scores = out.numbers('label', 'i'), out.numbers('score', 'f')
         labels_end, questions_end = out.numbers('labels_end'), out.numbers('questions_end')

@@ -256,13 +256,6 @@ def change_bytes(data, whole):
     return bytes(changed)
 
 
-XML = (
-    '<?xml version="1.0" encoding="UTF-8"?><annotation><size><width>60</width><height>40</height></size>'
-    '<object><name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>60</xmax>'
-    '<ymax>20.5</ymax></bndbox></object></annotation>'
-)
-
-
 class Target(NamedTuple):
     """A format with what damages it and what reads it."""
 
@@ -342,19 +335,29 @@ def read_members(root):
 
 
 def read_voc(folder):
-    """Read VOC's lists and annotations, for detection and for the protocol of VOC07."""
-    for read in (
-        lambda: read_samples(VOCDetection(str(folder / 'ImageSets/Main/trainval.txt'), None, [])),
-        lambda: VOC07('trainval', str(folder), []),
-    ):
-        accepts_or_says(read)
+    """Read VOC's lists and annotations for detection."""
+    read_samples(VOCDetection(str(folder / 'ImageSets/Main/trainval.txt'), None, []))
 
 
-def read_picture(folder):
-    """Read size and pixels of a picture."""
+def read_voc07(folder):
+    """Read VOC's lists for the protocol of VOC07."""
+    VOC07('trainval', str(folder), [])
+
+
+def only_file(folder):
+    """The bytes of the file in a folder."""
     (data,) = (path.read_bytes() for path in folder.iterdir())
-    accepts_or_says(read_header, data, 'the file')
-    decode_image(data, name='the file', max_pixels=1 << 20)
+    return data
+
+
+def read_size(folder):
+    """Read the size of a picture."""
+    read_header(only_file(folder), 'the file')
+
+
+def read_pixels(folder):
+    """Read the pixels of a picture."""
+    decode_image(only_file(folder), name='the file', max_pixels=1 << 20)
 
 
 def zip_of(methods):
@@ -411,10 +414,15 @@ VOCABULARY = '\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *'abcdefgh
 TARGETS = {
     **{name: json_target(*parts) for name, parts in FORMATS.items()},
     **{name: lines_target(*parts) for name, parts in LINES.items()},
-    **{f'voc, {Path(name).name}': bytes_target(name, VOC[name], read_voc, VOC) for name in list(VOC)[:3]},
     **{
-        f'picture, {form}': bytes_target('a', picture(form), read_picture)
+        f'{kind}, {Path(name).name}': bytes_target(name, VOC[name], read, VOC)
+        for name in list(VOC)[:3]
+        for kind, read in (('voc', read_voc), ('voc07', read_voc07))
+    },
+    **{
+        f'{kind}, {form}': bytes_target('a', picture(form), read)
         for form in ('JPEG', 'PNG', 'WEBP', 'GIF', 'TIFF', 'BMP')
+        for kind, read in (('picture', read_pixels), ('size of a picture', read_size))
     },
     'log': lines_target(
         [dict(lr=0.1, loss=2.5, time=0.2, epoch=1, iter=10, step=10), dict(accuracy=50.0, step=1)],

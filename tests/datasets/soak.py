@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 
 from tests.datasets.fuzzing import TARGETS, accepts_or_says
 from tests.engine.soak import keep_log
+from tools.benchmark.memory import resident
 
 MEMORY = 1 << 30  # bytes beyond those at the start of a format
 SECONDS = 20  # of the processor for an input; thirty times as many by the clock, since a machine may be busy
@@ -77,7 +78,7 @@ def try_format(name: str, inputs: int, number: int, files: Path, memory: mmap.mm
     target, tried, sentences, slowest = TARGETS[name], 0, 0, 0.0
     target.prepare(files)
     signal.signal(signal.SIGALRM, _give_up), signal.signal(signal.SIGPROF, _give_up)
-    at_start = _resident()
+    at_start = resident('VmHWM')
     limit = _address_space() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
@@ -92,7 +93,7 @@ def try_format(name: str, inputs: int, number: int, files: Path, memory: mmap.mm
         finally:
             _allow(0)
             slowest = max(slowest, time.process_time() - started)
-            _TALLY.pack_into(memory, 0, tried, sentences, _resident() - at_start, slowest)
+            _TALLY.pack_into(memory, 0, tried, sentences, resident('VmHWM') - at_start, slowest)
 
     while tried < inputs:  # hypothesis stops where it has nothing new
         before = tried
@@ -105,11 +106,6 @@ def try_format(name: str, inputs: int, number: int, files: Path, memory: mmap.mm
         seed(number + tried)(options(given(data=st.data())(attempt)))()
         if tried == before:
             break
-
-
-def _resident() -> int:
-    """Bytes of memory that this process has had at most."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _address_space() -> int:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from soho.datasets.snli_ve import LABELS, SNLIVEDataset
+from soho.datasets.records import ENTAILMENT_LABELS
+from soho.datasets.snli_ve import SNLIVEDataset
 
 LINES = [
     dict(Flickr30K_ID='17', gold_label='entailment', sentence2='A man is outside.', sentence1='THE PREMISE'),
@@ -40,7 +41,7 @@ def make_dataset(tmp_path, synthetic):
 
 def test_hypotheses_are_grouped_by_image_and_the_premise_is_not_read(make_dataset):
     dataset = make_dataset(sentence_group=3, test_mode=True)
-    assert dataset.metainfo['class_names'] == list(LABELS) and len(dataset) == 2
+    assert dataset.metainfo['class_names'] == list(ENTAILMENT_LABELS) and len(dataset) == 2
     first = dataset.get_annotation(0, np.random.default_rng())
     assert first['sentences'] == ['A man is outside.', 'A man sleeps.', '']
     assert first['answer_labels'].tolist() == [[2], [0], [-1]]

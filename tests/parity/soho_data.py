@@ -1,6 +1,5 @@
 """What is read and in which order: images, tokens, samplers and caption groups."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -15,6 +14,7 @@ from soho.datasets.samplers import EpochSampler, OfficialBatchSampler
 from soho.datasets.storage.decoding import decode_image
 from soho.datasets.tokenizer import BertTokenizer
 from soho.datasets.transforms.image import LoadImage, RandomResizeKeepRatio, ResizeKeepRatio, resize_keep_ratio
+from soho.files import hash_file
 from soho.models.preprocessor import ImageTextPreprocessor
 from tests.parity.fixture import Fixture, folders_above
 from tests.parity.soho_model import PRETRAIN, VQA, recipe
@@ -218,20 +218,15 @@ def find_vocabulary(name: str, digest: str, given: str | None, near: str) -> str
         folders += [os.path.join(start, name), os.path.join(start, 'data', name)]
     for folder in filter(None, folders):
         path = os.path.join(folder, 'vocab.txt') if os.path.isdir(folder) else folder
-        if os.path.isfile(path) and _sha256(path) == digest:
+        if os.path.isfile(path) and hash_file(path) == digest:
             return path
     from huggingface_hub import try_to_load_from_cache
 
     for repository in (name, f'google-bert/{name}'):
         path = try_to_load_from_cache(repository, 'vocab.txt')
-        if isinstance(path, str) and _sha256(path) == digest:
+        if isinstance(path, str) and hash_file(path) == digest:
             return path
     return None
-
-
-def _sha256(path: str) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 class _Flagged:

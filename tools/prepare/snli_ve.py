@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from soho.datasets.snli_ve import LABELS, image_size, read_statements
+from soho.datasets.records import ENTAILMENT_LABELS
+from soho.datasets.snli_ve import image_size, read_statements
 from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_lines
@@ -42,7 +43,7 @@ def check(path: Path, store: ImageStore, counts: Counter) -> Iterator[dict[str, 
     """
     sizes: dict[str, Size] = {}
     for where, statement in read_statements(path):
-        counts['undecided' if statement.label is None else LABELS[statement.label]] += 1
+        counts['undecided' if statement.label is None else ENTAILMENT_LABELS[statement.label]] += 1
         if statement.label is None:
             continue
         name = statement.file_name
@@ -51,7 +52,7 @@ def check(path: Path, store: ImageStore, counts: Counter) -> Iterator[dict[str, 
             counts['images'] += 1
         yield dict(
             Flickr30K_ID=name.removesuffix('.jpg'),
-            gold_label=LABELS[statement.label],
+            gold_label=ENTAILMENT_LABELS[statement.label],
             sentence2=statement.hypothesis,
             height=sizes[name].height,
             width=sizes[name].width,
@@ -95,8 +96,10 @@ def summary(counts: dict[str, Any]) -> str:
             lines.append(f'{split}: no snli_ve_{split}.jsonl')
             continue
         found = counts[split]
-        statements = sum(found.get(label, 0) for label in LABELS)
-        line = f'{split}: {statements} statements (' + ', '.join(f'{found.get(label, 0)} {label}' for label in LABELS)
+        statements = sum(found.get(label, 0) for label in ENTAILMENT_LABELS)
+        line = f'{split}: {statements} statements (' + ', '.join(
+            f'{found.get(label, 0)} {label}' for label in ENTAILMENT_LABELS
+        )
         line += f') of {found.get("images", 0)} images'
         if found.get('undecided'):
             line += f', {found["undecided"]} without a common label left out'

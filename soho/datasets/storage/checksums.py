@@ -42,8 +42,7 @@ def checksum_file(file: FileIO) -> int:
     identity = _identify(file)
     if os.fstat(file.fileno()).st_size < REMEMBERED:
         return _checksum(file)
-    path = f'{socket.gethostname()}:{os.path.abspath(file.name)}'
-    place = user_cache_path('soho') / f'{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.checksum'
+    place = place_in_cache(f'{socket.gethostname()}:{os.path.abspath(file.name)}', 'checksum')
     with file_lock(place) as writable:
         known = _recall(place, identity)
         if known is None:
@@ -52,6 +51,16 @@ def checksum_file(file: FileIO) -> int:
                 with suppress(OSError):
                     write_text(place, json.dumps(dict(identity=identity, checksum=known, time=time.time())))
     return known
+
+
+def place_in_cache(name: str, ending: str) -> Path:
+    """Return the path in the user's cache of what is kept about a file.
+
+    Args:
+        name: What identifies the file, such as its absolute path, of whatever bytes.
+        ending: Says what is kept.
+    """
+    return user_cache_path('soho') / f'{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.{ending}'
 
 
 def _identify(file: FileIO) -> list[int]:

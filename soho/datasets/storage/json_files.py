@@ -123,28 +123,27 @@ class _Window:
 
     def items(self) -> Iterator[Any]:
         """Yield the items of the array that comes next."""
-        self.take('[')
-        if self.peek() == ']':
-            self.take(']')
-            return
-        while True:
+        for _ in self._separated('[', ']'):
             yield self.value()
-            if self.take(',', ']') == ']':
-                return
 
     def members(self) -> Iterator[str]:
         """Yield the names of the members of the object that comes next; the caller takes or skips the value of each."""
-        self.take('{')
-        if self.peek() == '}':
-            self.take('}')
-            return
-        while True:
+        for _ in self._separated('{', '}'):
             if self.peek() != '"':
                 raise self.broken(self.here, 'expected the name of a member in quotation marks')
             name = self.value()
             self.take(':')
             yield name
-            if self.take(',', '}') == '}':
+
+    def _separated(self, opening: str, closing: str) -> Iterator[None]:
+        """Take the brackets and commas of what comes next, and stop at each place where something has to stand."""
+        self.take(opening)
+        if self.peek() == closing:
+            self.take(closing)
+            return
+        while True:
+            yield
+            if self.take(',', closing) == closing:
                 return
 
     def skip(self) -> None:

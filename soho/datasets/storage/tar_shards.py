@@ -137,9 +137,10 @@ class TarShards(Sequence):
         # The last header of a member is that of its data, whatever came before it for a long name.
         header = os.pread(file.fileno(), tarfile.BLOCKSIZE, max(0, offset - tarfile.BLOCKSIZE))
         if not _states_size(header, size):
+            mend = f'remove {self._index.path} and start again' if self._index.path else 'start the run again'
             raise tarfile.ReadError(
                 f'no member of {size} bytes is there in {self.shards[self._shard[index]]}, which was exchanged for '
-                f'another of its size and time: remove {self._index.path or "it"} and start again'
+                f'another of its size and time: {mend}'
             )
         return data
 

@@ -15,13 +15,12 @@ from soho.datasets.records import ENTAILMENT_LABELS
 from . import relations, words
 from .scene import ATTRIBUTES, Scene, make_rng, pick
 
-LABELS = ENTAILMENT_LABELS
 STATEMENTS_PER_LABEL = 2
 _ATTEMPTS = 40
 
 
 class Hypothesis(NamedTuple):
-    """A sentence and one of ``LABELS``."""
+    """A sentence and one of ``ENTAILMENT_LABELS``."""
 
     text: str
     label: str
@@ -53,7 +52,7 @@ def _relation(rng: np.random.Generator, scene: Scene, label: str) -> str | None:
     one, other = (scene.objects[i] for i in rng.choice(len(scene.objects), 2, replace=False))
     direction = pick(rng, tuple(relations.DIRECTIONS))
     truth = relations.lies_in_direction(scene, one, direction, other)
-    if truth is not dict(zip(LABELS, (False, None, True)))[label]:
+    if truth is not dict(zip(ENTAILMENT_LABELS, (False, None, True)))[label]:
         return None
     first, second = (words.referring_expression(rng, scene, obj) for obj in (one, other))
     if first is None or second is None:
@@ -72,7 +71,7 @@ def make_hypotheses(seed: int, scene: Scene) -> list[Hypothesis]:
     """
     rng = make_rng(seed, scene.split, scene.index, 'entailment')
     found: dict[str, Hypothesis] = {}
-    for label in LABELS:
+    for label in ENTAILMENT_LABELS:
         wanted = STATEMENTS_PER_LABEL + (label == 'neutral')
         for _ in range(wanted):
             maker = pick(rng, _MAKERS)

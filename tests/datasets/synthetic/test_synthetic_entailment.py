@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 
-from soho.datasets.synthetic.entailment import LABELS, make_hypotheses
+from soho.datasets.records import ENTAILMENT_LABELS
+from soho.datasets.synthetic.entailment import make_hypotheses
 from soho.datasets.synthetic.exports.snli_ve import export_snli_ve
 from soho.datasets.synthetic.scene import Scene, SceneObject, sample_scene
 
@@ -33,7 +34,7 @@ def test_the_picture_decides():
 def test_words_do_not_give_the_label_away():
     found = [h for index in range(400) for h in make_hypotheses(0, sample_scene(0, 'train2014', index))]
     counts = Counter(h.label for h in found)
-    assert all(abs(counts[label] / len(found) - 1 / 3) < 0.05 for label in LABELS)
+    assert all(abs(counts[label] / len(found) - 1 / 3) < 0.05 for label in ENTAILMENT_LABELS)
     for word in {word for h in found for word in h.text.split()}:
         of_word = Counter(h.label for h in found if word in h.text.split())
         if of_word.total() > 150:
@@ -44,6 +45,6 @@ def test_the_export_has_the_format_of_snli_ve(synthetic):
     counts = export_snli_ve(synthetic)
     lines = (synthetic / 'snli_ve' / 'snli_ve_dev.jsonl').read_text().splitlines()
     record = json.loads(lines[0])
-    assert counts['dev'] == len(lines) > 8 and record['gold_label'] in LABELS
+    assert counts['dev'] == len(lines) > 8 and record['gold_label'] in ENTAILMENT_LABELS
     assert record['Flickr30K_ID'].startswith('COCO_val2014_') and record['sentence2'].endswith('.')
     assert export_snli_ve(synthetic) == counts  # what is there is left alone
