@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from soho.datasets.vqa import VQADataset
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.config_diff import compare_configs
 from soho.errors import UserError, exit_on_user_error
-from soho.evaluation.answer_examples import make_example, pick_questions, question_id
-from soho.evaluation.vqa import load_truth, score_answers
+from soho.evaluation.answer_examples import find_item, make_example, name_questions, pick_questions, read_picture
+from soho.evaluation.vqa import GroundTruth, VQAScores, load_truth, plain_id, score_answers
 from soho.files import write_text
 from soho.visualization.report import Rows, Section, render_charts, render_examples, render_page, render_table
 from soho.visualization.run_comparison import compare_charts, compare_figures, metric_names, read_runs, short_names
@@ -68,10 +68,11 @@ def compose(args: argparse.Namespace) -> str:
     answers = list(args.answers) or find_answers(configs)
     if answers:
         annotations = args.annotations or find_annotations(configs)
-        head, rows = slice_answers(answers, annotations)
+        scored = score_files(answers, annotations)
+        head, rows = slice_answers(scored)
         text = ['Accuracy in percent by the official rule of VQA, with the number of questions.']
         sections.append(Section('Answers by kind of question', text, render_table(head, rows)))
-        sections += show_examples(answers[0], annotations, args.confidences, find_questions(configs), args.examples)
+        sections += show_examples(scored, args.confidences, find_questions(configs), args.examples)
     elif args.annotations or args.confidences:
         raise UserError('--annotations and --confidences are of --answers, and these runs have written none')
     return render_page('Runs', [', '.join(runs)], (), sections)
@@ -143,14 +144,40 @@ def _vqa_metrics(configs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any
                 yield metric
 
 
-def show_examples(
-    answer_file: str, annotation_file: str, confidence_file: str | None, dataset: VQADataset | None, number: int
-) -> list[Section]:
-    """Sections of questions answered right and of questions answered wrong, each with its picture.
+class Scored(NamedTuple):
+    """Files of answers to the same questions."""
+
+    truth: dict[int | str, GroundTruth]
+    """What the annotators answered, by question id."""
+    files: list[str]
+    answers: list[dict[int | str, str]]
+    """Of each file, by question id."""
+    scores: list[VQAScores]
+    """Of each file."""
+
+
+def score_files(files: Sequence[str], annotation_file: str) -> Scored:
+    """Read and score files of answers.
 
     Args:
-        answer_file: As of :func:`read_answers`.
-        annotation_file: What the annotators answered.
+        files: Lists of ``{question_id, answer}``.
+        annotation_file: VQA's annotations, whose items name ``question_type`` and ``answer_type``.
+
+    Raises:
+        UserError: A file is no list of answers, or lacks a question that is annotated.
+    """
+    truth = load_truth(annotation_file)
+    answers = [read_answers(path, truth) for path in files]
+    return Scored(truth, list(files), answers, [score_answers(given, truth) for given in answers])
+
+
+def show_examples(
+    scored: Scored, confidence_file: str | None, dataset: VQADataset | None, number: int
+) -> list[Section]:
+    """Sections of questions that the first file answers right and of those that it answers wrong, with pictures.
+
+    Args:
+        scored: The files.
         confidence_file: See :func:`read_confidences`.
         dataset: Questions and pictures; ``None``: they are not here.
         number: Examples of each section.
@@ -161,18 +188,19 @@ def show_examples(
     """
     if dataset is None:
         return [Section('Examples', ['The questions and pictures that the configs name are not here.'])]
-    truth = load_truth(annotation_file)
-    answers = read_answers(answer_file, truth)
+    answers = scored.answers[0]
     sure = read_confidences(confidence_file, dataset) if confidence_file else {}
-    scores = {name: score / 100 for name, score in score_answers(answers, truth).per_question.items()}
-    text = f'Questions of {answer_file}, evenly spaced in the order of their file'
+    scores = {name: score / 100 for name, score in scored.scores[0].per_question.items()}
+    text = f'Questions of {scored.files[0]}, evenly spaced in the order of their file'
     text += "; in brackets the model's confidence." if sure else '.'
     sections = []
-    for name, questions in zip(('right', 'wrong'), pick_questions(dataset, scores, number)):
+    ids = name_questions(dataset, dataset.question_ids.tolist())
+    for name, rows in zip(('right', 'wrong'), pick_questions(ids, scores, number)):
         examples = []
-        for question in questions:
-            key = question_id(dataset, question)
-            examples.append(make_example(dataset, question, truth[key], (answers[key], sure.get(key))))
+        for row in rows:
+            key, picture = ids[row], read_picture(dataset, find_item(dataset, row))
+            answer = answers[key], sure.get(key)
+            examples.append(make_example(picture, dataset.questions[row], scored.truth[key], answer))
         shown = text if examples else 'There are none.'
         sections.append(Section(f'Answered {name}', [shown], render_examples(examples)))
     return sections
@@ -192,9 +220,8 @@ def read_confidences(path: str, dataset: VQADataset) -> dict[int | str, float]:
         if path.endswith('.npz'):
             with np.load(path) as arrays:
                 numbers, values = arrays['question_id'].tolist(), arrays['confidence'].tolist()
-            ids = dataset.metainfo.get('question_ids')
-            return {number if ids is None else ids[number]: value for number, value in zip(numbers, values)}
-        return {int(key) if key.isdigit() else key: float(value) for key, (_, value) in load_json(path).items()}
+            return dict(zip(name_questions(dataset, numbers), values))
+        return {plain_id(key): float(value) for key, (_, value) in load_json(path).items()}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f'{path} holds no confidences, as tools/test.py --dump writes them') from error
 
@@ -210,25 +237,15 @@ def _differences(work_dirs: Sequence[str]) -> Section:
     return Section(title, text, render_table(['key', *short_names(list(configs))], rows))
 
 
-def slice_answers(files: Sequence[str], annotation_file: str) -> tuple[list[str], Rows]:
-    """Head and rows of a table of the accuracy of answers in each kind of question; a column a file.
-
-    Args:
-        files: Lists of ``{question_id, answer}``.
-        annotation_file: VQA's annotations, whose items name ``question_type`` and ``answer_type``.
-
-    Raises:
-        UserError: A file is no list of answers, or lacks a question that is annotated.
-    """
-    truth = load_truth(annotation_file)
-    scores = [score_answers(read_answers(path, truth), truth) for path in files]
-    rows = [['All', str(len(truth)), *(f'{score.overall:.2f}' for score in scores)]]
+def slice_answers(scored: Scored) -> tuple[list[str], Rows]:
+    """Head and rows of a table of the accuracy of answers in each kind of question; a column a file."""
+    rows = [['All', str(len(scored.truth)), *(f'{score.overall:.2f}' for score in scored.scores)]]
     for key, name in SLICES.items():
-        sizes = Counter(kind for known in truth.values() if (kind := getattr(known, key)) is not None)
+        sizes = Counter(kind for known in scored.truth.values() if (kind := getattr(known, key)) is not None)
         for kind in sorted(sizes):
-            cells = [f'{getattr(score, f"per_{key}")[kind]:.2f}' for score in scores]
+            cells = [f'{getattr(score, f"per_{key}")[kind]:.2f}' for score in scored.scores]
             rows.append([f'{name}: {kind}', str(sizes[kind]), *cells])
-    return ['', 'questions', *short_names(files)], rows
+    return ['', 'questions', *short_names(scored.files)], rows
 
 
 def read_answers(path: str | os.PathLike, questions: Collection[int | str]) -> dict[int | str, str]:

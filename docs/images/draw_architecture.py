@@ -50,7 +50,7 @@ def draw_soho(axes: Axes) -> None:
     draw_words(axes, 340, 82)
     write(axes, 20, 176, '“What color is the circle?”', align='left')
     box(axes, 312, 158, 178, 36, ['WordPiece'], READING)
-    box(axes, 535, 54, 160, 140, ['cross-modal', 'BERT'], LEARNING)
+    box(axes, 535, 54, 160, 140, ['cross-modal', 'BERT'], LEARNING, bold=2)
     for x0, y0, x1, y1 in (
         (150, 98, 183, 98),
         (277, 98, 310, 98),
@@ -99,14 +99,15 @@ def draw_words(axes: Axes, left: float, top: float) -> None:
         )
 
 
-def box(axes: Axes, left: float, top: float, width: float, height: float, lines: Sequence[str], fill: str) -> None:
-    """A box with its name in bold, and below what belongs to it."""
+def box(
+    axes: Axes, left: float, top: float, width: float, height: float, lines: Sequence[str], fill: str, bold: int = 1
+) -> None:
+    """A box with its name, of ``bold`` lines, and below what belongs to it."""
     axes.add_patch(
         FancyBboxPatch(
             (left, top), width, height, 'round,pad=0,rounding_size=9', facecolor=fill, edgecolor=LINE, linewidth=1.2
         )
     )
-    bold = len(lines) if fill != PAPER and len(lines) > 1 and len(lines[1]) < 6 else 1
     for number, line in enumerate(lines):
         y = top + height / 2 + 19 * (number - (len(lines) - 1) / 2)
         write(axes, left + width / 2, y, line, 13 if number < bold else 11.5, 'bold' if number < bold else 'normal')

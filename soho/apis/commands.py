@@ -140,6 +140,7 @@ def _add_model_options(parser: argparse.ArgumentParser, default: str | None) -> 
         + (f' (default {default})' if default else ''),
     )
     add_checkpoint_options(parser)
+    add_device_options(parser)
     parser.add_argument('--batch-size', type=int, help='images of a batch')
     parser.add_argument('-q', '--quiet', action='store_true', help='no progress bar')
 
@@ -149,6 +150,10 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', help='config of a checkpoint that does not have its own, such as an official one')
     parser.add_argument('--class-names', metavar='FILE', help='answers of a checkpoint without, as *_data_vqa.json')
     parser.add_argument('--vocabulary', help='vocab.txt or .model of a checkpoint without')
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add where a model computes, and in what."""
     parser.add_argument('--device', help='such as cuda or cpu; by default a GPU if there is one')
     parser.add_argument('--dtype', choices=('float32', 'float16', 'bfloat16'), help='default: float16 on a GPU')
 
@@ -164,7 +169,8 @@ def load_model(args: argparse.Namespace, kind: str) -> Any:
     """The inferencer of a command line, on a machine that is all its own.
 
     Args:
-        args: Parsed, with the options of :func:`add_checkpoint_options`, ``model`` and ``batch_size``.
+        args: Parsed, with the options of :func:`add_checkpoint_options` and :func:`add_device_options`, ``model``
+            and ``batch_size``.
         kind: Name in :mod:`soho.apis`; ``load`` finds the class by itself.
     """
     import soho.apis as apis

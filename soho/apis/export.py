@@ -10,7 +10,6 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -61,7 +60,6 @@ class Part(nn.Module):
     def __init__(self, inferencer: Inferencer) -> None:
         super().__init__()
         self.model: Any = inferencer.model
-        self.longest = 0
 
     def make_inputs(self, batch: int, height: int, width: int, seed: int = 0) -> dict[str, Tensor]:
         """Random pictures, each on a part of the canvas of its own, and random questions."""
@@ -212,7 +210,7 @@ def compare(module: Part, run: Callable[..., Sequence[Tensor]]) -> Iterator[tupl
 
 def describe(module: Part, inferencer: Inferencer, part: str, differences: Mapping[str, float]) -> dict[str, Any]:
     """What a program needs besides the model: inputs and outputs, preprocessing, answers, vocabulary."""
-    spec = asdict(inferencer.full_spec)
+    spec = inferencer.full_spec
     kept = ['pipeline', 'collate', 'facts', *(['class_names', 'vocabulary'] if part == 'vqa' else ())]
     shapes = dict(inputs=module.inputs, outputs=module.outputs)
     described = {
@@ -220,7 +218,11 @@ def describe(module: Part, inferencer: Inferencer, part: str, differences: Mappi
         for kind, tensors in shapes.items()
     }
     return dict(
-        part=part, source=inferencer.source, **described, **{name: spec[name] for name in kept}, differences=differences
+        part=part,
+        source=inferencer.source,
+        **described,
+        **{name: getattr(spec, name) for name in kept},
+        differences=differences,
     )
 
 

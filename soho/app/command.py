@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
-from soho.apis.commands import DEFAULT_VQA, add_checkpoint_options, load_model
+from soho.apis.commands import DEFAULT_VQA, add_checkpoint_options, add_device_options, load_model
 from soho.errors import UserError
 
 PORT = 7860
@@ -30,6 +30,7 @@ def app(argv: Sequence[str]) -> None:
     )
     parser.add_argument('--port', type=int, default=PORT, help=f'0 for any that is free (default {PORT})')
     add_checkpoint_options(parser)
+    add_device_options(parser)
     parser.set_defaults(batch_size=None)
     args = parser.parse_args(argv)
     if find_spec('gradio') is None:

@@ -13,8 +13,9 @@ from gradio.utils import get_upload_folder
 
 from soho.apis.inferencer import Inferencer
 from soho.apis.model_zoo import find_model, format_results, sample_image
+from soho.apis.vqa import TOP
 from soho.app.pictures import MAX_BYTES, read_picture
-from soho.app.tasks import TOP, Results, Task, WordShare
+from soho.app.tasks import Results, Task, WordShare
 from soho.errors import UserError
 
 KEPT = 3600

@@ -1,6 +1,6 @@
 """What a model is asked on the page, and what comes of it: one class a kind of model.
 
-A new kind is a subclass here, found by the inferencer of the model.
+A new kind is a subclass here and its line in ``TASKS``, where it is found by the inferencer of the model.
 """
 
 from abc import ABC, abstractmethod
@@ -16,14 +16,13 @@ from soho.apis.feature_extractor import FeatureExtractor
 from soho.apis.inferencer import Inferencer, Query, Sample
 from soho.apis.retriever import Retriever
 from soho.apis.statements import VisualEntailment, VisualReasoning
-from soho.apis.vqa import VQA
+from soho.apis.vqa import TOP, VQA
 from soho.apis.words import find_words, has_dictionary
 from soho.errors import UserError
 from soho.visualization.attribution import word_colors
 
 MAX_CHARACTERS = 1000
 MAX_LINES = 32
-TOP = 5  # answers
 SHOWN_WORDS = 12
 Results = dict[str, float]
 """Answers with their scores in [0, 1]."""
@@ -46,7 +45,6 @@ class Task(ABC):
         model: What the checkpoint of the page is asked with.
     """
 
-    inferencers: ClassVar[tuple[type[Inferencer], ...]]
     title: ClassVar[str]
     button: ClassVar[str] = 'Ask'
     results: ClassVar[str | None] = 'Answers'
@@ -141,7 +139,6 @@ class Task(ABC):
 class Answering(Task):
     """Questions about a picture."""
 
-    inferencers = (VQA,)
     title = 'Ask a picture'
     text = 'Question'
     examples = (
@@ -169,7 +166,6 @@ class Answering(Task):
 class Entailing(Answering):
     """Whether a sentence follows from a picture."""
 
-    inferencers = (VisualEntailment,)
     title = 'Does it follow from the picture?'
     text = 'Sentence'
     examples = ('A blue circle lies on grass.', 'There is no circle.', 'The ring belongs to somebody.')
@@ -178,7 +174,6 @@ class Entailing(Answering):
 class Reasoning(Answering):
     """Whether a statement is true of one picture or of two together."""
 
-    inferencers = (VisualReasoning,)
     title = 'Is it true?'
     text = 'Statement'
     examples = ('There is a blue circle.', 'There are two shapes.', 'There is a star.')
@@ -202,7 +197,6 @@ class Reasoning(Answering):
 class Captioning(Task):
     """Sentences about a picture."""
 
-    inferencers = (Captioner,)
     title = 'Caption a picture'
     button = 'Write a caption'
     results = 'Caption'
@@ -222,7 +216,6 @@ class Captioning(Task):
 class Matching(Task):
     """Which of several sentences fits a picture."""
 
-    inferencers = (Retriever,)
     title = 'Which sentence fits?'
     button = 'Compare'
     results = 'Sentences'
@@ -247,7 +240,6 @@ class Matching(Task):
 class Looking(Task):
     """The words of the visual dictionary that a pretrained model finds in a picture."""
 
-    inferencers = (FeatureExtractor,)
     title = 'How a picture is read'
     button = 'Find the words'
     results = None
@@ -259,19 +251,26 @@ class Looking(Task):
         return self.model.prepare(Query([picture], {}))
 
 
+TASKS: dict[type[Inferencer], type[Task]] = {
+    VQA: Answering,
+    VisualEntailment: Entailing,
+    VisualReasoning: Reasoning,
+    Captioner: Captioning,
+    Retriever: Matching,
+    FeatureExtractor: Looking,
+}
+
+
 def find_task(model: Inferencer) -> Task:
     """The task of a model.
 
     Raises:
         UserError: It gives nothing that a page can show.
     """
-    kinds: dict[type[Inferencer], type[Task]] = {
-        inferencer: task
-        for task in (Answering, Entailing, Reasoning, Captioning, Matching, Looking)
-        for inferencer in task.inferencers
-    }
-    kind = kinds.get(type(model))
-    if kind is None or (kind is Looking and not has_dictionary(model)):
+    kind = TASKS.get(type(model))
+    if kind is None:
+        raise UserError(f'{model.source} is asked by {type(model).__name__}, for which the page has no task')
+    if kind is Looking and not has_dictionary(model):
         raise UserError(
             f'{model.source} gives features, which a page cannot show: `soho app` is for models that answer, compare '
             'or write sentences, or have a visual dictionary (--config names the config of a checkpoint without)'

@@ -29,16 +29,20 @@ def read_picture(dataset: VQADataset, item: int) -> np.ndarray:
     return decode_image(dataset.store.read(name), name=name)
 
 
-def question_id(dataset: VQADataset, question: int) -> int | str:
-    """The id of a question by its row, as the annotation file has it."""
-    number = int(dataset.question_ids[question])
+def name_questions(dataset: VQADataset, numbers: Sequence[int]) -> Sequence[int | str]:
+    """The ids of questions as the annotation file has them, by the numbers that the data set gives them."""
     ids = dataset.metainfo.get('question_ids')
-    return number if ids is None else ids[number]
+    return numbers if ids is None else [ids[number] for number in numbers]
+
+
+def find_item(dataset: VQADataset, question: int) -> int:
+    """The sample that a question is in, by its row."""
+    return int(np.searchsorted(dataset.item_first, question, side='right')) - 1
 
 
 def make_example(
-    dataset: VQADataset,
-    question: int,
+    picture: np.ndarray,
+    question: str,
     truth: GroundTruth,
     answer: Answered,
     blind: Answered | None = None,
@@ -47,17 +51,16 @@ def make_example(
     """A question with its picture and what was answered.
 
     Args:
-        dataset: In test mode.
-        question: Its row.
+        picture: (H, W, 3) uint8 RGB.
+        question: Its words.
         truth: What the annotators answered.
         answer: What the model answered.
         blind: What a model without the image answered.
         heat: (H, W, 3) uint8, the picture under the map of where the answer came from.
     """
-    item = int(np.searchsorted(np.cumsum(dataset.item_length), question, side='right'))
     return Example(
-        picture=jpeg_uri(read_picture(dataset, item), LONGEST),
-        question=dataset.questions[question],
+        picture=jpeg_uri(picture, LONGEST),
+        question=question,
         answer=answer[0],
         confidence=answer[1],
         blind_answer=blind[0] if blind else None,
@@ -70,20 +73,20 @@ def make_example(
 
 
 def pick_questions(
-    dataset: VQADataset, scores: Mapping[int | str, float], number: int
+    ids: Sequence[int | str], scores: Mapping[int | str, float], number: int
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Rows of up to ``number`` questions answered fully right, and of as many answered wrong.
 
     Each are evenly spaced in the order of the data set, so that which are shown depends on nothing else.
 
     Args:
-        dataset: In test mode.
+        ids: Of all questions of a data set.
         scores: Accuracy of each question, 0 to 1; the data set may have questions that are not among them.
         number: Of each.
     """
     right, wrong = [], []
-    for question in range(len(dataset.questions)):
-        score = scores.get(question_id(dataset, question))
+    for question, name in enumerate(ids):
+        score = scores.get(name)
         if score is not None and (score >= RIGHT or score == 0):
             (right if score else wrong).append(question)
 

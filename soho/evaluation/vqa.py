@@ -135,10 +135,10 @@ def load_truth(annotation_file: PathLike) -> dict[int | str, GroundTruth]:
             'have, nor is it an object of question ids and answers, as {"17": "red"}.'
         )
     checked = to_record(answers, dict[str, Answer], f'{annotation_file}')
-    return {_plain_id(key): GroundTruth((answer_text(answer),)) for key, answer in checked.items()}
+    return {plain_id(key): GroundTruth((answer_text(answer),)) for key, answer in checked.items()}
 
 
-def _plain_id(key: str) -> int | str:
+def plain_id(key: str) -> int | str:
     """The question id that a key of an object stands for: a number if it is one, as JSON has no keys but texts."""
     return int(key) if key.isascii() and key.isdigit() and len(key) < 19 and str(int(key)) == key else key
 

@@ -65,6 +65,11 @@ class Atlas:
         share = self.counts[self.counts > 0] / self.counts.sum()
         return float(np.exp(-(share * np.log(share)).sum()))
 
+    @property
+    def ranked(self) -> list[int]:
+        """The words that are used, the most used first."""
+        return np.argsort(-self.counts, kind='stable')[: self.used].tolist()
+
     def patches(self, word: int, number: int) -> list[Patch]:
         """Return the ``number`` cells nearest to ``word``, nearest first, at most one per sample."""
         found: dict[int, Patch] = {}
@@ -81,8 +86,7 @@ class Atlas:
 
         The choice depends on how often words are used alone.
         """
-        ranked = np.argsort(-self.counts, kind='stable')
-        ranked = [int(word) for word in ranked[: self.used] if self._samples(word) >= samples]
+        ranked = [word for word in self.ranked if self._samples(word) >= samples]
         half = ranked[: max(number, -(-len(ranked) // 2))]
         chosen = np.linspace(0, len(half) - 1, min(number, len(half))).round().astype(int)
         return [half[i] for i in chosen]

@@ -79,7 +79,7 @@ class Section(NamedTuple):
 
 
 def render_page(title: str, lead: Sequence[str], tiles: Sequence[Tile], sections: Sequence[Section]) -> str:
-    """Return the page as HTML that contains its styles, pictures and charts; with several sections also contents."""
+    """Return the page as HTML that contains its styles, pictures and charts, and from three sections on contents."""
     style = Path(__file__).with_name('report.css').read_text(encoding='utf-8')
     parts = [
         '<!DOCTYPE html>',

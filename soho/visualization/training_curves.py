@@ -61,7 +61,7 @@ def read_curves(work_dir: str | Path) -> Curves:
 
 
 def smooth(points: Points, window: int) -> Points:
-    """Return the points with the mean of the ``window`` nearest values in place of each, of fewer at the ends."""
+    """Return the points with the mean of the ``window`` (odd) nearest values in place of each, of fewer at the ends."""
     half = window // 2
     values = [value for _, value in points]
     means = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))

@@ -1,7 +1,6 @@
 """docs/inference.md and the README, typed as they stand."""
 
 import doctest
-import re
 import shlex
 
 import soho
@@ -11,23 +10,10 @@ from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
 from soho.paths import CONFIGS
 from soho.registry import INFERENCERS, MODELS
+from tests.documents import blocks, run_sessions
 
 ROOT = CONFIGS.parent
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-
-def blocks(document, language):
-    return re.findall(rf'^```{language}\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
-
-
-def run_sessions(document, name):
-    """Every Python block with prompts, in order, in one session."""
-    sessions = [block for block in blocks(document, 'python') if block.startswith('>>>')]
-    test = doctest.DocTestParser().get_doctest('\n'.join(sessions), {}, name, None, 0)
-    said = []
-    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append)
-    assert not said, ''.join(said)
-    assert len(test.examples) > 2
 
 
 def write_captions(folder, synthetic):
@@ -50,7 +36,7 @@ def write_captions(folder, synthetic):
 def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
     document = (ROOT / 'docs' / 'inference.md').read_text()
     monkeypatch.chdir(tmp_path)
-    run_sessions(document, 'inference.md')
+    assert run_sessions(document, 'inference.md', options=OPTIONS) > 2
     assert (tmp_path / 'where.png').exists() and soho.load('all.safetensors').spec.class_names
     write_captions(tmp_path / 'work_dirs' / 'demo' / 'captioning', synthetic)
     (shell,) = blocks(document, 'bash')
@@ -79,7 +65,7 @@ def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
 
 def test_the_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_sessions((ROOT / 'README.md').read_text(), 'README.md')
+    assert run_sessions((ROOT / 'README.md').read_text(), 'README.md', options=OPTIONS) > 2
 
 
 def test_an_inferencer_of_another_task(tmp_path):

@@ -1,9 +1,7 @@
 """Models as files of torch.export and ONNX: they give what the model gives, at sizes that they were not made with."""
 
-import doctest
 import importlib.util
 import json
-import re
 import shutil
 
 import numpy as np
@@ -21,6 +19,7 @@ from soho.engine.checkpoint.inference_spec import InferenceSpec
 from soho.errors import UserError
 from soho.evaluation.features import center_crop_pipeline
 from soho.paths import CONFIGS
+from tests.documents import blocks, run_sessions
 
 SHIPPED = 'soho_vqa_synthetic'
 DOCUMENT = CONFIGS.parent / 'docs' / 'export.md'
@@ -167,18 +166,14 @@ def test_the_how_to(vqa, tmp_path, monkeypatch, capsys):
     document = DOCUMENT.read_text()
     monkeypatch.chdir(tmp_path)
     picture = shutil.copy(soho.sample_image(), 'photo.jpg')
-    (shell,) = re.findall(r'^```bash\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+    (shell,) = blocks(document, 'bash')
     for line in shell.splitlines():
         if SHIPPED in line:
             main(line.split()[1:])
     assert 'vqa.pt2: vqa of soho_vqa_synthetic' in capsys.readouterr().out
-    code, *sessions = re.findall(r'^```python\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
     names = {}
-    exec(code, names)
-    said = []
-    test = doctest.DocTestParser().get_doctest('\n'.join(sessions), dict(names), 'export.md', None, 0)
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
-    assert not said, ''.join(said)
+    exec(blocks(document, 'python')[0], names)
+    run_sessions(document, 'export.md', names)
     for question in (
         'What color is the circle?',
         'Is there a star?',

@@ -53,7 +53,7 @@ def test_regions_are_cut_from_their_own_pictures(atlas):
     """Words share pictures, which are read once, and keep the order of their regions."""
 
     class Cells:
-        counts, used = np.array([1, 0, 5]), 2
+        counts, ranked = np.array([1, 0, 5]), [2, 0]
 
         def patches(self, word, number):
             places = {2: [(1, 0.0), (0, 0.5)], 0: [(1, 0.5)]}[word]

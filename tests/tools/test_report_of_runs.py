@@ -49,7 +49,8 @@ def test_page_compares_runs_and_slices_answers(load_tool, tmp_path, questions):
 
 def test_accuracy_of_each_kind_of_question(load_tool, questions):
     answers, annotations = questions
-    head, rows = load_tool('report').slice_answers([answers], annotations)
+    tool = load_tool('report')
+    head, rows = tool.slice_answers(tool.score_files([answers], annotations))
     assert head == ['', 'questions', 'answers.json']
     assert {row[0]: row[1:] for row in rows} == {
         'All': ['2', '50.00'],
@@ -136,10 +137,10 @@ def test_answers_to_other_questions_are_refused(load_tool, questions, tmp_path):
     other = tmp_path / 'other.json'
     other.write_text(json.dumps([dict(question_id=1, answer='yes')]))
     with pytest.raises(ValueError, match='other.json lacks answers to 1 annotated questions, such as 2'):
-        load_tool('report').slice_answers([str(other)], annotations)
+        load_tool('report').score_files([str(other)], annotations)
     other.write_text('{}')
     with pytest.raises(ValueError, match='other.json'):
-        load_tool('report').slice_answers([str(other)], annotations)
+        load_tool('report').score_files([str(other)], annotations)
 
 
 def test_a_config_with_code_in_it_is_not_run(load_tool, tmp_path):

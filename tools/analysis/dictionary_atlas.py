@@ -8,7 +8,6 @@ from elsewhere, and a browser draws only the words that are on the screen.
 """
 
 import argparse
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +20,9 @@ from soho.apis.inferencer import Query
 from soho.errors import UserError, exit_on_user_error
 from soho.files import write_text
 from soho.models.necks.dictionary_neck import DictionaryNeck
-from soho.visualization.dictionary_atlas import Atlas, Patch, read_cells
-from soho.visualization.pictures import crop_patch, jpeg_uri
-from soho.visualization.report import Section, Tile, Word, WordPatch, render_page, render_words
+from soho.visualization.dictionary_atlas import Atlas, read_cells
+from soho.visualization.dictionary_words import cut_words
+from soho.visualization.report import Section, Tile, Word, render_page, render_words
 
 SIDE = 64  # pixels of a patch
 
@@ -78,20 +77,8 @@ def read_atlas(extractor: FeatureExtractor, samples: Samples) -> Atlas:
 
 
 def make_words(atlas: Atlas, samples: Samples, number: int) -> list[Word]:
-    """Each used word with its ``number`` nearest regions, the most used word first; a picture is read once for all."""
-    ranked = np.argsort(-atlas.counts, kind='stable')[: atlas.used].tolist()
-    wanted: dict[int, list[tuple[int, int, Patch]]] = defaultdict(list)  # of each picture: word, place, region
-    for word in ranked:
-        for place, patch in enumerate(atlas.patches(word, number)):
-            wanted[patch.item].append((word, place, patch))
-    found: dict[int, dict[int, WordPatch]] = defaultdict(dict)
-    for item in sorted(wanted):
-        picture = samples[item]['image']
-        for word, place, patch in wanted[item]:
-            crop, box = crop_patch(picture, patch)
-            found[word][place] = WordPatch(jpeg_uri(crop, longest=SIDE, quality=75), box)
-    share = atlas.counts / atlas.counts.sum()
-    return [Word(word, share[word], [found[word][place] for place in sorted(found[word])]) for word in ranked]
+    """Each used word with its ``number`` nearest regions, the most used word first."""
+    return cut_words(atlas, atlas.ranked, lambda item: samples[item]['image'], number, SIDE, quality=75)
 
 
 def compose(checkpoint: str, atlas: Atlas, words: Sequence[Word], pictures: int) -> str:

@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from soho.datasets.batch import FIELDS
+from soho.datasets.batch import FIELDS, MODEL_INPUTS
 from soho.engine import load_config
 from soho.engine.command_line import add_config_options
 from soho.errors import UserError, exit_on_user_error
@@ -73,10 +73,9 @@ def make_batch(model: SOHO | VirTex, shape: tuple[int, int], tokens: int) -> dic
     Raises:
         UserError: A head reads a field that the table has not, or that says where objects are.
     """
-    heads: dict[str, Head] = dict(model.heads.items())
-    read = {name for name, field in FIELDS.items() if field.model_input}
-    read |= {name for head in heads.values() for name in head.required_fields('loss')}
-    images = max((head.num_images for head in heads.values()), default=1)
+    heads: list[Head] = list(model.heads.values())
+    read = {*MODEL_INPUTS, *(name for head in heads for name in head.required_fields('loss'))}
+    images = max((head.num_images for head in heads), default=1)
     sizes: dict[str | int, int] = {'B': 1, 'B*M': images, 'S': 1, 'L': tokens, 'K': 1, 'H': shape[0], 'W': shape[1]}
     batch = {}
     for name in sorted(read):
@@ -116,7 +115,6 @@ def count_flops(parts: Mapping[str, nn.Module], run: Callable[[], Any]) -> dict[
     """
     flops = dict.fromkeys((*parts, REST), 0)
     depth = dict.fromkeys(parts, 0)
-    handles = []
     with torch.no_grad(), ExitStack() as stack, FlopCounterMode(display=False) as counter:
         for name, part in parts.items():
 
@@ -137,14 +135,11 @@ def count_flops(parts: Mapping[str, nn.Module], run: Callable[[], Any]) -> dict[
                 return losses
 
             for module in part.modules():
-                handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+                stack.callback(module.register_forward_pre_hook(enter).remove)
+                stack.callback(module.register_forward_hook(leave).remove)
             if isinstance(part, Head):
                 stack.enter_context(patch.object(part, 'loss', partial(enter_and_leave, loss=part.loss)))
-        try:
-            run()
-        finally:
-            for handle in handles:
-                handle.remove()
+        run()
     flops[REST] = counter.get_total_flops() - sum(flops.values())
     return flops
 

@@ -42,7 +42,7 @@ class _Guards:
         self.hook.before_train_iter(self.runner, self.runner.iter)
 
     def update(self) -> None:
-        """Update with guards, as a run does; it includes a share of the hook's look."""
+        """Update with guards, as a run does."""
         wrapper = self.step.wrapper
         wrapper._bad_loss = self.step.loss.detach().isfinite().all().logical_not()
         wrapper.step()
@@ -92,7 +92,7 @@ def guards(bench: Bench) -> Rows:
         for guarded in (True, False) if turn % 2 else (False, True):
             rest = seconds(step.gradients)
             spent[guarded] = (
-                seconds(watched.before) + seconds(watched.update) + seconds(watched.after)
+                seconds(watched.before, watched.update, watched.after)
                 if guarded
                 else seconds(lambda: _update_without(step))
             )
@@ -115,7 +115,7 @@ def guards(bench: Bench) -> Rows:
 def _saving(bench: Bench, step: Step) -> Rows:
     """Measure for how long a checkpoint of the step's model and optimizer holds the training up, by the clock."""
     held: dict[str, list[float]] = dict(foreground=[], background=[])
-    with tempfile.TemporaryDirectory(dir=os.environ.get('TMPDIR')) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'a.pth')
         for _ in range(max(2, bench.args.repeat)):
             for kind, times in held.items():

@@ -11,6 +11,7 @@ program needs besides: inputs and outputs, preprocessing, answers and vocabulary
 import argparse
 from collections.abc import Sequence
 
+from soho.apis.commands import add_checkpoint_options
 from soho.errors import exit_on_user_error
 
 
@@ -22,9 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--part', choices=('vqa', 'cnn'), help='pictures and questions to answers, or pictures to features'
     )
     parser.add_argument('--bound', type=float, help='largest difference to the model, as a share of the largest output')
-    parser.add_argument('--config', help='config of a checkpoint that does not have its own, such as an official one')
-    parser.add_argument('--class-names', metavar='FILE', help='answers of a checkpoint without, as *_data_vqa.json')
-    parser.add_argument('--vocabulary', help='vocab.txt of a checkpoint without')
+    add_checkpoint_options(parser)
     args = parser.parse_args(argv)
     with exit_on_user_error(args.out):
         import soho
