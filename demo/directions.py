@@ -14,6 +14,7 @@ from demo.plan import STATE, Places, config_source, demo_stages
 from demo.progress import Outcome, Stage, StageCache
 from demo.summary import environment
 from soho.files import write_text
+from soho.paths import RESOURCES
 
 FOLDER = 'directions'  # below the folder of configs, and below the work dir
 FIGURES = {
@@ -66,9 +67,7 @@ DIRECTIONS = (
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
 _ANSWERED_BY = 'vqa_all_half'  # fine-tuning after each short pretraining
-_SHIPPED = Path(
-    'resources', 'runs', 'soho_synthetic', 'model.safetensors'
-)  # what the variants of FINE_TUNED start from
+_SHIPPED = RESOURCES / 'runs' / 'soho_synthetic' / 'model.safetensors'  # what the variants of FINE_TUNED start from
 _PICTURES, _DRAWS = 50, 2  # of tools/analysis/pretraining.py
 
 
@@ -169,7 +168,7 @@ def _stage(
     return Stage(
         name,
         name,
-        functools.partial(run, places, variant, seed),
+        functools.partial(run, places, variant, seed, name),
         settings=dict(seed=seed, configs=[config_source(config) for config in configs]),
         after=after,
         own_process=True,
@@ -206,16 +205,15 @@ def _language(places: Places, results: dict[str, Any], resumed: bool) -> Outcome
     return Outcome([trained['checkpoint']], dict(checkpoint=trained['checkpoint']))
 
 
-def _fine_tune(places: Places, variant: str, seed: int, results: dict[str, Any], resumed: bool) -> Outcome:
-    shipped = os.fspath(places.tools.parent / _SHIPPED)
-    trained = _train(places, _config(places, variant), run_name(variant, seed), seed, resumed, shipped)
-    return _outcome(places, variant, seed, run_name(variant, seed), trained, _answer_figures(trained))
+def _fine_tune(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
+    trained = _train(places, _config(places, variant), name, seed, resumed, os.fspath(_SHIPPED))
+    return _outcome(places, variant, seed, name, trained, _answer_figures(trained))
 
 
-def _pretrain(places: Places, variant: str, seed: int, results: dict[str, Any], resumed: bool) -> Outcome:
+def _pretrain(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
     from demo.steps import run_tool
 
-    name, config = run_name(variant, seed), _config(places, variant)
+    config = _config(places, variant)
     starts = {
         'model.backbone.init_cfg.checkpoint': results['cnn']['checkpoint'],
         'model.language.pretrained': results['language']['checkpoint'],
@@ -233,11 +231,10 @@ def _pretrain(places: Places, variant: str, seed: int, results: dict[str, Any], 
     return _outcome(places, variant, seed, name, trained, figures)
 
 
-def _answer(places: Places, variant: str, seed: int, results: dict[str, Any], resumed: bool) -> Outcome:
+def _answer(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
     """Fine-tune on questions, with the CNN and the neck as they were pretrained."""
     from soho.engine import load_config
 
-    name = f'{run_name(variant, seed)}-vqa'
     pretrained = load_config(os.fspath(_config(places, variant))).model
     parts = {
         'model.backbone': dict(pretrained.backbone, init_cfg=None, _delete_=True),
@@ -248,14 +245,13 @@ def _answer(places: Places, variant: str, seed: int, results: dict[str, Any], re
     return _outcome(places, variant, seed, name, trained, _answer_figures(trained))
 
 
-def _caption(places: Places, variant: str, seed: int, results: dict[str, Any], resumed: bool) -> Outcome:
-    trained = _train(places, _config(places, variant), run_name(variant, seed), seed, resumed)
-    return _outcome(places, variant, seed, run_name(variant, seed), trained, {})
+def _caption(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
+    trained = _train(places, _config(places, variant), name, seed, resumed)
+    return _outcome(places, variant, seed, name, trained, {})
 
 
-def _probe(places: Places, variant: str, seed: int, results: dict[str, Any], resumed: bool) -> Outcome:
+def _probe(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
     """Train linear classifiers of single objects on the CNN as it is."""
-    name = f'{run_name(variant, seed)}-probe'
     start = {'model.backbone.init_cfg.checkpoint': results[run_name(variant, seed)]['checkpoint']}
     trained = _train(places, places.configs / 'linear_probe.py', name, seed, resumed, options=start)
     figures = {key: _metric(trained, f'accuracy_{key}') for key in _PROBE}

@@ -152,6 +152,7 @@ def _report_sources() -> str:
     """Return a digest of the code that writes the report, so that a change of it writes the report anew."""
     folders = Path(__file__).parent, Path(soho.__file__).with_name('visualization')
     files = [path for folder in folders for path in sorted([*folder.glob('*.py'), *folder.glob('*.css')])]
+    files.append(Path(soho.__file__).with_name('evaluation') / 'answer_examples.py')
     return hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()
 
 

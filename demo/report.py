@@ -18,14 +18,14 @@ from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
-from soho.evaluation.answer_examples import make_example, read_picture
+from soho.evaluation.answer_examples import find_item, make_example, read_picture
 from soho.evaluation.vqa import load_truth
 from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Level, Series, line_chart
 from soho.visualization.dictionary_atlas import Atlas, read_cells
-from soho.visualization.pictures import crop_patch, jpeg_uri
-from soho.visualization.report import Chart, Example, Word, WordPatch
+from soho.visualization.dictionary_words import cut_words
+from soho.visualization.report import Chart, Example
 from soho.visualization.training_curves import Curves, read_curves, smooth
 
 EXAMPLES, WORDS, PATCHES = 12, 8, 6
@@ -69,7 +69,13 @@ def write_report(
         pretraining,
         finetuning,
         make_examples(dataset, annotation_file, *answers, VQA(results['vqa']['checkpoint'])),
-        make_words(atlas, dataset),
+        cut_words(
+            atlas,
+            atlas.well_used(WORDS, samples=PATCHES),
+            functools.partial(read_picture, dataset),
+            PATCHES,
+            longest=120,
+        ),
     )
     write_text(path, page)
     return dict(dictionary=dictionary)
@@ -142,29 +148,14 @@ def make_examples(
         model: What explains the answers.
     """
     truth = load_truth(annotation_file)
-    item_of = np.repeat(np.arange(len(dataset)), dataset.item_length)
     examples = []
     for question in pick_questions(dataset, EXAMPLES):
         question_id = int(dataset.question_ids[question])
         answer, blind = answers[str(question_id)], blind_answers[str(question_id)]
-        picture = read_picture(dataset, item_of[question])
-        found = model.explain(picture, dataset.questions[question], answer[0])
-        examples.append(
-            make_example(dataset, question, truth[question_id], tuple(answer), tuple(blind), np.asarray(found.draw()))
-        )
+        picture, words = read_picture(dataset, find_item(dataset, question)), dataset.questions[question]
+        heat = np.asarray(model.explain(picture, words, answer[0]).draw())
+        examples.append(make_example(picture, words, truth[question_id], tuple(answer), tuple(blind), heat))
     return examples
-
-
-def make_words(atlas: Atlas, dataset: VQADataset) -> list[Word]:
-    """Return a few well-used words with the regions nearest to them."""
-    words = []
-    for word in atlas.well_used(WORDS, samples=PATCHES):
-        patches = []
-        for patch in atlas.patches(word, PATCHES):
-            crop, box = crop_patch(read_picture(dataset, patch.item), patch)
-            patches.append(WordPatch(jpeg_uri(crop, longest=120), box))
-        words.append(Word(word, atlas.counts[word] / atlas.counts.sum(), patches))
-    return words
 
 
 def make_charts(work_dir: Path, itm_chance: float) -> tuple[list[Chart], list[Chart]]:

@@ -14,19 +14,17 @@ The data set and the CNN are those of ``demo/run_demo.py``, whose work dir is sh
 
 import argparse
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from demo.command_line import exit_resumable, make_parser, read_places
 from demo.direction_table import MOST_SEEDS, format_table, summarize
 from demo.directions import DIRECTIONS, FOLDER, Direction, direction_stages, measured
-from demo.plan import STATE, Places
+from demo.plan import STATE
 from demo.progress import Stage, StageCache
-from demo.run_demo import interrupt
 from demo.summary import environment
 from soho.errors import UserError
 from soho.files import write_text
@@ -35,7 +33,7 @@ from soho.platform import available_cores
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, available_cores())
     parser.add_argument(
         '--only',
         nargs='+',
@@ -52,34 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='trainings of each variant, with the seeds 0 to N - 1; default: %(default)s',
     )
-    parser.add_argument('--size', default='demo', help='size of the synthetic data set: tiny, demo or large')
-    parser.add_argument(
-        '--data-dir',
-        type=Path,
-        help='folder of the synthetic data set; default: $SOHO_SYNTHETIC, or data/synthetic/SIZE in the current folder',
-    )
-    parser.add_argument(
-        '--configs',
-        type=Path,
-        default=ROOT / 'configs' / 'demo',
-        help="folder of the demo's configs with the folder directions; default: configs/demo of the repository",
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/demo'),
-        help='work dir of the demo; default: %(default)s in the current folder',
-    )
-    parser.add_argument(
-        '--processes',
-        type=int,
-        default=available_cores(),
-        help='jobs that run at the same time, each in a process of its own; 0: all in this process; '
-        'default here: %(default)s',
-    )
-    args = parser.parse_args(argv)
-    args.data_dir = args.data_dir or Path(os.environ.get('SOHO_SYNTHETIC') or f'data/synthetic/{args.size}')
-    return args
+    return parser.parse_args(argv)
 
 
 def write_table(folder: Path, stages: list[Stage], cache: StageCache, seeds: int, directions: list[Direction]) -> str:
@@ -95,22 +66,17 @@ def write_table(folder: Path, stages: list[Stage], cache: StageCache, seeds: int
 def main(argv: list[str] | None = None) -> str:
     """Run what is not done, and return the table."""
     args = parse_args(argv)
-    places = Places(args.configs, ROOT / 'tools', args.data_dir, args.size, args.work_dir)
+    places = read_places(args)
     folder = places.work_dir / FOLDER
     directions = [direction for direction in DIRECTIONS if not args.only or direction.name in args.only]
-    before = signal.signal(signal.SIGTERM, interrupt)  # after SIGTERM, too, the running jobs record their time
-    try:
-        cache = StageCache(folder / STATE)
-        stages = direction_stages(places, args.seeds, directions)
-        if not args.show:
-            cache.run(stages, log=lambda line: print(f'directions: {line}', flush=True), processes=args.processes)
-    except (UserError, FileNotFoundError) as error:
-        sys.exit(f'directions: {error}')
-    except KeyboardInterrupt:
-        print('\ndirections: interrupted; the same command resumes', file=sys.stderr)
-        sys.exit(130)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with exit_resumable('directions'):
+        try:
+            cache = StageCache(folder / STATE)
+            stages = direction_stages(places, args.seeds, directions)
+            if not args.show:
+                cache.run(stages, log=lambda line: print(f'directions: {line}', flush=True), processes=args.processes)
+        except FileNotFoundError as error:
+            raise UserError(str(error)) from error
     table = write_table(folder, stages, cache, args.seeds, directions)
     print(f'\n{table}\n\nTable: {folder / "table.md"}')
     return table

@@ -44,15 +44,14 @@ def test_an_interrupted_table_goes_on(configs, tmp_path, monkeypatch, capsys):
     ran = []
     train = demo.directions._train
 
-    def note(places, config, name, *rest, **options):
+    def note(places, config, name, seed, resumed, load_from=None, options=None):
         ran.append(name)
         if name == 'pretrain-seed0-vqa' and ran.count(name) == 1:
             raise KeyboardInterrupt
         if config.stem.startswith('vqa'):
             number = len(json.loads((places.data_dir / 'train_data_vqa.json').read_text())['label2ans'])
-            rest = (*rest, None, None)[: max(len(rest), 4)]
-            rest = (*rest[:3], {**(rest[3] or {}), 'model.heads.vqa.num_classes': number})
-        return train(places, config, name, *rest, **options)
+            options = {**(options or {}), 'model.heads.vqa.num_classes': number}
+        return train(places, config, name, seed, resumed, load_from, options)
 
     monkeypatch.setattr(demo.directions, '_train', note)
     with pytest.raises(SystemExit) as stopped:
