@@ -15,9 +15,9 @@ model = dict(
     backbone=dict(num_stages=3, out_indices=(2,)),
     neck=dict(_delete_=True, type='PlainNeck', in_channels=256, pool=1),
     heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', num_classes=13, dropout=0.1)),
-    language=dict(vocab_size=30522),
+    language=dict(vocab_size=152),
 )
-tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=14)
+tokenizer = dict(vocab=data_root + '/vocab.txt', max_length=14)
 keys = ['question_id', 'answer_labels', 'answer_scores']
 train_pipeline = [
     dict(type='LoadImage'),

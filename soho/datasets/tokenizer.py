@@ -11,8 +11,8 @@ from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 
+from soho.datasets.sentence_piece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.datasets.storage.hub import find_file
-from soho.datasets.wordpiece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.errors import UserError
 
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
@@ -136,7 +136,7 @@ class SentencePieceTokenizer:
         max_length: L, tokens per caption with the special ones. As published, a longer caption is truncated to its
             first ``max_length`` tokens and thereby loses its [EOS].
         lower_case, keep_accents: The options that the vocabulary was trained with; see
-            :func:`soho.datasets.wordpiece.normalize_caption`.
+            :func:`soho.datasets.sentence_piece.normalize_caption`.
 
     Raises:
         FileNotFoundError: There is no file ``vocab``.

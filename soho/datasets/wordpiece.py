@@ -1,71 +1,50 @@
-"""Normalisation of captions for SentencePiece, and training of a vocabulary."""
+"""WordPiece vocabulary in which every word of the training text is one piece."""
 
-import io
-import unicodedata
+import string
 from collections.abc import Iterable
-from pathlib import Path
 
-from soho.datasets.storage.json_files import PathLike
-from soho.errors import UserError
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-UNKNOWN, SOS, EOS, MASK = '<unk>', '[SOS]', '[EOS]', '[MASK]'
+from soho.files import PathLike, write_text
 
-
-def normalize_caption(caption: str, lower_case: bool = True, keep_accents: bool = False) -> str:
-    """Caption in lower case, decomposed (NFKD) and without combining marks, in the official order."""
-    if lower_case:
-        caption = caption.lower()
-    if keep_accents:
-        return caption
-    decomposed = unicodedata.normalize('NFKD', caption)
-    return ''.join(character for character in decomposed if not unicodedata.combining(character))
+SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+LARGEST = 1000
 
 
-def train_vocabulary(
-    captions: Iterable[str], path: PathLike, size: int = 10000, lower_case: bool = True, keep_accents: bool = False
-) -> int:
-    """Train a byte-pair vocabulary with the official trainer's parameters and write it to ``path``.
-
-    Ids: ``<unk>`` (also padding) is 0, [SOS] 1, [EOS] 2, [MASK] 3; the pieces follow in the order of their
-    merges. Official file: kdexd/virtex ``scripts/preprocess/build_vocabulary.py``.
+def train_vocabulary(words: Iterable[str]) -> list[str]:
+    """Train WordPiece until every word is one piece, or the vocabulary is full.
 
     Args:
-        captions: Training captions; all are used.
-        path: The ``.model`` to write.
-        size: Entries of the vocabulary, with the special ones.
-        lower_case, keep_accents: See :func:`normalize_caption`; a tokenizer of this vocabulary needs the same.
+        words: Distinct lower-case words.
 
     Returns:
-        Number of captions read.
-
-    Raises:
-        ValueError: The captions have too few distinct characters or pieces for ``size``, or too many.
+        The pieces in the order of their ids: special tokens, characters (all
+        lower-case letters and digits, so that any English word can be
+        spelled), then pieces from short to long merges.
     """
-    from sentencepiece import SentencePieceTrainer
+    tokenizer = Tokenizer(models.WordPiece(unk_token='[UNK]'))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    letters = list(string.ascii_lowercase + string.digits)
+    # Given as special tokens, the characters have fixed ids. Otherwise their order, and with it the choice
+    # among equally frequent pairs, differs from run to run.
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=LARGEST,
+        min_frequency=1,
+        show_progress=False,
+        special_tokens=[*SPECIAL_TOKENS, *letters, *(f'##{letter}' for letter in letters)],
+    )
+    tokenizer.train_from_iterator(sorted(words), trainer)
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
 
-    count = 0
 
-    def lines() -> Iterable[str]:
-        nonlocal count
-        for caption in captions:
-            count += 1
-            yield from normalize_caption(caption, lower_case, keep_accents).split('\n')
+def write_vocabulary(path: PathLike, texts: Iterable[str]) -> int:
+    """Write the vocabulary of the words of texts, a piece a line; return its size.
 
-    model = io.BytesIO()
-    try:
-        SentencePieceTrainer.train(
-            sentence_iterator=iter(lines()),
-            model_writer=model,
-            vocab_size=size,
-            model_type='bpe',
-            character_coverage=1.0,
-            bos_id=-1,
-            eos_id=-1,
-            control_symbols=[SOS, EOS, MASK],
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise UserError(f'no vocabulary of {size} entries can be trained on {count} captions: {error}') from error
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(model.getvalue())
-    return count
+    Args:
+        path: The ``vocab.txt`` to write.
+        texts: Sentences or words, of whatever case.
+    """
+    pieces = train_vocabulary({word for text in texts for word in text.lower().split()})
+    write_text(path, '\n'.join(pieces) + '\n')
+    return len(pieces)

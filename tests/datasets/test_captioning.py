@@ -8,8 +8,8 @@ import pytest
 
 from soho.datasets import CaptioningDataset, ObjectLabelsDataset, SampleKey
 from soho.datasets.collate import collate
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.transforms import LabelTokens, MaskCaption, PackSample, TokenizeCaption
-from soho.datasets.wordpiece import train_vocabulary
 
 CAPTIONS = [(7, 'a red dog'), (3, 'A cat on the left'), (7, 'the dog'), (3, 'a cat'), (7, 'one dog, red\n')]
 IMAGES = [dict(id=i, file_name=f'{i:012d}.jpg', height=40, width=50) for i in (3, 5, 7)]

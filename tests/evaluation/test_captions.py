@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.datasets.wordpiece import train_vocabulary
 from soho.evaluation import CaptionMetrics
 from soho.evaluation.captions import bleu, cider_d, load_references, metric, rouge_l, score_captions, tokenize
 

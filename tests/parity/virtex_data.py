@@ -11,9 +11,9 @@ import numpy as np
 from soho.datasets.coco_captions import CaptioningDataset
 from soho.datasets.coco_object_labels import ObjectLabelsDataset
 from soho.datasets.collate import collate
+from soho.datasets.sentence_piece import normalize_caption
 from soho.datasets.transforms.captions import LabelTokens, MaskCaption, TokenizeCaption
 from soho.datasets.voc07 import LABELS, read_voc07
-from soho.datasets.wordpiece import normalize_caption
 from tests.parity.fixture import Fixture
 from tests.parity.soho_model import recipe
 from tests.parity.virtex_text import CAPTIONS, beside

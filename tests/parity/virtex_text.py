@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.sentence_piece import normalize_caption, train_vocabulary
 from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.datasets.wordpiece import normalize_caption, train_vocabulary
 from tests.parity.fixture import Fixture, find_near
 from tests.parity.soho_model import recipe
 

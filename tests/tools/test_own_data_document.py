@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from soho.datasets.wordpiece import train_vocabulary
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.models.language.cross_modal_bert import CrossModalBert
 from soho.registry import MODELS
 

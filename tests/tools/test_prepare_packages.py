@@ -63,6 +63,7 @@ def test_easy_vqa_becomes_a_data_set(tmp_path, load_tool):
     out.mkdir()
     counts = tool.convert(data, out)
     assert counts == {f'{s} {k}': n for s in ('train', 'test') for k, n in (('pictures', 2), ('questions', 3))}
+    assert {'blue', 'shape', 'circle'} & set((out / 'vocab.txt').read_text().split()) == {'blue', 'shape'}
     assert json.loads((out / 'test_answers.json').read_text()) == {'0': 'circle', '1': 'no', '2': 'yes'}
     pipeline = [dict(type='LoadImage'), dict(type='PackSample', keys=['question_id', 'answer_labels'])]
     source = dict(type='VQADataset', data_root=str(out), sentence_group=2)

@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader, Dataset
 from soho.datasets.collate import collate
 from soho.datasets.sample_key import SampleKey
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.storage.decoding import decode_reduced
 from soho.datasets.storage.json_files import stream_array, write_json
 from soho.datasets.storage.prepared_tokens import prepare_tokens
-from soho.datasets.wordpiece import train_vocabulary
 from soho.datasets.workers import init_worker
 from soho.engine import load_config
 from soho.paths import CONFIGS

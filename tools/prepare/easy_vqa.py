@@ -3,9 +3,9 @@
 
     python tools/prepare/easy_vqa.py [--out data/easy_vqa]
 
-writes ``train_data_vqa.json``, ``test_data_vqa.json``, ``test_answers.json``, and the pictures as ``train.zip`` and
-``test.zip``: what ``configs/VQA/soho_easyvqa.py`` reads. The package easy-vqa (Victor Zhou, MIT) holds the data
-themselves.
+writes ``train_data_vqa.json``, ``test_data_vqa.json``, ``test_answers.json``, the vocabulary of the training questions,
+``vocab.txt``, and the pictures, ``train.zip`` and ``test.zip``: what ``configs/VQA/soho_easyvqa.py`` reads. The package
+easy-vqa (Victor Zhou, MIT) holds the data themselves.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.storage.packages import fetch_package
+from soho.datasets.wordpiece import write_vocabulary
 from soho.errors import exit_on_user_error
 from soho.files import atomic_path
 
@@ -65,7 +66,9 @@ def convert(data: Path, out: Path) -> dict[str, int]:
         write_json(out / f'{split}_data_vqa.json', dict(data=items, ans2label=labels, label2ans=label2ans))
         counts[f'{split} pictures'] = pack_images(data / split / 'images', out / f'{split}.zip')
         counts[f'{split} questions'] = len(questions)
-        if split == 'test':
+        if split == 'train':
+            write_vocabulary(out / 'vocab.txt', [question for question, _, _ in questions])
+        else:
             write_json(out / 'test_answers.json', {str(i): answer for i, (_, answer, _) in enumerate(questions)})
     return counts
 

@@ -36,7 +36,7 @@ from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.storage.tables import read_table
-from soho.datasets.synthetic.vocabulary import train_vocabulary as train_wordpiece
+from soho.datasets.wordpiece import write_vocabulary
 from soho.errors import UserError, exit_on_user_error
 from soho.evaluation.vqa_normalization import normalize_answer
 from soho.files import atomic_path, write_text
@@ -372,8 +372,7 @@ def prepare_questions(args: argparse.Namespace, found: 'Found') -> list[str]:
     answers = choose_answers(flat['train'], args.min_count)
     sizes = {picture.size.file_name: picture.size for picture in found.pictures.values()}
     write_questions(args.out, grouped, sizes, answers)
-    words = {word for question in flat['train'] for word in question.text.lower().split()}
-    write_text(args.out / 'vocab.txt', '\n'.join(train_wordpiece(words)) + '\n')
+    write_vocabulary(args.out / 'vocab.txt', [question.text for question in flat['train']])
     lines = [
         f'{split}: {len(grouped[split])} pictures, {len(flat[split])} questions' for split in SPLITS if flat[split]
     ]
@@ -404,7 +403,7 @@ def prepare_questions(args: argparse.Namespace, found: 'Found') -> list[str]:
 def prepare_captions(args: argparse.Namespace, found: 'Found') -> list[str]:
     """Write the files of a table of captions; return what is to say about them."""
     try:
-        from soho.datasets.wordpiece import train_vocabulary
+        from soho.datasets.sentence_piece import train_vocabulary
     except ImportError as error:
         raise UserError("captions need sentencepiece: pip install 'soho[virtex]'") from error
     captions = write_captions(args.out, found.rows, found.pictures, found.splits)

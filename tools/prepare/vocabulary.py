@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from soho.datasets.records import Caption
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.storage.json_records import stream_records
-from soho.datasets.wordpiece import train_vocabulary
 from soho.errors import exit_on_user_error
 from soho.files import atomic_path
 

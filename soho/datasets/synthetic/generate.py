@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 
+from soho.datasets.wordpiece import write_vocabulary
 from soho.errors import UserError
 from soho.files import write_text
 from soho.platform import available_cores
@@ -21,7 +22,6 @@ from soho.platform import available_cores
 from .blind import BlindBaseline
 from .files import CocoSplitFiles, VisualGenomeFiles
 from .records import ImageRecord, make_record
-from .vocabulary import train_vocabulary
 
 VERSION = 3
 MANIFEST = 'synthetic.json'
@@ -123,8 +123,7 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
                 print(f'{done} of {len(tasks)} images, {done / (shown - started):.0f} a second', flush=True)
         for files in (*splits.values(), genome):
             files.finish()
-    pieces = train_vocabulary(words)
-    write_text(root / 'vocab.txt', '\n'.join(pieces) + '\n')
+    pieces = write_vocabulary(root / 'vocab.txt', words)
     written = sum(path.stat().st_size for path in root.rglob('*') if path.is_file())
     manifest = dict(
         version=VERSION,
@@ -133,7 +132,7 @@ def _write(root: Path, size: str, seed: int, workers: int, progress: bool) -> di
         images=vars(counts),
         questions=dict(questions),
         words=len(words),
-        vocabulary=len(pieces),
+        vocabulary=pieces,
         bytes=written,
         blind=blind.summary(),
     )

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from soho.datasets.sentence_piece import normalize_caption, train_vocabulary
 from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.datasets.wordpiece import normalize_caption, train_vocabulary
 
 CAPTIONS = ['A dog on the left of a cat.', 'two dogs in a caf\u00e9\n', 'A cat on a mat', 'the dog, the cat', '']
 
