@@ -18,6 +18,7 @@ FENCE = re.compile(r'^```.*?^```$', re.DOTALL | re.MULTILINE)
 LINK = re.compile(r'\[[^\]]+\]\(([^)\s]+)\)')
 # A path of the repository that is written out: no ellipsis, pattern, or name in capitals that stands for another.
 NAMED = re.compile(r'`((?:configs|demo|docker|docs|requirements|resources|soho|tests|tools)/[\w./-]*\w/?)`')
+ACTIONS = '../../actions/workflows/'  # beside the files of a repository on GitHub
 INDEX_OF_MODULES = re.compile(r"'([\w.]+)': \[([^\]]*)\]")
 
 
@@ -25,7 +26,9 @@ def links_of(page: Path) -> Iterator[tuple[Path, str]]:
     """The files of the repository that a page links to, with the anchor; and the pages of its contents."""
     text = page.read_text()
     for target in LINK.findall(FENCE.sub('', text)):
-        if not target.startswith(('http://', 'https://')):
+        if target.startswith(ACTIONS):
+            yield ROOT / '.github' / 'workflows' / target.removeprefix(ACTIONS).split('/')[0], ''
+        elif not target.startswith(('http://', 'https://')):
             path, _, anchor = target.partition('#')
             yield (page.parent / path).resolve() if path else page, anchor
     for contents in re.findall(r'^```{toctree}\n(.*?)^```$', text, re.DOTALL | re.MULTILINE):

@@ -26,9 +26,9 @@ EXTRAS = dict(
     pretrained=['timm', 'virtex'],
     export=['export'],
     all=['app', 'eval', 'virtex', 'timm', 'export'],
-    tests=['app', 'tests', 'virtex', 'timm'],
+    tests=['app', 'export', 'tests', 'virtex', 'timm'],
     docs=['docs'],
-    dev=['app', 'dev', 'tests', 'virtex', 'timm'],
+    dev=['app', 'dev', 'export', 'tests', 'virtex', 'timm'],
 )
 RUN = {
     'build',

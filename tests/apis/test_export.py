@@ -1,6 +1,5 @@
 """Models as files of torch.export and ONNX: they give what the model gives, at sizes that they were not made with."""
 
-import importlib.util
 import json
 import shutil
 
@@ -12,7 +11,7 @@ from torch import Tensor
 import soho
 from soho.__main__ import main
 from soho.apis import export
-from soho.apis.export import PACKAGES, AnswerScores, ImageFeatures, Part, compare, export_model
+from soho.apis.export import AnswerScores, ImageFeatures, Part, compare, export_model
 from soho.apis.opening import OpenedModel
 from soho.datasets.vqa import VQADataset
 from soho.engine.checkpoint.inference_spec import InferenceSpec
@@ -23,9 +22,6 @@ from tests.documents import blocks, run_sessions
 
 SHIPPED = 'soho_vqa_synthetic'
 DOCUMENT = CONFIGS.parent / 'docs' / 'export.md'
-needs_onnx = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in PACKAGES), reason='needs soho[export]'
-)
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +65,7 @@ def test_vectors_are_those_of_the_extractor(captioner):
     assert (vector - alone).abs().mean() < 0.1 * alone.abs().mean()  # cells at the edge see the canvas
 
 
-@pytest.mark.parametrize('suffix', ['pt2', pytest.param('onnx', marks=needs_onnx)])
+@pytest.mark.parametrize('suffix', ['pt2', 'onnx'])
 def test_the_cnn_of_virtex_leaves(captioner, suffix, tmp_path):
     made = export_model(captioner, tmp_path / f'cnn.{suffix}')
     assert made.part == 'cnn' and len(made.differences) == 3 and max(made.differences.values()) < 1e-5
@@ -160,7 +156,6 @@ def test_a_model_without_pictures_has_nothing_to_leave_with(soho_config, tmp_pat
         export_model(blind, tmp_path / 'a.pt2', 'cnn')
 
 
-@needs_onnx
 def test_the_how_to(vqa, tmp_path, monkeypatch, capsys):
     """docs/export.md as it stands; its answers are those of soho."""
     document = DOCUMENT.read_text()
