@@ -15,6 +15,7 @@ from typing import Any
 from soho.errors import UserError
 
 DEFAULT_VQA = 'soho_vqa_synthetic'
+DEFAULT_CAPTIONER = 'virtex_captions_synthetic'
 QUESTIONS = 16  # about one image that are asked together
 CHUNK = 256  # images whose features are in memory, and lost where a run stops
 
@@ -62,7 +63,7 @@ def caption(argv: Sequence[str]) -> None:
     parser.add_argument(
         'images', help='image, http(s)://, folder, zip, or a table (csv, tsv, jsonl, json) with a column image'
     )
-    _add_model_options(parser, None)
+    _add_model_options(parser, DEFAULT_CAPTIONER)
     _add_table_options(parser)
     parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the caption came from')
     args = parser.parse_args(argv)
@@ -130,14 +131,12 @@ def _parser(name: str, command: Callable) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f'soho {name}', description=command.__doc__)
 
 
-def _add_model_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+def _add_model_options(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         '-m',
         '--model',
         default=default,
-        required=default is None,
-        help='checkpoint, folder, http(s)://, Hub id, or a name that `soho models` lists'
-        + (f' (default {default})' if default else ''),
+        help=f'checkpoint, folder, http(s)://, Hub id, or a name that `soho models` lists (default {default})',
     )
     add_checkpoint_options(parser)
     add_device_options(parser)

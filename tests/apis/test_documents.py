@@ -6,39 +6,20 @@ import shlex
 import soho
 from soho.__main__ import main
 from soho.apis import commands
-from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights, vocabulary_of
+from soho.engine.checkpoint.inference_spec import InferenceSpec, save_weights
 from soho.paths import CONFIGS
-from soho.registry import INFERENCERS, MODELS
+from soho.registry import INFERENCERS
 from tests.documents import blocks, run_sessions
 
 ROOT = CONFIGS.parent
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def write_captions(folder, synthetic):
-    """A small model of captions at the path that the document names."""
-    tokenizer = dict(vocab=str(synthetic / 'captions.model'), max_length=12)
-    language = dict(type='CaptionTransformer', visual_size=64, vocab_size=150, hidden_size=64)
-    backbone = dict(type='ResNet', depth=18, num_stages=1, out_indices=(0,))
-    config = dict(type='VirTex', backbone=backbone, language=language, heads=dict(c=dict(type='CaptioningHead')))
-    model = MODELS.build(config)
-    model.init_weights()
-    steps = [dict(type='LoadImage'), dict(type='TokenizeCaption', tokenizer=tokenizer)]
-    own = SentencePieceTokenizer(**tokenizer)
-    spec = InferenceSpec(
-        config, steps, 'CaptioningDataset', vocabulary=vocabulary_of(type('D', (), dict(tokenizer=own)))
-    )
-    folder.mkdir(parents=True)
-    save_weights(folder / 'iter_5000.pth', model.state_dict(), spec)  # read by its contents, whatever its name
-
-
-def test_the_how_to(tmp_path, monkeypatch, synthetic, capsys):
+def test_the_how_to(tmp_path, monkeypatch, capsys):
     document = (ROOT / 'docs' / 'inference.md').read_text()
     monkeypatch.chdir(tmp_path)
     assert run_sessions(document, 'inference.md', options=OPTIONS) > 2
     assert (tmp_path / 'where.png').exists() and soho.load('all.safetensors').spec.class_names
-    write_captions(tmp_path / 'work_dirs' / 'demo' / 'captioning', synthetic)
     (shell,) = blocks(document, 'bash')
     loaded = {}
     original = commands.load_model

@@ -164,11 +164,16 @@ def test_a_run_says_how_it_was_started(tmp_path):
     assert describe_run(None, str(CONFIGS / 'VQA' / 'soho_easyvqa.py'))['config_name'] == 'VQA/soho_easyvqa'
     assert describe_run(None, str(tmp_path / 'mine.py'))['config_name'] == 'mine'
     assert describe_run(None, None) == dict(vocabulary={})
-    meta = dict(cfg="model = dict(type='SOHO')", config_name='VQA/soho_easyvqa', epoch=3)
+    meta = dict(cfg="model = dict(type='SOHO')", config_name='VQA/soho_easyvqa', epoch=3, iter=9)
     history = dict(history=torch.tensor([1.0, 2.5]), counts=torch.ones(2))
     hub = dict(log_scalars={'val/accuracy': history, 'val/time': history, 'train/loss': history})
+    hub['runtime_info'] = dict(validated_iter=9)
     spec = read_spec(dict(meta=meta, message_hub=hub, state_dict={}), 'a.pth')
-    assert spec.facts == dict(epoch=3, command='soho train VQA/soho_easyvqa', figures=dict(accuracy=2.5))
+    facts = dict(epoch=3, iter=9, command='soho train VQA/soho_easyvqa')
+    assert spec.facts == dict(facts, figures=dict(accuracy=2.5))
+    # Weights that were saved before they were validated: the figures are of others.
+    earlier = dict(hub, runtime_info=dict(validated_iter=6))
+    assert read_spec(dict(meta=meta, message_hub=earlier, state_dict={}), 'a.pth').facts == facts
     assert '```bash\nsoho train VQA/soho_easyvqa\n```' in write_model_card('VQA', spec)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
-from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError, is_count
+from soho.engine.checkpoint.read import HEADER_KEY, VALIDATED_ITER, CheckpointError, is_count
 from soho.files import atomic_path
 from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
@@ -262,7 +262,7 @@ def _facts(checkpoint: Mapping[str, Any], meta: Mapping[str, Any], config: Mappi
     data = _training_files(train.get('dataset')) if isinstance(train, dict) else []
     if data:
         facts['data'] = data
-    if figures := _figures(checkpoint.get('message_hub')):
+    if figures := _figures(checkpoint.get('message_hub'), meta.get('iter')):
         facts['figures'] = figures
     return facts
 
@@ -277,9 +277,12 @@ def _training_files(node: Any) -> list[str]:
     return [os.path.join(str(node.get('data_root', '')), file)] if isinstance(file, str) else []
 
 
-def _figures(hub: Any) -> dict[str, float]:
-    """The newest value of everything that was measured on validation data."""
-    scalars = hub.get('log_scalars') if isinstance(hub, dict) else None
+def _figures(hub: Any, iteration: Any) -> dict[str, float]:
+    """All that the newest validation measured, if it was of these weights and not of earlier ones."""
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    if not isinstance(info, dict) or not is_count(iteration) or info.get(VALIDATED_ITER) != iteration:
+        return {}
+    scalars = hub.get('log_scalars')
     figures = {}
     for name, history in scalars.items() if isinstance(scalars, dict) else ():
         values = history.get('history') if isinstance(history, dict) else None

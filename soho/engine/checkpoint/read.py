@@ -17,6 +17,8 @@ from soho.engine.checkpoint.errors import CheckpointError, MissingCheckpointErro
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
+VALIDATED_ITER = 'validated_iter'
+"""In the message hub of a checkpoint: the iteration after which its newest validation figures were measured."""
 
 
 def read_checkpoint(source: str, map_location: Any = 'cpu', mesh: Any = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from mmengine.hooks import RuntimeInfoHook as MMEngineRuntimeInfoHook
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from soho.engine.checkpoint.read import VALIDATED_ITER
 from soho.registry import HOOKS
 
 HISTORY_LENGTH = 1000
@@ -59,6 +60,10 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
     def before_val(self, runner) -> None:
         self._tell(runner)
         super().before_val(runner)
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        super().after_val_epoch(runner, metrics)
+        runner.message_hub.update_info(VALIDATED_ITER, runner.iter)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         self._tell(runner)
