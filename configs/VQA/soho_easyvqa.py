@@ -1,12 +1,13 @@
 """SOHO on easy-VQA (github.com/vzhou842/easy-VQA), from scratch: 64 x 64 images of one shape, 13 answers.
 
+    python tools/prepare/easy_vqa.py                              # the data, 6 MB
     python tools/prepare/split.py data/easy_vqa/train_data_vqa.json --val 0.1
     python tools/train.py configs/VQA/soho_easyvqa.py
     python tools/test.py configs/VQA/soho_easyvqa.py work_dirs/VQA/soho_easyvqa/epoch_16.pth
 
-Test accuracy 99.72 % (without the image at most 67.0 %; the reference Keras model 93.78 % in a typical run), in 18
-minutes on one core. Selected on the validation split, 99.63 %; the test split was evaluated once. Log, config, results:
-resources/runs/soho_easyvqa.
+Test accuracy 99.71 % (28 of 9,673 wrong; the most frequent answer to the question's text 67.0 %; the reference Keras
+model 93.78 % in a typical run), in half an hour of one core. The last epoch was taken, 99.69 % on the validation split.
+The model ships with soho: ``soho ask PICTURE QUESTION --model soho_easyvqa``; log: resources/models/soho_easyvqa.
 """
 
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
