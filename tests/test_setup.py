@@ -16,19 +16,18 @@ import soho
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ('soho', 'tools', 'demo', 'tests')
-LISTS = ('eval', 'virtex', 'timm', 'app', 'export', 'tests', 'docs', 'dev')  # beside what soho always needs
+LISTS = ('eval', 'timm', 'app', 'export', 'tests', 'docs', 'dev')  # beside what soho always needs
 # What each extra is made of.
 EXTRAS = dict(
     eval=['eval'],
-    virtex=['virtex'],
     timm=['timm'],
     app=['app'],
-    pretrained=['timm', 'virtex'],
+    pretrained=['timm'],
     export=['export'],
-    all=['app', 'eval', 'virtex', 'timm', 'export'],
-    tests=['app', 'export', 'tests', 'virtex', 'timm'],
+    all=['app', 'eval', 'timm', 'export'],
+    tests=['app', 'export', 'tests', 'timm'],
     docs=['docs'],
-    dev=['app', 'dev', 'export', 'tests', 'virtex', 'timm'],
+    dev=['app', 'dev', 'export', 'tests', 'timm'],
 )
 RUN = {
     'build',

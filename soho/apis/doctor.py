@@ -11,7 +11,6 @@ from soho.version import __version__
 
 # What each extra is for; pyproject.toml says what is in it.
 EXTRAS = {
-    'virtex': 'the vocabulary of captions',
     'eval': 'METEOR and SPICE of captions, and the SVMs of VOC07',
     'timm': "timm's models as backbones",
     'export': 'models as files of ONNX',

@@ -162,7 +162,7 @@ def test_doctor(capsys, monkeypatch):
     monkeypatch.delenv('SOHO_BERT', raising=False)
     command.main(['doctor'])
     said = capsys.readouterr().out
-    for name in ('python', 'torch', 'cpu', 'soho[virtex]', 'soho[app]', 'soho_vqa_synthetic', 'SOHO_BERT'):
+    for name in ('python', 'torch', 'cpu', 'sentencepiece', 'soho[app]', 'soho_vqa_synthetic', 'SOHO_BERT'):
         assert any(line.split()[1] == name for line in said.splitlines() if line), name
     assert said.endswith('All that soho needs is here.\n')
     monkeypatch.setenv('SOHO_BERT', '/nowhere')

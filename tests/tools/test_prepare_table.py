@@ -177,7 +177,6 @@ def test_what_is_wrong_with_a_table_is_one_sentence(tool, tmp_path, pictures, na
 
 
 def test_captions_become_files_a_vocabulary_and_a_config(tool, tmp_path, pictures, capsys):
-    pytest.importorskip('sentencepiece')
     rows = [('image', 'caption')]
     for i in range(12):
         color = list(COLORS)[i % 3]

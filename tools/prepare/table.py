@@ -19,7 +19,7 @@ or damaged are left out and counted.
 
 Questions: writes train.json, val.json, test.json, vocab.txt and config.py, and prints which share of the held-out
 questions the answer list covers and the baselines that a model has to beat. Validation shows the first of them beside
-its own figure. Captions: writes captions_train.json and so on, captions.model (needs sentencepiece) and config.py.
+its own figure. Captions: writes captions_train.json and so on, captions.model and config.py.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.storage.image_sizes import Size, header_size
 from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.json_files import write_json
@@ -402,14 +403,10 @@ def prepare_questions(args: argparse.Namespace, found: 'Found') -> list[str]:
 
 def prepare_captions(args: argparse.Namespace, found: 'Found') -> list[str]:
     """Write the files of a table of captions; return what is to say about them."""
-    try:
-        from soho.datasets.sentence_piece import train_vocabulary
-    except ImportError as error:
-        raise UserError("captions need sentencepiece: pip install 'soho[virtex]'") from error
     captions = write_captions(args.out, found.rows, found.pictures, found.splits)
     size = min(10000, max(200, 2 * len({word for text in captions['train'] for word in text.lower().split()})))
     with atomic_path(args.out / 'captions.model') as path:
-        size = fit_vocabulary(train_vocabulary, captions['train'], path, size)
+        size = fit_vocabulary(captions['train'], path, size)
     splits = [split for split in SPLITS if captions[split]]
     write_text(
         args.out / 'config.py', config_text('captions', args.table, args.recipe, found.paths, splits, vocab_size=size)
@@ -423,7 +420,7 @@ def prepare_captions(args: argparse.Namespace, found: 'Found') -> list[str]:
     ]
 
 
-def fit_vocabulary(train: Any, captions: Sequence[str], path: Path, size: int) -> int:
+def fit_vocabulary(captions: Sequence[str], path: Path, size: int) -> int:
     """Train the largest vocabulary of at most ``size`` entries that the captions have pieces for; return its size.
 
     Raises:
@@ -431,7 +428,7 @@ def fit_vocabulary(train: Any, captions: Sequence[str], path: Path, size: int) -
     """
     while True:
         try:
-            train(captions, path, size)
+            train_vocabulary(captions, path, size)
             return size
         except ValueError:
             if size < 100:
