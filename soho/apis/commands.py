@@ -31,7 +31,7 @@ def ask(argv: Sequence[str]) -> None:
     _add_table_options(parser)
     parser.add_argument('--top', type=int, default=5, metavar='K', help='answers of a question (default 5)')
     parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the answer came from')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # an option may stand between picture and question
 
     from soho.apis.tables import read_rows, single_image
 
@@ -94,7 +94,9 @@ def features(argv: Sequence[str]) -> None:
     """Write the feature vectors of images to an array of numpy."""
     parser = _parser('features', features)
     parser.add_argument('images', help='image, folder, zip, or a table (csv, tsv, jsonl, json) with a column image')
-    parser.add_argument('--out', required=True, metavar='FILE.npy', help='(N, C) float32; the names go to FILE.json')
+    parser.add_argument(
+        '--out', required=True, metavar='FILE.npy', type=_npy, help='(N, C) float32; the names go to FILE.json'
+    )
     parser.add_argument('--normalize', action='store_true', help='vectors of length 1')
     parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')
     _add_model_options(parser, DEFAULT_VQA)
@@ -129,6 +131,12 @@ def models(argv: Sequence[str]) -> None:
 
 def _parser(name: str, command: Callable) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f'soho {name}', description=command.__doc__)
+
+
+def _npy(name: str) -> str:
+    if not name.endswith('.npy'):
+        raise argparse.ArgumentTypeError(f'{name} does not end in .npy')
+    return name
 
 
 def _add_model_options(parser: argparse.ArgumentParser, default: str) -> None:
@@ -216,6 +224,8 @@ def _write_rows(
     """A line of json a row, to the screen or to the end of a file that holds the first of them already."""
     from soho.apis.tables import open_results, progress
 
+    if args.out:  # a run that goes on must not mix the answers of two models
+        rows, columns = [dict(row, model=args.model) for row in rows], (*columns, 'model')
     with open_results(args.out, rows, columns) as (out, done):
         broken = 0
         left = rows[done:]

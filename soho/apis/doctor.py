@@ -67,7 +67,7 @@ def check_packages() -> Iterator[Finding]:
             yield NOTE, f'soho[{extra}]', f'is not known to this installation of soho: install it again ({purpose})'
             continue
         lacking = sorted({r.name for r in wanted if not _version(r.name)} - {'opencv-python'})
-        text = f'lacks {", ".join(lacking)}: pip install "soho[{extra}]"' if lacking else 'is here'
+        text = f'lacks {", ".join(lacking)}: pip install {" ".join(lacking)}' if lacking else 'is here'
         yield NOTE if lacking else OK, f'soho[{extra}]', f'{text} ({purpose})'
     try:
         import cv2  # noqa: F401

@@ -230,7 +230,7 @@ def _find_format(path: Path) -> tuple[Callable, Callable]:
     """How a file of this name is written, and how it is read and run."""
     if path.suffix == ONNX:
         if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
-            raise UserError(f'ONNX needs {", ".join(missing)}: pip install "soho[export]"')
+            raise UserError(f'ONNX needs {", ".join(missing)}: pip install {" ".join(missing)}')
         return _write_onnx, _read_onnx
     if path.suffix == TORCH:
         return _write_program, _read_program

@@ -51,6 +51,20 @@ Prediction = dict[str, Tensor]
 Sample = dict[str, Any]
 
 
+def find_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name, by default a GPU if there is one.
+
+    Raises:
+        UserError: There is none such here.
+    """
+    try:
+        device = torch.device(name or get_device())
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the second of a torch without CUDA
+        raise UserError(f'the device {name} is not here: leave it out, or give cpu') from error
+    return device
+
+
 class Query(NamedTuple):
     """One sample for the model."""
 
@@ -109,7 +123,7 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
             )
         if dtype is not None and dtype not in DTYPES:
             raise UserError(f'dtype is {dtype!r}; it is one of {", ".join(DTYPES)}')
-        self.device = torch.device(device or get_device())
+        self.device = find_device(device)
         half = torch.float16 if self.device.type == 'cuda' else torch.float32
         self.dtype = DTYPES[dtype] if dtype else half
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == 'cpu' else GPU_BATCH)

@@ -34,7 +34,7 @@ def app(argv: Sequence[str]) -> None:
     parser.set_defaults(batch_size=None)
     args = parser.parse_args(argv)
     if find_spec('gradio') is None:
-        raise UserError('the page needs gradio, which is not installed: pip install "soho[app]"')
+        raise UserError('the page needs gradio, which is not installed: pip install "gradio>=6.31,<7"')
     with TemporaryDirectory(prefix='soho-app-') as uploads:
         # gradio reads these, some of them when it is imported
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads)

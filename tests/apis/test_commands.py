@@ -55,6 +55,11 @@ def test_one_question_about_one_image(album, vqa, capsys):
     assert printed == [[a['answer'], f'{a["score"]:.3f}'] for a in vqa(album / 'a.png', QUESTION, top_k=2)]
 
 
+def test_an_option_may_stand_between_picture_and_question(album, vqa, capsys):
+    command.main(['ask', f'{album}/a.png', '--top', '1', QUESTION])
+    assert capsys.readouterr().out.split()[0] == vqa(album / 'a.png', QUESTION)[0]['answer']
+
+
 def test_a_folder_goes_on_where_it_was_interrupted(album, vqa, tmp_path, capsys):
     out = tmp_path / 'answers.jsonl'
     command.main(['ask', str(album), QUESTION, '--out', str(out)])
@@ -71,6 +76,8 @@ def test_a_folder_goes_on_where_it_was_interrupted(album, vqa, tmp_path, capsys)
         SystemExit, match="holds other results: its line 1 is not of {'image': 'a.png', 'question': 'Why"
     ):
         command.main(['ask', str(album), 'Why?', '--out', str(out)])
+    with pytest.raises(SystemExit, match="holds other results: .* 'model': 'other'"):
+        command.main(['ask', str(album), QUESTION, '--out', str(out), '--model', 'other'])
 
 
 def test_tables(album, vqa, capsys):
@@ -177,7 +184,7 @@ def test_doctor_knows_what_an_extra_lacks(monkeypatch):
     found = {what: (state, text) for state, what, text in doctor.check_packages()}
     assert found['soho[app]'] == (
         doctor.NOTE,
-        'lacks nothing-like-it: pip install "soho[app]" (the web page of `soho app`)',
+        'lacks nothing-like-it: pip install nothing-like-it (the web page of `soho app`)',
     )
     assert found['soho[timm]'][0] == doctor.OK
     assert found['soho[eval]'][0] == doctor.NOTE and 'is not known to this installation' in found['soho[eval]'][1]

@@ -177,6 +177,12 @@ def test_a_run_says_how_it_was_started(tmp_path):
     assert '```bash\nsoho train VQA/soho_easyvqa\n```' in write_model_card('VQA', spec)
 
 
+@pytest.mark.parametrize('device', ['fpga', 'cuda:77'])
+def test_a_device_that_is_not_here_is_a_sentence(device):
+    with pytest.raises(UserError, match=f'the device {device} is not here'):
+        soho.load(SHIPPED, device=device)
+
+
 def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_path):
     uploaded = {}
 

@@ -5,7 +5,7 @@
 OUT ends in .onnx or .pt2 (torch.export). Batches, heights, widths and lengths of questions may change. OUT is read
 again, compared with the model on several sizes, and kept where the outputs agree. Beside it OUT.json says what a
 program needs besides: inputs and outputs, preprocessing, answers and vocabulary (docs/export.md). ONNX needs
-``pip install "soho[export]"``.
+``pip install ".[export]"``.
 """
 
 import argparse

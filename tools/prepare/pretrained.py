@@ -58,7 +58,7 @@ def convert_efficientnet(source: Path, target: Path) -> None:
     try:
         import timm
     except ImportError as error:
-        raise UserError("the CNN needs timm: pip install 'soho[pretrained]', or pip install timm") from error
+        raise UserError('the CNN needs timm: pip install timm') from error
     state = torch.load(source, map_location='cpu', weights_only=True)
     expected = timm.create_model('tf_efficientnet_lite0').state_dict()
     shapes = [[value.shape for value in tensors.values()] for tensors in (state, expected)]
