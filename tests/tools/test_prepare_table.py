@@ -70,6 +70,9 @@ def test_questions_become_files_and_a_config(tool, tmp_path, pictures, capsys):
     said = capsys.readouterr().out
     assert '28 questions about 27 pictures' in said and 'left out: 1 rows with an empty value' in said
     assert 'left out: 2 rows of 2 pictures; the first is nowhere.png: there is no such picture' in said
+    named = (out / 'left_out.txt').read_text().splitlines()
+    assert len(named) == 2 and named[0] == 'nowhere.png: there is no such picture' and named[1].startswith('broken')
+    assert 'first: soho prepare pretrained' in said and f'next: soho train {out}' in said
     assert '1 pictures are copies of others' in said
     files = {split: json.loads((out / f'{split}.json').read_text()) for split in ('train', 'val')}
     seen = {split: {item['file_name'] for item in file['data']} for split, file in files.items()}

@@ -53,6 +53,7 @@ COLUMNS = {
 SPLITS = ('train', 'val', 'test')
 SPLIT_NAMES = {'training': 'train', 'validation': 'val', 'valid': 'val', 'dev': 'val', 'testing': 'test'}
 ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+LEFT_OUT = 'left_out.txt'
 RECIPES = {'questions': 'VQA/small_pretrained', 'captions': 'VirTex/small_pretrained'}
 
 
@@ -474,10 +475,11 @@ def prepare(args: argparse.Namespace) -> list[str]:
     if problems:
         name, problem = next(iter(problems.items()))
         lines.append(
-            f'left out: {len(rows) - len(readable)} rows of {len(problems)} pictures; the first is {name}: {problem}'
+            f'left out: {len(rows) - len(readable)} rows of {len(problems)} pictures; the first is {name}: '
+            f'{problem}; all are named in {args.out / LEFT_OUT}'
         )
     if not readable:
-        raise UserError(f'no picture of {args.table} is in {args.images}; {lines[-1]}')
+        raise UserError(f'no picture of {args.table} is in {args.images}; {lines[-1].partition("; all")[0]}')
     splits, shared = assign_splits(readable, pictures, dict(val=args.val, test=args.test), args.seed)
     if shared:
         lines.append(f'{shared} pictures are in several splits of the table, and were given to the first of them')
@@ -485,10 +487,14 @@ def prepare(args: argparse.Namespace) -> list[str]:
     if copies:
         lines.append(f'{copies} pictures are copies of others under another name, and share their split')
     args.out.mkdir(parents=True, exist_ok=True)
+    if problems:
+        write_text(args.out / LEFT_OUT, ''.join(f'{name}: {problem}\n' for name, problem in problems.items()))
     paths = dict(data_root=os.fspath(args.out.resolve()), images=os.fspath(args.images.resolve()))
     work = {'questions': prepare_questions, 'captions': prepare_captions}[kind]
     lines += work(args, Found(readable, pictures, splits, paths))
-    return [*lines, f'next: python tools/train.py {args.out / "config.py"}']
+    if 'pretrained' in args.recipe and not os.path.isdir(os.environ.get('SOHO_PRETRAINED', 'data/pretrained')):
+        lines.append('first: soho prepare pretrained, which fetches what the recipe begins with')
+    return [*lines, f'next: soho train {args.out / "config.py"}']
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
