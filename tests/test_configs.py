@@ -237,7 +237,8 @@ class RememberStart(Hook):
 
 def frozen(cfg):
     backbone = cfg.model.get('backbone') or {}
-    return cfg.model.get('frozen_backbone', False) or backbone.get('frozen_stages', -1) == backbone.get('num_stages', 4)
+    whole = cfg.model.get('frozen_backbone', False) or backbone.get('frozen', False)
+    return whole or backbone.get('frozen_stages', -1) == backbone.get('num_stages', 4)
 
 
 def docstring(path):

@@ -167,12 +167,12 @@ def test_a_run_says_how_it_was_started(tmp_path):
     meta = dict(cfg="model = dict(type='SOHO')", config_name='VQA/soho_easyvqa', epoch=3, iter=9)
     history = dict(history=torch.tensor([1.0, 2.5]), counts=torch.ones(2))
     hub = dict(log_scalars={'val/accuracy': history, 'val/time': history, 'train/loss': history})
-    hub['runtime_info'] = dict(validated_iter=9)
+    hub['runtime_info'] = dict(figures_iter=9)
     spec = read_spec(dict(meta=meta, message_hub=hub, state_dict={}), 'a.pth')
     facts = dict(epoch=3, iter=9, command='soho train VQA/soho_easyvqa')
     assert spec.facts == dict(facts, figures=dict(accuracy=2.5))
     # Weights that were saved before they were validated: the figures are of others.
-    earlier = dict(hub, runtime_info=dict(validated_iter=6))
+    earlier = dict(hub, runtime_info=dict(figures_iter=6))
     assert read_spec(dict(meta=meta, message_hub=earlier, state_dict={}), 'a.pth').facts == facts
     assert '```bash\nsoho train VQA/soho_easyvqa\n```' in write_model_card('VQA', spec)
 

@@ -156,6 +156,8 @@ PNG = encode(Image.fromarray(PHOTO))
     [
         (b'', 'is empty'),
         (b'<html><body>404</body></html>', 'no known image format'),
+        # Pillow starts another program for it.
+        (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n', 'no known image format'),
         (JPEG[: len(JPEG) // 2], 'truncated'),
         (JPEG[:-2], 'truncated'),
         (JPEG[: len(JPEG) // 2] + bytes(500), 'truncated'),
@@ -174,6 +176,7 @@ PNG = encode(Image.fromarray(PHOTO))
     ids=[
         'empty',
         'html',
+        'another program',
         'half',
         'no end marker',
         'zero-filled',

@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said(place, value, message, trained):
         check(change(checkpoint, place, value), runner)
 
 
-@pytest.mark.parametrize('shape', [(0,), (1, 3), (10**4,)])
+@pytest.mark.parametrize('shape', [(), (1,), (0,), (1, 3), (10**4,)])
 def test_an_optimizer_state_of_another_shape_never_reaches_a_kernel(shape, trained):
     path, runner = trained
     checkpoint = read_checkpoint(str(path))

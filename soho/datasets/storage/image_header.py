@@ -78,18 +78,22 @@ def read_orientation(exif: bytes | None) -> int | None:
     return orientation if orientation in range(1, 9) else None
 
 
+# Pillow knows more. EPS among them starts another program, and an icon's picture is not of the size that it states.
+FORMATS = {'AVIF', 'BMP', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP'}
+
+
 def open_with_pillow(data: bytes) -> Image.Image:
-    """Open an image as ``PIL.Image.open`` does, without its limit on pixels.
+    """Open an image of one of :data:`FORMATS` as ``PIL.Image.open`` does, without its limit on pixels.
 
     That limit is one for the whole process, is not ours to change, and would refuse to state a size. Who decodes
     checks the size first.
 
     Raises:
-        PIL.UnidentifiedImageError: No format that Pillow knows.
+        PIL.UnidentifiedImageError: None of these formats.
     """
     for prepare in (Image.preinit, Image.init):
         prepare()
-        for kind in Image.ID:
+        for kind in filter(FORMATS.__contains__, Image.ID):
             factory, accept = Image.OPEN[kind]
             accepted = accept is None or accept(data[:16])
             if not accepted or isinstance(accepted, str):  # a text says what is not installed

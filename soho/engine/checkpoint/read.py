@@ -17,7 +17,7 @@ from soho.engine.checkpoint.errors import CheckpointError, MissingCheckpointErro
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
-VALIDATED_ITER = 'validated_iter'
+VALIDATED_ITER = 'figures_iter'  # not val..., which mmengine's log shows
 """In the message hub of a checkpoint: the iteration after which its newest validation figures were measured."""
 
 

@@ -281,6 +281,10 @@ def _check_options(group: dict[str, Any], own: dict[str, Any], where: str) -> No
             _require(not _is_number(value) or value >= 0, f'{here} is {_show(value)}; it cannot be negative')
 
 
+# Numbers that torch's optimizers keep of each parameter. All else has its shape, on which fused kernels rely.
+SCALARS = {'step', 'mu', 'mu_product', 'eta'}
+
+
 def _check_entry(entry: Any, parameter: Tensor, where: str) -> dict[str, Any]:
     """The state of one parameter."""
     _require(isinstance(entry, dict), f'{where} is {_show(entry)} and no dict')
@@ -296,7 +300,10 @@ def _check_entry(entry: Any, parameter: Tensor, where: str) -> dict[str, Any]:
                 value = value if _is_packed(value) else value.clone(memory_format=torch.contiguous_format)
             else:
                 shape = tuple(value.shape)
-                _require(value.numel() == 1, f'{here} has the shape {shape}, its parameter {tuple(parameter.shape)}')
+                _require(
+                    name in SCALARS and value.numel() == 1,
+                    f'{here} has the shape {shape}, its parameter {tuple(parameter.shape)}',
+                )
                 _require(0 <= value.item() < math.inf, f'{here} is {value.item()}; it is a number, 0 or more')
         elif value is not None:
             _require(_is_number(value) and value >= 0, f'{here} is {_show(value)}; it is a number, 0 or more')
