@@ -53,7 +53,7 @@ optim_wrapper = dict(
     constructor='PatternConstructor',
     dtype='bfloat16',
     optimizer=dict(fused=True, lr=0.0005, type='AdamW', weight_decay=0.01),
-    paramwise_cfg=dict(patterns=dict({'\A(backbone|language)\.': dict(lr_mult=0.2)})),
+    paramwise_cfg=dict(patterns={r'\A(backbone|language)\.': dict(lr_mult=0.2)}),
     type='AmpOptimWrapper',
 )
 param_scheduler = [
