@@ -10,7 +10,7 @@ from soho.errors import UserError
 def test_without_gradio_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(app, 'find_spec', lambda name: None)
     with pytest.raises(
-        SystemExit, match=r'^error: the page needs gradio, which is not installed: pip install "soho\[app\]"$'
+        SystemExit, match=r'^error: the page needs gradio, which is not installed: pip install "gradio>=6.31,<7"$'
     ):
         command.main(['app'])
 
