@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from soho.datasets.tokenizer import SPECIAL
 from soho.files import PathLike, write_text
 
-SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
 LARGEST = 1000
 
 
@@ -31,7 +31,7 @@ def train_vocabulary(words: Iterable[str]) -> list[str]:
         vocab_size=LARGEST,
         min_frequency=1,
         show_progress=False,
-        special_tokens=[*SPECIAL_TOKENS, *letters, *(f'##{letter}' for letter in letters)],
+        special_tokens=[*SPECIAL, *letters, *(f'##{letter}' for letter in letters)],
     )
     tokenizer.train_from_iterator(sorted(words), trainer)
     vocabulary = tokenizer.get_vocab()

@@ -38,6 +38,7 @@ from soho.datasets.storage.image_store import ImageError, ImageStore
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.storage.tables import read_table
 from soho.datasets.wordpiece import write_vocabulary
+from soho.engine.config_file import read_config
 from soho.errors import UserError, exit_on_user_error
 from soho.evaluation.vqa_normalization import normalize_answer
 from soho.files import atomic_path, write_text
@@ -475,11 +476,10 @@ def prepare(args: argparse.Namespace) -> list[str]:
     if problems:
         name, problem = next(iter(problems.items()))
         lines.append(
-            f'left out: {len(rows) - len(readable)} rows of {len(problems)} pictures; the first is {name}: '
-            f'{problem}; all are named in {args.out / LEFT_OUT}'
+            f'left out: {len(rows) - len(readable)} rows of {len(problems)} pictures; the first is {name}: {problem}'
         )
     if not readable:
-        raise UserError(f'no picture of {args.table} is in {args.images}; {lines[-1].partition("; all")[0]}')
+        raise UserError(f'no picture of {args.table} is in {args.images}; {lines[-1]}')
     splits, shared = assign_splits(readable, pictures, dict(val=args.val, test=args.test), args.seed)
     if shared:
         lines.append(f'{shared} pictures are in several splits of the table, and were given to the first of them')
@@ -489,10 +489,12 @@ def prepare(args: argparse.Namespace) -> list[str]:
     args.out.mkdir(parents=True, exist_ok=True)
     if problems:
         write_text(args.out / LEFT_OUT, ''.join(f'{name}: {problem}\n' for name, problem in problems.items()))
+        lines.append(f'all pictures that were left out: {args.out / LEFT_OUT}')
     paths = dict(data_root=os.fspath(args.out.resolve()), images=os.fspath(args.images.resolve()))
     work = {'questions': prepare_questions, 'captions': prepare_captions}[kind]
     lines += work(args, Found(readable, pictures, splits, paths))
-    if 'pretrained' in args.recipe and not os.path.isdir(os.environ.get('SOHO_PRETRAINED', 'data/pretrained')):
+    parts = read_config(base_path(args.recipe)).get('pretrained')
+    if parts and not os.path.isdir(parts):
         lines.append('first: soho prepare pretrained, which fetches what the recipe begins with')
     return [*lines, f'next: soho train {args.out / "config.py"}']
 
