@@ -1,10 +1,16 @@
-"""Settings of the machine: cores, memory of the C library, matrix products on a CPU.
+"""Settings of the machine: cores, devices, memory of the C library, matrix products on a CPU.
 
 torch is imported where it is used, since worker processes and preparation tools do without it.
 """
 
 import ctypes
 import os
+from typing import TYPE_CHECKING
+
+from soho.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 # Options of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -13,6 +19,23 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 def available_cores() -> int:
     """How many cores this process may use, which in a container are often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def find_device(name: 'str | torch.device | None' = None) -> 'torch.device':
+    """The device of that name, by default a GPU if there is one.
+
+    Raises:
+        UserError: There is none such here.
+    """
+    import torch
+    from mmengine.device import get_device
+
+    try:
+        device = torch.device(name or get_device())
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the second of a torch without CUDA
+        raise UserError(f'the device {name} is not here: leave it out, or give cpu') from error
+    return device
 
 
 def use_cpu_threads(number: int | None = None) -> None:

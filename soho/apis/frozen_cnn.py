@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.device import get_device
 from torch import Tensor
 
 from soho.datasets.concat import AnyDataset
 from soho.engine import ConfigOptions
 from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import extract
+from soho.platform import find_device
 
 REPORT = 5.0  # seconds between progress lines
 
@@ -33,6 +33,7 @@ class FrozenCNN:
 
     Raises:
         soho.engine.checkpoint.read.CheckpointError: The checkpoint has no such CNN.
+        UserError: There is no such device here.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class FrozenCNN:
         self.extraction = dict(
             batch_size=batch_size,
             workers=workers,
-            device=device or get_device(),
+            device=str(find_device(device)),
             amp=amp,
             dtype=torch.float16 if half else torch.float32,
         )

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from huggingface_hub import ModelCard, ModelHubMixin
-from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -41,7 +40,7 @@ from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
 from soho.errors import UserError
 from soho.files import write_text
 from soho.models.folding import fold_norms
-from soho.platform import available_cores
+from soho.platform import available_cores, find_device
 from soho.registry import TRANSFORMS
 
 CPU_BATCH, GPU_BATCH = 8, 32  # images
@@ -49,20 +48,6 @@ WINDOW = 8  # batches whose images are sorted by shape
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 Prediction = dict[str, Tensor]
 Sample = dict[str, Any]
-
-
-def find_device(name: str | torch.device | None) -> torch.device:
-    """The device of that name, by default a GPU if there is one.
-
-    Raises:
-        UserError: There is none such here.
-    """
-    try:
-        device = torch.device(name or get_device())
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the second of a torch without CUDA
-        raise UserError(f'the device {name} is not here: leave it out, or give cpu') from error
-    return device
 
 
 class Query(NamedTuple):

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import soho
+from soho.apis.frozen_cnn import FrozenCNN
 from soho.apis.inferencer import Query
 from soho.apis.model_card import write_model_card
 from soho.apis.opening import open_model
@@ -181,6 +182,8 @@ def test_a_run_says_how_it_was_started(tmp_path):
 def test_a_device_that_is_not_here_is_a_sentence(device):
     with pytest.raises(UserError, match=f'the device {device} is not here'):
         soho.load(SHIPPED, device=device)
+    with pytest.raises(UserError, match=f'the device {device} is not here'):
+        FrozenCNN('random', dict(depth=18), device=device)
 
 
 def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_path):
