@@ -5,6 +5,7 @@ import pytest
 from soho import __main__ as command
 from soho.app import command as app
 from soho.errors import UserError
+from soho.paths import CONFIGS
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):
@@ -13,6 +14,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch):
         SystemExit, match=r'^error: the page needs gradio, which is not installed: pip install "gradio>=6.31,<7"$'
     ):
         command.main(['app'])
+    assert 'gradio>=6.31,<7' in (CONFIGS.parent / 'requirements' / 'app.txt').read_text()
 
 
 def test_the_page_is_for_this_machine_unless_it_is_said_otherwise():
