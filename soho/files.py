@@ -79,18 +79,19 @@ def write_text(path: PathLike, text: str) -> None:
         file.write(text)
 
 
-def open_text(path: PathLike, newline: str | None = None) -> TextIO:
-    """Open a UTF-8 text file for reading; a byte-order mark is skipped, and all kinds of line ends become ``\\n``.
+def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8-sig') -> TextIO:
+    """Open a text file for reading; a byte-order mark is skipped, and all kinds of line ends become ``\\n``.
 
     Args:
         path: Path of the file.
         newline: ``''`` keeps the line ends as they are, which the ``csv`` module asks for.
+        encoding: By default UTF-8.
 
     Raises:
         FileNotFoundError: There is no such file.
     """
     try:
-        return open(path, encoding='utf-8-sig', newline=newline)
+        return open(path, encoding=encoding, newline=newline)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'There is no file {path}.') from error
 

@@ -166,7 +166,7 @@ def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_pat
             r'qa\.jsonl, line 1 has a list as question',
         ),
         ('qa.jsonl', '{"image": \n', r'qa\.jsonl is broken JSON at line 1'),
-        ('qa.xlsx', 'x', "is no table: its name ends in '.xlsx', not in .csv, .tsv, .jsonl, .json"),
+        ('qa.xlsx', 'x', "is no table: its name ends in '.xlsx', not in .csv, .tsv, .txt, .jsonl, .json"),
         ('qa.csv', '', 'is no table'),
     ],
 )

@@ -1,5 +1,6 @@
 """Tables of people: csv, tsv, jsonl and json files as rows of named columns."""
 
+import codecs
 import csv
 import os
 from collections.abc import Iterator
@@ -9,16 +10,20 @@ from soho.datasets.storage.json_files import enumerate_lines, stream_array
 from soho.errors import UserError, quote
 from soho.files import PathLike, open_text
 
-DELIMITERS = {'.csv': ',', '.tsv': '\t'}
+DELIMITERS = {'.csv': ',', '.tsv': '\t', '.txt': '\t'}  # where the header has none
 ENDINGS = (*DELIMITERS, '.jsonl', '.json')
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_table(path: PathLike) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_table(path: PathLike, encoding: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and the columns of each row of a table; a byte-order mark and empty lines are skipped.
 
+    Spreadsheets separate columns as their country does: the header says whether by commas, semicolons or tabs.
+
     Args:
-        path: A ``.csv`` or ``.tsv`` with a header, a ``.jsonl`` with an object a line, or a ``.json`` with a list of
-            objects; UTF-8.
+        path: A ``.csv``, ``.tsv`` or ``.txt`` with a header, a ``.jsonl`` with an object a line, or a ``.json`` with a
+            list of objects.
+        encoding: Of a file with a header; by default UTF-8, or UTF-16 where a byte-order mark says so.
 
     Yields:
         ``'<path>, line <number>'`` (of a json file ``item``, from 0), and the values by column: texts of a csv or tsv,
@@ -26,13 +31,13 @@ def read_table(path: PathLike) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: The file has another ending, or is no table of its kind.
+        UserError: The file has another ending, is no table of its kind, or is not in this encoding.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in ENDINGS:
         raise UserError(f'{path} is no table: its name ends in {quote(ending)}, not in {", ".join(ENDINGS)}.')
     if ending in DELIMITERS:
-        yield from _read_delimited(path, DELIMITERS[ending])
+        yield from _read_delimited(path, DELIMITERS[ending], encoding)
         return
     rows = enumerate_lines(path) if ending == '.jsonl' else enumerate(stream_array(path))
     for number, row in rows:
@@ -42,10 +47,13 @@ def read_table(path: PathLike) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, row
 
 
-def _read_delimited(path: PathLike, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    with open_text(path, newline='') as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
+def _read_delimited(path: PathLike, usual: str, encoding: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    encoding = encoding or _find_encoding(path)
+    with open_text(path, newline='', encoding=encoding) as file:
         try:
+            delimiter = _find_delimiter(file.readline(), usual)
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=delimiter)
             for row in reader:
                 # Values beyond the header's columns have no name; they are ignored.
                 yield f'{path}, line {reader.line_num}', {name: row[name] for name in row if isinstance(name, str)}
@@ -53,5 +61,21 @@ def _read_delimited(path: PathLike, delimiter: str) -> Iterator[tuple[str, dict[
             raise UserError(
                 f'{path} is no {os.path.splitext(path)[1][1:]} at line {reader.line_num}: {error}.'
             ) from error
-        except UnicodeDecodeError as error:
-            raise UserError(f'{path} is not UTF-8 text ({error.reason}).') from error
+        except UnicodeError as error:
+            name = encoding.upper().removesuffix('-SIG')
+            raise UserError(f'{path} is not {name} text; save it as UTF-8, in Excel as "CSV UTF-8".') from error
+
+
+def _find_encoding(path: PathLike) -> str:
+    """UTF-16 where a byte-order mark says so, as in Excel's "Unicode text", or else UTF-8."""
+    try:
+        with open(path, 'rb') as file:
+            return 'utf-16' if file.read(2) in _UTF16 else 'utf-8-sig'
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
+
+
+def _find_delimiter(header: str, usual: str) -> str:
+    """What separates the columns of a header most often, without what stands in quotation marks."""
+    plain = ''.join(header.split('"')[::2])
+    return max((usual, ',', ';', '\t'), key=plain.count)  # the first of equals
