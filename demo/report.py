@@ -18,8 +18,8 @@ from soho.datasets.vqa import VQADataset
 from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
-from soho.evaluation.answer_examples import find_item, make_example, read_picture
-from soho.evaluation.vqa import load_truth
+from soho.evaluation.answer_examples import Answered, format_votes, make_example, read_picture
+from soho.evaluation.vqa import load_truth, question_accuracy
 from soho.files import write_text
 from soho.registry import DATASETS, FUNCTIONS, MODELS
 from soho.visualization.charts import Level, Series, line_chart
@@ -151,10 +151,15 @@ def make_examples(
     examples = []
     for question in pick_questions(dataset, EXAMPLES):
         question_id = int(dataset.question_ids[question])
-        answer, blind = answers[str(question_id)], blind_answers[str(question_id)]
-        picture, words = read_picture(dataset, find_item(dataset, question)), dataset.questions[question]
-        heat = np.asarray(model.explain(picture, words, answer[0]).draw())
-        examples.append(make_example(picture, words, truth[question_id], tuple(answer), tuple(blind), heat))
+        known = truth[question_id].answers
+        answer, blind = (
+            Answered(*given[str(question_id)], question_accuracy(given[str(question_id)][0], known))
+            for given in (answers, blind_answers)
+        )
+        item = int(np.searchsorted(dataset.item_first, question, side='right')) - 1
+        picture, words = read_picture(dataset, item), dataset.questions[question]
+        heat = np.asarray(model.explain(picture, words, answer.answer).draw())
+        examples.append(make_example([picture], words, answer, [format_votes(known)], blind=blind, heat=heat))
     return examples
 
 

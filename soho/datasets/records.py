@@ -53,12 +53,13 @@ class CaptionedImage(ImageRecord):
 
 
 class Question(Struct):
-    """A question with its soft-scored answers, of the official ``*_data_vqa.json``."""
+    """A question with its soft-scored answers, of the official ``*_data_vqa.json``; the type is ours."""
 
     question: str
     question_id: Identity
     labels: list[Integer] = []
     scores: list[Share] = []
+    question_type: str | None = None
 
 
 class QuestionedImage(ImageRecord):

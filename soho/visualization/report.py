@@ -25,24 +25,29 @@ class Chart(NamedTuple):
 
 
 class Example(NamedTuple):
-    """Test question with the answers of the models and of the annotators."""
+    """What was asked about pictures of the test data, what models answered, and what is right."""
 
-    picture: str
-    """``data:`` URI."""
+    pictures: Sequence[str]
+    """``data:`` URIs."""
     question: str
+    """Empty where a caption was asked for."""
     answer: str
     confidence: float | None
     """Confidence in ``answer``, 0 to 1; ``None``: it is not known."""
     blind_answer: str | None
     """Of a model without the image; ``None``: there is none."""
     blind_confidence: float | None
-    annotators: Sequence[tuple[str, int]]
-    """Answers and how many annotators gave them."""
+    known: Sequence[str]
+    """What is right, in lines of words."""
     score: float
-    """Official accuracy of ``answer``, 0 to 1."""
+    """Of ``answer``: accuracy, 0 to 1, or the value of ``measure``."""
     blind_score: float
     heat: str | None = None
     """``data:`` URI of the picture under the map of where ``answer`` came from."""
+    known_by: str = 'Annotators'
+    """What ``known`` is called."""
+    measure: str | None = None
+    """Name of a score that is no accuracy."""
 
 
 class WordPatch(NamedTuple):
@@ -177,7 +182,6 @@ def _mark(score: float) -> tuple[str, str]:
 
 
 def _example(example: Example) -> str:
-    annotators = ', '.join(f'{answer} ×{count}' for answer, count in example.annotators)
     rows = []
     for who, answer, confidence, score in (
         (
@@ -190,20 +194,21 @@ def _example(example: Example) -> str:
     ):
         if answer is None:
             continue
-        name, words = _mark(score)
+        name, words = ('score', f'{example.measure} {score:.2f}') if example.measure else _mark(score)
         sure = '' if confidence is None else f' <small>({100 * confidence:.0f}\u00a0%)</small>'
         rows.append(f'<dt>{who}</dt><dd><b>{escape(answer)}</b>{sure}</dd><dd class="{name}">{words}</dd>')
-    pictures = [f'<img src="{example.picture}" alt="The picture that the question is about">']
+    pictures = [f'<img src="{picture}" alt="The picture that is asked about">' for picture in example.pictures]
     if example.heat:
         pictures.append(f'<img src="{example.heat}" alt="Where in it the answer came from">')
+    known = '<br>'.join(map(escape, example.known))
     return '\n'.join(
         [
             '<article>',
             f'<div class="pictures">{"".join(pictures)}</div>',
-            f'<h3>{escape(example.question)}</h3>',
+            *([f'<h3>{escape(example.question)}</h3>'] if example.question else ()),
             '<dl>',
             *rows,
-            f'<dt>Annotators</dt><dd class="rest">{escape(annotators)}</dd>',
+            f'<dt>{escape(example.known_by)}</dt><dd class="rest">{known}</dd>',
             '</dl>',
             '</article>',
         ]

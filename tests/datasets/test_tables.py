@@ -59,7 +59,11 @@ def test_short_and_long_rows_keep_their_columns(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'content', 'message'),
     [
-        ('a.xlsx', b'x', r"a\.xlsx is no table: its name ends in '\.xlsx', not in \.csv, \.tsv, \.txt, \.jsonl, \.json\."),
+        (
+            'a.xlsx',
+            b'x',
+            r"a\.xlsx is no table: its name ends in '\.xlsx', not in \.csv, \.tsv, \.txt, \.jsonl, \.json\.",
+        ),
         ('a.jsonl', b'{}\n\n[1]', r'a\.jsonl, line 3 is a list; a row is an object\.'),
         ('a.json', b'[{}, 1]', r'a\.json, item 1 is a int; a row is an object\.'),
         ('a.json', b'{"a": 1}', r'a\.json is an object where a list is expected\.'),

@@ -46,7 +46,7 @@ class Reader(HTMLParser):
 
 
 def example(score, blind_score=0.0):
-    return Example(PIXEL, 'Is <it> red & round?', 'yes', 0.871, 'no', 0.5, [('yes', 9), ('no', 1)], score, blind_score)
+    return Example([PIXEL], 'Is <it> red & round?', 'yes', 0.871, 'no', 0.5, ['yes ×9, no ×1'], score, blind_score)
 
 
 def page():
@@ -107,6 +107,20 @@ def test_an_answer_may_come_with_its_place_and_without_another_model():
     shown = render_examples([example(1.0)._replace(heat=f'{PIXEL}BB', confidence=None, blind_answer=None)])
     assert shown.count('<img') == 2 and f'src="{PIXEL}BB"' in shown
     assert 'Model' in shown and 'Without' not in shown and '%' not in shown
+
+
+def test_a_caption_has_its_score_and_its_references():
+    caption = example(1.234)._replace(
+        question='',
+        pictures=[PIXEL, PIXEL],
+        blind_answer=None,
+        known=['a <b>', 'c'],
+        known_by='References',
+        measure='CIDEr',
+    )
+    shown = render_examples([caption])
+    assert '<h3>' not in shown and shown.count('<img') == 2 and 'right' not in shown
+    assert 'class="score">CIDEr 1.23' in shown and '<dt>References</dt><dd class="rest">a &lt;b&gt;<br>c</dd>' in shown
 
 
 def test_answers_are_marked_by_their_official_accuracy():
