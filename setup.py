@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 # What serves this project and not its users.
-LEFT_OUT = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
+LEFT_OUT = ('tools/env.py', 'tools/analysis/parity.py', 'tools/benchmark/')
 
 
 def shipped_files() -> list[Path]:

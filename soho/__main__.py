@@ -2,6 +2,7 @@
 
     soho train CONFIG ...        runs tools/train.py CONFIG ...
     soho prepare vqa ...         runs tools/prepare/vqa.py ...
+    soho analyze get_flops ...   runs tools/analysis/get_flops.py ...
     soho ask IMAGE "QUESTION"    is a function of soho/apis/commands.py, as are caption, features and models
     soho app CHECKPOINT          is a function of soho/app/command.py
     soho configs [PATTERN]       is a function of this file
@@ -27,7 +28,9 @@ from soho.errors import UserError, escape_what_cannot_be_printed, exit_on_user_e
 from soho.paths import CONFIGS, TOOLS, list_configs
 
 # Each a script of tools/ or a folder of scripts.
-SCRIPTS = ('train', 'test', 'report', 'prepare', 'convert', 'transfer')
+SCRIPTS = ('train', 'test', 'report', 'prepare', 'convert', 'transfer', 'analyze')
+FOLDERS = {'analyze': 'analysis'}  # those that have another name than their command
+REPOSITORY_ONLY = {'parity'}  # reads tests/parity, which is not installed
 HELP = ([], ['-h'], ['--help'])
 
 
@@ -49,8 +52,10 @@ def find_scripts() -> dict[str, Path]:
     """The scripts by what is typed after ``soho``, such as ``train`` and ``prepare vqa``."""
     scripts = {}
     for name in SCRIPTS:
-        if (TOOLS / name).is_dir():
-            scripts |= {f'{name} {file.stem}': file for file in sorted((TOOLS / name).glob('*.py'))}
+        folder = TOOLS / FOLDERS.get(name, name)
+        if folder.is_dir():
+            files = (file for file in sorted(folder.glob('*.py')) if file.stem not in REPOSITORY_ONLY)
+            scripts |= {f'{name} {file.stem}': file for file in files}
         else:
             scripts[name] = TOOLS / f'{name}.py'
     return scripts

@@ -17,8 +17,9 @@ PACKAGE = Path(soho.__file__).resolve().parent
 def test_every_command_has_its_line(capsys):
     command.main(['--help'])
     said = capsys.readouterr().out
-    for name in ('train', 'test', 'report', 'prepare/vqa', 'convert/to_official', 'transfer/knn'):
-        summary = ast.get_docstring(ast.parse((TOOLS / f'{name}.py').read_text())).splitlines()[0]
+    for name in ('train', 'test', 'report', 'prepare/vqa', 'convert/to_official', 'transfer/knn', 'analyze/get_flops'):
+        file = TOOLS / f'{name.replace("analyze", "analysis")}.py'
+        summary = ast.get_docstring(ast.parse(file.read_text())).splitlines()[0]
         assert [line.split(summary)[0].split() for line in said.splitlines() if summary in line] == [name.split('/')]
     assert 'benchmark' not in said and 'parity' not in said
     command.main([])
@@ -73,7 +74,7 @@ def test_the_version(capsys):
 @pytest.mark.parametrize(
     'argv, sentence',
     [
-        (['trian', 'x.py'], '`soho trian`: choose from train, test, report, prepare, convert, transfer, configs'),
+        (['trian', 'x.py'], '`soho trian`: choose from train, test, report, prepare, convert, transfer, analyze, '),
         (
             ['convert', 'onnx', '--help'],
             '`soho convert onnx`: choose from average_checkpoints, export, from_official, ',

@@ -56,10 +56,11 @@ def test_a_wheel_holds_the_library_and_what_a_user_runs(wheel):
         for path in (ROOT / name).rglob('*.*')
     ]
     library = {name for name in tree if name.startswith('soho/') and '__pycache__' not in name}
-    left_out = ('tools/env.py', 'tools/analysis/', 'tools/benchmark/')
+    left_out = ('tools/env.py', 'tools/analysis/parity.py', 'tools/benchmark/')
     run = {name for name in tree if not name.startswith(('soho/', *left_out))}
     carried = {name for name in run if name.endswith(('.py', '.sh', '.yml')) or name.startswith('resources/')}
     assert held == library | {f'soho/.mim/{name}' for name in carried if '__pycache__' not in name}
+    assert 'soho/.mim/tools/analysis/print_config.py' in held
     assert {'soho/py.typed', 'soho/visualization/report.css', 'soho/.mim/tools/dist_train.sh'} <= held
 
 
@@ -100,6 +101,7 @@ def test_an_installed_wheel_trains_and_tests_from_another_folder(wheel, tmp_path
         ['prepare', 'synthetic', '--size', 'tiny', '--out', str(data), '--workers', '1'],
         ['prepare', 'vqa', '--root', str(data)],
         ['train', 'demo/vqa', '--cfg-options', answers, *short],
+        ['analyze', 'print_config', 'demo/vqa', '--diff', 'demo/vqa_blind'],
         ['test', 'demo/vqa', 'work_dirs/demo/vqa/epoch_1.pth', '--cfg-options', answers],
     ]
     # one process, since each imports torch and transformers anew
