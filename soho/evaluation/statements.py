@@ -19,6 +19,7 @@ from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.json_files import PathLike
 from soho.datasets.storage.json_records import stream_lines
 from soho.errors import UserError
+from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.files import atomic_write, open_text
 from soho.registry import METRICS
@@ -111,6 +112,9 @@ class StatementAccuracy(Metric):
         categories: The official ``annotated_dev_examples.txt``: adds ``category/<name>``. Its sentences are looked
             up in ``annotation_file``.
         annotation_file: The official jsonl of the split; needed for ``categories`` only.
+        majority_answer: ``'True'`` or ``'False'``, the more frequent label of the training statements.
+            ``accuracy_majority`` is then what giving it always would score, and an accuracy that is not above it is a
+            warning.
         **kwargs: See :class:`Metric`. ``out_file`` is the official submission: a csv of identifier and label.
 
     Raises:
@@ -122,11 +126,13 @@ class StatementAccuracy(Metric):
         subsets: Mapping[str, str] | None = None,
         categories: str | None = None,
         annotation_file: str | None = None,
+        majority_answer: str | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         if (categories is None) != (annotation_file is None):
             raise UserError('categories and annotation_file of StatementAccuracy go together: give both or neither')
+        self.majority_answer = majority_answer
         self.subsets: dict[str, set[str]] = {}
         self.categories: dict[str, list[str]] = {}
         self.sentences: dict[str, str] = {}
@@ -165,6 +171,10 @@ class StatementAccuracy(Metric):
         correct = {number: predicted == label[number] for number, predicted in predictions.items()}
         scores = score_statements(list(correct.values()), [groups[number] for number in correct])
         metrics = {name: 100 * value for name, value in scores._asdict().items()}
+        if self.majority_answer is not None:
+            majority = 100 * sum(CLASS_NAMES[value] == self.majority_answer for value in label.values()) / len(label)
+            warn_unless_beaten('accuracy', metrics['accuracy'], majority, self.majority_answer, ' %')
+            metrics['accuracy_majority'] = majority
         by_name = {identifiers[number]: right for number, right in correct.items()}
         for name, members in self.subsets.items():
             if unknown := members - by_name.keys():

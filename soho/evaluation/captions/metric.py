@@ -14,6 +14,7 @@ from soho.datasets.storage.json_files import PathLike, write_json
 from soho.datasets.storage.json_records import stream_records
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.errors import UserError, quote
+from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
 from soho.evaluation.captions.treebank import tokenize
 from soho.evaluation.evaluator import Batch, Metric, Prediction
@@ -103,6 +104,8 @@ class CaptionMetrics(Metric):
         tokenizer: Arguments of :class:`soho.datasets.tokenizer.SentencePieceTokenizer`.
         java: Also compute ``meteor`` and ``spice``, which takes minutes, and needs the package pycocoevalcap and
             Java; a log line says why one was not computed.
+        constant_caption: A caption that fits many training pictures. ``cider_constant`` is then what giving it for
+            every picture scores, and a ``cider`` that is not above it is a warning.
         out_file: File for the captions in the official COCO results format (json).
         prefix: Prefix of the metrics' names.
 
@@ -115,6 +118,7 @@ class CaptionMetrics(Metric):
         annotation_file: str,
         tokenizer: dict[str, Any],
         java: bool = False,
+        constant_caption: str | None = None,
         out_file: str | None = None,
         prefix: str | None = None,
     ) -> None:
@@ -122,6 +126,8 @@ class CaptionMetrics(Metric):
         self.annotation_file = annotation_file
         self.tokenizer = SentencePieceTokenizer(**tokenizer)
         self.java = java
+        self.constant_caption = constant_caption
+        self.constant_cider: float | None = None  # computed once
         self.references = load_references(annotation_file) if is_main_process() else None
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
@@ -155,7 +161,14 @@ class CaptionMetrics(Metric):
                     f'{self.annotation_file} {what.format(len(images))}; the first is {quote(first_id(images))}.'
                 )
         scores = score_captions(captions, self.references, self.java)
-        return {name: score.overall for name, score in scores.items()}
+        metrics = {name: score.overall for name, score in scores.items()}
+        if self.constant_caption is None:
+            return metrics
+        if self.constant_cider is None:
+            always = dict.fromkeys(self.references, self.constant_caption)
+            self.constant_cider = score_captions(always, self.references)['cider'].overall
+        warn_unless_beaten('CIDEr', metrics['cider'], self.constant_cider, self.constant_caption)
+        return dict(metrics, cider_constant=self.constant_cider)
 
     def write(self, results: list[Record], path: str) -> None:
         """Write ``[{image_id, caption}, ...]`` in the order of the image ids."""

@@ -101,22 +101,53 @@ def cider_d(hypotheses: Sequence[str], references: Sequence[Sequence[str]], sigm
         sigma: Standard deviation of the Gaussian penalty on length differences, in bigrams.
     """
     counted = [[_count(text) for text in texts] for texts in references]
-    frequency = Counter(ngram for counts in counted for ngram in set().union(*counts))
-    documents = np.log(float(len(references)))
-    rarity = {ngram: documents - np.log(count) for ngram, count in frequency.items()}
-
-    def weigh(counts: Counter[NGram]) -> _Weighted:
-        weights: list[dict[NGram, float]] = [{} for _ in range(ORDER)]
-        for ngram, count in counts.items():
-            weights[len(ngram) - 1][ngram] = count * rarity.get(ngram, documents)
-        norms = [sum(value * value for value in part.values()) ** 0.5 for part in weights]
-        return _Weighted(weights, norms, sum(count for ngram, count in counts.items() if len(ngram) == 2))
-
+    rarity = _Rarity(counted)
     scores = np.zeros(len(hypotheses))
     for i, (hypothesis, counts) in enumerate(zip(hypotheses, counted)):
-        weighted = weigh(_count(hypothesis))
-        scores[i] = 10.0 * np.mean([_similarity(weighted, weigh(other), sigma) for other in counts])
+        weighted = rarity.weigh(_count(hypothesis))
+        scores[i] = 10.0 * np.mean([_similarity(weighted, rarity.weigh(other), sigma) for other in counts])
     return Score(float(scores.mean()), scores)
+
+
+def best_constant(candidates: Sequence[str], references: Sequence[Sequence[str]], sigma: float = 6.0) -> int:
+    """Place of the candidate whose CIDEr-D is the highest where every image gets the same caption.
+
+    Args:
+        candidates: Captions to choose from; the first of equals is chosen.
+        references: Reference captions of each image, whose weights are held in memory.
+        sigma: See :func:`cider_d`.
+    """
+    counted = [[_count(text) for text in texts] for texts in references]
+    rarity = _Rarity(counted)
+    weighted = [[rarity.weigh(counts) for counts in of_image] for of_image in counted]
+
+    def score(candidate: str) -> float:
+        given = rarity.weigh(_count(candidate))
+        return float(np.mean([np.mean([_similarity(given, other, sigma) for other in texts]) for texts in weighted]))
+
+    scores = [score(candidate) for candidate in candidates]
+    return int(np.argmax(scores))
+
+
+class _Rarity:
+    """Weights of n-grams by how few images have them.
+
+    Args:
+        counted: N-grams of the reference captions of each image.
+    """
+
+    def __init__(self, counted: Sequence[Sequence[Counter[NGram]]]) -> None:
+        frequency = Counter(ngram for counts in counted for ngram in set().union(*counts))
+        self.documents = np.log(float(len(counted)))
+        self.weights = {ngram: self.documents - np.log(count) for ngram, count in frequency.items()}
+
+    def weigh(self, counts: Counter[NGram]) -> _Weighted:
+        """The weights of a caption."""
+        weights: list[dict[NGram, float]] = [{} for _ in range(ORDER)]
+        for ngram, count in counts.items():
+            weights[len(ngram) - 1][ngram] = count * self.weights.get(ngram, self.documents)
+        norms = [sum(value * value for value in part.values()) ** 0.5 for part in weights]
+        return _Weighted(weights, norms, sum(count for ngram, count in counts.items() if len(ngram) == 2))
 
 
 def _count(text: str) -> Counter[NGram]:
