@@ -67,7 +67,7 @@ def explain_answer(
         raise UserError('this model answers without looking at the picture')
     batch = model.data_preprocessor(batch)
     with torch.no_grad():
-        with _grid_of(model) as grid:
+        with grid_of(model) as grid:
             visual = model.encode_image(batch['image'], batch['image_size'])
         empty = model.encode_image(torch.zeros_like(batch['image']), batch['image_size'])
         length = batch['input_ids'].size(2)
@@ -127,7 +127,7 @@ def read_words(model: SOHO, batch: Batch) -> Grid:
             'pretrained one has it'
         )
     batch = model.data_preprocessor(batch)
-    with _grid_of(model) as grid:
+    with grid_of(model) as grid:
         visual = model.encode_image(batch['image'], batch['image_size'])
     assert visual.words is not None
     words = visual.words.masked_fill(~visual.valid, -1)[0]
@@ -195,7 +195,7 @@ def _over_picture(cells: np.ndarray, batch: Batch) -> Grid:
 
 
 @contextmanager
-def _grid_of(model: SOHO) -> Generator[list[int], None, None]:
+def grid_of(model: SOHO) -> Generator[list[int], None, None]:
     """Height and width of the neck's grid, filled in when the neck has run; it does not return them itself."""
     grid: list[int] = []
     assert model.neck is not None

@@ -12,6 +12,7 @@ from soho.visualization.report import SampleView
 
 HIDDEN = -100  # value of ``mlm_labels`` where nothing is hidden
 LONGEST = 480  # pixels of a picture in the page
+COVER = (214, 60, 160)  # of hidden cells, RGB
 COLORS = ((230, 90, 40), (40, 130, 220), (30, 160, 110), (150, 100, 210))  # of boxes, RGB, by class
 MAX_NAMES = 12  # labels that are written out
 
@@ -45,18 +46,23 @@ class BatchReader:
         # Shown with another field, or as a picture.
         self.told = {'image', 'attention_mask', 'sentence_mask', 'answer_scores', 'boxes', 'mask_edges', 'mvm_cell'}
 
-    def read(self, batch: Mapping[str, Any]) -> list[SampleView]:
+    def read(self, batch: Mapping[str, Any], hidden: Sequence[np.ndarray] = ()) -> list[SampleView]:
         """The samples of a batch.
 
         Args:
             batch: Tensors or arrays by name, on the CPU; ``image`` uint8 (B*M, 3, H, W), as it is before normalisation.
+            hidden: The cells of each image that are hidden, (h, w) bool, which are covered in its picture.
         """
         arrays = {name: np.asarray(value) for name, value in batch.items()}
         samples = min((len(value) for name, value in arrays.items() if not _per_image(name)), default=0)
         samples = samples or len(arrays['image'])
-        return [self._sample(_rows_of(arrays, number, samples)) for number in range(samples)]
+        images = len(hidden) // samples
+        return [
+            self._sample(_rows_of(arrays, number, samples), hidden[number * images : (number + 1) * images])
+            for number in range(samples)
+        ]
 
-    def _sample(self, sample: Mapping[str, np.ndarray]) -> SampleView:
+    def _sample(self, sample: Mapping[str, np.ndarray], hidden: Sequence[np.ndarray]) -> SampleView:
         names = [name for name in FIELDS if name in sample] + [name for name in sample if name not in FIELDS]
         facts = [
             (name, self.writers[name](sample, sample[name]) if name in self.writers else _numbers(sample[name]))
@@ -64,12 +70,10 @@ class BatchReader:
             if name not in self.told
         ]
         if 'mvm_cell' in sample:
-            facts.append(('mvm_cell', self._hidden_cells(sample)))
-        pictures = [
-            jpeg_uri(draw_boxes(image.transpose(1, 2, 0), sample), LONGEST, quality=88)
-            for image in sample.get('image', ())
-        ]
-        return SampleView(pictures, facts)
+            facts.append(('mvm_cell', self._hidden_cells(sample, hidden)))
+        drawn = [draw_boxes(image.transpose(1, 2, 0), sample) for image in sample.get('image', ())]
+        drawn = [cover_cells(picture, cells) for picture, cells in zip(drawn, hidden)] if len(hidden) else drawn
+        return SampleView([jpeg_uri(picture, LONGEST, quality=88) for picture in drawn], facts)
 
     def _pieces(self, ids: np.ndarray) -> list[str]:
         backend = getattr(self.tokenizer, 'backend', None)
@@ -98,9 +102,11 @@ class BatchReader:
     def _matching(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
         return '\n'.join('of this image' if label else 'of another image' for label in labels)
 
-    def _hidden_cells(self, sample: Mapping[str, np.ndarray]) -> str:
+    def _hidden_cells(self, sample: Mapping[str, np.ndarray], hidden: Sequence[np.ndarray]) -> str:
         masked = np.flatnonzero(sample.get('mvm_sentences', ()))
         cells = ', '.join(f'at {100 * float(cell):.0f} % of the valid cells' for cell in sample['mvm_cell'])
+        if len(hidden) and len(masked):
+            cells += ' (covered: ' + ', '.join(f'{found.sum()} of {found.size}' for found in hidden) + ')'
         return f'{cells}, for sentence {", ".join(map(str, masked))}' if len(masked) else f'{cells}, for no sentence'
 
     def _answers(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
@@ -144,6 +150,19 @@ def draw_boxes(image: np.ndarray, sample: Mapping[str, np.ndarray]) -> np.ndarra
         if label > 0:
             x0, y0, x1, y1 = (int(round(float(side))) for side in box)
             cv2.rectangle(drawn, (x0, y0), (x1, y1), COLORS[int(label) % len(COLORS)], 1)
+    return drawn
+
+
+def cover_cells(image: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """A copy of a picture whose hidden cells are covered.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        cells: (h, w) bool over the whole picture.
+    """
+    covered = cv2.resize(cells.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+    drawn = image.copy(order='C')
+    drawn[covered] = (0.25 * drawn[covered] + 0.75 * np.array(COVER)).astype(np.uint8)
     return drawn
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from soho.datasets.batch import FIELDS
-from soho.visualization.batch_view import BatchReader, draw_boxes
+from soho.visualization.batch_view import BatchReader, cover_cells, draw_boxes
+from soho.visualization.hidden_cells import find_hidden_cells
 
 
 class Pieces:
@@ -78,6 +79,33 @@ def test_boxes_are_drawn_on_a_copy():
     assert drawn[1, 3].any() and not drawn[2, 2].any() and not image.any()
 
 
+def test_hidden_cells_are_covered():
+    image = np.full((1, 3, 8, 12), 200, np.uint8)
+    cells = np.zeros((2, 3), bool)
+    cells[1, 2] = True
+    covered = cover_cells(image[0].transpose(1, 2, 0), cells)
+    changed = (covered != 200).any(2)
+    assert changed[4:, 8:].all() and changed.sum() == 16 and (image == 200).all()
+    batch = dict(image=image, mvm_cell=np.array([0.9], np.float32), mvm_sentences=np.array([[False, True]]))
+    (view,) = BatchReader(None, {}).read(batch, [cells])
+    assert dict(view.facts)['mvm_cell'] == 'at 90 % of the valid cells (covered: 1 of 6), for sentence 1'
+
+
+def test_the_model_says_which_cells_are_hidden(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    batch['mvm_sentences'][1] = False
+    visual = model.encode_image(*(model.data_preprocessor(dict(batch))[name] for name in ('image', 'image_size')))
+    for trained in (False, True):
+        hidden = find_hidden_cells(model, dict(batch), trained)
+        assert len(hidden) == 3 and not hidden[1].any()
+        for row in (0, 2):
+            words = visual.words[row].numpy()
+            chosen = hidden[row].ravel()
+            assert len(set(words[chosen])) == 1 and visual.valid[row].numpy()[chosen].all()
+            same = (words == words[chosen][0]) & visual.valid[row].numpy()
+            assert (chosen == same).all() if trained else chosen.sum() == 1
+
+
 def test_page_of_the_tiny_data_set(load_tool, synthetic, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('SOHO_SYNTHETIC', str(synthetic))
     tool = load_tool('analysis/browse_dataset')
@@ -85,6 +113,9 @@ def test_page_of_the_tiny_data_set(load_tool, synthetic, tmp_path, monkeypatch, 
     tool.main(['configs/demo/pretrain.py', '--number', '3', '--out', str(out)])
     page = out.read_text(encoding='utf-8')
     assert page.count('<article>') == 3 and '[CLS]' in page and 'mlm_labels' in page
+    assert page.count('(covered: 1 of ') == page.count('of the valid cells') - page.count('for no sentence')
+    tool.main(['configs/demo/pretrain.py', '--number', '3', '--out', str(out)])
+    assert out.read_text(encoding='utf-8') == page
     assert 'src="http' not in page and 'href=' not in page  # nothing from elsewhere
     with pytest.raises(SystemExit, match='--number 0'):
         tool.main(['configs/demo/pretrain.py', '--number', '0', '--out', str(out)])

@@ -1,10 +1,12 @@
 """Show what the model really gets: samples of a config after its transforms and collation, as one html page.
 
-python tools/analysis/browse_dataset.py CONFIG [--split train] [--number 16] [--out browse.html]
+python tools/analysis/browse_dataset.py CONFIG [--split train] [--number 16] [--checkpoint FILE] [--out browse.html]
 
 Pictures are shown on their padded canvas as before normalisation, with the boxes of detection; tokens as the pieces
-of the vocabulary, [MASK] included; hidden words, labels and answers by name. Samples are those that the sampler
-draws first, with the random choices of the first epoch. The page loads nothing from elsewhere.
+of the vocabulary, [MASK] included; hidden words, labels and answers by name. Of masked visual modelling the cell that
+is drawn is covered, and with ``--checkpoint``, whose dictionary tells which cells have its word, all that are hidden.
+Samples are those that the sampler draws first, with the random choices of the first epoch. The page loads nothing from
+elsewhere.
 """
 
 import argparse
@@ -12,16 +14,21 @@ import functools
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from soho.datasets.batch import Batch
 from soho.engine import load_config
+from soho.engine.checkpoint.load import load_weights
+from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.engine.command_line import add_config_options
 from soho.engine.data_checks import build_dataset
 from soho.errors import UserError, exit_on_user_error
 from soho.files import write_text
-from soho.registry import DATA_SAMPLERS, FUNCTIONS
+from soho.registry import DATA_SAMPLERS, FUNCTIONS, MODELS
 from soho.visualization.batch_view import BatchReader
+from soho.visualization.hidden_cells import find_hidden_cells
 from soho.visualization.report import SampleView, Section, render_page, render_samples
 
 
@@ -30,18 +37,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=16, help='samples that are shown')
+    parser.add_argument('--checkpoint', metavar='FILE', help='of a pretraining with this config: its hidden cells')
     parser.add_argument('--out', default='browse.html', help='the page (default: browse.html)')
     add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
     args = parser.parse_args(argv)
     with exit_on_user_error(args.out):
         cfg = load_config(args.config, args.cfg_options)
-        views = read_samples(cfg, args.split, args.number)
+        views = read_samples(cfg, args.split, args.number, args.checkpoint)
         write_text(args.out, compose(args.config, args.split, views))
     print(f'{args.out}: {len(views)} samples')
 
 
-def read_samples(cfg: Config, split: str, number: int) -> list[SampleView]:
+def read_samples(cfg: Config, split: str, number: int, checkpoint: str | None = None) -> list[SampleView]:
     """The first samples of a split, collated as in a run, in the order of its sampler.
+
+    Args:
+        cfg: Config of a run.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        number: How many.
+        checkpoint: Of a run with this config, see :func:`hidden_cells`.
 
     Raises:
         UserError: The config has no such data, or they cannot be read.
@@ -55,10 +69,33 @@ def read_samples(cfg: Config, split: str, number: int) -> list[SampleView]:
     loader = cfg[f'{split}_dataloader']
     collate = dict(loader.get('collate_fn') or dict(type='collate'))
     collate_fn = functools.partial(FUNCTIONS.get(collate.pop('type')), **collate)
-    sampler = DATA_SAMPLERS.build(dict(loader.sampler, dataset=dataset, _scope_=cfg.default_scope))
+    # a run without a seed draws one, which would show other samples each time
+    seed = cfg.get('randomness', {}).get('seed') or 0
+    sampler = DATA_SAMPLERS.build({'seed': seed, **loader.sampler, 'dataset': dataset, '_scope_': cfg.default_scope})
     batch = collate_fn([dataset[key] for key in itertools.islice(sampler, number)])
     part = getattr(dataset, 'datasets', [dataset])[0]
-    return BatchReader(part.tokenizer, dataset.metainfo).read(batch)
+    return BatchReader(part.tokenizer, dataset.metainfo).read(batch, hidden_cells(cfg, batch, checkpoint))
+
+
+def hidden_cells(cfg: Config, batch: Batch, checkpoint: str | None) -> list[np.ndarray]:
+    """The hidden cells of each image of a batch; none where nothing is hidden.
+
+    Args:
+        cfg: Config of a run.
+        batch: Samples as collated.
+        checkpoint: Its dictionary tells which cells are hidden with the drawn one; ``None``: the drawn one is shown.
+
+    Raises:
+        UserError: The checkpoint is of another model, or there is nothing that it would show.
+    """
+    if 'mvm_cell' not in batch or cfg.model.get('neck', {}).get('type') != 'DictionaryNeck':
+        if checkpoint:
+            raise UserError('--checkpoint tells which cells are hidden, and this config hides none')
+        return []
+    model = MODELS.build(cfg.model).eval()
+    if checkpoint:
+        load_weights(model, state_dict_of(read_checkpoint(checkpoint)), checkpoint, strict=True)
+    return find_hidden_cells(model, batch, trained=checkpoint is not None)
 
 
 def compose(config: str, split: str, views: Sequence[SampleView]) -> str:

@@ -99,7 +99,7 @@ class DictionaryNeck(PlainNeck):
         if mvm_cell is None:
             return VisualTokens(tokens, valid, words=words)
         assert mvm_sentences is not None, 'mvm_cell comes with mvm_sentences'
-        masked = self._masked_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
+        masked = self.masked_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
         mask_token = self.ln(self.mask_emb.weight + positions)[:, None]
         tokens = torch.where(masked[..., None], mask_token, tokens)
         labels = torch.where(masked, words[:, None], -100)
@@ -123,8 +123,14 @@ class DictionaryNeck(PlainNeck):
         mixed = quantized * scores[:, 0, :, None] + x * scores[:, 1, :, None]
         return mixed, words.view(b, n)
 
-    def _masked_cells(self, words: Tensor, valid: Tensor, mvm_cell: Tensor) -> Tensor:
-        """(B, N) bool, true at the valid cells that have the same word as the sampled cell."""
+    def masked_cells(self, words: Tensor, valid: Tensor, mvm_cell: Tensor) -> Tensor:
+        """The cells whose word is masked, (B, N) bool: the valid ones that have the same word as the sampled cell.
+
+        Args:
+            words: (B, N) int64.
+            valid: (B, N) bool.
+            mvm_cell: (B,) float in [0, 1), see :meth:`forward`.
+        """
         if self.shared_cell:
             cell = (mvm_cell[:1] * words.size(1)).long().expand(len(words))
         else:
