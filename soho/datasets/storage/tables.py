@@ -54,19 +54,21 @@ def _read_delimited(path: PathLike, usual: str, encoding: str | None) -> Iterato
         try:
             delimiter = _find_delimiter(file.readline(), usual)
             file.seek(0)
-            reader = csv.DictReader(file, delimiter=delimiter)
-            if twice := [name for name, count in Counter(reader.fieldnames or ()).items() if name and count > 1]:
-                raise UserError(f'{path} has the column {quote(twice[0])} twice; give each a name of its own.')
-            for row in reader:
-                # Values beyond the header's columns have no name; they are ignored.
-                yield f'{path}, line {reader.line_num}', {name: row[name] for name in row if isinstance(name, str)}
-        except csv.Error as error:
-            raise UserError(
-                f'{path} is no {os.path.splitext(path)[1][1:]} at line {reader.line_num}: {error}.'
-            ) from error
+            yield from _name_values(path, csv.DictReader(file, delimiter=delimiter))
         except UnicodeError as error:
             name = encoding.upper().removesuffix('-SIG')
             raise UserError(f'{path} is not {name} text; save it as UTF-8, in Excel as "CSV UTF-8".') from error
+
+
+def _name_values(path: PathLike, reader: csv.DictReader) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        if twice := [name for name, count in Counter(reader.fieldnames or ()).items() if name and count > 1]:
+            raise UserError(f'{path} has the column {quote(twice[0])} twice; give each a name of its own.')
+        for row in reader:
+            # Values beyond the header's columns have no name; they are ignored.
+            yield f'{path}, line {reader.line_num}', {name: row[name] for name in row if isinstance(name, str)}
+    except csv.Error as error:
+        raise UserError(f'{path} is no {os.path.splitext(path)[1][1:]} at line {reader.line_num}: {error}.') from error
 
 
 def _find_encoding(path: PathLike) -> str:
