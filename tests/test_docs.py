@@ -1,15 +1,22 @@
-"""The documents: every page is found from the index; links, paths and commands name what is there."""
+"""The documents: every page is found from the index; links, paths and commands name what is there; what can be typed
+as it stands works.
+"""
 
 import ast
 import re
 import runpy
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import soho
 from soho.__main__ import FUNCTIONS, find_scripts
+from tests.documents import blocks, is_typed, read_blocks, type_page
+from tests.official_files import write_official_files
+from tests.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
@@ -70,7 +77,7 @@ def modules_of(module: str, names: set[str]) -> Iterator[Path]:
 
 def commands_of(page: Path) -> Iterator[list[str]]:
     """The command lines of a page's shell blocks, in words."""
-    for block in re.findall(r'^```bash\n(.*?)^```$', page.read_text(), re.DOTALL | re.MULTILINE):
+    for block in blocks(page.read_text(), 'bash'):
         for line in re.sub(r'\\\n', ' ', block).splitlines():
             words = [word.strip('[]') for word in shlex.split(line, comments=True)]
             while words and re.match(r'\w+=', words[0]):
@@ -153,3 +160,74 @@ def test_faults_are_found():
         assert list(find_faults(line.split())), line
     for line in ('python tools/train.py CONFIG --resume --cfg-options a=1', 'soho ask photos q --out a', 'make demo'):
         assert not list(find_faults(line.split())), line
+
+
+NOTE = re.compile(r'not run: \w.{15,}|run by `(tests/[\w/]+\.py)`')
+# What begins a line that is meant for a shell, wherever it stands.
+COMMAND = re.compile(r'(?:\$ )?(?:[A-Z_]+=\S+ )*(?:python|pip|soho|make|bash|git|torchrun|srun|export) \S')
+TYPED = [page for page in PAGES if any(map(is_typed, read_blocks(page.read_text())))]
+
+
+def notes_at_fault(page: Path) -> Iterator[str]:
+    """The blocks of a page that are neither typed by a test nor say why not."""
+    text = page.read_text()
+    for block in read_blocks(text):
+        found = NOTE.fullmatch(block.note)
+        if block.note and not found:
+            yield f'line {block.line}: {block.note!r} is no note'
+        elif found and found[1] and page.name not in (ROOT / found[1]).read_text():
+            yield f'line {block.line}: {found[1]} does not read {page.name}'
+        elif block.language != 'bash' and COMMAND.match(block.text):
+            yield f'line {block.line}: commands for a shell stand in a block of bash'
+    for number, line in enumerate(FENCE.sub(lambda block: '\n' * block[0].count('\n'), text).splitlines(), 1):
+        if line.startswith('    ') and COMMAND.match(line.strip()):
+            yield f'line {number}: commands for a shell stand in a block of bash'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_for_a_shell_is_run_or_says_why_not(page):
+    assert not list(notes_at_fault(page))
+
+
+def test_blocks_without_a_reason_are_found(tmp_path):
+    """What the test above relies on."""
+    page = tmp_path / 'page.md'
+    for text in (
+        '<!-- not run: no -->\n```bash\nmake demo\n```\n',
+        '<!-- run by `tests/test_files.py` -->\n```bash\nmake demo\n```\n',
+        '```console\n$ soho models\n```\n',
+        '```\npython tools/train.py\n```\n',
+        'Then:\n\n    python tools/train.py CONFIG\n',
+    ):
+        page.write_text(text)
+        assert len(list(notes_at_fault(page))) == 1, text
+    page.write_text('<!-- not run: eight GPUs are needed -->\n```bash\nmake demo\n```\n```bash\nsoho models\n```\n')
+    assert not list(notes_at_fault(page))
+    assert [is_typed(block) for block in read_blocks(page.read_text())] == [False, True]
+
+
+@pytest.fixture(scope='module')
+def commands():
+    with warm_python() as folder:
+        yield folder
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch, synthetic):
+    """A folder like a checkout in which the demo has been run, on the tiny data set, with pictures of one's own."""
+    for name in ('configs', 'requirements', 'resources', 'tests', 'tools'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(synthetic, tmp_path / 'data' / 'synthetic' / 'demo')
+    (tmp_path / 'photos').mkdir()
+    for picture in ('photo.jpg', 'photos/a.jpg', 'photos/b.jpg'):
+        shutil.copy(soho.sample_image(), tmp_path / picture)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('page', TYPED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_says_works(page, checkout, commands, synthetic):
+    if page.name == 'how_to.md':
+        write_official_files(checkout, synthetic / 'vocab.txt', synthetic / 'captions.model')
+    type_page(page, checkout, commands)

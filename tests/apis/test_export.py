@@ -18,7 +18,7 @@ from soho.engine.checkpoint.inference_spec import InferenceSpec
 from soho.errors import UserError
 from soho.evaluation.features import center_crop_pipeline
 from soho.paths import CONFIGS
-from tests.documents import blocks, run_sessions
+from tests.documents import blocks, run_prompts
 
 SHIPPED = 'soho_vqa_synthetic'
 DOCUMENT = CONFIGS.parent / 'docs' / 'export.md'
@@ -167,8 +167,10 @@ def test_the_how_to(vqa, tmp_path, monkeypatch, capsys):
             main(line.split()[1:])
     assert 'vqa.pt2: vqa of soho_vqa_synthetic' in capsys.readouterr().out
     names = {}
-    exec(blocks(document, 'python')[0], names)
-    run_sessions(document, 'export.md', names)
+    script, *sessions = blocks(document, 'python')
+    exec(script, names)
+    for session in sessions:
+        run_prompts(session, 'export.md', names)
     for question in (
         'What color is the circle?',
         'Is there a star?',
