@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import soho
 from soho.__main__ import FUNCTIONS, find_scripts
@@ -27,6 +29,11 @@ LINK = re.compile(r'\[[^\]]+\]\(([^)\s]+)\)')
 NAMED = re.compile(r'`((?:configs|demo|docker|docs|requirements|resources|soho|tests|tools)/[\w./-]*\w/?)`')
 ACTIONS = '../../actions/workflows/'  # beside the files of a repository on GitHub
 INDEX_OF_MODULES = re.compile(r"'([\w.]+)': \[([^\]]*)\]")
+
+
+def texts_of(drawing: Path) -> list[str]:
+    """What is written in an svg."""
+    return re.findall(r'<text[^>]*>([^<]+)</text>', drawing.read_text(encoding='utf-8'))
 
 
 def links_of(page: Path) -> Iterator[tuple[Path, str]]:
@@ -120,11 +127,29 @@ def find_faults(words: list[str]) -> Iterator[str]:
 def test_the_picture_of_the_architecture_is_what_its_script_draws(tmp_path):
     """By its texts: other versions of matplotlib round differently."""
     runpy.run_path(str(DOCS / 'images' / 'draw_architecture.py'))['main']([str(tmp_path / 'drawn.svg')])
-    drawn, kept = (
-        re.findall(r'<text[^>]*>([^<]+)</text>', file.read_text(encoding='utf-8'))
-        for file in (tmp_path / 'drawn.svg', DOCS / 'images' / 'architecture.svg')
-    )
+    drawn, kept = map(texts_of, (tmp_path / 'drawn.svg', DOCS / 'images' / 'architecture.svg'))
     assert drawn == kept and '“blue”' in kept
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_methods_are_what_the_models_compute(tmp_path, monkeypatch):
+    """By their texts, and at a fifth of the size, where letters of another version of matplotlib look the same."""
+    monkeypatch.syspath_prepend(DOCS / 'images')
+    runpy.run_path(str(DOCS / 'images' / 'draw_methods.py'))['main']([str(tmp_path)])
+    assert {file.name for file in tmp_path.iterdir()} == {
+        'soho_attention.jpg',
+        'soho_targets.svg',
+        'soho_words.svg',
+        'virtex_attention.jpg',
+    }
+    for drawn in tmp_path.iterdir():
+        kept = DOCS / 'images' / drawn.name
+        assert kept.stat().st_size < 150_000
+        if drawn.suffix == '.svg':
+            assert texts_of(drawn) == texts_of(kept)
+        else:
+            small = [np.asarray(Image.open(file).reduce(5), np.float32) for file in (drawn, kept)]
+            assert np.abs(small[0] - small[1]).mean() < 2
 
 
 def test_every_page_is_reached_from_the_index():
