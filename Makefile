@@ -11,7 +11,7 @@ PASSED = build/tests-passed
 LINT = "$(VENV)/bin/python" -m ruff check . && "$(VENV)/bin/python" -m ruff format --check . && \
 	"$(VENV)/bin/python" -m pyrefly check --python-interpreter-path "$(VENV)/bin/python"
 
-.PHONY: help env demo test soak lint docs clean
+.PHONY: help env demo test soak lint docs links clean
 
 help:
 	@echo 'make env    make the environment in $(VENV) (the other targets do it by themselves)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make soak   kill a training 100 times and damage 100,000 files; logs and what was found go to build/soak'
 	@echo 'make lint   check style and types only'
 	@echo 'make docs   build the documentation site in build/docs; a warning is an error'
+	@echo 'make links  ask whether every address outside that the site names still answers; needs a network'
 	@echo 'make clean  remove the environment and what tools left; data/ and work_dirs/ stay'
 
 env:
@@ -55,6 +56,12 @@ docs: env
 	@"$(VENV)/bin/python" -m pip install --quiet -r requirements/docs.txt
 	@"$(VENV)/bin/python" -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
 	@echo 'docs: build/docs/index.html'
+
+# Apart from docs: what is down elsewhere is no fault of a change here.
+links: export HF_HUB_OFFLINE = 1
+links: env
+	@"$(VENV)/bin/python" -m pip install --quiet -r requirements/docs.txt
+	@"$(VENV)/bin/python" -m sphinx --keep-going --quiet -b linkcheck docs build/links
 
 clean:
 	rm -rf "$(VENV)" build dist soho.egg-info .pytest_cache .ruff_cache

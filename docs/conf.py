@@ -21,6 +21,14 @@ html_copy_source = False
 # Links to a heading of another page, as `own_data.md#captions`, to the depth that the pages use.
 myst_heading_anchors = 3
 
+# `make links` asks every address outside. A site that is slow or turns programs away is no broken link.
+linkcheck_timeout = 20
+linkcheck_retries = 3
+linkcheck_report_timeouts_as_broken = False
+linkcheck_allow_unauthorized = True
+linkcheck_anchors = False  # headings are made by scripts on many sites
+linkcheck_ignore = [r'http://127\.0\.0\.1:']
+
 autodoc_member_order = 'bysource'
 # What a class inherits from torch and mmengine is described there.
 autodoc_inherit_docstrings = False

@@ -172,6 +172,18 @@ def test_what_a_page_names_is_there(page):
     assert not [fault for words in commands_of(page) for fault in find_faults(words)]
 
 
+def test_workflows_run_what_is_there():
+    """The targets of make and the scripts that the workflows of GitHub name; the links outside are asked apart from
+    the tests.
+    """
+    ran = {
+        file.name: re.findall(r'run: (.+)', file.read_text()) for file in (ROOT / '.github' / 'workflows').glob('*.yml')
+    }
+    assert ran['links.yml'] == ['make links'] and 'make docs' in ran['ci.yml']
+    for line in (line.split() for lines in ran.values() for line in lines):
+        assert not list(find_faults(line)) and (line[0] == 'make' or (ROOT / line[1]).is_file())
+
+
 def test_faults_are_found():
     """What the test above relies on."""
     for line in (
