@@ -198,7 +198,7 @@ def test_guards_are_measured_beside_the_step(monkeypatch):
 
         monkeypatch.setattr(place, name, timed)
 
-    monkeypatch.setattr(guards, 'time', SimpleNamespace(process_time=lambda: clock[0]))
+    monkeypatch.setattr(bench, 'time', SimpleNamespace(process_time=lambda: clock[0]))
     takes(10, guards.Step, 'gradients')
     takes(1, guards, '_update_without')
     for name in ('before', 'update', 'after'):

@@ -12,6 +12,7 @@ PARTS = (
     'virtex',
     'inference',
     'captions',
+    'api',
     'retrieval',
     'operators',
     'official_soho',

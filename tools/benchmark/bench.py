@@ -51,13 +51,23 @@ class Bench:
         rounds = [self.round(calls) for _ in range(self.args.repeat + WARM_UP)]
         return [statistics.median(column) for column in zip(*rounds[WARM_UP:])]
 
-    def round(self, calls: Sequence[Callable[[], Any]]) -> list[float]:
-        """Run consecutive calls once and return the seconds of each."""
-        marks = [self._now()]
+    def turns(self, calls: Sequence[Callable[[], Any]], number: int) -> list[tuple[float, ...]]:
+        """Return for each of several calls its seconds in ``number`` turns, of :meth:`work_now`."""
+        rounds = [self.round(calls, self.work_now) for _ in range(number + WARM_UP)]
+        return list(zip(*rounds[WARM_UP:]))
+
+    def round(self, calls: Sequence[Callable[[], Any]], now: Callable[[], float] | None = None) -> list[float]:
+        """Run consecutive calls once and return the seconds of each, by the clock unless ``now`` is another."""
+        now = now or self._now
+        marks = [now()]
         for call in calls:
             call()
-            marks.append(self._now())
+            marks.append(now())
         return [after - before for before, after in zip(marks, marks[1:])]
+
+    def work_now(self) -> float:
+        """Return the processor's seconds of this process, in which other programs do not count; on a GPU the clock."""
+        return time.process_time() if self.device.type == 'cpu' else self._now()
 
     def _now(self) -> float:
         self.sync()

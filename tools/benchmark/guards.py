@@ -3,7 +3,6 @@
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -74,16 +73,10 @@ def guards(bench: Bench) -> Rows:
     if bench.args.dtype == 'float16':
         raise ValueError('guards are measured in float32 or bfloat16: with a loss scale the scaler skips as well')
     watched = _Guards(step)
-    now = time.process_time if bench.device.type == 'cpu' else bench._now
     step()  # the optimizer's state, which an update without guards would begin otherwise
 
     def seconds(*calls: Callable[[], Any]) -> float:
-        bench.sync()
-        started = now()
-        for call in calls:
-            call()
-        bench.sync()
-        return now() - started
+        return sum(bench.round(calls, bench.work_now))
 
     wholes, added = [], []
     for turn in range(TURNS * bench.args.repeat + WARM_UP):
