@@ -61,6 +61,11 @@ def enumerate_names(names: Collection[Any], most: int = 8) -> str:
     return ', '.join(shown) or 'none'
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return ``1 image`` or ``2 images``."""
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
 @contextmanager
 def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, None, None]:
     """End the program with a sentence and exit code 1 instead of a traceback; ``SOHO_TRACEBACK=1`` shows both.

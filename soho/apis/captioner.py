@@ -1,6 +1,6 @@
 """Captions of pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,12 +34,14 @@ class Captioner(Inferencer):
         (self.head,) = heads
         self.tokenizer = self._build_tokenizer()
 
-    def __call__(self, images: Any, batch_size: int | None = None) -> Any:
+    def __call__(self, images: Any, batch_size: int | None = None, on_error: str | None = None) -> Any:
         """Captions with their scores.
 
         Args:
             images: One picture (see :func:`soho.apis.images.image_entries`), a list, or a folder or zip of them.
             batch_size: Pictures of a batch.
+            on_error: ``'raise'`` or ``'skip'`` pictures that cannot be read, see
+                :func:`soho.apis.images.for_images`.
 
         Returns:
             ``{'caption', 'score'}`` for one picture, a list of these for several, and for a folder a dict by file name.
@@ -48,7 +50,11 @@ class Captioner(Inferencer):
         Raises:
             soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
         """
-        return for_images(images, lambda several: list(self.predict(map(self.query, several), batch_size)))
+
+        def describe(several: list[ImageInput], return_errors: bool) -> Iterator[Any]:
+            return self.predict(map(self.query, several), batch_size, return_errors)
+
+        return for_images(images, describe, on_error)
 
     def query(self, image: ImageInput) -> Query:
         """One picture."""

@@ -52,7 +52,14 @@ class FeatureExtractor(Inferencer):
             raise UserError(f'{self.source} has no CNN: it works without the image')
         return model
 
-    def __call__(self, images: Any, normalize: bool = False, maps: bool = False, batch_size: int | None = None) -> Any:
+    def __call__(
+        self,
+        images: Any,
+        normalize: bool = False,
+        maps: bool = False,
+        batch_size: int | None = None,
+        on_error: str | None = None,
+    ) -> Any:
         """Features of pictures, float32.
 
         Args:
@@ -60,16 +67,28 @@ class FeatureExtractor(Inferencer):
             normalize: Vectors of length 1, so that their products are cosine similarities.
             maps: The last feature map (h, w, C) of each picture instead of its mean.
             batch_size: Pictures of a batch.
+            on_error: ``'raise'`` or ``'skip'`` pictures that cannot be read, see
+                :func:`soho.apis.images.for_images`.
 
         Returns:
-            (C,) for one picture and (N, C) for several; for a folder a dict by file name. With ``maps`` a map, or a
-            list of maps, which may differ in size.
+            (C,) for one picture and (N, C) for several, with NaN for a picture that was skipped; for a folder a dict by
+            file name. With ``maps`` a map, or a list of maps, which may differ in size.
 
         Raises:
             soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
         """
-        found = for_images(images, lambda several: list(self.extract(several, normalize, maps, batch_size)))
-        return np.stack(found) if isinstance(found, list) and not maps else found
+
+        def extract(several: list[ImageInput], return_errors: bool) -> Iterator[Any]:
+            return self.extract(several, normalize, maps, batch_size, return_errors)
+
+        found = for_images(images, extract, on_error)
+        return self._stack(found) if isinstance(found, list) and not maps else found
+
+    @staticmethod
+    def _stack(vectors: list[np.ndarray | None]) -> np.ndarray:
+        """(N, C) float32, NaN where there is no vector."""
+        lacking = np.full_like(next(vector for vector in vectors if vector is not None), np.nan)
+        return np.stack([lacking if vector is None else vector for vector in vectors])
 
     def extract(
         self,

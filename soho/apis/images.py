@@ -2,19 +2,22 @@
 
 import os
 import urllib.request
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from soho.datasets.storage.image_store import ImageDecodeError, ImageMissingError, ImageStore
-from soho.errors import UserError
+from soho.datasets.storage.image_store import ImageDecodeError, ImageError, ImageMissingError, ImageStore
+from soho.errors import UserError, count_of
 
 ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 TIMEOUT = 30  # seconds
 LARGEST = 1 << 28  # bytes of a download
+ON_ERROR = ('raise', 'skip')
+NAMED = 5  # pictures in a sentence about those that could not be read
 
 
 class OneImage:
@@ -53,13 +56,18 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
         image: Path, ``http(s)://``, bytes of a file, PIL image, or array (H, W), (H, W, 3) or (H, W, 4) of uint8.
 
     Raises:
-        ImageMissingError: There is no such file, or it cannot be downloaded.
+        ImageMissingError: There is no such file, or it cannot be read or downloaded.
+        ImageDecodeError: A PIL image whose file turns out to be damaged.
         UserError: An array of another kind.
     """
     if isinstance(image, StoredImage):
         return dict(image_store=image.store, file_name=image.name)
     if isinstance(image, Image.Image):
-        return dict(image=np.array(ImageOps.exif_transpose(image).convert('RGB')))
+        try:
+            return dict(image=np.array(ImageOps.exif_transpose(image).convert('RGB')))
+        except (OSError, SyntaxError, ValueError) as error:  # a file is read when its pixels are first wanted
+            name = getattr(image, 'filename', '') or 'the PIL image given'
+            raise ImageDecodeError(f'{name} cannot be decoded: {error}') from error
     if isinstance(image, np.ndarray):
         return dict(image=_rgb(image))
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -80,6 +88,8 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
         raise ImageMissingError(f'there is no image {path}') from error
     except IsADirectoryError as error:
         raise ImageMissingError(f'{path} is a folder, and a single image was expected') from error
+    except OSError as error:
+        raise ImageMissingError(f'the image {path} cannot be read: {error.strerror}') from error
 
 
 def is_collection(source: Any) -> bool:
@@ -110,22 +120,61 @@ def open_images(source: str | os.PathLike, names: Sequence[str]) -> list[ImageIn
     return [StoredImage(store, name) for name in names]
 
 
-def for_images(images: Any, predict: Callable[[list[ImageInput]], Sequence[Any]]) -> Any:
+def for_images(
+    images: Any, predict: Callable[[list[ImageInput], bool], Iterable[Any]], on_error: str | None = None
+) -> Any:
     """What a person gets for one picture, several, or a folder.
 
     Args:
         images: One picture, a list or tuple of them, or a folder or zip.
-        predict: Pictures to a result each.
+        predict: Returns a result for each of the pictures; and, where the second argument says so, an
+            :class:`ImageError` in the place of a broken one's, which it otherwise raises.
+        on_error: Of several pictures, whether one that is missing or damaged ends the call (``'raise'``) or has no
+            result (``'skip'``), of which a warning tells; by default a folder's are skipped.
 
     Returns:
-        One result, what ``predict`` returns, or a dict by file name.
+        One result; a list of them, with ``None`` for a picture that was skipped; or a dict by file name.
+
+    Raises:
+        ImageError: A picture is missing or damaged, and is not skipped.
+        UserError: None of several pictures can be read; ``on_error`` is something else.
     """
+    if on_error not in (None, *ON_ERROR):
+        raise UserError(f'on_error is {on_error!r}; it is one of {", ".join(ON_ERROR)}')
     if is_collection(images):
         names = list_images(images)
-        return dict(zip(names, predict(open_images(images, names))))
+        found = list(predict(open_images(images, names), on_error != 'raise'))
+        broken = {name: result for name, result in zip(names, found) if isinstance(result, ImageError)}
+        _warn_of_broken(broken, len(found))
+        return {name: result for name, result in zip(names, found) if name not in broken}
     if isinstance(images, (list, tuple)):
-        return predict(list(images))
-    return predict([images])[0]
+        found = list(predict(list(images), on_error == 'skip'))
+        broken = {str(place): result for place, result in enumerate(found) if isinstance(result, ImageError)}
+        _warn_of_broken(broken, len(found))
+        return [None if isinstance(result, ImageError) else result for result in found]
+    (result,) = predict([images], False)
+    return result
+
+
+def name_some(names: Iterable[str]) -> str:
+    """The first few names of many, for a sentence."""
+    names = list(names)
+    return ', '.join(names[:NAMED]) + (', ...' if len(names) > NAMED else '')
+
+
+def _warn_of_broken(broken: Mapping[str, ImageError], total: int) -> None:
+    """Tell of pictures that were skipped.
+
+    Raises:
+        UserError: All were.
+    """
+    if not broken:
+        return
+    first = next(iter(broken.values()))
+    if len(broken) == total:
+        raise UserError(f'none of the {count_of(total, "image")} can be read; of the first: {first}')
+    said = f'{len(broken)} of {total} images could not be read and are left out: {name_some(broken)}'
+    warnings.warn(f'{said}; of the first: {first}', stacklevel=4)  # where the inferencer is called
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

@@ -43,8 +43,12 @@ from soho.models.folding import fold_norms
 from soho.platform import available_cores, find_device
 from soho.registry import TRANSFORMS
 
-CPU_BATCH, GPU_BATCH = 8, 32  # images
-WINDOW = 8  # batches whose images are sorted by shape
+BATCH = 32  # samples; more at a time gain nothing, whatever their size
+# What a batch may hold besides: pictures of 608 x 1024, the largest of the published tests, with 64 texts each.
+CPU_PICTURES, GPU_PICTURES = 8, 32
+PICTURE_PIXELS, PICTURE_TEXTS = 608 * 1024, 64
+FIRST_WINDOW = 64  # samples that are sorted by shape, before anything is known of their size
+WINDOW = 8  # batches, likewise, later on
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 Prediction = dict[str, Tensor]
 Sample = dict[str, Any]
@@ -70,7 +74,7 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         device: ``'cuda'``, ``'cpu'``, ...; by default a GPU if there is one.
         dtype: ``'float32'``, ``'float16'`` or ``'bfloat16'`` (autocast); by default float16 on a GPU and float32
             elsewhere.
-        batch_size: Samples of a batch.
+        batch_size: Samples of a batch; by default as many as are fastest for their size, up to 32.
         workers: Threads that decode images.
 
     Raises:
@@ -111,7 +115,7 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         self.device = find_device(device)
         half = torch.float16 if self.device.type == 'cuda' else torch.float32
         self.dtype = DTYPES[dtype] if dtype else half
-        self.batch_size = batch_size or (CPU_BATCH if self.device.type == 'cpu' else GPU_BATCH)
+        self.batch_size = batch_size
         self.workers = workers or min(available_cores(), 8)
         self.transforms = self._build_transforms()
         self.model: Any = self.build(source)  # of what class is what the task knows
@@ -159,20 +163,22 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         first = list(islice(waiting, 2))
         if len(first) < 2:  # a pool of threads would cost more than one picture takes
             for query in first:
-                yield from self._predict_window([query], [self._try_prepare(query)], size, return_errors)
+                sample = self._try_prepare(query)
+                yield from self._predict_window([query], [sample], self._group([query], [sample], size), return_errors)
             return
         with ThreadPoolExecutor(self.workers) as pool:
 
             def start(window: list[Query]) -> list[Future]:
                 return [pool.submit(self._try_prepare, query) for query in window]
 
-            window = [*first, *islice(waiting, WINDOW * size - 2)]
+            window = [*first, *islice(waiting, (WINDOW * size if size else FIRST_WINDOW) - 2)]
             futures = start(window)
             while window:
                 samples = [future.result() for future in futures]
-                following = list(islice(waiting, WINDOW * size))
+                batches = self._group(window, samples, size)
+                following = list(islice(waiting, WINDOW * max(map(len, batches), default=1)))
                 futures = start(following)
-                yield from self._predict_window(window, samples, size, return_errors)
+                yield from self._predict_window(window, samples, batches, return_errors)
                 window = following
 
     def prepare(self, query: Query) -> Sample:
@@ -205,30 +211,48 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         except ImageError as error:
             return error
 
+    def _group(
+        self, queries: Sequence[Query], samples: Sequence[Sample | ImageError], size: int | None
+    ) -> list[list[int]]:
+        """Places of the samples of each batch: samples of one shape, ``size`` of them or as many as are fastest."""
+        groups: dict[Any, list[int]] = {}
+        for place, sample in enumerate(samples):
+            if not isinstance(sample, ImageError):
+                groups.setdefault(self._shape(sample), []).append(place)
+        batches = []
+        for (canvas, *_), group in groups.items():
+            most = size or self._find_batch_size(canvas, queries[group[0]].rows)
+            batches += [group[first : first + most] for first in range(0, len(group), most)]
+        return batches
+
+    def _find_batch_size(self, canvas: Sequence[tuple[int, int]], rows: int) -> int:
+        """Samples of a batch that fit and are fastest: small pictures gain by company, large ones fill the memory."""
+        pictures = CPU_PICTURES if self.device.type == 'cpu' else GPU_PICTURES
+        pixels = sum(height * width for height, width in canvas)
+        return max(1, min(BATCH, pictures * PICTURE_PIXELS // pixels, pictures * PICTURE_TEXTS // rows))
+
     def _predict_window(
-        self, queries: Sequence[Query], samples: Sequence[Sample | ImageError], size: int, return_errors: bool
+        self,
+        queries: Sequence[Query],
+        samples: Sequence[Sample | ImageError],
+        batches: Sequence[Sequence[int]],
+        return_errors: bool,
     ) -> list[Any]:
+        if not return_errors and (broken := [sample for sample in samples if isinstance(sample, ImageError)]):
+            raise broken[0]
         results: list[Any] = list(samples)
-        groups: dict[Any, list[tuple[int, Sample]]] = {}
-        for number, sample in enumerate(samples):
-            if isinstance(sample, ImageError):
-                if not return_errors:
-                    raise sample
-            else:
-                groups.setdefault(self._shape(sample), []).append((number, sample))
-        for group in groups.values():
-            for first in range(0, len(group), size):
-                numbers, batch = zip(*group[first : first + size])
-                found = self.read_prediction(self.forward(batch), [queries[number] for number in numbers])
-                for number, result in zip(numbers, found):
-                    results[number] = result
+        for places in batches:
+            prediction = self.forward([results[place] for place in places])
+            found = self.read_prediction(prediction, [queries[place] for place in places])
+            for place, result in zip(places, found):
+                results[place] = result
         return results
 
     def _shape(self, sample: Sample) -> tuple:
-        """What samples of a batch have in common: the canvas, and the shapes of all arrays."""
+        """What samples of a batch have in common: height and width of each canvas, and the shapes of all arrays."""
         divisor = self.spec.collate.get('size_divisor', 32)
         images = sample['image'] if isinstance(sample['image'], list) else [sample['image']]
-        canvas = tuple((-(-image.shape[0] // divisor), -(-image.shape[1] // divisor)) for image in images)
+        canvas = tuple(tuple(-(-side // divisor) * divisor for side in image.shape[:2]) for image in images)
         others = ((name, np.shape(value)) for name, value in sample.items() if name not in ('image', 'image_size'))
         return canvas, *others
 

@@ -1,13 +1,13 @@
 """Which picture fits a sentence, and which sentence fits a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from soho.apis.images import ImageInput, is_collection, list_images, open_images
+from soho.apis.images import ImageInput, for_images, is_collection
 from soho.apis.inferencer import Inferencer, Prediction, Query
-from soho.errors import UserError
+from soho.errors import UserError, quote
 from soho.models.heads.retrieval import RetrievalHead
 from soho.registry import INFERENCERS
 
@@ -30,18 +30,23 @@ class Retriever(Inferencer):
         if len(heads) != 1:
             raise UserError(f'{self.source} has {len(heads)} heads that score pairs; Retriever asks a model with one')
 
-    def __call__(self, images: Any, captions: str | Sequence[str], top_k: int = 10) -> list[dict[str, Any]]:
+    def __call__(
+        self, images: Any, captions: str | Sequence[str], top_k: int = 10, on_error: str | None = None
+    ) -> list[dict[str, Any]]:
         """The best of several pictures for a caption, or the best of several captions for a picture.
 
         Args:
             images: With one caption a list, folder or zip of pictures; with several captions one picture.
             captions: One caption, or a list.
             top_k: Results.
+            on_error: ``'raise'`` or ``'skip'`` pictures that cannot be read, see
+                :func:`soho.apis.images.for_images`.
 
         Returns:
             ``{'image', 'score'}``, the file name or the place in the list, or ``{'caption', 'score'}``; best first.
 
         Raises:
+            soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
             UserError: Neither one picture nor one caption; :meth:`score` compares all with all.
         """
         several = is_collection(images) or isinstance(images, (list, tuple))
@@ -50,14 +55,20 @@ class Retriever(Inferencer):
         if not several:
             scores = self.score([images], captions)[0]
             return [dict(caption=captions[i], score=float(scores[i])) for i in _best(scores, top_k)]
-        names: Sequence[Any] = list_images(images) if is_collection(images) else range(len(images))
-        scores = self.score(open_images(images, names) if is_collection(images) else images, [str(captions)])[:, 0]
+        _check_captions([str(captions)])
+
+        def compare(pictures: list[ImageInput], return_errors: bool) -> Iterator[Any]:
+            return self.predict((self.query(image, [str(captions)]) for image in pictures), None, return_errors)
+
+        found = for_images(images, compare, on_error)
+        named = found.items() if isinstance(found, dict) else enumerate(found)
+        names, rows = zip(*((name, row) for name, row in named if row is not None))
+        scores = np.concatenate(rows)
         return [dict(image=names[i], score=float(scores[i])) for i in _best(scores, top_k)]
 
     def score(self, images: Sequence[ImageInput], captions: Sequence[str]) -> np.ndarray:
         """(N, S) float32 scores of all pictures with all captions."""
-        if any(not isinstance(caption, str) or not caption.strip() for caption in captions):
-            raise UserError('a caption is a text that is not empty')
+        _check_captions(captions)
         parts = [captions[first : first + TOGETHER] for first in range(0, len(captions), TOGETHER)]
         columns = [np.stack(list(self.predict(self.query(image, part) for image in images))) for part in parts]
         return np.concatenate(columns, axis=1)
@@ -71,6 +82,12 @@ class Retriever(Inferencer):
         """(S,) float32 scores of each picture's captions."""
         scores = prediction['match_score'].cpu()
         return [part.numpy() for part in scores.split([query.rows for query in queries])]
+
+
+def _check_captions(captions: Sequence[Any]) -> None:
+    for caption in captions:
+        if not isinstance(caption, str) or not caption.strip():
+            raise UserError(f'a caption is a text that is not empty, and this one is {quote(caption)}')
 
 
 def _best(scores: np.ndarray, top_k: int) -> list[int]:

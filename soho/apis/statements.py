@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from soho.apis.explanation import Explanation
 from soho.apis.images import ImageInput
 from soho.apis.inferencer import Query
-from soho.apis.vqa import VQA
+from soho.apis.vqa import VQA, check_texts
 from soho.errors import UserError
 from soho.registry import INFERENCERS
 
@@ -33,7 +33,12 @@ class VisualReasoning(VQA):
     datasets: ClassVar[tuple[str, ...]] = ('NLVRDataset', 'NLVR2Dataset')
 
     def __call__(
-        self, images: Any, statements: str | Sequence[str], top_k: int = 2, batch_size: int | None = None
+        self,
+        images: Any,
+        statements: str | Sequence[str],
+        top_k: int = 2,
+        batch_size: int | None = None,
+        on_error: str | None = None,
     ) -> Any:
         """Answers ``True`` and ``False`` with their scores, the more probable first.
 
@@ -41,10 +46,13 @@ class VisualReasoning(VQA):
             images: As many pictures as the model reads together, one or a list of two.
             statements: One, or a list, all about these pictures.
             top_k: Answers of a statement.
+            batch_size, on_error: For calls that are the same for every model; these pictures are one sample.
 
         Raises:
-            UserError: The model reads another number of pictures.
+            soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
+            UserError: The model reads another number of pictures; the statements are no texts.
         """
+        check_texts(statements, 'statements')
         together = list(images) if isinstance(images, (list, tuple)) else [images]
         asked = [statements] if isinstance(statements, str) else list(statements)
         (rows,) = self.predict([self.query(together, asked)]) if asked else ((),)

@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from soho.apis.feature_extractor import FeatureExtractor
-from soho.apis.images import is_collection, list_images, open_images
+from soho.apis.images import is_collection, list_images, name_some, open_images
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.storage.tables import ENDINGS, read_table
-from soho.errors import UserError
+from soho.errors import UserError, count_of
 from soho.files import atomic_path, atomic_write
 
 
@@ -140,7 +140,7 @@ def write_features(
     loaded = [dict(np.load(file)) for file in files]
     width = max((part['vectors'].shape[1] for part in loaded), default=0)
     if not width:
-        raise UserError(f'none of the {len(rows)} images could be read, so there are no features')
+        raise UserError(f'none of the {count_of(len(rows), "image")} could be read, so there are no features')
     vectors = np.full((len(rows), width), np.nan, np.float32)
     for number, part in enumerate(loaded):
         if len(part['rows']):
@@ -154,7 +154,8 @@ def write_features(
     parts.rmdir()
     print(f'{path}: {vectors.shape[0]} x {vectors.shape[1]} float32', file=sys.stderr)
     if broken:
-        print(f'{len(broken)} images could not be read and have a row of NaN: {", ".join(broken[:5])}', file=sys.stderr)
+        said = f'{count_of(len(broken), "image")} could not be read, with a row of NaN each: {name_some(broken)}'
+        print(said, file=sys.stderr)
 
 
 def _write_part(extractor: FeatureExtractor, rows: Sequence[dict[str, Any]], file: Path, normalize: bool) -> None:

@@ -1,6 +1,6 @@
 """Questions about pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from soho.apis.explanation import Explanation
 from soho.apis.images import ImageInput, for_images, is_collection
 from soho.apis.inferencer import Inferencer, Prediction, Query
-from soho.errors import UserError
+from soho.errors import UserError, count_of, quote
 from soho.models.heads.classification import ClassificationHead
 from soho.models.soho import SOHO
 from soho.registry import INFERENCERS
@@ -41,7 +41,12 @@ class VQA(Inferencer):
             )
 
     def __call__(
-        self, images: Any, questions: str | Sequence[str], top_k: int = TOP, batch_size: int | None = None
+        self,
+        images: Any,
+        questions: str | Sequence[str],
+        top_k: int = TOP,
+        batch_size: int | None = None,
+        on_error: str | None = None,
     ) -> Any:
         """Answers with their scores, the best first.
 
@@ -51,6 +56,8 @@ class VQA(Inferencer):
                 about its own.
             top_k: Answers of a question.
             batch_size: Pictures of a batch.
+            on_error: ``'raise'`` or ``'skip'`` pictures that cannot be read, see
+                :func:`soho.apis.images.for_images`.
 
         Returns:
             ``[{'answer', 'score'}, ...]`` for one picture and one question, a list of these for several pictures or
@@ -59,21 +66,25 @@ class VQA(Inferencer):
 
         Raises:
             soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
+            UserError: The questions are no texts, or not as many as pictures.
         """
+        check_texts(questions, 'questions')
         asked = [questions] if isinstance(questions, str) else list(questions)
         single = not (isinstance(images, (list, tuple)) or is_collection(images))
         if single and not isinstance(questions, str):  # the picture goes through the CNN once
             rows = next(self.predict([self.query(images, asked)])) if asked else ()
             return [self.best(scores, top_k) for scores in rows]
 
-        def answer(several: list[ImageInput]) -> list[list[dict[str, Any]]]:
+        def answer(several: list[ImageInput], return_errors: bool) -> Iterator[Any]:
             own = asked * len(several) if isinstance(questions, str) else asked
             if len(own) != len(several):
-                raise UserError(f'{len(several)} images and {len(own)} questions: give one question, or one an image')
+                given = f'{count_of(len(several), "image")} and {count_of(len(own), "question")}'
+                raise UserError(f'{given}: give one question, or one an image')
             queries = [self.query(image, [question]) for image, question in zip(several, own)]
-            return [self.best(scores[0], top_k) for scores in self.predict(queries, batch_size)]
+            for scores in self.predict(queries, batch_size, return_errors):
+                yield scores if isinstance(scores, Exception) else self.best(scores[0], top_k)
 
-        return for_images(images, answer)
+        return for_images(images, answer, on_error)
 
     def query(self, image: ImageInput, questions: Sequence[str]) -> Query:
         """Questions about one picture, which goes through the CNN once.
@@ -83,7 +94,7 @@ class VQA(Inferencer):
         """
         for question in questions:
             if not isinstance(question, str) or not question.strip():
-                raise UserError(f'a question is a text that is not empty, and this one is {question!r}')
+                raise UserError(f'a question is a text that is not empty, and this one is {quote(question)}')
         # Rounded up, so that pictures with nearly as many questions share a batch.
         size = 1 << (len(questions) - 1).bit_length()
         annotation = dict(
@@ -125,3 +136,9 @@ class VQA(Inferencer):
         logits, heat = explain_answer(self.model, self.collate([sample]), self.head, label)
         scores = self.head.probabilities(logits[None])[0].numpy()
         return Explanation(self.best(scores, top_k), sample['image'], heat)
+
+
+def check_texts(texts: Any, name: str) -> None:
+    """Raise ``UserError`` where a call is given neither a text nor several."""
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes):
+        raise UserError(f'{name} are a text or a list of texts, and this is {quote(texts)}')

@@ -132,7 +132,9 @@ def test_lists_folders_and_zips(vqa, picture, tmp_path):
         (np.zeros((3, 4, 5), np.uint8), 'Is it?', r'shape .height, width, 3., RGB, and this one \(3, 4, 5\)'),
         (3, 'Is it?', 'a PIL image or an array, and this one is a int'),
         (np.zeros((4, 4, 3), np.uint8), ' ', "a question is a text that is not empty, and this one is ' '"),
-        ([np.zeros((4, 4, 3), np.uint8)], ['a?', 'b?'], '1 images and 2 questions'),
+        ([np.zeros((4, 4, 3), np.uint8)], ['a?', 'b?'], '1 image and 2 questions'),
+        (np.zeros((4, 4, 3), np.uint8), 3, 'questions are a text or a list of texts, and this is 3'),
+        (np.zeros((4, 4, 3), np.uint8), [3], 'a question is a text that is not empty, and this one is 3'),
     ],
 )
 def test_what_cannot_be_asked_is_said(vqa, images, questions, sentence):
@@ -145,6 +147,83 @@ def test_a_broken_picture_among_others_keeps_its_place(vqa, picture):
     first, broken, last = vqa.predict(queries, return_errors=True)
     assert isinstance(broken, ImageError)
     np.testing.assert_allclose(first, last, atol=1e-6)
+
+
+@pytest.fixture
+def album(picture, tmp_path):
+    """A folder of three pictures, the second of them broken."""
+    folder = tmp_path / 'album'
+    folder.mkdir()
+    for name in ('a.png', 'c.png'):
+        (folder / name).write_bytes(png(picture))
+    (folder / 'b.jpg').write_bytes(b'no picture')
+    return folder
+
+
+def test_a_broken_picture_of_a_folder_is_skipped_and_named(vqa, album, picture):
+    with pytest.warns(UserWarning, match='1 of 3 images .* left out: b.jpg; of the first: .*b.jpg') as warned:
+        found = vqa(album, 'Is it?')
+    assert list(found) == ['a.png', 'c.png']
+    assert found['a.png'][0]['answer'] == vqa(picture, 'Is it?')[0]['answer']
+    assert [warning.filename for warning in warned] == [__file__]
+    with pytest.raises(ImageError, match=r'b\.jpg .* cannot be decoded'):
+        vqa(album, 'Is it?', on_error='raise')
+    for name in ('a.png', 'c.png'):
+        (album / name).write_bytes(b'')
+    with pytest.raises(UserError, match='none of the 3 images can be read; of the first: .*a.png'):
+        vqa(album, 'Is it?')
+
+
+def test_of_a_list_every_picture_keeps_its_place(vqa, album, picture):
+    paths = [album / name for name in ('a.png', 'b.jpg', 'nothing.png', 'c.png')]
+    with pytest.raises(ImageError):
+        vqa(paths, 'Is it?')
+    with pytest.warns(UserWarning, match='2 of 4 images .* left out: 1, 2;'):
+        found = vqa(paths, ['Is it?', 'a?', 'b?', 'Is it?'], on_error='skip')
+    assert found[1:3] == [None, None] and found[0][0]['answer'] == found[3][0]['answer']
+    extractor = soho.FeatureExtractor(SHIPPED, device='cpu')
+    with pytest.warns(UserWarning, match='2 of 4 images'):
+        vectors = extractor(paths, on_error='skip')
+    assert vectors.shape == (4, 128) and np.isnan(vectors).all(1).tolist() == [False, True, True, False]
+    with pytest.raises(ImageError):  # of a single picture there is nothing else to give
+        vqa(album / 'b.jpg', 'Is it?', on_error='skip')
+    with pytest.raises(UserError, match="on_error is 'ignore'; it is one of raise, skip"):
+        vqa(paths, 'Is it?', on_error='ignore')
+
+
+def test_what_pillow_cannot_finish_and_nobody_may_read_are_broken_pictures(vqa, picture, tmp_path):
+    (tmp_path / 'cut.png').write_bytes(png(picture)[:900])
+    with pytest.raises(ImageError, match='cut.png cannot be decoded'):
+        vqa(Image.open(tmp_path / 'cut.png'), 'Is it?')
+    (tmp_path / 'loop.png').symlink_to(tmp_path / 'loop.png')
+    with pytest.raises(ImageError, match='the image .*loop.png cannot be read: Too many levels'):
+        vqa(tmp_path / 'loop.png', 'Is it?')
+
+
+@pytest.mark.parametrize(
+    'canvas, rows, size',
+    [
+        ([(80, 96)], 1, 32),  # small ones gain by company
+        ([(608, 1024)], 1, 8),  # as many as fit into the memory
+        ([(608, 1024), (608, 1024)], 1, 4),
+        ([(80, 96)], 64, 8),
+        ([(9000, 9000)], 1, 1),
+    ],
+)
+def test_a_batch_holds_what_is_fastest_for_its_pictures(vqa, canvas, rows, size):
+    assert vqa._find_batch_size(canvas, rows) == size
+
+
+def test_a_batch_has_pictures_of_one_shape(vqa, picture, monkeypatch):
+    sizes = []
+    forward = vqa.forward
+    monkeypatch.setattr(vqa, 'forward', lambda samples: sizes.append(len(samples)) or forward(samples))
+    pictures = [picture, np.ascontiguousarray(picture.transpose(1, 0, 2))] * 35
+    found = vqa(pictures, 'Is it?')
+    assert sizes == [32, 32, 3, 3] and len(found) == 70
+    assert [row[0]['answer'] for row in found[:2]] == [row[0]['answer'] for row in found[68:]]
+    sizes.clear()
+    assert len(vqa(pictures, 'Is it?', batch_size=20)) == 70 and sizes == [20, 15, 20, 15]
 
 
 def test_one_file_holds_everything(vqa, picture, tmp_path):
