@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,14 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
             if not _is_first_to_fail():
                 raise SystemExit(1) from None
             raise
-        with open(log, 'a', encoding='utf-8') as file:
-            traceback.print_exception(error, file=file)
+        where = ''
+        with suppress(OSError):  # as on a full disk
+            with open(log, 'a', encoding='utf-8') as file:
+                traceback.print_exception(error, file=file)
+            where = f' (traceback in {log})'
         kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
         message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
-        raise _exit(f'{kind}{message} (traceback in {log})') from None
+        raise _exit(f'{kind}{message}{where}') from None
 
 
 def escape_what_cannot_be_printed() -> None:

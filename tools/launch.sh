@@ -2,6 +2,7 @@
 # Run a Python script in GPUS processes on this machine, one of NNODES; without a GPU they talk through gloo.
 #     [NNODES=2 NODE_RANK=0 MASTER_ADDR=host PORT=29500] tools/launch.sh SCRIPT GPUS [ARGUMENTS...]
 # PYTHON names the interpreter; else it is that of the activated environment, else that of `make env`.
+# A signal that stops a run goes on to all processes, and the exit code is then 75; more is said in launch.py.
 set -euo pipefail
 
 if (( $# < 2 )) || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
@@ -32,6 +33,4 @@ fi
 
 # the processes share the cores with their data workers
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-# what a process says of its failing is enough
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$2" "$1" "${@:3}" \
-    2> >(exec "$PYTHON" "$(dirname "${BASH_SOURCE[0]}")/launch_errors.py" 1>&2)
+exec "$PYTHON" "$(dirname "${BASH_SOURCE[0]}")/launch.py" "${rendezvous[@]}" --nproc-per-node="$2" "$1" "${@:3}"

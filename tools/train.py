@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from soho.engine import ConfigError, Runner, parse_run, run_parser
 from soho.engine.config_checks import check_complete
+from soho.engine.stopping import stop_before_training
 from soho.errors import exit_on_user_error
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
@@ -38,7 +39,7 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    with exit_on_user_error():
+    with exit_on_user_error(), stop_before_training():
         Runner.from_cfg(build_config(argv), ('train', 'val')).train()
 
 

@@ -11,15 +11,15 @@ import torch
 from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
-from torch.utils.data import DataLoader
 
-from soho.datasets.sample_key import SampleKey
+from soho.datasets.loader import DataLoader, say_samples
 from soho.datasets.samplers import EpochSampler, Place
 from soho.engine.checkpoint.read import is_count
 from soho.engine.hooks.checkpoint import CheckpointHook
 from soho.engine.random_state import set_random_state
 from soho.engine.stopping import Request
-from soho.errors import Stopped, TrainingError, UserError
+from soho.errors import Stopped, UserError
+from soho.ranks import wait_for_all_ranks
 from soho.registry import LOOPS
 
 
@@ -61,6 +61,7 @@ class TrainLoop(BaseLoop):
         # torch's loader draws a number for its workers when it is opened; persistent workers are opened once.
         self._draws_each_epoch = not self.dataloader.persistent_workers
         self._drawn: int | None = None  # the last epoch for which it was
+        self.dataloader.describe_batch = self._describe_batch
 
     @property
     def max_epochs(self) -> int:
@@ -136,16 +137,11 @@ class TrainLoop(BaseLoop):
             epoch: Epoch of the data.
             number: Number of the batch in it.
         """
-        batches: Any = copy.copy(self.dataloader.batch_sampler)
-        sampler: Any = getattr(batches, 'sampler', None)
-        if batches is None or not hasattr(sampler, 'set_epoch'):
+        if not isinstance(self.dataloader, DataLoader):
             return []
-        batches.sampler = copy.copy(sampler)
-        batches.sampler.set_epoch(epoch)
-        has_place = any(hasattr(one, 'resume_at') for one in (batches, sampler))
+        has_place = any(hasattr(one, 'resume_at') for one in (self.dataloader.batch_sampler, self.dataloader.sampler))
         first = self._start[1] if has_place and epoch == self._start[0] else 0
-        keys = next(islice(iter(batches), number - first, None), [])
-        return [SampleKey.of(key).index for key in keys]
+        return self.dataloader.samples_of(number - first, epoch)
 
     @abstractmethod
     def _follows(self, place: Place, epoch: int) -> bool:
@@ -201,34 +197,12 @@ class TrainLoop(BaseLoop):
             loader = _skip(loader, start)
         with torch.random.fork_rng(devices=[]):
             iterator = iter(loader)
-        number = start
-        while True:
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if 'timed out' not in str(error):
-                    raise
-                raise self._name_worker(iterator, number) from error
-            yield number, batch
-            number += 1
+        yield from enumerate(iterator, start)
 
-    def _name_worker(self, iterator: Any, number: int) -> TrainingError:
-        """An error that says which worker owes a batch; the worker is killed, since the others would wait for it."""
-        owes = ''
-        worker = (getattr(iterator, '_task_info', {}).get(getattr(iterator, '_rcvd_idx', None)) or [None])[0]
-        if worker is not None:
-            process = iterator._workers[worker]
-            owes = f' {worker} (process {process.pid})'
-            process.kill()
-            process.join()
-        samples = self.samples_of(self._data_epoch, number)
-        return TrainingError(
-            f'the data worker{owes} has not delivered batch {number} of epoch {self._data_epoch + 1} within '
-            f'{self.dataloader.timeout:g} s (train_dataloader.timeout); its samples are {samples}: look at the '
-            'storage that they are on, and go on with --resume'
-        )
+    def _describe_batch(self, _: int) -> str:
+        """The batch that is waited for, which comes after those that have been trained on."""
+        samples = say_samples(self.samples_of(self._data_epoch, self._taken))
+        return f'batch {self._taken} of epoch {self._data_epoch + 1}{samples}'
 
     def _draw(self) -> None:
         """Take the number that torch's loader takes from the generator for the workers of an epoch."""
@@ -250,13 +224,7 @@ class TrainLoop(BaseLoop):
         """
         runner = self.runner
         runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch)
-        try:
-            outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
-        except RuntimeError as error:
-            named = runner.stopping.name_absent(error)
-            if named is error:
-                raise
-            raise named from error
+        outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
         self._taken += 1
         self._validated = False
         runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
@@ -282,6 +250,7 @@ class TrainLoop(BaseLoop):
             saved = None if hook is None else hook.save_now(runner)
             if request is Request.STOP:
                 runner.writer.wait()
+                wait_for_all_ranks()  # a launcher ends the others once the first has ended
                 name = stopping.received or 'a signal to another rank'
                 where = 'nothing is saved, since there is no CheckpointHook' if saved is None else f'saved as {saved}'
                 message = f'stopped by {name} after iteration {self._iter}: {where}; --resume goes on'

@@ -17,10 +17,10 @@ from torch import Tensor
 from soho.datasets.retrieval import RetrievalDataset
 from soho.engine.distributed import unwrap_model
 from soho.errors import UserError
-from soho.evaluation.evaluator import wait_for_all_ranks
 from soho.evaluation.pair_scores import Captions, ScoreMatrix, score_images, score_pairs, scores_digest
 from soho.evaluation.retrieval import chosen_pairs, rerank
 from soho.models.heads.retrieval import RetrievalHead
+from soho.ranks import wait_for_all_ranks
 from soho.registry import LOOPS
 
 MESSAGE_EVERY = 30.0  # seconds

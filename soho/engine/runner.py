@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import mmengine
@@ -12,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from mmengine.optim import OptimWrapperDict
@@ -20,8 +23,9 @@ from mmengine.runner import Runner as MMEngineRunner
 from mmengine.utils import apply_to
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from soho.datasets.loader import WORKER_TIMEOUT, DataLoader
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.background import BackgroundWriter
 from soho.engine.checkpoint.inference_spec import describe_run
@@ -42,14 +46,14 @@ from soho.engine.random_state import get_random_state
 from soho.engine.sharding import is_divided, whole
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
-from soho.files import folder_lock
+from soho.files import folder_lock, name_full_disk, refused
 from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
+from soho.ranks import LIMIT, ROLL_CALL, name_absent, note_progress, prepare_ranks
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 # Settings of a loader that are for its workers.
 OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context', 'timeout')
-WORKER_TIMEOUT = 1800  # seconds
 
 
 @RUNNERS.register_module(force=True)
@@ -79,8 +83,7 @@ class Runner(MMEngineRunner):
         use_safe_loading()
         import_parts()
         super().__init__(*args, **kwargs)
-        env_cfg = self.cfg.get('env_cfg') or {}
-        self.stopping = Stopping((env_cfg.get('dist_cfg') or {}).get('timeout'))
+        self.stopping = Stopping(_limit(self.cfg.get('env_cfg')))
         self.writer = BackgroundWriter()
 
     @classmethod
@@ -95,7 +98,8 @@ class Runner(MMEngineRunner):
         import_parts()
         check_sharding(cfg)
         datasets = open_datasets(cfg, splits) if splits else {}
-        runner = super().from_cfg(cfg)
+        with name_full_disk(cfg.work_dir):
+            runner = super().from_cfg(cfg)
         assert isinstance(runner, cls)
         runner._datasets = datasets
         return runner
@@ -106,6 +110,7 @@ class Runner(MMEngineRunner):
         For machines without a GPU ``env_cfg`` may hold ``cpu_threads`` (int), ``onednn_products`` and
         ``keep_freed_memory`` (bool), see :mod:`soho.platform`.
         """
+        limit = _limit(env_cfg)
         if not torch.accelerator.is_available():
             use_cpu_threads(env_cfg.get('cpu_threads'))
             if env_cfg.get('onednn_products', False):
@@ -114,8 +119,21 @@ class Runner(MMEngineRunner):
                 keep_freed_memory()
         if self.distributed and not torch.distributed.is_initialized():
             name_ranks(self._launcher)
-            init_gloo(env_cfg.get('dist_cfg', {}).get('timeout'))
+            init_gloo(limit)
+            if torch.cuda.is_available():
+                # NCCL ends the process and names nobody: it waits longer than those who name whom they wait for.
+                dist_cfg = dict(env_cfg.get('dist_cfg') or {}, timeout=(limit or LIMIT) + 3 * ROLL_CALL)
+                env_cfg = dict(env_cfg, dist_cfg=dist_cfg)
         super().setup_env(env_cfg)
+        prepare_ranks(limit)
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """As mmengine, but a log that cannot be written ends the run with a sentence instead of many tracebacks."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handleError = partial(_refuse_log, handler)
+        return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """To its device and, with several processes, into ``MMDistributedDataParallel`` or the configured wrapper.
@@ -173,8 +191,8 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(
-        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
+        dataloader: torch.utils.data.DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> torch.utils.data.DataLoader:
         """As mmengine, but samplers of all ranks have the run's seed, whatever ``diff_rank_seed``.
 
         Workers start by :func:`soho.datasets.workers.init_worker` unless the config names another, and one that has
@@ -189,7 +207,7 @@ class Runner(MMEngineRunner):
             else:
                 for key in OF_WORKERS:
                     dataloader.pop(key, None)
-        return MMEngineRunner.build_dataloader(dataloader, seed)
+        return DataLoader.adopt(MMEngineRunner.build_dataloader(dataloader, seed))
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """As mmengine, with this project's loops where the config has ``by_epoch`` and no type."""
@@ -216,6 +234,7 @@ class Runner(MMEngineRunner):
 
     def _checked(self, loop: BaseLoop, split: str) -> BaseLoop:
         """Let every head look at the data before the first step, of which there has to be one."""
+        DataLoader.adopt(loop.dataloader).source = f'{split}_dataloader'
         source = f'{split}_dataloader of the config'
         if split not in self._datasets:
             mode = 'loss' if split == 'train' else 'predict'
@@ -239,6 +258,8 @@ class Runner(MMEngineRunner):
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         super().call_hook(fn_name, **kwargs)
+        if fn_name in ('after_val_iter', 'after_test_iter'):
+            note_progress()
         if fn_name == 'before_save_checkpoint':
             checkpoint = kwargs['checkpoint']
             dataset = getattr(self.train_dataloader, 'dataset', None)
@@ -253,7 +274,7 @@ class Runner(MMEngineRunner):
             UserError: Another run trains there.
             Stopped: A signal has stopped it, and it has saved its state, see :mod:`soho.engine.stopping`.
         """
-        with ExitStack() as stack:
+        with self._name_culprit(), ExitStack() as stack:
             if self.rank == 0:
                 stack.enter_context(folder_lock(self.work_dir))
             stack.enter_context(self.stopping)
@@ -267,7 +288,30 @@ class Runner(MMEngineRunner):
         """Evaluate; the checkpoint has to fill the whole model."""
         self._whole_model = True
         self._maybe_compile('test_step')
-        return super().test()
+        with self._name_culprit():
+            return super().test()
+
+    @contextmanager
+    def _name_culprit(self) -> Generator[None, None, None]:
+        """Context in which an error that follows from another process says which one, and what became of it.
+
+        Raises:
+            TrainingError: In place of what torch says.
+        """
+        try:
+            with name_full_disk(self.work_dir):
+                yield
+        except TrainingError:
+            raise
+        except RuntimeError as error:
+            loaders = [
+                getattr(loop, 'dataloader', None) for loop in (self._train_loop, self._val_loop, self._test_loop)
+            ]
+            named = [loader.name_worker(error) for loader in loaders if isinstance(loader, DataLoader)]
+            culprit = next(filter(None, named), None) or name_absent(error)
+            if culprit is None:
+                raise
+            raise culprit from error
 
     def load_or_resume(self) -> None:
         """Go on from a checkpoint, begin with the weights of one, or do neither, see the class."""
@@ -516,6 +560,23 @@ class Runner(MMEngineRunner):
             )
         self._resumed = {name: checked[name] for name in ('random_states', 'loop', 'gradients') if name in checked}
         return checked
+
+
+def _refuse_log(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    """What a log does that could not write a line, in place of a traceback of each."""
+    error = sys.exc_info()[1]
+    if not isinstance(error, OSError):
+        logging.FileHandler.handleError(handler, record)
+        return
+    handler.setLevel(logging.CRITICAL + 1)  # so that others can say how the run ends
+    with suppress(OSError):
+        handler.close()
+    raise refused(f'the log {handler.baseFilename}', error) from error
+
+
+def _limit(env_cfg: dict[str, Any] | None) -> float | None:
+    """Seconds that ranks wait for one another, ``env_cfg.dist_cfg.timeout``, where the config says so."""
+    return ((env_cfg or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:

@@ -3,11 +3,14 @@
 SIGTERM and SIGUSR1, which batch systems send before they take a machine away, and the first Ctrl-C are such words.
 The process then ends with the code 75 (``EX_TEMPFAIL``), so that a script can start the same command again, with
 ``--resume``: under torchrun ``--max-restarts`` does, under Slurm ``[[ $? == 75 ]] && scontrol requeue $SLURM_JOB_ID``.
+Of several processes ``tools/launch.py`` hands signals and code on.
 """
 
 import os
 import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
 from types import FrameType
@@ -17,10 +20,31 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import get_world_size
 
-from soho.errors import TrainingError
+from soho.errors import Stopped
+from soho.ranks import LIMIT
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-ROLL_CALL = timedelta(seconds=20)
+
+
+@contextmanager
+def stop_before_training() -> Generator[None, None, None]:
+    """Context of what comes before a training, in which SIGTERM and SIGUSR1 end the run at once: nothing is lost.
+
+    Raises:
+        Stopped: One of them has come.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        os.write(2, f'{name}: the run stops before it has begun to train\n'.encode())
+        raise Stopped(f'stopped by {name}')
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS if number != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Request(IntEnum):
@@ -38,25 +62,24 @@ class Stopping:
     waits for a device, and seldom for one another.
 
     Args:
-        timeout: Seconds after which a rank that has not come to the next step is reported; by default 30 minutes.
+        timeout: Seconds in which all ranks have to come to the next step; by default :data:`soho.ranks.LIMIT`.
 
     Attributes:
         received: Name of the signal that this process has got.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
-        self.timeout = timedelta(seconds=timeout or 1800)
+        self.timeout = timedelta(seconds=timeout or LIMIT)
         self.received: str | None = None
         self._before: dict[int, Any] = {}
-        self._groups: list[Any] = []
+        self._group: Any = None
         self._asked = torch.zeros((), dtype=torch.int64)
         self._work: Any = None
 
     def __enter__(self) -> 'Stopping':
         self.received, self._work = None, None
-        if get_world_size() > 1 and not self._groups:
-            # A group that has waited in vain is of no use any more, so that the roll is called in another.
-            self._groups = [dist.new_group(backend='gloo', timeout=limit) for limit in (self.timeout, ROLL_CALL)]
+        if get_world_size() > 1 and self._group is None:
+            self._group = dist.new_group(backend='gloo', timeout=self.timeout)
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
         return self
@@ -77,33 +100,18 @@ class Stopping:
     def ask(self, request: Request) -> None:
         """Say what this rank asks for after a step."""
         self._asked.fill_(max(request, Request.STOP if self.received else Request.NONE))
-        if self._groups:
-            self._work = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self._groups[0], async_op=True)
+        if self._group is not None:
+            self._work = dist.all_reduce(self._asked, dist.ReduceOp.MAX, group=self._group, async_op=True)
 
     def answer(self) -> Request:
         """What all ranks do now; what was asked for last.
 
         Raises:
-            TrainingError: A rank has not come as far in time.
+            RuntimeError: A rank has not come as far in time; see :func:`soho.ranks.name_absent`.
         """
         if self._work is not None:
             work, self._work = self._work, None
-            try:
-                work.wait()
-            except RuntimeError as error:
-                raise self.name_absent(error) from error
+            work.wait()
         answer = Request(int(self._asked))
         self._asked.zero_()
         return answer
-
-    def name_absent(self, error: Exception) -> Exception:
-        """An error that says which ranks do not answer, in place of one after a wait in vain."""
-        text = str(error).lower()
-        if not self._groups or not any(word in text for word in ('timed out', 'timeout', 'connection', 'peer')):
-            return error
-        try:
-            dist.monitored_barrier(self._groups[1], timeout=ROLL_CALL, wait_all_ranks=True)
-        except RuntimeError as absent:
-            reason = str(absent).strip().splitlines()[0]
-            return TrainingError(f'the ranks do not keep step, and one hangs or is gone: {reason} (at first: {error})')
-        return TrainingError(f'the ranks have waited for one another in vain, and all still answer: {error}')

@@ -6,20 +6,16 @@ records (``process``) and the records of all ranks into metrics
 """
 
 from abc import abstractmethod
-from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, gather_object, get_world_size, is_main_process
+from mmengine.dist import broadcast_object_list, gather_object, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 
 from soho.errors import UserError
+from soho.ranks import group_of_ranks, wait_for_all_ranks
 from soho.registry import EVALUATOR
-
-PATIENCE = timedelta(days=1)
-"""Time that the other ranks wait for the main one to compute the metrics; NCCL would end the run after ten minutes."""
 
 Batch = dict[str, torch.Tensor]
 Prediction = dict[str, torch.Tensor]
@@ -108,8 +104,12 @@ class Metric(BaseMetric):
 
         Returns:
             The metrics, the same on all ranks.
+
+        Raises:
+            TrainingError: A rank does not come here; see :func:`soho.ranks.wait_for_all_ranks`.
         """
-        group = _patient_group(torch.distributed.group.WORLD) if get_world_size() > 1 else None
+        group = group_of_ranks()
+        wait_for_all_ranks()  # those that have fewer or smaller samples for the others
         gathered = gather_object(self.results, dst=0, group=group)
         self.results = []
         message: list[Any] = [None]
@@ -121,17 +121,6 @@ class Metric(BaseMetric):
             if self.prefix:
                 metrics = {f'{self.prefix}/{name}': value for name, value in metrics.items()}
             message = [metrics]
+        wait_for_all_ranks()  # for the main one, which may compute for long
         broadcast_object_list(message, group=group)
         return message[0]
-
-
-def wait_for_all_ranks() -> None:
-    """Return when every rank has come here, which may take hours."""
-    if get_world_size() > 1:
-        torch.distributed.barrier(group=_patient_group(torch.distributed.group.WORLD))
-
-
-@lru_cache(maxsize=1)
-def _patient_group(world: torch.distributed.ProcessGroup | None) -> Any:
-    """All ranks of ``world``, over gloo: records stay in host memory, and no watchdog ends a long wait."""
-    return torch.distributed.new_group(backend='gloo', timeout=PATIENCE)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from soho.datasets.collate import collate
 from soho.datasets.concat import AnyDataset
+from soho.datasets.loader import WORKER_TIMEOUT, DataLoader
 from soho.errors import UserError
 from soho.models.preprocessor import ImageTextPreprocessor
 from soho.registry import DATASETS
@@ -69,6 +69,7 @@ def extract(
         dataset,
         batch_size,
         num_workers=workers,
+        timeout=WORKER_TIMEOUT if workers else 0,
         pin_memory=device.type == 'cuda',
         collate_fn=functools.partial(collate, size_divisor=1),
     )

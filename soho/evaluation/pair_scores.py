@@ -15,11 +15,11 @@ from mmengine.dist import is_main_process
 from torch import Tensor, nn
 
 from soho.datasets.retrieval import RetrievalDataset
-from soho.evaluation.evaluator import wait_for_all_ranks
 from soho.files import PathLike, atomic_path
 from soho.models.heads.retrieval import RetrievalHead
 from soho.models.soho import SOHO
 from soho.models.structures import VisualTokens
+from soho.ranks import wait_for_all_ranks
 
 
 class Captions(NamedTuple):

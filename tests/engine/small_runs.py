@@ -1,13 +1,17 @@
 """Training runs of a tenth of a second that have all that a long one has: what the tests of exact resuming run.
 
 Two samples at a time of 22, in two shapes; dropout, batch-norm, averaged weights, clipping, a schedule.
+
+As a script, one process of several that tools/launch.sh has started, for many iterations: ``small_runs.py FOLDER``.
 """
 
 import itertools
 import json
 import os
 import struct
+import sys
 
+import mmengine.runner.runner
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -17,6 +21,8 @@ from torch import nn
 
 from soho.datasets.sample_key import SampleKey
 from soho.engine import Runner
+from soho.engine.stopping import stop_before_training
+from soho.errors import exit_on_user_error
 from soho.evaluation.evaluator import Metric
 from soho.registry import DATASETS, HOOKS, METRICS, MODELS
 
@@ -159,3 +165,18 @@ def train_with_kills(folder, kills, **options):
         except Killed:
             pass
     return train(folder, **options)
+
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    mmengine.runner.runner.collect_env = dict
+    config = small_config(
+        sys.argv[1],
+        iters=10**6,
+        grouped=False,
+        launcher='pytorch',
+        sync_bn=True,
+        **{'default_hooks.checkpoint.interval': 10**6, 'default_hooks.logger.interval': 10**6},
+    )
+    with exit_on_user_error(), stop_before_training():
+        Runner.from_cfg(config).train()

@@ -1,6 +1,7 @@
 """Signals: the run saves after the step, and goes on as if nothing had been; a rank or a worker that hangs is named."""
 
 import os
+import re
 import signal
 import time
 
@@ -104,27 +105,13 @@ def alone():
 
 def test_ranks_do_what_one_of_them_asks_one_step_later(alone):
     stopping = Stopping(timeout=5)
-    stopping._groups = [dist.new_group(backend='gloo')] * 2
+    stopping._group = dist.new_group(backend='gloo')
     assert stopping.answer() is Request.NONE
     stopping.ask(Request.SAVE)
     assert stopping.answer() is Request.SAVE and stopping.answer() is Request.NONE
     stopping.received = 'SIGTERM'
     stopping.ask(Request.NONE)
     assert stopping.answer() is Request.STOP
-
-
-def test_a_rank_that_does_not_come_is_named(alone, monkeypatch):
-    stopping = Stopping(timeout=5)
-    stopping._groups = [None, None]
-
-    def call(group, timeout, wait_all_ranks):
-        raise RuntimeError('Ranks 3, 5 failed to pass monitoredBarrier in 20000 ms')
-
-    monkeypatch.setattr(dist, 'monitored_barrier', call)
-    error = stopping.name_absent(RuntimeError('Timed out waiting 5000ms for recv operation to complete'))
-    assert isinstance(error, TrainingError) and 'Ranks 3, 5 failed to pass' in str(error)
-    other = RuntimeError('shapes (3) and (4) do not fit')
-    assert stopping.name_absent(other) is other
 
 
 @DATASETS.register_module(force=True)
@@ -142,10 +129,11 @@ def test_a_worker_that_hangs_is_named_and_killed(tmp_path):
     cfg = small_config(tmp_path, iters=12, **changes, **{'train_dataloader.timeout': 1})
     runner = Runner.from_cfg(cfg)
     with pytest.raises(
-        TrainingError, match=r'the data worker 0 \(process (\d+)\) has not delivered batch \d+ of epoch 1'
+        TrainingError,
+        match=r'the data worker 0 \(process (\d+)\) of train_dataloader has not delivered batch \d+ of epoch 1;',
     ) as info:
         runner.train()
-    assert ', 5]' in str(info.value) or '[5,' in str(info.value)
+    assert re.search(r'its samples are (5, \d+|\d+, 5) within 1 s \(train_dataloader\.timeout\)', str(info.value))
     pid = int(str(info.value).split('(process ')[1].split(')')[0])
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
