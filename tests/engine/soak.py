@@ -3,12 +3,13 @@
     python -m tests.engine.soak --kills 100 --out soak.log          (or: make soak)
 
 Every attempt is a process of its own that ends by SIGKILL, SIGTERM, SIGUSR1 or SIGINT, or by itself. ``--seed`` draws
-the iteration in which it is killed and the moment within; one in ten is killed before its first iteration. The run has
-dropout, float16 with a loss scale, accumulation, Lookahead, averaged weights, a validation and a best checkpoint, and
-saves after every iteration, so that a good part of the kills hits a file that is being written: the log counts them.
+the iteration in which it is killed and the moment within; one in ten is killed before its first iteration, and one in
+five while it writes a checkpoint, of which a part is on the disk then. The run has dropout, float16 with a loss scale,
+accumulation, Lookahead, averaged weights, a validation and a best checkpoint, and saves after every iteration.
 """
 
 import argparse
+import itertools
 import mmap
 import os
 import random
@@ -20,7 +21,8 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ import torch
 from mmengine.config import Config
 
 from soho.engine import Runner
+from soho.engine.checkpoint import save
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.errors import Stopped, exit_on_user_error
 from tests.engine.small_runs import Record, train
@@ -98,11 +101,44 @@ class Kill(NamedTuple):
     """Iterations that it has begun; 0 for its start."""
     delay: float
     """Seconds after the beginning of that iteration, or of the process."""
+    save: int = 0
+    """Which of its saves does not come to an end, so that the signal hits it; 0 for none."""
+
+
+class _Held:
+    """A file that takes so many bytes, and then holds up whoever writes, until the process is killed."""
+
+    def __init__(self, file: Any, room: int, told: mmap.mmap) -> None:
+        self.file, self.room, self.told = file, room, told
+
+    def write(self, data: Any) -> int:
+        self.room -= len(data)
+        if self.room < 0:
+            self.file.flush()
+            struct.pack_into('q', self.told, 8, 1)
+            time.sleep(3600)
+        return self.file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+def _hold_save(number: int, told: mmap.mmap) -> None:
+    """Let the save of this number end within its file, and tell so in the second eight bytes of shared memory."""
+    saves = itertools.count(1)
+    write = save.atomic_write
+
+    @contextmanager
+    def hold(path: Any) -> Generator[Any, None, None]:
+        with write(path) as file:
+            yield _Held(file, 5000, told) if next(saves) == number else file
+
+    save.atomic_write = hold
 
 
 def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
     """Go on with a training in a process of its own, which may get a signal; returns its exit code."""
-    progress = mmap.mmap(-1, 8)  # shared
+    progress = mmap.mmap(-1, 16)  # shared
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -110,6 +146,8 @@ def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
             _write_to(folder / 'attempts.log')
             torch.set_num_threads(1)  # threads of the parent do not come along
             Record.progress = progress
+            if kill is not None and kill.save:
+                _hold_save(kill.save, progress)
             train(folder / 'run', **options)
             code = 0
         except Stopped:
@@ -118,7 +156,7 @@ def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
             traceback.print_exc()
         finally:
             os._exit(code)
-    while kill is not None and struct.unpack_from('q', progress)[0] < kill.iteration:
+    while kill is not None and not _is_there(progress, kill):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
@@ -127,6 +165,11 @@ def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
         time.sleep(kill.delay)
         os.kill(pid, kill.number)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _is_there(progress: mmap.mmap, kill: Kill) -> bool:
+    begun, held = struct.unpack_from('qq', progress)
+    return bool(held) if kill.save else begun >= kill.iteration
 
 
 def attempt_ranks(
@@ -142,7 +185,8 @@ def attempt_ranks(
         folder: Where their output goes.
         ranks: How many.
         configure: Config of a rank.
-        seconds: After which all are killed; once a rank fails, the others are, as torchrun does.
+        seconds: After which all are killed; once a rank fails, the others are, as torchrun does. When one was killed
+            the others have time to say so.
         act: What each does with its runner.
     """
     with socket.socket() as free:
@@ -175,7 +219,9 @@ def attempt_ranks(
         for pid in pids:
             if pid not in codes and (found := os.waitpid(pid, os.WNOHANG))[0]:
                 codes[pid] = os.waitstatus_to_exitcode(found[1])
-        if any(code not in (0, 75) for code in codes.values()) or time.monotonic() > end:
+        if any(code < 0 for code in codes.values()):
+            end = min(end, time.monotonic() + 30)
+        if any(code > 0 and code != 75 for code in codes.values()) or time.monotonic() > end:
             for pid in pids:
                 if pid not in codes:
                     os.kill(pid, signal.SIGKILL)
@@ -209,19 +255,28 @@ def soak(
         log(f'training {compared} has come to its end, with {len(found)} differences so far')
 
     while done < kills:
-        iteration = rng.randint(1, FARTHEST) if rng.random() < 0.9 else 0
-        kill = Kill(rng.choice(SIGNALS), iteration, rng.uniform(0, step if iteration else 20 * step))
+        if rng.random() < 0.2:
+            kill = Kill(signal.SIGKILL, 0, 0.0, save=rng.randint(1, FARTHEST))
+        else:
+            iteration = rng.randint(1, FARTHEST) if rng.random() < 0.9 else 0
+            kill = Kill(rng.choice(SIGNALS), iteration, rng.uniform(0, step if iteration else 20 * step))
         code = attempt(broken, options, kill)
         assert code in (-kill.number, 0, 75), (broken / 'attempts.log').read_text()[-3000:]
         if code:
             done += 1
             files = [path.name for path in (broken / 'run').glob('*')] if (broken / 'run').exists() else []
             half = [name for name in files if name.endswith('.tmp.pth')]
+            assert half or not kill.save, 'it was killed within a save'
             within_saves += bool(half)
             reached = sorted((int(name[5:-4]) for name in files if name.startswith('iter_')), reverse=True)
             log(
-                f'{done}: {signal.Signals(kill.number).name} {1000 * kill.delay:.1f} ms into its iteration '
-                f'{iteration}, exit code {code}, checkpoints of {reached}{", while it wrote one" if half else ""}'
+                f'{done}: {signal.Signals(kill.number).name} '
+                + (
+                    f'in its save {kill.save}'
+                    if kill.save
+                    else f'{1000 * kill.delay:.1f} ms into its iteration {kill.iteration}'
+                )
+                + f', exit code {code}, checkpoints of {reached}{", while it wrote one" if half else ""}'
             )
         else:  # the training is over: begin the next one
             compare()

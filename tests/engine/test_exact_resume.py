@@ -70,7 +70,9 @@ def test_twenty_kills_at_any_moment_leave_no_trace(tmp_path):
     """Of processes, also while a file is being written; everything that a run may have at once."""
     seed = random.randrange(10**6)
     print('seed', seed)
-    assert not soak(tmp_path, 20, random.Random(seed))
+    lines = []
+    assert not soak(tmp_path, 20, random.Random(seed), log=lines.append)
+    assert any('in its save' in line and line.endswith(', while it wrote one') for line in lines)
     left = [path.name for path in (tmp_path / 'broken' / 'run').iterdir() if path.name.startswith('.')]
     assert not left
 

@@ -1,11 +1,13 @@
 """A step whose loss or gradient is no number changes nothing; it is said, and many end the run with what was good."""
 
 import re
+from math import isfinite
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from soho.engine import Runner
@@ -17,6 +19,7 @@ from soho.engine.optimizers.skipping import step_unless
 from soho.errors import TrainingError
 from soho.models.necks.visual_dictionary import VisualDictionary
 from soho.registry import HOOKS
+from tests.engine.divided_runs import divided_config
 from tests.engine.small_runs import SAMPLES, Record, small_config
 from tests.host_reads import HostReads
 
@@ -156,16 +159,16 @@ def test_ranks_agree_on_a_skipped_update_with_a_loss_scale(monkeypatch):
 
 @HOOKS.register_module(force=True)
 class Spoil(Hook):
-    """Puts an infinite number into the data of iterations (counted from 1)."""
+    """Puts a number, by default an infinite one, into the data of iterations (counted from 1)."""
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, iterations):
-        self.iterations = iterations
+    def __init__(self, iterations, value=float('inf')):
+        self.iterations, self.value = iterations, value
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 in self.iterations:
-            data_batch['x'][0, 0] = float('inf')
+            data_batch['x'][0, 0] = self.value
 
 
 @HOOKS.register_module(force=True)
@@ -269,6 +272,35 @@ def test_the_guard_waits_for_no_device(tmp_path):
     runner.register_hook(Watch())
     runner.train()
     assert found and not set().union(*found)
+
+
+def test_tensorboard_shows_what_the_guards_have_seen(tmp_path):
+    """A step that is skipped, a loss that jumps, and how much of the dictionary is in use."""
+    cfg = divided_config(tmp_path, ranks=1, iters=72)
+    cfg.merge_from_dict(
+        {
+            'sync_bn': False,
+            'default_hooks.logger.interval': 2,
+            'default_hooks.usage': dict(type='DictionaryUsageHook'),
+            'log_processor': dict(window_size=1),
+            'optim_wrapper': dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-4)),
+            'visualizer': dict(type='Visualizer', vis_backends=[dict(type='TensorboardVisBackend')]),
+        }
+    )
+    cfg.custom_hooks += [dict(type='Spoil', iterations=[5]), dict(type='Spoil', iterations=[64], value=1e3)]
+    Runner.from_cfg(cfg).train()
+    events = EventAccumulator(str(next(tmp_path.glob('*/vis_data'))))
+    events.Reload()
+
+    def values(name):
+        return {event.step: event.value for event in events.Scalars(name)}
+
+    assert values('skipped_updates')[8] == 1 and values('loss_jumps')[72] == 1
+    losses = values('loss')
+    assert losses[64] > 100 * max(loss for step, loss in losses.items() if step < 64 and isfinite(loss))
+    used, dead, perplexity = (values(f'dictionary_{name}') for name in ('used_words', 'dead_words', 'perplexity'))
+    assert len(used) == 36 and all(1 <= used[step] and used[step] + dead[step] == 5 for step in used)
+    assert all(1 <= value <= 5.001 for value in perplexity.values())
 
 
 def test_usage_of_a_dictionary():

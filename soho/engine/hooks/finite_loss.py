@@ -25,7 +25,8 @@ class FiniteLossHook(Hook):
 
     The device decides about an update (:class:`soho.engine.optimizers.optim_wrapper.OptimWrapper`), and the host
     looks at many at once. What a step would make of the running statistics of batch-norms that is no number does not
-    stay either. A loss far above those before is said too.
+    stay either. A loss far above those before is said too. The log counts both, once there was one, as
+    ``skipped_updates`` and ``loss_jumps``.
 
     Args:
         interval: Iterations between looks; each look waits for the device.
@@ -42,7 +43,7 @@ class FiniteLossHook(Hook):
         self.max_skipped = max_skipped
         self._waiting: list[tuple[int, tuple[int, int] | None, Tensor | None, Tensor]] = []
         self._losses: deque[float] = deque(maxlen=4 * BEFORE)
-        self._updates = self._skipped = self._in_row = 0
+        self._updates = self._skipped = self._in_row = self._jumps = 0
 
     def before_train(self, runner) -> None:
         norms = [m for m in unwrap_model(runner.model).modules() if isinstance(m, _NormBase)]
@@ -51,6 +52,8 @@ class FiniteLossHook(Hook):
         scalars = runner.message_hub.log_scalars  # of the run that this one goes on with
         if 'train/skipped_updates' in scalars:
             self._skipped = int(scalars['train/skipped_updates'].current())
+        if 'train/loss_jumps' in scalars:
+            self._jumps = int(scalars['train/loss_jumps'].current())
         if 'train/loss' in scalars:
             self._losses.extend(
                 loss for loss in scalars['train/loss'].data[0][-4 * BEFORE :].tolist() if isfinite(loss)
@@ -139,6 +142,8 @@ class FiniteLossHook(Hook):
         if len(before) >= BEFORE:
             mean = fmean(before)
             if isfinite(loss) and loss > max(mean + SPIKE * pstdev(before, mean), mean + abs(mean)):
+                self._jumps += 1
+                runner.message_hub.update_scalar('train/loss_jumps', self._jumps)
                 runner.logger.warning(
                     f'the loss jumps from {mean:.4g}, the mean of {len(before)} iterations, to {loss:.4g} in iteration '
                     f'{iteration}{_samples(runner, place)}'
