@@ -179,14 +179,19 @@ def fill_tensorboard(runner):
     os.symlink('/dev/full', path)
 
 
-DISKS = {'log': (fill_log, r'the log \S+\.log'), 'scalars': (fill_scalars, r'what the run writes to \S+')}
+DISKS = {
+    'log': (fill_log, r'the log \S+\.log'),
+    'scalars': (fill_scalars, r'what the run writes to \S+'),
+    'tensorboard': (fill_tensorboard, r'what the run writes to \S+'),
+}
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='nothing here is as full')
 @pytest.mark.parametrize('what', DISKS)
 def test_a_disk_that_is_full_of_logs_is_named(what, goes_on, tmp_path, capfd):
     fill, name = DISKS[what]
-    said = sentence_of(tmp_path, FillDisk(fill))
+    backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+    said = sentence_of(tmp_path, FillDisk(fill), **{'visualizer.vis_backends': backends})
     assert re.match(rf'error: {name} could not be written \(No space left on device\): make room, and go on', said), (
         said
     )
