@@ -97,6 +97,8 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
             refused = output is not None and isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
             raise _exit(f'{f"{output} could not be made: " if refused else ""}{format_error(error)}') from None
         if log is None or log == earlier:
+            if isinstance(error, TrainingError):  # of a rank that keeps no log; its sentence says all
+                raise _exit(format_error(error)) from None
             if not _is_first_to_fail():
                 raise SystemExit(1) from None
             raise
