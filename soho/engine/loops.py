@@ -13,8 +13,10 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
 from soho.datasets.loader import DataLoader, say_samples
-from soho.datasets.samplers import EpochSampler, Place
+from soho.datasets.samplers import Place
+from soho.engine.checkpoint.errors import OtherSettingsError
 from soho.engine.checkpoint.read import is_count
+from soho.engine.data_order import describe_order, first_difference
 from soho.engine.hooks.checkpoint import CheckpointHook
 from soho.engine.random_state import set_random_state
 from soho.engine.stopping import Request
@@ -57,6 +59,7 @@ class TrainLoop(BaseLoop):
         self._taken = 0  # batches of this epoch that have been trained on
         self._start = (0, 0)  # an epoch that began at a place within, and the number of its first batch
         self._validated = True  # there is nothing new to validate
+        self._order_of_samples: dict[str, Any] | None = None
         self._random_state: dict[str, Any] | None = None
         # torch's loader draws a number for its workers when it is opened; persistent workers are opened once.
         self._draws_each_epoch = not self.dataloader.persistent_workers
@@ -93,7 +96,53 @@ class TrainLoop(BaseLoop):
             samples=len(self.dataloader.dataset),
             draws_each_epoch=self._draws_each_epoch,
             validated=self._validated,
+            epoch_batches=len(self.dataloader),
+            order=self._order(),
         )
+
+    def _order(self) -> dict[str, Any]:
+        if self._order_of_samples is None:
+            self._order_of_samples = describe_order(self.dataloader, self.runner.seed)
+        return self._order_of_samples
+
+    def check_state_dict(self, state: dict[str, Any], epoch: int) -> None:
+        """Refuse a place from which this loop cannot go on; nothing is changed.
+
+        Between epochs all may be another: data, samplers, batches. Within one the order of the samples has to be the
+        same; batches of another size, and another number of ranks, only need a sampler that can divide the rest.
+
+        Args:
+            state: As :meth:`state_dict`, checked for its types; empty for a checkpoint of mmengine's own loops.
+            epoch: Epochs that are done.
+
+        Raises:
+            OtherSettingsError: What differs.
+        """
+        if not state:
+            return
+        place = Place(*(state[name] for name in Place._fields))
+        if not place.batches or self._follows(place, epoch) or _is_end(state):
+            return
+        if state['samples'] != len(self.dataloader.dataset):
+            raise OtherSettingsError(
+                f'the checkpoint stands within an epoch of {state["samples"]} samples, and train_dataloader has '
+                f'{len(self.dataloader.dataset)}: go on with the same data, or from the end of an epoch'
+            )
+        # Before there was this entry nobody knew.
+        difference = first_difference(state['order'], self._order()) if 'order' in state else None
+        if difference is not None:
+            raise OtherSettingsError(
+                f'the checkpoint stands within an epoch, the rest of which would come in another order: {difference}; '
+                'go on with the same data and samplers, or from the end of an epoch'
+            )
+        batch_size = _batch_size(self.dataloader)
+        same = (place.batch_size, place.world_size) == (batch_size, self.runner.world_size)
+        if not same and self._resumable_sampler() is None:
+            raise OtherSettingsError(
+                f'the checkpoint stands within an epoch of {place.world_size} ranks with {place.batch_size} samples '
+                f'each, which a {type(self.dataloader.sampler).__name__} cannot divide otherwise: go on with as many, '
+                'or use an EpochSampler'
+            )
 
     def load_state_dict(self, state: dict[str, Any], epoch: int, iteration: int, random_state: dict | None) -> None:
         """Go on from a place.
@@ -105,8 +154,7 @@ class TrainLoop(BaseLoop):
             iteration: Iterations that are done.
             random_state: Of this rank, see :mod:`soho.engine.random_state`.
 
-        Raises:
-            UserError: The data have changed within an epoch, or their sampler cannot go on with other ranks.
+        The place is one that :meth:`check_state_dict` accepts.
         """
         self._epoch, self._iter = epoch, iteration
         self._random_state = random_state
@@ -115,14 +163,13 @@ class TrainLoop(BaseLoop):
         place = self._place_of_iteration(epoch, iteration) if not state else Place(*(state[k] for k in Place._fields))
         if self._follows(place, epoch):
             place = place._replace(epoch=place.epoch + 1, batches=0)
-        if place.batches and state and state['samples'] != len(self.dataloader.dataset):
-            raise UserError(
-                f'the checkpoint stands within an epoch of {state["samples"]} samples, and train_dataloader has '
-                f'{len(self.dataloader.dataset)}: go on with the same data, or from the end of an epoch'
-            )
         self._data_epoch = place.epoch
         self._drawn = place.epoch if place.batches else place.epoch - 1
-        self._taken = self._seek(place)
+        if _is_end(state):  # whatever comes next
+            self._set_epoch(place.epoch)
+            self._taken = len(self.dataloader) if place.batches else 0
+        else:
+            self._taken = self._seek(place)
         self._start = place.epoch, self._taken
 
     @property
@@ -154,10 +201,15 @@ class TrainLoop(BaseLoop):
     def _place(self, epoch: int, batches: int) -> Place:
         return Place(epoch, batches, _batch_size(self.dataloader), self.runner.world_size)
 
-    def set_seed(self, seed: int) -> None:
-        """Let the samplers draw the order of the samples from a seed: that of a run that goes on."""
+    def set_seed(self, seed: int, former: int | None) -> None:
+        """Let the samplers that draw from the seed of the run draw from another one: that of a run that goes on.
+
+        Args:
+            seed: The other one.
+            former: The one that the run had so far; a sampler whose config names a seed of its own keeps that.
+        """
         for sampler in self._samplers():
-            if isinstance(sampler, EpochSampler):
+            if hasattr(sampler, 'seed') and sampler.seed == former:
                 sampler.seed = seed
 
     def _set_epoch(self, epoch: int) -> None:
@@ -174,17 +226,13 @@ class TrainLoop(BaseLoop):
         self._set_epoch(place.epoch)
         if not place.batches:
             return 0
-        batch_size = _batch_size(self.dataloader)
-        for sampler in (self.dataloader.batch_sampler, self.dataloader.sampler):
-            if hasattr(sampler, 'resume_at'):
-                return sampler.resume_at(place, batch_size)
-        if (place.batch_size, place.world_size) != (batch_size, self.runner.world_size):
-            raise UserError(
-                f'the checkpoint stands within an epoch of {place.world_size} ranks with {place.batch_size} samples '
-                f'each, which a {type(self.dataloader.sampler).__name__} cannot divide otherwise: go on with as many, '
-                'or use an EpochSampler'
-            )
-        return place.batches
+        sampler = self._resumable_sampler()
+        return place.batches if sampler is None else sampler.resume_at(place, _batch_size(self.dataloader))
+
+    def _resumable_sampler(self) -> Any:
+        """The sampler that can begin within an epoch; ``None`` where batches can only be counted off."""
+        samplers = (self.dataloader.batch_sampler, self.dataloader.sampler)
+        return next((sampler for sampler in samplers if hasattr(sampler, 'resume_at')), None)
 
     def _batches(self) -> Iterator[tuple[int, Any]]:
         """Numbers and batches of the current epoch from where it is, without reading those before."""
@@ -192,8 +240,7 @@ class TrainLoop(BaseLoop):
         if start and start >= len(loader):
             return  # it was stopped after the last one
         self._draw()
-        samplers = (loader.batch_sampler, loader.sampler)
-        if start and not any(hasattr(sampler, 'resume_at') for sampler in samplers):
+        if start and self._resumable_sampler() is None:
             loader = _skip(loader, start)
         with torch.random.fork_rng(devices=[]):
             iterator = iter(loader)
@@ -320,6 +367,14 @@ class EpochBasedTrainLoop(TrainLoop):
             self._max_iters = iteration + rest + (self._max_epochs - epoch - 1) * len(self.dataloader)
             self._set_epoch(epoch)
 
+    def check_state_dict(self, state: dict[str, Any], epoch: int) -> None:
+        if state and epoch - state['epoch'] not in (0, 1):
+            raise OtherSettingsError(
+                f'the checkpoint stands in epoch {state["epoch"] + 1} of the data, and meta.epoch says that {epoch} '
+                'are done: it is of a loop that counts iterations; go on with an IterBasedTrainLoop'
+            )
+        super().check_state_dict(state, epoch)
+
     def _follows(self, place: Place, epoch: int) -> bool:
         return place.epoch < epoch
 
@@ -387,6 +442,11 @@ class IterBasedTrainLoop(TrainLoop):
                 return self._place(epoch, iteration)
             iteration -= len(self.dataloader)
             epoch += 1
+
+
+def _is_end(state: dict[str, Any]) -> bool:
+    """Whether a place is after the last batch of an epoch."""
+    return state.get('epoch_batches', state.get('batches', 0) + 1) <= state.get('batches', 0)
 
 
 def _batch_size(loader: DataLoader) -> int:

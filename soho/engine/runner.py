@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
@@ -28,14 +29,16 @@ from torch.utils.data import Dataset
 from soho.datasets.loader import WORKER_TIMEOUT, DataLoader
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.background import BackgroundWriter
+from soho.engine.checkpoint.errors import CheckpointError, OtherSettingsError
 from soho.engine.checkpoint.inference_spec import describe_run
+from soho.engine.checkpoint.kinds import KEY, describe_kinds
 from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
-from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
 from soho.engine.checkpoint.save import nonfinite_tensors, write_sharded
-from soho.engine.checkpoint.train_state import check_train_state, count_gpus
+from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weights, count_gpus
 from soho.engine.compile import compile_parts
 from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import gather_tensors, init_gloo, name_ranks, unwrap_model
@@ -45,7 +48,7 @@ from soho.engine.optimizers.optim_wrapper import OptimWrapper
 from soho.engine.random_state import get_random_state
 from soho.engine.sharding import is_divided, whole
 from soho.engine.stopping import Stopping
-from soho.errors import TrainingError, UserError
+from soho.errors import TrainingError, UserError, clip
 from soho.files import folder_lock, name_full_disk, refused
 from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
@@ -70,6 +73,11 @@ class Runner(MMEngineRunner):
       :class:`soho.engine.fsdp.FSDP2`;
     - ``resume='auto'``: training goes on from the newest sound checkpoint in the work dir, and where there is none
       begins as without it, ``load_from`` included. ``True`` goes on from ``load_from``.
+
+    Args:
+        *args: See ``mmengine.runner.Runner``.
+        trains: Whether this runner is going to train: it then holds the work dir before it writes anything there.
+        **kwargs: See ``mmengine.runner.Runner``.
     """
 
     _datasets: dict[str, Dataset] = {}  # opened before the rest, by split
@@ -79,10 +87,16 @@ class Runner(MMEngineRunner):
     _resumed: dict[str, Any] = {}  # what a checkpoint holds that mmengine does not take from it
     _compiled = False
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, trains: bool = False, **kwargs) -> None:
         use_safe_loading()
         import_parts()
-        super().__init__(*args, **kwargs)
+        self._trains = trains
+        self._locks, self._locked = ExitStack(), set[str]()
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            self._locks.close()
+            raise
         self.stopping = Stopping(_limit(self.cfg.get('env_cfg')))
         self.writer = BackgroundWriter()
 
@@ -99,7 +113,8 @@ class Runner(MMEngineRunner):
         check_sharding(cfg)
         datasets = open_datasets(cfg, splits) if splits else {}
         with name_full_disk(cfg.work_dir):
-            runner = super().from_cfg(cfg)
+            # mmengine's function only calls the class that it is given.
+            runner = MMEngineRunner.from_cfg.__func__(partial(cls, trains='train' in splits), cfg)
         assert isinstance(runner, cls)
         runner._datasets = datasets
         return runner
@@ -126,6 +141,8 @@ class Runner(MMEngineRunner):
                 env_cfg = dict(env_cfg, dist_cfg=dist_cfg)
         super().setup_env(env_cfg)
         prepare_ranks(limit)
+        if self._trains:  # the ranks know who they are, and nothing has been written yet
+            self._lock_folders()
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """As mmengine, but a log that cannot be written ends the run with a sentence instead of many tracebacks."""
@@ -268,21 +285,50 @@ class Runner(MMEngineRunner):
                 checkpoint[key] = to_plain(value)
 
     def train(self) -> nn.Module:
-        """Train, as the only run in the work dir.
+        """Train, as the only run in the work dir and in the folder of its checkpoints.
 
         Raises:
             UserError: Another run trains there.
             Stopped: A signal has stopped it, and it has saved its state, see :mod:`soho.engine.stopping`.
         """
-        with self._name_culprit(), ExitStack() as stack:
+        with self._name_culprit(), self._locks as stack:
+            self._lock_folders()
             if self.rank == 0:
-                stack.enter_context(folder_lock(self.work_dir))
+                super().dump_config()
             stack.enter_context(self.stopping)
             stack.enter_context(self.writer)
             # Constants of a model may be infinite, such as the mask of an attention.
             self._infinite_buffers = nonfinite_tensors(dict(unwrap_model(self.model).named_buffers()), 'state_dict')
             stack.callback(self.visualizer.close)  # whatever happens, the log is whole
             return super().train()
+
+    def dump_config(self) -> None:
+        """Leave the config in the work dir as it is: mmengine writes it over that of a run before it is known whether
+        this one may train there, and for a test as well. :meth:`train` writes it.
+        """
+
+    def _lock_folders(self) -> None:
+        """Hold the work dir, and from when hooks are there on also the folder of checkpoints, on rank 0.
+
+        Raises:
+            UserError: Another run trains there.
+        """
+        if self.rank != 0:
+            return
+        for folder in [self.work_dir, *self._saving_folders()]:
+            place = os.path.realpath(folder)
+            if place not in self._locked:
+                os.makedirs(folder, exist_ok=True)
+                self._locks.enter_context(folder_lock(folder))
+                self._locked.add(place)
+                self._locks.callback(self._locked.discard, place)
+
+    def _saving_folders(self) -> list[str]:
+        """Folders in which hooks of this run write checkpoints."""
+        folders = (getattr(hook, 'out_dir', None) for hook in getattr(self, '_hooks', []))
+        name = os.path.basename(self.work_dir.rstrip(os.sep))
+        # Hooks of mmengine write into a folder of the work dir's name in their own.
+        return [os.path.join(str(folder), name) for folder in folders if folder and '://' not in str(folder)]
 
     def test(self) -> dict[str, float]:
         """Evaluate; the checkpoint has to fill the whole model."""
@@ -318,19 +364,50 @@ class Runner(MMEngineRunner):
         if self._has_loaded:
             return
         self._shard_model()  # which a test does not begin with
-        filename = self._load_from
-        if self._resume == 'auto' or (self._resume and filename is None):
-            filename = self._find_newest()
-            self._resume = filename is not None
-            if filename is None:
-                filename = self._load_from
-                self.logger.info(f'{self.work_dir} holds no checkpoint to go on from; the training begins')
+        if self._resume == 'auto' or (self._resume and self._load_from is None):
+            self._resume = True  # which hooks look at
+            if self._resume_newest():
+                return
+            self._resume = False
+            self.logger.info(f'{self.work_dir} holds no checkpoint to go on from; the training begins')
         self._has_loaded = True
-        if filename is not None:
-            self.resume(filename) if self._resume else self.load_checkpoint(filename)
+        if self._load_from is not None:
+            self.resume(self._load_from) if self._resume else self.load_checkpoint(self._load_from)
 
-    def _find_newest(self) -> str | None:
-        """The newest sound checkpoint of this run, which rank 0 chooses for all.
+    def _resume_newest(self) -> bool:
+        """Go on from the newest sound checkpoint that fits; returns whether there is any.
+
+        A damaged one is passed over, and one whose contents do not fit the run, where an older one does. Where none
+        fits the run is another one, and what is wrong with the newest is said.
+
+        Raises:
+            UserError: There are checkpoints, but none to go on from.
+        """
+        misfits: dict[str, CheckpointError] = {}
+        said: set[str] = set()
+        while (filename := self._find_newest(misfits, said)) is not None:
+            try:
+                self.resume(filename)
+            except OtherSettingsError:
+                raise
+            except CheckpointError as error:
+                misfits[filename] = error
+                continue
+            for error in misfits.values():
+                self.logger.warning(f'{error}; the run goes on from {filename}')
+            if os.path.basename(filename).startswith('best_'):
+                self.logger.warning(f'there is no other checkpoint to go on from than {filename}, which was the best')
+            return True
+        for error in misfits.values():
+            raise error
+        return False
+
+    def _find_newest(self, without: Collection[str] = (), said: set[str] | None = None) -> str | None:
+        """The newest sound checkpoint of this run but for those to leave out, which rank 0 chooses for all.
+
+        Args:
+            without: Paths to leave out.
+            said: Gets what has been logged of files that are not sound, which is not said again.
 
         Raises:
             UserError: There are checkpoints, but none that is sound.
@@ -338,9 +415,11 @@ class Runner(MMEngineRunner):
         answer: list[Any] = [None, None]
         if self.rank == 0:
             try:
-                answer[0], rejected = newest_checkpoint(self._checkpoint_folders())
+                answer[0], rejected = newest_checkpoint(self._checkpoint_folders(), without, self._load_from)
                 for reason in rejected.values():
-                    self.logger.warning(f'{reason}; the run goes on from {answer[0]}')
+                    if answer[0] is not None and reason not in (said or ()):
+                        self.logger.warning(f'{reason}; the run goes on from {answer[0]}')
+                        (set() if said is None else said).add(reason)
             except UserError as error:
                 answer[1] = str(error)
         broadcast_object_list(answer)
@@ -351,7 +430,7 @@ class Runner(MMEngineRunner):
     def _checkpoint_folders(self) -> list[str]:
         """Where this run writes checkpoints; the hook makes a folder of the work dir's name in its own."""
         others = [str(hook.out_dir) for hook in self.hooks if getattr(hook, 'out_dir', None)]
-        return [self.work_dir, *others, *(os.path.join(o, os.path.basename(self.work_dir)) for o in others)]
+        return [self.work_dir, *others, *self._saving_folders()]
 
     def save_checkpoint(
         self,
@@ -447,6 +526,7 @@ class Runner(MMEngineRunner):
         if save_optimizer:
             wrapper: Any = self.optim_wrapper  # built, since only a training saves its optimizer
             checkpoint['optimizer'] = wrapper.state_dict()
+            checkpoint[KEY] = describe_kinds(wrapper, self.param_schedulers)
         if save_param_scheduler and self.param_schedulers is not None:
             schedulers = self.param_schedulers
             checkpoint['param_schedulers'] = (
@@ -462,15 +542,19 @@ class Runner(MMEngineRunner):
         What mmengine takes from the file beside the weights is checked in :meth:`load_checkpoint`.
         """
         self._whole_model = self._resuming = True
+        drawn = self.seed
         super().resume(filename, *args, **kwargs)
         state, loop = self._resumed, self._train_loop
         if isinstance(loop, TrainLoop):
-            loop.set_seed(self.seed)  # of the checkpoint, where the config has none
+            loop.set_seed(self.seed, drawn)  # of the checkpoint, where the config has none
             states = state.get('random_states', [])
             own = states[self.rank] if self.rank < len(states) else None
             if own is None and states:  # a rank that there was not
                 torch.manual_seed(self.seed + self.rank + loop.iter)
             loop.load_state_dict(state.get('loop', {}), loop.epoch, loop.iter, own)
+        kinds = state.get(KEY)
+        if kinds is not None and isinstance(self.optim_wrapper, OptimWrapper):
+            self.optim_wrapper.set_gathered_count(kinds['optimizers']['optimizer']['gathered'])
         if 'gradients' in state and isinstance(self.optim_wrapper, OptimWrapper):
             gradients = state['gradients']
             if len(gradients) == self.world_size and not isinstance(self.model, FSDP2):
@@ -496,15 +580,16 @@ class Runner(MMEngineRunner):
         """
         model = unwrap_model(self.model)
         mesh = self.model.mesh if isinstance(self.model, FSDP2) else None
-        checkpoint = read_checkpoint(filename, map_location if mesh is None else 'cpu', mesh)
+        place = map_location if mesh is None else 'cpu'
         whole = strict or self._whole_model
         parts = None if whole else self.cfg.get('load_parts')
         if self._resuming:
+            checkpoint = self._read_resumable(filename, place, mesh)
             # Hooks take what is theirs out of the file before the model does.
-            checkpoint = self._check_resumable(checkpoint, filename)
             self._show_to_hooks(checkpoint, filename)
             report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
         else:
+            checkpoint = read_checkpoint(filename, place, mesh)
             # Hooks get all weights under the model's names, whatever the file has and is.
             report = load_weights(model, state_dict_of(checkpoint), filename, whole, parts)
             checkpoint = dict(checkpoint if 'state_dict' in checkpoint else {}, state_dict=model.state_dict())
@@ -522,11 +607,27 @@ class Runner(MMEngineRunner):
         try:
             self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a hook's state, damaged
-            raise CheckpointError(f'{filename} cannot be used: a hook finds {type(error).__name__}: {error}') from error
+            reason = clip(' '.join(str(error).split()))
+            raise CheckpointError(
+                f'{filename} cannot be used: a hook finds {type(error).__name__}: {reason}'
+            ) from error
+
+    def _read_resumable(self, filename: str, map_location: Any, mesh: Any) -> dict[str, Any]:
+        """Read a checkpoint and check all of it before anything of the run is touched; ranks agree on what is wrong."""
+        checkpoint, error = {}, None
+        try:
+            checkpoint = self._check_resumable(read_checkpoint(filename, map_location, mesh), filename)
+        except CheckpointError as wrong:
+            error = wrong
+        for wrong in all_gather_object(error):
+            if wrong is not None:
+                raise wrong
+        return checkpoint
 
     def _check_resumable(self, checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
         """Return the checkpoint of a run like this one, with nothing in it that mmengine would run."""
-        layout = layout_of(checkpoint, unwrap_model(self.model).state_dict(), filename)
+        own = unwrap_model(self.model).state_dict()
+        layout = layout_of(checkpoint, own, filename)
         if layout != OWN_LAYOUT:
             raise CheckpointError(
                 f'{filename} is an {layout}: a run of this project starts from its weights '
@@ -535,7 +636,7 @@ class Runner(MMEngineRunner):
         gpus = count_gpus(checkpoint)
         if gpus not in (None, self.world_size):
             if not (self.auto_scale_lr or {}).get('enable'):
-                raise CheckpointError(
+                raise OtherSettingsError(
                     f'{filename} is of a run on {gpus} GPUs, and this one has {self.world_size}: its learning rate '
                     'would be another; auto_scale_lr=dict(enable=True) scales it'
                 )
@@ -554,11 +655,24 @@ class Runner(MMEngineRunner):
         )
         seed, own_seed = checked['meta'].get('seed'), self._randomness_cfg.get('seed')
         if None not in (seed, own_seed) and seed != own_seed:
-            raise CheckpointError(
+            raise OtherSettingsError(
                 f'randomness.seed is {own_seed} in the config, and {filename} is of a run with the seed {seed}, whose '
                 f'data come in another order: go on with randomness.seed={seed}'
             )
-        self._resumed = {name: checked[name] for name in ('random_states', 'loop', 'gradients') if name in checked}
+        if isinstance(self._train_loop, TrainLoop):
+            self._train_loop.check_state_dict(checked.get('loop', {}), checked['meta']['epoch'])
+        check_weights(checked, own, filename)
+        average = checked.get(AVERAGE)
+        averages = any(isinstance(hook, EMAHook) for hook in self.hooks)
+        if average is not None and not averages:
+            # What the run trains lies beside the average, which takes the place of the weights in a file.
+            checked['state_dict'] = {name: average[f'module.{name}'] for name in own}
+            del checked[AVERAGE]
+            self.logger.warning(f'{filename} holds averaged weights, which end here: the config has no EMAHook')
+        elif average is None and averages:
+            self.logger.warning(f'{filename} holds no averaged weights; the average of the EMAHook begins here')
+        taken = ('random_states', 'loop', 'gradients', KEY)
+        self._resumed = {name: checked[name] for name in taken if name in checked}
         return checked
 
 

@@ -166,7 +166,7 @@ def test_a_forked_process_does_not_keep_the_lock_of_a_killed_one(tmp_path):
 
 
 def test_ranks_are_told_what_rank_zero_found(tmp_path):
-    runner = SimpleNamespace(rank=0, _checkpoint_folders=lambda: [str(tmp_path)])
+    runner = SimpleNamespace(rank=0, _checkpoint_folders=lambda: [str(tmp_path)], _load_from=None)
     save(tmp_path / 'epoch_1.pth', 10)
     cut(tmp_path / 'epoch_1.pth')
     with pytest.raises(UserError, match='is not empty'):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from soho.engine.checkpoint.read import CheckpointError
+from soho.errors import clip
 
 State = Mapping[str, Tensor]
 
@@ -27,7 +28,7 @@ def average_states(states: Mapping[str, State]) -> dict[str, Tensor]:
     reference = states[last]
     for name in others:
         if odd := sorted(states[name].keys() ^ reference.keys()):
-            raise CheckpointError(f'{name} and {last} are of different models: only one of them has {odd[0]}')
+            raise CheckpointError(f'{name} and {last} are of different models: only one of them has {clip(odd[0])}')
         for key, value in reference.items():
             if states[name][key].shape != value.shape:
                 raise CheckpointError(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from soho.engine.checkpoint.adapters import official_virtex
 from soho.engine.checkpoint.read import CheckpointError, is_count, read_checkpoint, state_dict_of
-from soho.errors import UserError, escape_what_cannot_be_printed
+from soho.errors import UserError, clip, escape_what_cannot_be_printed
 from soho.files import atomic_path
 
 State = dict[str, Tensor]
@@ -61,7 +61,7 @@ def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -
     try:
         state = state_dict_of(checkpoint)
         if odd := [name for name, value in state.items() if not isinstance(value, Tensor)]:
-            raise CheckpointError(f'{odd[0]} is a {type(state[odd[0]]).__name__} and no tensor')
+            raise CheckpointError(f'{clip(odd[0])} is a {type(state[odd[0]]).__name__} and no tensor')
         state = rename(state)
     except ValueError as error:
         raise CheckpointError(f'{source} cannot be converted: {error}') from error

@@ -3,15 +3,16 @@
 Needs torch only, so that ``hubconf.py`` can use it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT, adapt
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.values import is_dense
 from soho.engine.sharding import divide_like
+from soho.errors import clip
 
 
 class LoadReport(NamedTuple):
@@ -39,7 +40,7 @@ def _by_module(names: list[str], depth: int = 2, most: int = 8) -> list[str]:
     counts: dict[str, int] = {}
     for name in names:
         parts = name.split('.')
-        head = '.'.join(parts[:depth]) + ('.*' if len(parts) > depth else '')
+        head = clip('.'.join(parts[:depth])) + ('.*' if len(parts) > depth else '')
         counts[head] = counts.get(head, 0) + 1
     modules = [f'{head} ({n})' if n > 1 else head for head, n in counts.items()]
     return modules if len(modules) <= most + 1 else [*modules[:most], f'and {len(modules) - most} more modules']
@@ -77,6 +78,30 @@ def load_weights(
             or entries are missing and ``strict``.
     """
     own = model.state_dict()
+    loaded, report = fit_weights(own, state, source, strict, parts)
+    model.load_state_dict({name: divide_like(value, own[name]) for name, value in loaded.items()}, strict=False)
+    return report
+
+
+def fit_weights(
+    own: Mapping[str, Tensor],
+    state: dict[str, Any],
+    source: str,
+    strict: bool = False,
+    parts: Sequence[str] | None = None,
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """The entries of ``state`` that a model takes, by its names, and the report; see :func:`load_weights`.
+
+    Args:
+        own: State dict of the model; not changed.
+        state: Names to tensors.
+        source: Where they come from, for messages.
+        strict: See :func:`load_weights`.
+        parts: See :func:`load_weights`.
+
+    Raises:
+        CheckpointError: See :func:`load_weights`.
+    """
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     try:
         layout, loaded, unexpected = adapt(tensors, own)
@@ -96,11 +121,15 @@ def load_weights(
     if not loaded:
         raise CheckpointError(
             f'{source} has no weight of this model; it begins with '
-            f'{", ".join(list(state)[:3]) or "nothing"}, the model with {", ".join(list(own)[:3])}'
+            f'{", ".join(map(clip, list(state)[:3])) or "nothing"}, the model with {", ".join(list(own)[:3])}'
         )
     for name, value in loaded.items():
-        if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_complex():
+        if not is_dense(value):
             raise CheckpointError(f'{source} cannot be used: {name} is no tensor of plain numbers ({value.type()})')
+        if own[name].is_floating_point() and not value.is_floating_point():
+            raise CheckpointError(
+                f'{source} does not fit: {name} is of {value.dtype}, the model wants {own[name].dtype}'
+            )
     wrong = [n for n in loaded if own[n].shape != loaded[n].shape]
     if wrong:
         name = wrong[0]
@@ -118,8 +147,7 @@ def load_weights(
             + (f' and {len(lacking) - 1} more entries are' if lacking[1:] else ' is')
             + f' missing ({report})'
         )
-    model.load_state_dict({name: divide_like(value, own[name]) for name, value in loaded.items()}, strict=False)
-    return report
+    return loaded, report
 
 
 def _part(name: str) -> str:

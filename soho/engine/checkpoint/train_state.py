@@ -5,13 +5,14 @@ deletes the file that it names as the best checkpoint. Here each value has to be
 its place, and tensors of the shape; a damaged file ends in one sentence.
 
 Settings are those of the config, also where they differ from those of the run that is gone on with; how far
-that run was, with its schedules too, comes from the file.
+that run was, with its schedules too, comes from the file. Another kind of optimizer or schedule, to which the state
+in the file means nothing, is refused.
 """
 
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,23 +21,30 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
 from soho.engine.checkpoint.config_text import parse_config
+from soho.engine.checkpoint.errors import CheckpointError
+from soho.engine.checkpoint.kinds import ADVICE, KEY, Form, check_kinds, entries_kept, wrappers_of
+from soho.engine.checkpoint.load import fit_weights
 from soho.engine.checkpoint.plain import from_plain
-from soho.engine.checkpoint.read import CheckpointError, is_count
+from soho.engine.checkpoint.read import is_count, state_dict_of
+from soho.engine.checkpoint.save import nonfinite_tensors
+from soho.engine.checkpoint.values import WrongValue, is_dense, is_number, join, require, show
 from soho.engine.random_state import is_random_state
+from soho.errors import clip
 
 DEPTH = 16  # of lists and dicts in one another; a list may also hold itself
 # Numbers that cannot have a fraction.
 COUNTS = {'T_max', '_global_step', 'begin', 'end', 'last_step', 'step_size', 'total', 'total_iters', 'warmup'}
 # How far a schedule has come; everything else in it follows from its arguments.
 PROGRESS = {'_global_step', '_last_value', 'best', 'cooldown_counter', 'last_step', 'num_bad_epochs'}
+AVERAGE = 'ema_state_dict'
+"""Of a checkpoint of a run with mmengine's EMAHook: the weights that it trains, while ``state_dict`` is their average.
+"""
 SCALER_SETTINGS = {'growth_factor', 'backoff_factor', 'growth_interval'}
 LOOP_COUNTS = ('epoch', 'batches', 'batch_size', 'world_size', 'samples')
 SCALER = {'scale', 'growth_factor', 'backoff_factor', 'growth_interval', '_growth_tracker'}
 SEEDS = 2**32
-
-
-class _WrongValue(ValueError):
-    """What is wrong, without the file's name."""
+MOST_ITERATIONS = 2**31
+MOST_SAMPLES = 2**24  # of a step, of which a sampler keeps the numbers
 
 
 def check_train_state(
@@ -62,22 +70,27 @@ def check_train_state(
         A copy, without the config of ``meta``, histories as mmengine's ``HistoryBuffer``, settings as in the config.
 
     Raises:
+        OtherSettingsError: The run has other optimizers or schedules than the file.
         CheckpointError: What is wrong, and where.
     """
     checkpoint = dict(checkpoint)
     try:
-        checkpoint['meta'] = _check_meta(checkpoint.get('meta'))
-        checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), list(folders))
+        checkpoint['meta'] = meta = _check_meta(checkpoint.get('meta'))
+        checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), list(folders), meta)
+        known = check_kinds(checkpoint.get(KEY), source, optim_wrapper, param_schedulers)
         changes: list[str] = []
-        if 'optimizer' in checkpoint:
-            scheduled = {scheduler.param_name for scheduler in _all_of(param_schedulers)}
-            checkpoint['optimizer'] = _check_optim_wrapper(checkpoint['optimizer'], optim_wrapper, scheduled, changes)
-        if 'param_schedulers' in checkpoint and param_schedulers is not None:
-            checkpoint['param_schedulers'] = _check_all_schedulers(
-                checkpoint['param_schedulers'], param_schedulers, changes
-            )
+        require('optimizer' in checkpoint, 'it holds no state of an optimizer: these are weights (for load_from)')
+        scheduled = {scheduler.param_name for scheduler in _all_of(param_schedulers)}
+        checkpoint['optimizer'] = _check_optim_wrapper(
+            checkpoint['optimizer'], optim_wrapper, scheduled, known, changes
+        )
+        checkpoint['param_schedulers'] = _check_all_schedulers(
+            checkpoint.get('param_schedulers'), param_schedulers, meta['iter'], changes
+        )
+        if param_schedulers is None:
+            del checkpoint['param_schedulers']
         _check_place(checkpoint, optim_wrapper)
-    except _WrongValue as error:
+    except WrongValue as error:
         raise CheckpointError(f'{source} is nothing to go on from: {error}') from error
     for change in changes:
         log(f'{source}: {change}')
@@ -92,27 +105,83 @@ def _all_of(schedulers: Any) -> list[Any]:
 def _check_place(checkpoint: dict[str, Any], wrapper: Any) -> None:
     """Where the run was in its data, random generators, and gradients that wait for an update."""
     loop = checkpoint.get('loop', {})
-    _require(isinstance(loop, dict), f'loop is {_show(loop)} and no dict')
+    require(isinstance(loop, dict), f'loop is {show(loop)} and no dict')
     for name in LOOP_COUNTS if loop else ():
-        _require(is_count(loop.get(name)), f'loop.{name} is {_show(loop.get(name))}; it is a whole number, 0 or more')
+        require(is_count(loop.get(name)), f'loop.{name} is {show(loop.get(name))}; it is a whole number, 0 or more')
     if loop:
-        _require(loop['batch_size'] * loop['world_size'] > 0, 'loop has a batch of no sample')
+        size = loop['batch_size'] * loop['world_size']
+        require(0 < size <= MOST_SAMPLES, f'loop has {size} samples in a step; that is a number from 1 to 2^24')
+        meta = checkpoint['meta']
+        for name in ('epoch', 'batches'):
+            done = meta['iter']
+            require(
+                loop[name] <= done, f'loop.{name} is {loop[name]}, and only {done} iterations were done (meta.iter)'
+            )
         for name in ('draws_each_epoch', 'validated'):
-            _require(isinstance(loop.get(name), bool), f'loop.{name} is {_show(loop.get(name))}; it is True or False')
+            require(isinstance(loop.get(name), bool), f'loop.{name} is {show(loop.get(name))}; it is True or False')
+        number = loop.get('epoch_batches', 0)
+        require(is_count(number), f'loop.epoch_batches is {show(number)}; it is a whole number, 0 or more')
+        _require_plain(loop.get('order'), 'loop.order')
     states = checkpoint.get('random_states', [])
-    _require(isinstance(states, list), f'random_states is {_show(states)} and no list')
+    require(isinstance(states, list), f'random_states is {show(states)} and no list')
     for number, state in enumerate(states):
-        _require(is_random_state(state), f'random_states.{number} is no state of random generators')
+        require(is_random_state(state), f'random_states.{number} is no state of random generators')
     gradients = checkpoint.get('gradients', [])
-    _require(isinstance(gradients, list), f'gradients is {_show(gradients)} and no list')
+    require(isinstance(gradients, list), f'gradients is {show(gradients)} and no list')
     parameters = [p for g in wrapper.optimizer.param_groups for p in g['params']] if gradients else []
     for rank, of_rank in enumerate(gradients):
         here = f'gradients.{rank}'
-        _require(isinstance(of_rank, list) and len(of_rank) == len(parameters), f'{here} is no list of one a parameter')
+        require(isinstance(of_rank, list) and len(of_rank) == len(parameters), f'{here} is no list of one a parameter')
         for number, (gradient, parameter) in enumerate(zip(of_rank, parameters)):
-            fits = isinstance(gradient, Tensor) and _is_dense(gradient) and gradient.shape == parameter.shape
+            fits = isinstance(gradient, Tensor) and is_dense(gradient)
+            fits = fits and (gradient.shape, gradient.dtype) == (parameter.shape, parameter.dtype)
             same = gradient is None if gradients[0][number] is None else fits
-            _require(same, f'{here}.{number} is no gradient of its parameter')
+            require(same, f'{here}.{number} is no gradient of its parameter')
+
+
+def check_weights(checkpoint: dict[str, Any], own: Mapping[str, Tensor], source: str) -> None:
+    """Compare the weights that a run goes on from, and averaged ones beside them, with those of the model.
+
+    Args:
+        checkpoint: As read; not changed.
+        own: State dict of the model.
+        source: Its name, for messages.
+
+    Raises:
+        CheckpointError: A name, a shape or a dtype differs, or a value is not finite that is so in the model.
+    """
+    _check_tensors(state_dict_of(checkpoint), own, source)
+    average = checkpoint.get(AVERAGE)
+    if average is None:
+        return
+    of_average = f'{AVERAGE} of {source}'
+    if not isinstance(average, dict) or not all(isinstance(name, str) for name in average):
+        raise CheckpointError(f'{of_average} is no dict of tensors by names')
+    # EMAHook exchanges entry by entry, and counts its steps.
+    names = {f'module.{name}' for name in own} | {'steps'}
+    if odd := sorted(average.keys() ^ names):
+        what = 'lacks' if odd[0] in names else 'has, as no model here,'
+        raise CheckpointError(f'{of_average} {what} {clip(odd[0])}')
+    if odd := sorted(own.keys() - state_dict_of(checkpoint).keys()):
+        raise CheckpointError(f'{source} is incomplete: {odd[0]} is missing, of which it has an average')
+    steps, done = average['steps'], checkpoint['meta']['iter']
+    fits = isinstance(steps, Tensor) and is_dense(steps) and steps.numel() == 1 and not steps.is_floating_point()
+    if not (fits and 0 <= steps.item() <= done):
+        raise CheckpointError(f'steps in {of_average} is no number of the {done} iterations that were done (meta.iter)')
+    _check_tensors({name.removeprefix('module.'): average[name] for name in names - {'steps'}}, own, of_average)
+
+
+def _check_tensors(state: dict[str, Any], own: Mapping[str, Tensor], source: str) -> None:
+    fitting, _ = fit_weights(own, state, source, strict=True)
+    for name, value in fitting.items():
+        if value.dtype != own[name].dtype:
+            raise CheckpointError(
+                f'{source} does not fit: {name} is of {value.dtype}, the model wants {own[name].dtype}'
+            )
+    # Constants of a model may be infinite, such as the mask of an attention.
+    wrong = [name for name in nonfinite_tensors(fitting) if not nonfinite_tensors(own[name])]
+    if wrong:
+        raise CheckpointError(f'{source} holds values that are no numbers, in {wrong[0]}')
 
 
 def count_gpus(checkpoint: dict[str, Any]) -> int | None:
@@ -127,38 +196,46 @@ def count_gpus(checkpoint: dict[str, Any]) -> int | None:
 
 
 def _check_meta(meta: Any) -> dict[str, Any]:
-    _require(isinstance(meta, dict), 'it has no meta, which says how far the run was')
+    require(isinstance(meta, dict), 'it has no meta, which says how far the run was')
     for name in ('epoch', 'iter'):
-        _require(is_count(meta.get(name)), f'meta.{name} is {_show(meta.get(name))}; it is a whole number, 0 or more')
+        fits = is_count(meta.get(name)) and meta[name] < MOST_ITERATIONS
+        require(fits, f'meta.{name} is {show(meta.get(name))}; it is a whole number, 0 or more, and below 2^31')
+    require(
+        meta['epoch'] <= meta['iter'], f'meta.epoch is {meta["epoch"]}, and only {meta["iter"]} iterations were done'
+    )
     seed = meta.get('seed')
-    _require(seed is None or is_count(seed) and seed < SEEDS, f'meta.seed is {_show(seed)}; it is a number below 2^32')
+    require(seed is None or is_count(seed) and seed < SEEDS, f'meta.seed is {show(seed)}; it is a number below 2^32')
     _require_plain(meta.get('dataset_meta'), 'meta.dataset_meta')
     return {name: value for name, value in meta.items() if name != 'config'}
 
 
-def _check_message_hub(hub: Any, folders: Sequence[str]) -> dict[str, Any]:
-    _require(isinstance(hub, dict), 'it has no message_hub: these are weights (for load_from), not the state of a run')
+def _check_message_hub(hub: Any, folders: Sequence[str], meta: dict[str, Any]) -> dict[str, Any]:
+    require(isinstance(hub, dict), 'it has no message_hub: these are weights (for load_from), not the state of a run')
     parts = {}
     for name in ('log_scalars', 'runtime_info', 'resumed_keys'):
-        _require(isinstance(hub.get(name), dict), f'message_hub.{name} is {_show(hub.get(name))} and no dict')
+        require(isinstance(hub.get(name), dict), f'message_hub.{name} is {show(hub.get(name))} and no dict')
         parts[name] = dict(hub[name])
         for key in parts[name]:
-            _require(isinstance(key, str), f'message_hub.{name} has the key {_show(key)}, which is no text')
+            require(isinstance(key, str), f'message_hub.{name} has the key {show(key)}, which is no text')
     parts['log_scalars'] = {
-        key: _history(value, f'message_hub.log_scalars.{key}') for key, value in parts['log_scalars'].items()
+        key: _history(value, join('message_hub.log_scalars', key)) for key, value in parts['log_scalars'].items()
     }
     for key, value in parts['resumed_keys'].items():
-        _require(isinstance(value, bool), f'message_hub.resumed_keys.{key} is {_show(value)}; it is True or False')
+        where = join('message_hub.resumed_keys', key)
+        require(isinstance(value, bool), f'{where} is {show(value)}; it is True or False')
     info = parts['runtime_info']
     for key, value in list(info.items()):
-        where = f'message_hub.runtime_info.{key}'
+        where = join('message_hub.runtime_info', key)
         _require_plain(value, where)
         if key.startswith('best_score'):
-            _require(_is_number(value), f'{where} is {_show(value)} and no number')
+            require(is_number(value), f'{where} is {show(value)} and no number')
+        elif key in ('epoch', 'iter'):  # as RuntimeInfoHook saw it in the last iteration
+            fits = is_count(value) and meta[key] - value in (0, 1)
+            require(fits, f'{where} is {show(value)}, and meta.{key} {meta[key]}: at most one more')
         elif key == 'keep_ckpt_ids':
-            _require(isinstance(value, (list, tuple)) and all(map(is_count, value)), f'{where} are no whole numbers')
+            require(isinstance(value, (list, tuple)) and all(map(is_count, value)), f'{where} are no whole numbers')
         elif key == 'last_ckpt' or key.startswith('best_ckpt'):
-            _require(value is None or isinstance(value, str), f'{where} is {_show(value)} and no path')
+            require(value is None or isinstance(value, str), f'{where} is {show(value)} and no path')
             if value is not None:
                 # A name is that of a file beside this one, wherever the folder has gone since.
                 places = [value] if os.path.isabs(value) else [os.path.join(folder, value) for folder in folders]
@@ -175,61 +252,124 @@ def _lies_in(path: str, folder: str) -> bool:
 
 def _history(value: Any, where: str) -> HistoryBuffer:
     """The history of a scalar out of what :func:`soho.engine.checkpoint.plain.to_plain` makes of it."""
-    _require(isinstance(value, dict) and value.get('is_history_buffer') is True, f'{where} is no history')
+    require(isinstance(value, dict) and value.get('is_history_buffer') is True, f'{where} is no history')
     arrays = [value.get('history'), value.get('counts')]
     for array in arrays:
-        _require(
-            isinstance(array, Tensor) and _is_dense(array) and array.dim() == 1 and len(array) == len(arrays[0]),
+        require(
+            isinstance(array, Tensor) and is_dense(array) and array.dim() == 1 and len(array) == len(arrays[0]),
             f'{where} is no pair of equally long lists of numbers',
         )
     length = value.get('max_length')
-    _require(is_count(length) and length > 0, f'{where}.max_length is {_show(length)}; it is a whole number above 0')
+    require(is_count(length) and length > 0, f'{where}.max_length is {show(length)}; it is a whole number above 0')
     return from_plain(value)
 
 
-def _check_optim_wrapper(state: Any, wrapper: Any, scheduled: set[str], changes: list[str]) -> dict[str, Any]:
+# Of an optimizer's state, which not every wrapper saves.
+OPTIONAL = {'base_param_settings', 'loss_scaler', 'apex_amp'}
+
+
+def _check_optim_wrapper(
+    state: Any, wrapper: Any, scheduled: set[str], known: dict[str, dict[str, Any]], changes: list[str]
+) -> dict[str, Any]:
+    wrappers = wrappers_of(wrapper)
     if not isinstance(wrapper, OptimWrapperDict):
-        return _check_optimizer(state, wrapper, 'optimizer', scheduled, changes)
-    names = set(wrapper.optim_wrappers)
-    _require(
-        isinstance(state, dict) and set(state) == names,
+        return _check_optimizer(state, wrapper, 'optimizer', scheduled, known.get('optimizer'), changes)
+    names = [place.partition('.')[2] for place in wrappers]
+    require(
+        isinstance(state, dict) and set(state) == set(names),
         f'the run has the optimizers {", ".join(sorted(names))}, and the file has not',
     )
     return {
-        name: _check_optimizer(state[name], wrapper[name], f'optimizer.{name}', scheduled, changes) for name in state
+        name: _check_optimizer(state[name], one, place, scheduled, known.get(place), changes)
+        for name, (place, one) in zip(names, wrappers.items())
     }
 
 
-def _check_optimizer(state: Any, wrapper: Any, where: str, scheduled: set[str], changes: list[str]) -> dict[str, Any]:
-    _require(isinstance(state, dict), f'{where} is {_show(state)} and no dict')
+def _check_optimizer(
+    state: Any, wrapper: Any, where: str, scheduled: set[str], described: dict[str, Any] | None, changes: list[str]
+) -> dict[str, Any]:
+    """The state of one optimizer.
+
+    Args:
+        state: As saved.
+        wrapper: Of the run.
+        where: Its name, for messages.
+        scheduled: Settings that a schedule drives.
+        described: What the checkpoint says of it, see :mod:`soho.engine.checkpoint.kinds`; ``None``: nothing.
+        changes: Gets a sentence for each change.
+    """
+    require(isinstance(state, dict), f'{where} is {show(state)} and no dict')
     optimizer = wrapper.optimizer
+    kind = type(optimizer).__name__
+    if foreign := sorted(map(str, state.keys() - wrapper.state_dict().keys() - OPTIONAL)):
+        raise WrongValue(f'{where} has {show(foreign[0])}, which a {kind} does not keep: {ADVICE}')
+    if absent := sorted(wrapper.state_dict().keys() - state.keys() - OPTIONAL):
+        raise WrongValue(f'{where} has no {absent[0]}, which a {kind} keeps: it was of another one; {ADVICE}')
     groups, own = state.get('param_groups'), optimizer.state_dict()['param_groups']
-    _require(isinstance(groups, list), f'{where}.param_groups is {_show(groups)} and no list')
-    _require(len(groups) == len(own), f'{where} has {len(groups)} groups of parameters, and the run {len(own)}')
+    require(isinstance(groups, list), f'{where}.param_groups is {show(groups)} and no list')
+    require(len(groups) == len(own), f'{where} has {len(groups)} groups of parameters, and the run {len(own)}')
     checked_groups: list[dict[str, Any]] = []
     entries_of = state.get('state')
-    _require(isinstance(entries_of, dict), f'{where}.state is {_show(entries_of)} and no dict')
+    require(isinstance(entries_of, dict), f'{where}.state is {show(entries_of)} and no dict')
     parameters: dict[int, Tensor] = {}
-    entries = {}
+    entries: dict[int, dict[str, Any]] = {}
+    tried = entries_kept(optimizer)
     for number, (group, own_group, live) in enumerate(zip(groups, own, optimizer.param_groups)):
         here = f'{where}.param_groups.{number}'
         _check_group(group, own_group, here)
+        foreign = [] if described else sorted(map(str, group.keys() - own_group.keys()))
+        require(not foreign, f'{here} has {show(foreign[:1])}, which is no setting of a {kind}: {ADVICE}')
         checked_groups.append(dict(_keep_settings(group, own_group, here, scheduled, changes), params=group['params']))
         members = dict(zip(group['params'], live['params']))
-        _require(
+        require(
             len(members) == len(live['params']) and not members.keys() & parameters.keys(),
             f'{here} names a parameter twice',
         )
         parameters |= members
         known = {i: _check_entry(entries_of[i], p, f'{where}.state.{i}') for i, p in members.items() if i in entries_of}
-        kinds = {frozenset(entry) for entry in known.values() if entry}
-        _require(len(kinds) < 2, f'{where}.state has different values for parameters of one group')
+        if tried is not None:
+            known = {
+                i: _keep_entries(entry, tried[number][Form.of(members[i])], f'{where}.state.{i}', kind)
+                for i, entry in known.items()
+            }
+            kept = sorted({name for values in tried[number].values() for name in values})
+            if members and kept and not any(known.values()):
+                changes.append(f'{here} has no {" and no ".join(kept)} yet, which begins anew')
+        kinds = {frozenset(entry) for i, entry in known.items() if entry and tried is None}
+        require(len(kinds) < 2, f'{where}.state has different values for parameters of one group')
         entries |= known
     foreign = [key for key in entries_of if key not in parameters]
-    _require(not foreign, f'{where}.state has {_show(foreign[:1])}, which is in no group')
+    require(not foreign, f'{where}.state has {show(foreign[:1])}, which is in no group')
+    if described:
+        count, saved = sum(map(bool, entries_of.values())), described['parameters_with_state']
+        require(count == saved, f'{where}.state is of {count} parameters, and {saved} were saved')
     checked = dict(state, param_groups=checked_groups, state={key: entries[key] for key in entries_of})
-    _check_wrapper(checked, wrapper, where, scheduled)
+    _check_wrapper(checked, wrapper, where, scheduled, changes)
     return checked
+
+
+def _keep_entries(entry: dict[str, Any], own: dict[str, Any], where: str, kind: str) -> dict[str, Any]:
+    """What an optimizer keeps of a parameter; what it keeps no more, by its settings, is left out.
+
+    Args:
+        entry: As saved; empty where there has been no gradient.
+        own: What the optimizer keeps of such a parameter.
+        where: Its name, for messages.
+        kind: Class of the optimizer.
+    """
+    if not entry:
+        return {}
+    if absent := [name for name in own if name not in entry]:
+        raise WrongValue(
+            f'{where} has no {absent[0]}, which a {kind} with the settings of the config keeps: go on with those that '
+            'it had, or begin anew from its weights (load_from=FILE, without --resume)'
+        )
+    for name, mine in own.items():
+        value, here = entry[name], join(where, name)
+        require((value is None) == (mine is None), f'{here} is {show(value)}, and in the run {show(mine)}')
+        if isinstance(value, Tensor) and isinstance(mine, Tensor) and value.numel() > 1:
+            require(value.dtype == mine.dtype, f'{here} is of {value.dtype}, and in the run of {mine.dtype}')
+    return {name: entry[name] for name in own}
 
 
 def _keep_settings(
@@ -249,20 +389,20 @@ def _keep_settings(
         start, own_start = saved.get(f'initial_{name}', saved[name]), own.get(f'initial_{name}', own[name])
         if start == own_start:
             kept[name] = saved[name]
-        elif _is_number(start) and start and _is_number(saved[name]):
+        elif is_number(start) and start and is_number(saved[name]):
             kept[name] = saved[name] * own_start / start
     for name in own.keys() & saved.keys() - {'params'}:
         begin = name.removeprefix('initial_')
-        if name not in scheduled and _is_number(own[name]) and own[name] != saved[name]:
+        if name not in scheduled and is_number(own[name]) and own[name] != saved[name]:
             changes.append(f'{where}.{begin} was {saved[name]:g} and is {own[name]:g} by the config, which applies')
     return kept
 
 
 def _check_group(group: Any, own: dict[str, Any], where: str) -> None:
-    _require(isinstance(group, dict), f'{where} is {_show(group)} and no dict')
+    require(isinstance(group, dict), f'{where} is {show(group)} and no dict')
     ids = group.get('params')
-    _require(isinstance(ids, list) and all(map(is_count, ids)), f'{where}.params is no list of numbers')
-    _require(
+    require(isinstance(ids, list) and all(map(is_count, ids)), f'{where}.params is no list of numbers')
+    require(
         len(ids) == len(own['params']), f'{where} has {len(ids)} parameters, and in the run it has {len(own["params"])}'
     )
     _check_options(group, own, where)
@@ -270,7 +410,7 @@ def _check_group(group: Any, own: dict[str, Any], where: str) -> None:
 
 def _check_options(group: dict[str, Any], own: dict[str, Any], where: str) -> None:
     for name, value in group.items():
-        here = f'{where}.{name}'
+        here = join(where, name)
         if name == 'params':
             continue
         if name in own:
@@ -278,7 +418,7 @@ def _check_options(group: dict[str, Any], own: dict[str, Any], where: str) -> No
         else:
             _require_plain(value, here)
         if name in ('lr', 'initial_lr'):
-            _require(not _is_number(value) or value >= 0, f'{here} is {_show(value)}; it cannot be negative')
+            require(not is_number(value) or value >= 0, f'{here} is {show(value)}; it cannot be negative')
 
 
 # Numbers that torch's optimizers keep of each parameter. All else has its shape, on which fused kernels rely.
@@ -287,88 +427,97 @@ SCALARS = {'step', 'mu', 'mu_product', 'eta'}
 
 def _check_entry(entry: Any, parameter: Tensor, where: str) -> dict[str, Any]:
     """The state of one parameter."""
-    _require(isinstance(entry, dict), f'{where} is {_show(entry)} and no dict')
+    require(isinstance(entry, dict), f'{where} is {show(entry)} and no dict')
     checked = {}
     for name, value in entry.items():
-        here = f'{where}.{name}'
+        here = join(where, name)
         if isinstance(value, Tensor):
-            _require(_is_dense(value), f'{here} is no tensor of plain numbers')
+            require(is_dense(value), f'{here} is no tensor of plain numbers')
             if value.shape == parameter.shape and name != 'step':
                 same = value.is_floating_point() == parameter.is_floating_point()
-                _require(same, f'{here} is of {value.dtype}, its parameter of {parameter.dtype}')
+                require(same, f'{here} is of {value.dtype}, its parameter of {parameter.dtype}')
                 # Fused kernels write through the strides: no two values may share their memory.
                 value = value if _is_packed(value) else value.clone(memory_format=torch.contiguous_format)
             else:
                 shape = tuple(value.shape)
-                _require(
+                require(
                     name in SCALARS and value.numel() == 1,
                     f'{here} has the shape {shape}, its parameter {tuple(parameter.shape)}',
                 )
-                _require(0 <= value.item() < math.inf, f'{here} is {value.item()}; it is a number, 0 or more')
+                require(0 <= value.item() < math.inf, f'{here} is {value.item()}; it is a number, 0 or more')
         elif value is not None:
-            _require(_is_number(value) and value >= 0, f'{here} is {_show(value)}; it is a number, 0 or more')
+            require(is_number(value) and value >= 0, f'{here} is {show(value)}; it is a number, 0 or more')
         checked[name] = value
     return checked
 
 
-def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: set[str]) -> None:
+def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: set[str], changes: list[str]) -> None:
     """What stands beside the optimizer's own state."""
     base, own_base = state.pop('base_param_settings', None), wrapper.base_param_settings
     if base is not None and own_base is not None:
-        _require(isinstance(base, dict), f'{where}.base_param_settings is {_show(base)} and no dict')
+        require(isinstance(base, dict), f'{where}.base_param_settings is {show(base)} and no dict')
         _check_options(base, own_base, f'{where}.base_param_settings')
         # Its only parameter stands for none, and what differs is said of the groups.
         state['base_param_settings'] = _keep_settings(base, own_base, where, scheduled, [])
-    scaler = state.get('loss_scaler')
+    scaler, here = state.get('loss_scaler'), f'{where}.loss_scaler'
+    own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
+    if bool(scaler) != bool(own_scaler):
+        what = 'is in the file, and the config scales no loss' if scaler else 'is not in the file, and begins anew'
+        changes.append(f'{here} {what}')
     if scaler:
-        here = f'{where}.loss_scaler'
-        _require(isinstance(scaler, dict) and SCALER <= set(scaler), f'{here} lacks {", ".join(sorted(SCALER))}')
+        require(isinstance(scaler, dict) and SCALER <= set(scaler), f'{here} lacks {", ".join(sorted(SCALER))}')
         for name in SCALER:
             least = 0 if name == '_growth_tracker' else 1 if name == 'growth_interval' else 1e-30
             value = scaler[name]
-            _require(_is_number(value) and least <= value < math.inf, f'{here}.{name} is {_show(value)}')
-        own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
+            require(is_number(value) and least <= value < math.inf, f'{here}.{name} is {show(value)}')
         state['loss_scaler'] = scaler | {name: own_scaler[name] for name in SCALER_SETTINGS & own_scaler.keys()}
-    elif 'loss_scaler' in state:
-        del state['loss_scaler']
+    if not (scaler and own_scaler):
+        state.pop('loss_scaler', None)
     _require_plain(state.get('apex_amp'), f'{where}.apex_amp')
     if hasattr(wrapper.optimizer, 'check_state_dict'):
         try:
             wrapper.optimizer.check_state_dict(state)
         except ValueError as error:
-            raise _WrongValue(f'{where}: {error}') from error
+            raise WrongValue(f'{where}: {error}') from error
 
 
-def _check_all_schedulers(states: Any, schedulers: Any, changes: list[str]) -> Any:
+def _check_all_schedulers(states: Any, schedulers: Any, iterations: int, changes: list[str]) -> Any:
     if not isinstance(schedulers, dict):
-        return _check_schedulers(states, schedulers, 'param_schedulers', changes)
-    _require(isinstance(states, dict) and set(states) == set(schedulers), 'param_schedulers are of other optimizers')
+        states = [] if states is None else states  # as of a run without schedules
+        return _check_schedulers(states, schedulers or [], 'param_schedulers', iterations, changes)
+    require(isinstance(states, dict) and set(states) == set(schedulers), 'param_schedulers are of other optimizers')
     return {
-        name: _check_schedulers(states[name], some, f'param_schedulers.{name}', changes)
+        name: _check_schedulers(states[name], some, f'param_schedulers.{name}', iterations, changes)
         for name, some in schedulers.items()
     }
 
 
-def _check_schedulers(states: Any, schedulers: list, where: str, changes: list[str]) -> list[dict[str, Any]]:
-    _require(isinstance(states, (list, tuple)), f'{where} is {_show(states)} and no list')
-    _require(
+def _check_schedulers(
+    states: Any, schedulers: list, where: str, iterations: int, changes: list[str]
+) -> list[dict[str, Any]]:
+    require(isinstance(states, (list, tuple)), f'{where} is {show(states)} and no list')
+    require(
         len(states) == len(schedulers),
-        f'{where} has {len(states)} schedules, and the config of the run {len(schedulers)}',
+        f'{where} has {len(states)} schedules, and param_scheduler of the config {len(schedulers)}: {ADVICE}',
     )
     checked = []
     for number, (state, scheduler) in enumerate(zip(states, schedulers)):
         here = f'{where}.{number}'
-        _require(isinstance(state, dict), f'{here} is {_show(state)} and no dict')
+        require(isinstance(state, dict), f'{here} is {show(state)} and no dict')
         own, arguments = scheduler.state_dict(), _arguments_of(type(scheduler))
         changed = [n for n in state if n in own and n in arguments and not _is_same(own[n], state[n])]
         for name, value in state.items():
-            _require(name in own, f'{here} has {_show(name)}, which a {type(scheduler).__name__} has not')
+            kind = type(scheduler).__name__
+            require(name in own, f'{here} has {show(name)}, which a {kind} has not: it was of another one; {ADVICE}')
             if not changed or name in PROGRESS:
                 _require_like(own[name], value, f'{here}.{name}')
                 if name in COUNTS:
-                    _require(type(value) is int, f'{here}.{name} is {_show(value)} and no whole number')
+                    require(type(value) is int, f'{here}.{name} is {show(value)} and no whole number')
+                if name in PROGRESS & COUNTS:  # the second counts one more
+                    fits = value <= iterations + 1
+                    require(fits, f'{here}.{name} is {value}, and only {iterations} iterations were done (meta.iter)')
         changes += [
-            f'{here}.{name} was {_show(state[name])} and is {_show(own[name])} by the config, which applies'
+            f'{here}.{name} was {show(state[name])} and is {show(own[name])} by the config, which applies'
             for name in changed
         ]
         kept = PROGRESS & state.keys() if changed else state.keys() - {'base_values'}
@@ -395,11 +544,11 @@ def _is_same(own: Any, value: Any) -> bool:
 def _require_like(own: Any, value: Any, where: str) -> None:
     """Refuse a value of another kind than the run's own; texts have to be the same, since they decide what is done."""
     if isinstance(own, Tensor):
-        fits = isinstance(value, Tensor) and _is_dense(value) and value.shape == own.shape
+        fits = isinstance(value, Tensor) and is_dense(value) and value.shape == own.shape
     elif own is None or isinstance(own, bool):
         fits = value is None or isinstance(value, bool)
     elif isinstance(own, (int, float)):
-        fits = _is_number(value) and (math.isfinite(value) or not math.isfinite(own))
+        fits = is_number(value) and (math.isfinite(value) or not math.isfinite(own))
     elif isinstance(own, (list, tuple)):
         fits = isinstance(value, (list, tuple)) and len(value) == len(own)
         for number, (mine, theirs) in enumerate(zip(own, value if fits else ())):
@@ -410,42 +559,23 @@ def _require_like(own: Any, value: Any, where: str) -> None:
             _require_like(mine, value[name], f'{where}.{name}')
     else:
         fits = type(own) is type(value) and own == value
-    _require(fits, f'{where} is {_show(value)}, and in the run {_show(own)}')
+    require(fits, f'{where} is {show(value)}, and in the run {show(own)}')
 
 
 def _require_plain(value: Any, where: str, depth: int = 0) -> None:
-    _require(depth < DEPTH, f'{where} is nested too deeply')
+    require(depth < DEPTH, f'{where} is nested too deeply')
     if isinstance(value, dict):
         for key, item in value.items():
-            _require(isinstance(key, (str, int, float)), f'{where} has the key {_show(key)}')
+            require(isinstance(key, (str, int, float)), f'{where} has the key {show(key)}')
             _require_plain(item, where, depth + 1)
     elif isinstance(value, (list, tuple, set)):
         for item in value:
             _require_plain(item, where, depth + 1)
     elif isinstance(value, Tensor):
-        _require(_is_dense(value), f'{where} is no tensor of plain numbers')
+        require(is_dense(value), f'{where} is no tensor of plain numbers')
     else:
-        _require(value is None or isinstance(value, (str, int, float)), f'{where} is {_show(value)}')
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is float or type(value) is int and abs(value) < 2**63
-
-
-def _is_dense(value: Tensor) -> bool:
-    return value.layout is torch.strided and not (value.is_quantized or value.is_meta or value.is_complex())
+        require(value is None or isinstance(value, (str, int, float)), f'{where} is {show(value)}')
 
 
 def _is_packed(value: Tensor) -> bool:
     return value.is_contiguous() or value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last)
-
-
-def _show(value: Any) -> str:
-    """A value for a message."""
-    plain = isinstance(value, (str, int, float, type(None))) or isinstance(value, (list, tuple)) and len(value) < 5
-    return f'{value!r:.60}' if plain else f'a {type(value).__name__}'
-
-
-def _require(fits: bool, message: str) -> None:
-    if not fits:
-        raise _WrongValue(message)

@@ -32,6 +32,7 @@ class OptimWrapper(MMEngineOptimWrapper):
     _grad_norm: Tensor | None = None
     _bad_loss: Tensor | None = None  # () bool: of the losses whose gradients are being gathered, one is no number
     _skipped: Tensor | None = None  # () bool, of the last update
+    _gathered: int | None = None  # iterations of the next update that a resumed run had done
 
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
         bad = loss.detach().isfinite().all().logical_not()
@@ -76,6 +77,10 @@ class OptimWrapper(MMEngineOptimWrapper):
             return None
         return [p.grad for p in self._parameters()]
 
+    def set_gathered_count(self, count: int) -> None:
+        """Go on after so many of the iterations of an update; those of the next begin with the one after."""
+        self._gathered = count
+
     def set_gathered_gradients(self, gradients: list[Tensor | None]) -> None:
         """Go on from what :meth:`gathered_gradients` gave."""
         for parameter, gradient in zip(self._parameters(), gradients):
@@ -102,8 +107,15 @@ class OptimWrapper(MMEngineOptimWrapper):
         super().load_state_dict(state_dict)
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """As mmengine, which says of every start between two updates that gradients are lost."""
-        super().initialize_count_status(model, init_counts - init_counts % self._accumulative_counts, max_counts)
+        """As mmengine, which says of every start between two updates that gradients are lost.
+
+        It also takes it that the run has always gathered as many gradients as now; here a resumed run counts from the
+        last update on.
+        """
+        gathered, every = self._gathered, self._accumulative_counts
+        shift = 0 if gathered is None else (init_counts - gathered) % every
+        init_counts, max_counts = init_counts - shift, max_counts - shift
+        super().initialize_count_status(model, init_counts - init_counts % every, max_counts)
         self._inner_count = init_counts
 
     def _clip_grad(self) -> None:

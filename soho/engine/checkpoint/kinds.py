@@ -1,0 +1,167 @@
+"""Which optimizers and schedules the state in a checkpoint belongs to.
+
+The state of an optimizer means nothing to another one: a momentum is no second moment. A checkpoint therefore says
+whose state it holds, and what an optimizer keeps of each parameter is found by one step on a copy of it, on tensors
+of one element.
+"""
+
+import copy
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor
+from torch.optim import Optimizer
+
+from soho.engine.checkpoint.errors import OtherSettingsError
+from soho.engine.checkpoint.read import is_count
+from soho.engine.checkpoint.values import require, show
+
+KEY = 'kinds'
+"""Of a checkpoint: what :func:`describe_kinds` returns."""
+ADVICE = 'go on with that, or begin anew from its weights (load_from=FILE, without --resume)'
+
+
+class Form(NamedTuple):
+    """What parameters have in common of which an optimizer keeps the same."""
+
+    dim: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, parameter: Tensor) -> 'Form':
+        return cls(parameter.dim(), parameter.dtype)
+
+
+def wrappers_of(wrapper: Any) -> dict[str, Any]:
+    """Return the wrappers of single optimizers by the place of their state in a checkpoint.
+
+    Args:
+        wrapper: mmengine's ``OptimWrapper`` or ``OptimWrapperDict``.
+    """
+    if isinstance(wrapper, OptimWrapperDict):
+        return {f'optimizer.{name}': one for name, one in wrapper.optim_wrappers.items()}
+    return {'optimizer': wrapper}
+
+
+def describe_kinds(wrapper: Any, schedulers: Any) -> dict[str, Any]:
+    """Return what the state of optimizers and schedules belongs to, as plain data.
+
+    Args:
+        wrapper: mmengine's ``OptimWrapper`` or ``OptimWrapperDict``.
+        schedulers: A list, a dict of lists, or ``None``.
+    """
+    return dict(
+        optimizers={place: _describe_optimizer(one) for place, one in wrappers_of(wrapper).items()},
+        param_schedulers=_names_of(schedulers),
+    )
+
+
+def _describe_optimizer(wrapper: Any) -> dict[str, Any]:
+    counts = getattr(wrapper, '_accumulative_counts', 1)
+    waiting = 0 if wrapper.should_update() else wrapper.inner_count % counts
+    return dict(
+        type=_type_of(wrapper.optimizer),
+        parameters_with_state=sum(map(bool, wrapper.optimizer.state.values())),
+        accumulative_counts=counts,
+        gathered=waiting,
+    )
+
+
+def _type_of(optimizer: Optimizer) -> str:
+    inner = getattr(optimizer, 'inner', None)
+    name = type(optimizer).__name__
+    return f'{name} around {type(inner).__name__}' if isinstance(inner, Optimizer) else name
+
+
+def _names_of(schedulers: Any) -> Any:
+    if isinstance(schedulers, dict):
+        return {name: _names_of(some) for name, some in schedulers.items()}
+    return [type(scheduler).__name__ for scheduler in schedulers or []]
+
+
+def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[str, dict[str, Any]]:
+    """Compare whose state a checkpoint holds with what the run has; return what it says of each optimizer.
+
+    Args:
+        kinds: As :func:`describe_kinds` returned it; ``None`` for a checkpoint that does not say.
+        source: Name of the checkpoint, for messages.
+        wrapper: Of the run.
+        schedulers: Of the run.
+
+    Raises:
+        WrongValue: It is damaged.
+        OtherSettingsError: The run has other optimizers or schedules, or gathers gradients otherwise.
+    """
+    if kinds is None:
+        return {}
+    require(isinstance(kinds, dict), f'{KEY} is {show(kinds)} and no dict')
+    saved = kinds.get('optimizers')
+    require(isinstance(saved, dict), f'{KEY}.optimizers is {show(saved)} and no dict')
+    own = describe_kinds(wrapper, schedulers)
+    described = {}
+    for place, mine in own['optimizers'].items():
+        theirs = saved.get(place)
+        _check_description(theirs, f'{KEY}.{place}')
+        if theirs['type'] != mine['type']:
+            raise OtherSettingsError(
+                f'{source} holds the state of the optimizer {theirs["type"]:.60}, and optim_wrapper of the config is '
+                f'of {mine["type"]}: {ADVICE}'
+            )
+        if theirs['gathered'] and theirs['accumulative_counts'] != mine['accumulative_counts']:
+            raise OtherSettingsError(
+                f'{source} holds gradients of {theirs["gathered"]} of the {theirs["accumulative_counts"]} iterations '
+                f'of an update, and accumulative_counts of the config is {mine["accumulative_counts"]}: go on with '
+                f'{theirs["accumulative_counts"]}, or from a checkpoint just after an update'
+            )
+        described[place] = theirs
+    theirs, mine = kinds.get('param_schedulers'), own['param_schedulers']
+    if theirs != mine:
+        raise OtherSettingsError(
+            f'{source} holds the state of {_list(theirs)}, and param_scheduler of the config is of {_list(mine)}: '
+            f'{ADVICE}'
+        )
+    return described
+
+
+def _check_description(described: Any, where: str) -> None:
+    require(isinstance(described, dict), f'{where} is {show(described)} and no dict')
+    require(isinstance(described.get('type'), str), f'{where}.type is {show(described.get("type"))} and no text')
+    for name in ('parameters_with_state', 'accumulative_counts', 'gathered'):
+        require(is_count(described.get(name)), f'{where}.{name} is {show(described.get(name))} and no whole number')
+    fits = described['gathered'] < max(described['accumulative_counts'], 1)
+    require(fits, f'{where}.gathered is {described["gathered"]}; an update takes {described["accumulative_counts"]}')
+
+
+def _list(names: Any) -> str:
+    """Names of schedules in a sentence."""
+    if isinstance(names, dict) and names:
+        return '; '.join(f'{_list(some)} for {name:.60}' for name, some in list(names.items())[:4])
+    if isinstance(names, list) and names:
+        return ', '.join(f'{name!s:.60}' for name in names[:8]) + (', ...' if names[8:] else '')
+    return 'no schedule' if not names else show(names)
+
+
+def entries_kept(optimizer: Optimizer) -> list[dict[Form, dict[str, Any]]] | None:
+    """Return what an optimizer keeps of the parameters of each group, by what these are like.
+
+    Values are those after one step on tensors of one element; ``None`` for an optimizer that cannot be tried so, for
+    instance since its step wants more than gradients.
+    """
+    inner: Any = getattr(optimizer, 'inner', optimizer)
+    probe = copy.copy(inner)
+    probe.state, probe.param_groups, probes = defaultdict(dict), [], []
+    for group in inner.param_groups:
+        alike = {Form.of(parameter): parameter.device for parameter in group['params']}
+        tried = {kind: torch.zeros((1,) * kind.dim, dtype=kind.dtype, device=device) for kind, device in alike.items()}
+        for parameter in tried.values():
+            parameter.grad = torch.ones_like(parameter)
+        probe.param_groups.append(dict(group, params=list(tried.values())))
+        probes.append(tried)
+    try:
+        # Of the class: a schedule may have put its own in the place of the object's.
+        type(inner).step(probe)
+    except Exception:  # whatever an optimizer of another toolbox finds missing
+        return None
+    return [{kind: dict(probe.state[parameter]) for kind, parameter in tried.items()} for tried in probes]
