@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
@@ -18,11 +19,13 @@ from soho.engine.checkpoint.errors import OtherSettingsError
 from soho.engine.checkpoint.read import is_count
 from soho.engine.data_order import describe_order, first_difference
 from soho.engine.hooks.checkpoint import CheckpointHook
-from soho.engine.random_state import set_random_state
-from soho.engine.stopping import Request
+from soho.engine.random_state import get_random_state, set_random_state
+from soho.engine.stopping import Interrupted, Request
 from soho.errors import Stopped, UserError
 from soho.ranks import wait_for_all_ranks
 from soho.registry import LOOPS
+
+AROUND_VALIDATION = ('before_val_epoch', 'after_val_epoch')  # methods of hooks
 
 
 class TrainLoop(BaseLoop):
@@ -287,7 +290,7 @@ class TrainLoop(BaseLoop):
         """
         runner = self.runner
         runner.writer.check()
-        hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+        hook = self._checkpoint_hook()
         stopping = runner.stopping
         is_due = hook is not None and runner.rank == 0 and hook.minutes_are_over()
         if runner.world_size == 1:
@@ -296,23 +299,56 @@ class TrainLoop(BaseLoop):
         if request:
             saved = None if hook is None else hook.save_now(runner)
             if request is Request.STOP:
-                runner.writer.wait()
-                wait_for_all_ranks()  # a launcher ends the others once the first has ended
-                name = stopping.received or 'a signal to another rank'
-                where = 'nothing is saved, since there is no CheckpointHook' if saved is None else f'saved as {saved}'
-                message = f'stopped by {name} after iteration {self._iter}: {where}; --resume goes on'
-                runner.logger.warning(message)
-                raise Stopped(message)
+                self._stop(saved)
         if runner.world_size > 1:  # the answer comes after the next step
             stopping.ask(Request.SAVE if is_due and not request else Request.NONE)
 
+    def _stop(self, saved: str | None) -> None:
+        """End the run after what has been saved under a path, or nowhere.
+
+        Raises:
+            Stopped: Always.
+        """
+        runner = self.runner
+        runner.writer.wait()
+        wait_for_all_ranks()  # a launcher ends the others once the first has ended
+        name = runner.stopping.received or 'a signal to another rank'
+        where = 'nothing is saved, since there is no CheckpointHook' if saved is None else f'saved as {saved}'
+        message = f'stopped by {name} after iteration {self._iter}: {where}; --resume goes on'
+        runner.logger.warning(message)
+        raise Stopped(message)
+
     def _validate_if_due(self, count: int, last: int) -> None:
-        """Validate after ``count`` of ``last`` epochs or iterations, unless it has been done."""
+        """Validate after ``count`` of ``last`` epochs or iterations, unless it has been done.
+
+        Raises:
+            Stopped: The run was told to stop, and has saved what it was before; the validation is to be repeated.
+        """
         self.val_interval = self.dynamic_intervals[bisect.bisect(self.dynamic_milestones, count + 1) - 1]
         due = count >= self.val_begin and (count % self.val_interval == 0 or count == last)
         if self.runner.val_loop is not None and due and not self._validated:
             self._validated = True  # as a checkpoint of what is best shall say
-            self.runner.val_loop.run()
+            before = get_random_state()
+            try:
+                with self.runner.stopping.evaluation(len(self.runner.val_loop.dataloader)):
+                    self.runner.val_loop.run()
+            except Interrupted:
+                self._undo_validation(before)
+                hook = self._checkpoint_hook()
+                self._stop(None if hook is None else hook.save_now(self.runner))
+
+    def _undo_validation(self, random_state: dict[str, Any]) -> None:
+        """Put back what a validation changes before its first batch, and what its batches may change."""
+        self._validated = False
+        for hook in self.runner.hooks:
+            # What a hook does before a validation, such as putting averaged weights in place, it takes back after it.
+            overridden = (getattr(type(hook), name) is not getattr(Hook, name) for name in AROUND_VALIDATION)
+            if all(overridden):
+                hook.after_val_epoch(self.runner, metrics=None)
+        set_random_state(random_state)
+
+    def _checkpoint_hook(self) -> CheckpointHook | None:
+        return next((hook for hook in self.runner.hooks if isinstance(hook, CheckpointHook)), None)
 
 
 @LOOPS.register_module(force=True)

@@ -277,6 +277,8 @@ class Runner(MMEngineRunner):
         super().call_hook(fn_name, **kwargs)
         if fn_name in ('after_val_iter', 'after_test_iter'):
             note_progress()
+        if fn_name == 'after_val_iter':
+            self.stopping.after_evaluation_batch(kwargs['batch_idx'])
         if fn_name == 'before_save_checkpoint':
             checkpoint = kwargs['checkpoint']
             dataset = getattr(self.train_dataloader, 'dataset', None)

@@ -1,5 +1,7 @@
 """A run that is told to stop, or whose hour has come, saves after a step, on all ranks after the same one.
 
+A validation is left between two batches, and repeated as a whole when the run goes on.
+
 SIGTERM and SIGUSR1, which batch systems send before they take a machine away, and the first Ctrl-C are such words.
 The process then ends with the code 75 (``EX_TEMPFAIL``), so that a script can start the same command again, with
 ``--resume``: under torchrun ``--max-restarts`` does, under Slurm ``[[ $? == 75 ]] && scontrol requeue $SLURM_JOB_ID``.
@@ -18,10 +20,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 
 from soho.errors import Stopped
-from soho.ranks import LIMIT
+from soho.ranks import LIMIT, wait_for_all_ranks
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -45,6 +47,14 @@ def stop_before_training() -> Generator[None, None, None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+EVERY = 16
+"""Batches of an evaluation after which ranks agree on whether to go on, so that they need not keep step in each."""
+
+
+class Interrupted(Exception):
+    """All ranks leave an evaluation between two batches, since the run was told to stop."""
 
 
 class Request(IntEnum):
@@ -75,6 +85,7 @@ class Stopping:
         self._group: Any = None
         self._asked = torch.zeros((), dtype=torch.int64)
         self._work: Any = None
+        self._evaluation: tuple[int, int] | None = None  # batches of this rank, and of the one that has most
 
     def __enter__(self) -> 'Stopping':
         self.received, self._work = None, None
@@ -96,6 +107,40 @@ class Stopping:
         self.received = name
         again = '; Ctrl-C again stops at once' if name == 'SIGINT' else ''
         os.write(2, f'\n{name}: the run stops after this step and saves it{again}\n'.encode())
+
+    @contextmanager
+    def evaluation(self, batches: int) -> Generator[None, None, None]:
+        """Context of an evaluation that ends between two batches when the run is told to stop.
+
+        Args:
+            batches: Of this rank; where a rank has none, the evaluation goes on to its end.
+
+        Raises:
+            Interrupted: The run is to stop, on all ranks.
+        """
+        counts = all_gather_object(batches)
+        self._evaluation = (batches, max(counts)) if min(counts) else None
+        try:
+            yield
+        finally:
+            self._evaluation = None
+
+    def after_evaluation_batch(self, number: int) -> None:
+        """Leave the evaluation, if there is one and the run is to stop, after a batch of this number."""
+        if self._evaluation is None:
+            return
+        if get_world_size() == 1:
+            if self.received:
+                raise Interrupted
+            return
+        own, most = self._evaluation
+        # A rank that has fewer batches than another asks as often.
+        for each in range(number, most if number + 1 == own else number + 1):
+            if each % EVERY == 0 or each == most - 1:
+                wait_for_all_ranks()  # with patience: samples differ in size
+                self.ask(self.answer())  # what was asked after the last step
+                if self.answer() is Request.STOP:
+                    raise Interrupted
 
     def ask(self, request: Request) -> None:
         """Say what this rank asks for after a step."""

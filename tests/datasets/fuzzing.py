@@ -48,6 +48,7 @@ from soho.evaluation.gqa import GQAAccuracy, read_choices
 from soho.evaluation.gqa import check_submission as check_gqa
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
+from tests.engine.damaged_states import go_on_from, saved_state
 
 LONGEST = 1200  # characters of a sentence
 BOX = [5, 5, 20, 10]
@@ -205,12 +206,12 @@ def places(value, path=()):
 
 
 @st.composite
-def damaged(draw, whole):
-    """A JSON value with some values exchanged, left out or repeated."""
+def damaged(draw, whole, values=VALUES):
+    """A JSON value, or a checkpoint, with some of its ``values`` exchanged, left out or repeated."""
     value = copy.deepcopy(whole)
     for _ in range(draw(st.integers(1, 2))):
         path = draw(st.sampled_from(list(places(value))))
-        new = copy.deepcopy(draw(VALUES))
+        new = copy.deepcopy(draw(values))
         if not path:
             return new
         parent = value
@@ -396,6 +397,34 @@ def weights():
     return buffer.getvalue()
 
 
+TENSORS = st.sampled_from(
+    [
+        torch.zeros(()),
+        torch.ones(3),
+        torch.ones(4, 3),
+        torch.full((4, 3), float('nan')),
+        torch.ones(4, dtype=torch.int64),
+    ]
+    + [torch.ones(4, 3, dtype=torch.complex64), torch.ones(4, 3).to_sparse(), torch.ones(1).expand(4, 3)]
+    + [torch.ones(4, 3, dtype=torch.float64), torch.ones(3, 4).T, torch.zeros(0), torch.tensor(10**15)]
+)
+
+
+def state_target(whole, read):
+    """Values of a run's checkpoint exchanged, left out or repeated; tensors among them."""
+
+    def prepare(folder):
+        torch.save(whole, folder / 'iter_3.pth')
+        read(str(folder / 'iter_3.pth'))
+
+    def damage(folder, data):
+        state = data.draw(damaged(whole, VALUES | TENSORS))
+        torch.save(state, folder / 'iter_3.pth')
+        return lambda: read(str(folder / 'iter_3.pth'))
+
+    return Target(prepare, damage)
+
+
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 XML = (
     b'<?xml version="1.0" encoding="UTF-8"?><annotation><size><width>60</width><height>40</height></size>'
@@ -442,4 +471,5 @@ TARGETS = {
         'vocab.txt', VOCABULARY, lambda folder: BertTokenizer(vocab=str(folder / 'vocab.txt')).encode(['a b'])
     ),
     'checkpoint': bytes_target('a.pth', weights(), lambda folder: read_checkpoint(str(folder / 'a.pth'))),
+    'state of a run': state_target(saved_state(), go_on_from),
 }

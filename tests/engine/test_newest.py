@@ -82,6 +82,25 @@ def test_where_none_is_sound_nothing_begins_at_zero(tmp_path):
         newest_checkpoint([tmp_path])
 
 
+def test_weights_alone_of_a_run_are_no_start_at_zero(tmp_path):
+    """The state has gone, and what is left is the best checkpoint."""
+    best = tmp_path / 'best_accuracy_epoch_2.pth'
+    save(best, 20, optimizer=None)
+    with pytest.raises(
+        UserError, match=r'is not empty: \S+best_accuracy_epoch_2.pth is of a run, and holds weights wi'
+    ):
+        newest_checkpoint([tmp_path])
+    assert newest_checkpoint([tmp_path], start=best) == (None, {})  # which the config begins with
+    save(best, 20)  # with all that a run goes on from
+    assert newest_checkpoint([tmp_path])[0] == str(best)
+
+
+def test_weights_to_begin_with_are_no_checkpoint_of_a_run(tmp_path):
+    torch.save(dict(weight=torch.ones(2)), tmp_path / 'resnet.pth')
+    torch.save(dict(meta=dict(iter=7, epoch=1), state_dict={}), tmp_path / 'published-01234567.pth')
+    assert newest_checkpoint([tmp_path]) == (None, {})
+
+
 @pytest.fixture
 def log(tmp_path):
     return lambda: ''.join(path.read_text() for path in sorted(tmp_path.glob('**/*.log')))

@@ -214,6 +214,35 @@ def test_a_work_dir_has_one_run_at_a_time(tiny_config, tmp_path):
     assert not (tmp_path / 'run' / '.lock').exists()
 
 
+def test_a_run_that_is_refused_leaves_the_work_dir_as_it_was(tiny_config, tmp_path):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    (folder / 'recipe.py').write_text('of the run that trains')
+    cfg = tiny_config('vqa', iters=1)
+    cfg._filename = str(tmp_path / 'elsewhere' / 'recipe.py')
+    with folder_lock(folder):
+        before = sorted(path.name for path in folder.rglob('*'))
+        with pytest.raises(ValueError, match='run is in use by another run'):
+            Runner.from_cfg(cfg, ('train',))
+        assert sorted(path.name for path in folder.rglob('*')) == before
+        Runner.from_cfg(tiny_config('vqa'))  # as a test does
+        assert (folder / 'recipe.py').read_text() == 'of the run that trains'
+    Runner.from_cfg(cfg, ('train',)).train()
+    assert 'train_dataloader' in (folder / 'recipe.py').read_text() and not (folder / '.lock').exists()
+
+
+def test_a_folder_of_checkpoints_has_one_run_at_a_time(tiny_config, tmp_path):
+    """Of two work dirs with one name."""
+    out = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'kept')}
+    runners = [Runner.from_cfg(tiny_config('vqa', iters=1, work_dir=str(tmp_path / n / 'run'), **out)) for n in 'ab']
+    (tmp_path / 'kept' / 'run').mkdir(parents=True)
+    with folder_lock(tmp_path / 'kept' / 'run'):
+        with pytest.raises(ValueError, match=r'kept/run is in use by another run'):
+            runners[0].train()
+    assert not (tmp_path / 'a' / 'run' / '.lock').exists()
+    runners[1].train()
+
+
 def test_beginning_anew_beside_checkpoints_is_said(run_training, tmp_path):
     run_training('vqa', epochs=1)
     run_training('vqa', epochs=1)

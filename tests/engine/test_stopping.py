@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,10 +14,10 @@ from mmengine.hooks import Hook
 
 from soho.datasets.sample_key import SampleKey
 from soho.engine import Runner
-from soho.engine.stopping import Request, Stopping
+from soho.engine.stopping import Interrupted, Request, Stopping
 from soho.errors import Stopped, TrainingError, exit_on_user_error
-from soho.registry import DATASETS, HOOKS
-from tests.engine.small_runs import Record, SmallData, small_config, train
+from soho.registry import DATASETS, HOOKS, METRICS
+from tests.engine.small_runs import Record, SmallData, SmallScore, small_config, train
 from tests.engine.test_exact_resume import assert_same, state_of
 
 
@@ -70,6 +72,61 @@ def test_a_signal_in_the_last_step_of_an_epoch_ends_between_step_and_epoch(tmp_p
         send(tmp_path / 'broken', 11, signal.SIGTERM, **options)
     runs = [train(tmp_path / name, **SELDOM, **options) for name in ('broken', 'whole')]
     assert_same(*map(state_of, runs))
+
+
+@METRICS.register_module(force=True)
+class SendingScore(SmallScore):
+    """Sends SIGTERM to this process after so many of its batches."""
+
+    sends: ClassVar[list] = []
+
+    def process(self, data_batch, prediction):
+        super().process(data_batch, prediction)
+        torch.rand(3)  # as a metric may draw
+        if self.sends and len(self.results) == self.sends[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.sends.clear()
+
+
+@pytest.mark.parametrize('form', [dict(iters=29, **{'train_cfg.val_interval': 10}), dict(epochs=3)], ids=str)
+def test_a_signal_within_a_validation_ends_it_between_batches(form, tmp_path, monkeypatch):
+    """The averaged weights were in place; the validation is repeated, and no trace is left of the first."""
+    form = dict(form, val=True, **{'val_evaluator.type': 'SendingScore', 'default_hooks.checkpoint.interval': 7})
+    monkeypatch.setattr(SendingScore, 'sends', [2])
+    with pytest.raises(Stopped, match=r'stopped by SIGTERM after iteration (10|11): saved as \S+iter_1[01]\.pth'):
+        train(tmp_path / 'broken', **form)
+    Record.seen.clear()
+    runs = [train(tmp_path / name, **form) for name in ('broken', 'whole')]
+    assert_same(*map(state_of, runs))
+    rows = [[validated(path) for path in sorted((tmp_path / name).glob('*/*.log'))] for name in ('broken', 'whole')]
+    assert sum(rows[0], []) == sum(rows[1], [])
+
+
+def validated(log):
+    """The scores that a log says."""
+    return [line.partition('score: ')[2].split()[0] for line in log.read_text().splitlines() if 'score: ' in line]
+
+
+def test_ranks_leave_a_validation_together_whatever_the_number_of_their_batches(monkeypatch):
+    """Each asks as often as the one with the most batches, so that none waits for an answer that does not come."""
+    monkeypatch.setattr('soho.engine.stopping.get_world_size', lambda: 2)
+    monkeypatch.setattr('soho.engine.stopping.all_gather_object', lambda count: [count, 19])
+    asked = []
+    for own, stop in ((5, None), (19, None), (12, 2), (19, 2)):
+        stopping, rounds = Stopping(), []
+        monkeypatch.setattr(stopping, 'ask', rounds.append)
+        monkeypatch.setattr(
+            stopping,
+            'answer',
+            lambda rounds=rounds, stop=stop: Request.STOP if len(rounds) == stop else Request.NONE,
+        )
+        done = 0
+        with suppress(Interrupted), stopping.evaluation(own):
+            for number in range(own):
+                stopping.after_evaluation_batch(number)
+                done += 1
+        asked.append((len(rounds), done))
+    assert asked == [(3, 5), (3, 19), (2, 11), (2, 16)]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
