@@ -219,7 +219,7 @@ def test_a_run_that_is_refused_leaves_the_work_dir_as_it_was(tiny_config, tmp_pa
     folder.mkdir()
     (folder / 'recipe.py').write_text('of the run that trains')
     cfg = tiny_config('vqa', iters=1)
-    cfg._filename = str(tmp_path / 'elsewhere' / 'recipe.py')
+    vars(cfg).update(_filename=str(tmp_path / 'recipe.py'))
     with folder_lock(folder):
         before = sorted(path.name for path in folder.rglob('*'))
         with pytest.raises(ValueError, match='run is in use by another run'):
@@ -233,7 +233,7 @@ def test_a_run_that_is_refused_leaves_the_work_dir_as_it_was(tiny_config, tmp_pa
 
 def test_a_folder_of_checkpoints_has_one_run_at_a_time(tiny_config, tmp_path):
     """Of two work dirs with one name."""
-    out = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'kept')}
+    out = {'default_hooks.checkpoint': dict(type='CheckpointHook', out_dir=str(tmp_path / 'kept'))}
     runners = [Runner.from_cfg(tiny_config('vqa', iters=1, work_dir=str(tmp_path / n / 'run'), **out)) for n in 'ab']
     (tmp_path / 'kept' / 'run').mkdir(parents=True)
     with folder_lock(tmp_path / 'kept' / 'run'):
