@@ -116,9 +116,7 @@ def test_ranks_leave_a_validation_together_whatever_the_number_of_their_batches(
         stopping, rounds = Stopping(), []
         monkeypatch.setattr(stopping, 'ask', rounds.append)
         monkeypatch.setattr(
-            stopping,
-            'answer',
-            lambda rounds=rounds, stop=stop: Request.STOP if len(rounds) == stop else Request.NONE,
+            stopping, 'answer', lambda rounds=rounds, stop=stop: Request.STOP if len(rounds) == stop else Request.NONE
         )
         done = 0
         with suppress(Interrupted), stopping.evaluation(own):
