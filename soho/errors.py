@@ -13,12 +13,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+LONGEST_SENTENCE = 1200
+"""Characters of a sentence to a person: whatever it quotes, its beginning and its end stay."""
+_OF_A_WORKER = 'Caught '  # torch hands on what a worker raised as its whole traceback, whose last line is the message
+
 
 class UserError(ValueError):
     """What a person got wrong in a config, a command or data.
 
-    Its message is one sentence to that person: what, where, and what would be right.
+    Args:
+        message: One sentence to that person: what, where, and what would be right. Values in it are shortened where it
+            is made, by :func:`quote` and the like; of what is still longer than ``LONGEST_SENTENCE`` the middle is left
+            out.
     """
+
+    def __init__(self, message: str = '') -> None:
+        super().__init__(message if message.startswith(_OF_A_WORKER) else shorten(message, LONGEST_SENTENCE))
 
 
 class TrainingError(RuntimeError):
@@ -47,10 +57,14 @@ def quote(value: Any) -> str:
 
 def clip(name: Any) -> str:
     """Return a name without quotation marks on one line, shortened in its middle; see :func:`quote`."""
-    text = str(name)
-    if len(text) > 4 * _CLIPPED:
-        text = f'{text[: 2 * _CLIPPED]}...{text[-2 * _CLIPPED :]}'
+    text = shorten(str(name), 4 * _CLIPPED + 3)
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with three dots in the place of its middle where it has more."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f'{text[:half]}...{text[-half:]}'
 
 
 def enumerate_names(names: Collection[Any], most: int = 8) -> str:
@@ -120,7 +134,7 @@ def escape_what_cannot_be_printed() -> None:
 
 
 def _exit(sentence: str) -> SystemExit:
-    return SystemExit(f'error: {sentence}' if _is_first_to_fail() else 1)
+    return SystemExit(f'error: {shorten(sentence, LONGEST_SENTENCE)}' if _is_first_to_fail() else 1)
 
 
 def _is_first_to_fail() -> bool:
@@ -149,6 +163,6 @@ def _log_file() -> str | None:
 def format_error(error: Exception) -> str:
     """An error's message; of one in a data worker torch hands on the whole traceback, the message last."""
     message = str(error)
-    if message.startswith('Caught '):
+    if message.startswith(_OF_A_WORKER):
         message = message.strip().splitlines()[-1].partition(': ')[2]
     return message

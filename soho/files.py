@@ -8,22 +8,27 @@ stay as it was, raises where a folder is read-only, on which callers here go on,
 
 import errno
 import fcntl
+import gzip
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Generator
+import zlib
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from soho.errors import TrainingError, UserError
+from soho.errors import TrainingError, UserError, clip
 
 PathLike = str | os.PathLike
 
+LONGEST_TEXT = 1 << 28
+"""Bytes of a file that is read as a whole, and characters of one that is packed or of a line of any."""
 _TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp(\.[^.]*)?')  # names of atomic_path
 _held: set[TextIO] = set()
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -103,18 +108,36 @@ def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8
         raise FileNotFoundError(f'There is no file {path}.') from error
 
 
+def read_bytes(path: PathLike) -> bytes:
+    """Return the contents of a file that is read as a whole.
+
+    Raises:
+        FileNotFoundError: There is no such file, or a part of its name is longer than any.
+        UserError: It has more than ``LONGEST_TEXT`` bytes.
+    """
+    try:
+        with open(path, 'rb') as file:
+            data = file.read(LONGEST_TEXT + 1)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        raise FileNotFoundError(f'There is no file {clip(path)}.') from error
+    if len(data) > LONGEST_TEXT:
+        raise UserError(f'{path} has more than {LONGEST_TEXT} bytes, which is more than a file of its kind has.')
+    return data
+
+
 def read_text(path: PathLike) -> str:
     """Return the contents of a UTF-8 text file; see :func:`open_text`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is not UTF-8.
+        UserError: It is not UTF-8, or has more than ``LONGEST_TEXT`` bytes.
     """
-    with open_text(path) as file:
-        try:
-            return file.read()
-        except UnicodeDecodeError as error:
-            raise UserError(f'{path} is not UTF-8 text ({error.reason} at byte {error.start}).') from error
+    try:
+        return io.StringIO(read_bytes(path).decode('utf-8-sig'), newline=None).read()
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path} is not UTF-8 text ({error.reason} at byte {error.start}).') from error
 
 
 def read_lines(path: PathLike) -> list[str]:
@@ -125,6 +148,44 @@ def read_lines(path: PathLike) -> list[str]:
     """
     lines = read_text(path).split('\n')
     return lines[:-1] if not lines[-1] else lines
+
+
+def iterate_lines(path: PathLike, newline: str | None = None) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text file with their ends, one at a time; see :func:`open_text`.
+
+    Args:
+        path: Path of the file; one whose name ends in ``.gz`` is unpacked.
+        newline: See :func:`open_text`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is not UTF-8, a line has more than ``LONGEST_TEXT`` characters, or a packed file is damaged or has
+            more than that altogether.
+    """
+    packed = os.fspath(path).endswith('.gz')
+    number, unpacked = 1, 0
+    with _open_packed(path, newline) if packed else open_text(path, newline) as file:
+        try:
+            while line := file.readline(LONGEST_TEXT + 1):
+                unpacked += len(line) if packed else 0
+                if max(len(line), unpacked) > LONGEST_TEXT:
+                    raise UserError(
+                        f'{path} has more than {LONGEST_TEXT} characters '
+                        + (f'in line {number}' if not packed else 'unpacked, which a file without .gz may have')
+                    )
+                yield line
+                number += 1
+        except UnicodeDecodeError as error:
+            raise UserError(f'{path} is not UTF-8 text ({error.reason}).') from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f'{path} is no complete gzip file: {error}') from error
+
+
+def _open_packed(path: PathLike, newline: str | None) -> TextIO:
+    try:
+        return gzip.open(path, 'rt', encoding='utf-8-sig', newline=newline)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'There is no file {path}.') from error
 
 
 def hash_file(path: PathLike) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from mmengine.logging import MMLogger
 
-from soho.errors import TrainingError, UserError, exit_on_user_error
+from soho.engine.config_checks import ConfigError
+from soho.errors import LONGEST_SENTENCE, TrainingError, UserError, clip, exit_on_user_error, format_error, quote
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -138,3 +139,13 @@ def test_training_on_what_is_wrong(damage, sentence, workers, synthetic, tiny_co
     cfg.dump(str(tmp_path / 'recipe.py'))
     with pytest.raises(SystemExit, match=rf'\Aerror: [^\n]*{sentence}[^\n]*\Z'):
         load_tool('train').main([str(tmp_path / 'recipe.py')])
+
+
+def test_a_sentence_is_short_whatever_it_quotes():
+    text = 'x' * 1_000_000
+    for error in (UserError(f'a.json is {text}: name another'), ConfigError(f'a.py: {text}', 'key')):
+        assert str(error).startswith('a.') and '...' in str(error) and len(str(error)) <= LONGEST_SENTENCE
+    assert str(UserError(f'a.json is {text}: name another')).endswith('x: name another')
+    assert len(clip(text)) < 250 and len(quote(text)) < 100
+    traceback = f'Caught UserError in worker 0.\n{text}\nUserError: a.json is broken'  # as torch hands it on
+    assert format_error(UserError(traceback)) == 'a.json is broken'

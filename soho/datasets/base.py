@@ -175,7 +175,12 @@ class ImageTextDataset(Dataset):
             )
 
     def _open(self) -> None:
-        self.load_annotations()
+        try:
+            self.load_annotations()
+        except UserError as error:
+            if self.ann_file in str(error):
+                raise
+            raise UserError(f'{self.ann_file}: {error}') from error
         if self.index is not None and self.index.path is not None and (tokenizer := self.tokenizer):
             self.tokens = find_tokens(self.ann_file, self.index, tokenizer)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.storage.packed_strings import PackedStrings
-from soho.errors import UserError
+from soho.errors import UserError, clip
 
 CLASS_NAMES = ('False', 'True')
 
@@ -76,5 +76,5 @@ def check_unique(identifiers: Sequence[Hashable], ann_file: str) -> None:
     seen = set()
     for identifier in identifiers:
         if identifier in seen:
-            raise UserError(f'{ann_file} holds the example {identifier} twice')
+            raise UserError(f'{ann_file} holds the example {clip(identifier)} twice')
         seen.add(identifier)

@@ -36,7 +36,7 @@ class VQADataset(ImageTextDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A question is empty, or a label is outside the answer list.
+        UserError: A question is empty or listed twice, or a label is outside the answer list or given twice.
     """
 
     kind = 'questions'
@@ -102,6 +102,8 @@ class VQADataset(ImageTextDataset):
         elif labels and not 0 <= min(labels) <= max(labels) < answers:
             label = min(labels) if min(labels) < 0 else max(labels)
             wrong = f'has the label {label}, but the answer list has {answers} answers (0 to {answers - 1})'
+        elif len(set(labels)) < len(labels):
+            wrong = f'has the label {max(labels, key=labels.count)} twice; an answer has one score'
         if wrong:
             raise UserError(f'{self.ann_file}: question {quote(question.question_id)} {wrong}')
 

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from soho import paths
 from soho.engine.config_checks import ConfigError, check_parts, check_type, hint
 from soho.engine.config_file import find_key, list_files, read_config
+from soho.errors import clip, quote
 
 SEE_LIST = '; `soho configs` lists those that do'
 # That the runners read besides the arguments of mmengine's.
@@ -49,12 +50,14 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     for key in options or {}:
         head = key.split('.')[0]
         if head not in known and head not in cfg:
-            raise ConfigError(f'--cfg-options {key}: {path} has no key {head!r}{hint(head, known | set(cfg))}')
+            raise ConfigError(f'--cfg-options {key}: {path} has no key {quote(head)}{hint(head, known | set(cfg))}')
     for key, value in (options or {}).items():
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AttributeError) as error:  # below what is no dict, or no item
-            raise ConfigError(f'--cfg-options {key} does not fit what {path} holds there: {error.args[0]}') from error
+            raise ConfigError(
+                f'--cfg-options {key} does not fit what {path} holds there: {clip(error.args[0])}'
+            ) from error
     try:
         for key, value in cfg.items():
             if key in known:
@@ -64,7 +67,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
                 # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
                 guess = hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
                 if guess:
-                    raise ConfigError(f'{path}: unknown key {key!r}{guess}', key)
+                    raise ConfigError(f'{path}: unknown key {quote(key)}{guess}', key)
     except ConfigError as error:
         overlaid = [key for key in options or {} if f'{error.key}.'.startswith(f'{key}.')]
         place = f'--cfg-options {overlaid[0]}' if overlaid else find_key(list_files(path), error.key)

@@ -11,7 +11,7 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from soho import registry as registries
-from soho.errors import UserError
+from soho.errors import UserError, clip, quote
 
 # What mmengine takes out before it builds the part.
 TAKEN_OUT = {
@@ -63,13 +63,15 @@ def check_parts(node: Any, where: str, path: str) -> None:
     if isinstance(node, dict):
         if where in LOADERS:
             for key in node.keys() - LOADER_KEYS:
-                raise ConfigError(f'{path}: {where} has no key {key!r}{hint(key, LOADER_KEYS)}', f'{where}.{key}')
+                raise ConfigError(
+                    f'{path}: {clip(where)} has no key {quote(key)}{hint(key, LOADER_KEYS)}', f'{where}.{key}'
+                )
             for key in LOADER_TYPES.keys() & node.keys():
                 check_type(node[key], LOADER_TYPES[key], f'{where}.{key}', path)
             for key in SMALLEST.keys() & node.keys():
                 if not fits(node[key], int) or node[key] < SMALLEST[key]:
                     raise ConfigError(
-                        f'{path}: {where}.{key} is {node[key]!r}; it is a number from {SMALLEST[key]} on',
+                        f'{path}: {clip(where)}.{key} is {quote(node[key])}; it is a number from {SMALLEST[key]} on',
                         f'{where}.{key}',
                     )
         if isinstance(node.get('type'), str) and '.' not in node['type']:
@@ -88,7 +90,7 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
         makers = _parts().get(part['type'])
     if makers is None:
         raise ConfigError(
-            f'{path}: {where} is of the type {part["type"]}, which nobody has registered'
+            f'{path}: {clip(where)} is of the type {clip(part["type"])}, which nobody has registered'
             + hint(part['type'], _parts()),
             where,
         )
@@ -104,11 +106,12 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
     for key, value in part.items():
         if key not in known.keys() | taken_out:
             raise ConfigError(
-                f'{path}: {where} is of the type {part["type"]}, which takes no {key!r}' + hint(key, known),
+                f'{path}: {clip(where)} is of the type {clip(part["type"])}, which takes no {quote(key)}'
+                + hint(key, known),
                 f'{where}.{key}',
             )
         if key in known and not any(value is p.default or fits(value, p.annotation) for p in known[key]):
-            check_type(value, known[key][0].annotation, f'{where}.{key}', path, f'{part["type"]} takes')
+            check_type(value, known[key][0].annotation, f'{where}.{key}', path, f'{clip(part["type"])} takes')
 
 
 def check_complete(cfg: Mapping[str, Any], path: str, split: str) -> None:
@@ -134,7 +137,7 @@ def check_type(value: Any, annotation: Any, where: str, path: str, what: str = '
     """Raise a :class:`ConfigError` for a value that is not what an annotation says."""
     if not fits(value, annotation):
         name = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace('typing.', '')
-        raise ConfigError(f'{path}: {where} is {value!r:.60}; {what} {name}', where)
+        raise ConfigError(f'{path}: {clip(where)} is {quote(value)}; {what} {name}', where)
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -210,4 +213,4 @@ def _parameters(maker: Callable) -> list[inspect.Parameter] | None:
 def hint(key: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean ...?`` where one of ``known`` is close."""
     close = difflib.get_close_matches(key, known, n=1, cutoff=cutoff)
-    return f'; did you mean {close[0]!r}?' if close else ''
+    return f'; did you mean {quote(close[0])}?' if close else ''

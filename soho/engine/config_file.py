@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from soho.engine.config_checks import ConfigError, hint
+from soho.errors import clip, quote
 
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 # mmengine replaces the first before Python reads the file, and the second by what the bases hold.
@@ -111,7 +112,7 @@ def _parse(path: str) -> ast.Module:
     try:
         return ast.parse(_ENVIRONMENT.sub('0', text))
     except SyntaxError as error:
-        raise ConfigError(f'{_shown(path)}:{error.lineno}: {error.msg}') from error
+        raise ConfigError(f'{_shown(path)}:{error.lineno}: {clip(error.msg)}') from error
     except (ValueError, RecursionError, MemoryError) as error:  # a zero byte; nested without end
         raise ConfigError(f'{_shown(path)} is no Python: {error}') from error
 
@@ -159,26 +160,26 @@ def _say(error: Exception, path: str) -> str:
         return f'{_shown(child)}:{_line(child, ["_base_"])}: _base_ names {shown}, and there is no such file'
     if 'Duplicate key is not allowed among bases' in str(error):
         twice = str(error.args[0]).partition('Duplicate keys: ')[2]
-        return f'{shown}:{_line(file, ["_base_"])}: several of the bases hold {twice}: only one of them can'
+        return f'{shown}:{_line(file, ["_base_"])}: several of the bases hold {clip(twice)}: only one of them can'
     passed = [frame.f_code.co_name for frame, _ in frames]
     if '_substitute_base_vars' in passed and (found := _missing_base_value(file, reading[-1])):
         return f'{shown}:{found}'
     if '_merge_a_into_b' in passed:
         keys = [frame.f_locals['k'] for frame, _ in frames if frame.f_code.co_name == '_merge_a_into_b']
         return (
-            f'{shown}:{_line(file, keys)}: {".".join(map(str, keys))} is a dict here and none in the base; '
+            f'{shown}:{_line(file, keys)}: {clip(".".join(map(str, keys)))} is a dict here and none in the base; '
             f'_delete_=True in the dict replaces what the base holds'
         )
     inner = error.__context__ if isinstance(error.__context__, SyntaxError) else error
     if isinstance(inner, SyntaxError):
-        return f'{shown}:{inner.lineno}: {inner.msg}'
+        return f'{shown}:{inner.lineno}: {clip(inner.msg)}'
     lines = [line for frame, line in frames if frame.f_code.co_filename == os.path.abspath(file)]
     what = _first_line(error)
     if isinstance(error, AttributeError) and (
         missing := re.search(r"ConfigDict' object has no attribute '(\w+)'", what)
     ):
         bases = reading[-1].f_locals.get('base_cfg_dict', {}) if reading else {}
-        what = f'the config has no {missing[1]!r} there{hint(missing[1], bases)}'
+        what = f'the config has no {quote(missing[1])} there{hint(missing[1], bases)}'
     elif not isinstance(error, OSError):
         what = f'{type(error).__name__}: {what}'
     return f'{shown}:{lines[-1]}: {what}' if lines else f'{shown}: {what}'
@@ -195,7 +196,7 @@ def _missing_base_value(file: str, reading: FrameType) -> str:
                         value = value[key]
                     except (KeyError, TypeError):
                         near = hint(key, value) if isinstance(value, dict) else ''
-                        return f'{number}: the bases hold no {name}{near}'
+                        return f'{number}: the bases hold no {clip(name)}{near}'
     return ''
 
 
@@ -219,7 +220,7 @@ def _import_modules(imports: Any, files: Sequence[str]) -> None:
             else:
                 import_module(name)
         except Exception as error:  # a module is a program, which may fail in any way
-            said = f'custom_imports ({where}) names {name}'
+            said = f'custom_imports ({where}) names {clip(name)}'
             if isinstance(error, ModuleNotFoundError) and error.name and f'{name}.'.startswith(f'{error.name}.'):
                 raise ConfigError(f'{said}, which is neither beside the config nor on PYTHONPATH') from error
             raise ConfigError(f'{said}, whose import fails: {_place(error)}') from error
@@ -228,7 +229,7 @@ def _import_modules(imports: Any, files: Sequence[str]) -> None:
 def _place(error: Exception) -> str:
     """An error with the file and line that it comes from."""
     if isinstance(error, SyntaxError):
-        return f'{error.msg} (line {error.lineno} of {_shown(error.filename or "?")})'
+        return f'{clip(error.msg)} (line {error.lineno} of {_shown(error.filename or "?")})'
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -238,7 +239,7 @@ def _place(error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return (text.strip().splitlines() or ['no more is known'])[0]
+    return clip((text.strip().splitlines() or ['no more is known'])[0])
 
 
 def _folder(file: str) -> str:
@@ -250,5 +251,5 @@ def _shown(file: str) -> str:
     try:
         below = os.path.relpath(file)
     except (OSError, ValueError):  # the current folder was removed
-        return file
-    return file if below.startswith('..') else below
+        return clip(file)
+    return clip(file if below.startswith('..') else below)

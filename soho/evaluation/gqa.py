@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from soho.datasets.records import GQAChoices, GQAPrediction, GQATruth
 from soho.datasets.storage.json_files import PathLike, write_json
-from soho.datasets.storage.json_records import stream_members, stream_records, to_record
+from soho.datasets.storage.json_records import read_members, stream_members, stream_records, to_record
 from soho.errors import UserError, clip, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
@@ -107,7 +107,7 @@ def read_questions(path: PathLike) -> dict[str, Question]:
         FileNotFoundError: There is no such file.
         UserError: It is not in the official form.
     """
-    return {name: _question(record) for name, record in stream_members(path, GQATruth)}
+    return read_members(path, GQATruth, _question)
 
 
 def read_choices(path: PathLike) -> dict[str, Choices]:
@@ -117,7 +117,7 @@ def read_choices(path: PathLike) -> dict[str, Choices]:
         FileNotFoundError: There is no such file.
         UserError: It is not in the official form.
     """
-    return {name: Choices(record.valid, record.plausible) for name, record in stream_members(path, GQAChoices)}
+    return read_members(path, GQAChoices, lambda record: Choices(record.valid, record.plausible))
 
 
 def score_gqa(
@@ -139,7 +139,7 @@ def score_gqa(
         raise UserError('GQA is scored on balanced questions, and there is none')
     for lookup, what in ((predictions, 'no prediction'), (choices, 'no choices')):
         if lookup is not None and (missing := balanced.keys() - lookup.keys()):
-            raise UserError(f'{len(missing)} balanced questions of GQA, such as {min(missing)}, have {what}')
+            raise UserError(f'{len(missing)} balanced questions of GQA, such as {clip(min(missing))}, have {what}')
     correct = {name: predictions[name] == question.answer for name, question in balanced.items()}
     kinds: list[dict[Any, list[bool]]] = [defaultdict(list) for _ in range(5)]
     for name, question in balanced.items():

@@ -81,7 +81,10 @@ def test_a_size_may_be_written_as_decimal_or_text(value, tmp_path):
         (dict(captions=['a', ['b']]), r"captions\[1\] is \['b'\], where a text is expected"),
         (dict(image_id=None), 'image_id is None, where a whole number or a text'),
         (dict(image_id=1 << 64), 'image_id is 18446744073709551616, where a whole number of at most'),
-        (dict(file_name='../../etc/passwd'), "the file name '../../etc/passwd' does not stay below the folder"),
+        (
+            dict(file_name='../../etc/passwd'),
+            r"\.json: the file name '../../etc/passwd' does not stay below the folder",
+        ),
         (dict(file_name='/dev/zero'), "the file name '/dev/zero' does not stay below the folder"),
         (dict(file_name='a/../../b.jpg'), 'does not stay below the folder'),
         (dict(captions=['x' * 1_000_000, 7]), r'captions\[1\] is 7'),
@@ -156,6 +159,13 @@ def test_a_question_is_asked_once(tmp_path):
     question = dict(question='what?', question_id=5)
     content = dict(data=[dict(SCENE, vqa=[question, question])], label2ans=['yes'], ans2label=dict(yes=0))
     with pytest.raises(UserError, match='question 5 is listed twice'):
+        VQADataset(written(tmp_path, content), None, [])
+
+
+def test_a_question_has_a_label_once(tmp_path):
+    question = dict(question='what?', question_id=5, labels=[0, 1, 0], scores=[1, 0.3, 0.6])
+    content = dict(data=[dict(SCENE, vqa=[question])], label2ans=['yes', 'no'], ans2label=dict(yes=0, no=1))
+    with pytest.raises(UserError, match='question 5 has the label 0 twice; an answer has one score'):
         VQADataset(written(tmp_path, content), None, [])
 
 

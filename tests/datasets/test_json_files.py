@@ -17,7 +17,7 @@ from soho.datasets.storage.json_files import (
     write_json_array,
     write_json_lines,
 )
-from soho.datasets.storage.json_records import stream_lines, stream_members, stream_records
+from soho.datasets.storage.json_records import read_members, stream_lines, stream_members, stream_records
 from soho.errors import UserError
 
 
@@ -154,3 +154,16 @@ def test_an_interrupted_write_changes_nothing(tmp_path):
         write_json_array(path, items())
     assert load_json(path) == 'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_object_whose_names_are_data_has_each_once(tmp_path):
+    twice = file(tmp_path, '{"17": "red", "18": "blue", "17": "green"}')
+    with pytest.raises(BrokenJSONError, match=r"file\.json has two members '17' in one object"):
+        load_json(twice)
+    with pytest.raises(UserError, match="has two members '17'"):
+        read_members(file(tmp_path, '{"17": {"x": 1}, "17": {"x": 2}}'), Keyed, lambda record: record.x)
+    with pytest.raises(BrokenJSONError, match="has two members 'yes' in one object"):
+        load_members(file(tmp_path, '{"data": [], "ans2label": {"yes": 0, "no": 1, "yes": 1}}'), 'ans2label')
+    with pytest.raises(BrokenJSONError, match="has two members 'a'"):
+        load_members(file(tmp_path, '{"a": [], "a": []}'), 'a')
+    assert read_members(file(tmp_path, '{"17": {"x": 1}}'), Keyed, lambda record: record.x) == {'17': 1}

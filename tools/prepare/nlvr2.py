@@ -29,7 +29,7 @@ from soho.datasets.storage.image_store import ImageMissingError, ImageStore
 from soho.datasets.storage.json_files import write_json_lines
 from soho.datasets.storage.json_records import stream_lines
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, clip, exit_on_user_error
 
 # Examples as published.
 EXAMPLES = dict(train=86_373, dev=6_982, test1=6_967)
@@ -106,9 +106,9 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         count['images'], count['missing_images'] = len(sizes.known) - len(missing), len(missing)
         if missing and not args.skip_missing:
             raise UserError(
-                f'{len(missing)} images of {split}, such as {missing[0]}, are not in {stores[split].path}, so that '
-                f'{count["without_image"]} examples cannot be used: --skip-missing leaves them out; the images are '
-                f'to be had at {IMAGE_SOURCE}'
+                f'{len(missing)} images of {split}, such as {clip(missing[0])}, are not in {stores[split].path}, so '
+                f'that {count["without_image"]} examples cannot be used: --skip-missing leaves them out; the images '
+                f'are to be had at {IMAGE_SOURCE}'
             )
         name = f'nlvr2_{split}.jsonl'
         outputs[name] = write_json_lines(args.out / name, examples)

@@ -153,7 +153,7 @@ def read_tokens(path: Path, lists: dict[str, Path], images: str, counts: dict[st
         names = [f'{line.strip().removesuffix(".jpg")}.jpg' for line in read_lines(file) if line.strip()]
         for name in names:
             if name not in captions:
-                raise UserError(f'{file} lists the image {name}, of which {path} has no caption')
+                raise UserError(f'{file} lists the image {clip(name)}, of which {path} has no caption')
         counts['unlisted'] -= len(names)
         splits[split] = [
             Image(name, name.removesuffix('.jpg'), images, [text for _, text in sorted(captions[name].items())])
@@ -255,7 +255,7 @@ def summary(counts: dict[str, Any], dataset: str) -> str:
         lines.append(f'{counts["unlisted"]} images are in no list and were left out')
     if counts.get('not_images'):
         lines.append(
-            f'{counts["not_images"]} names are no image and were left out, such as {counts["first_not_image"]}'
+            f'{counts["not_images"]} names are no image and were left out, such as {clip(counts["first_not_image"])}'
         )
     return '\n'.join(lines)
 

@@ -31,7 +31,7 @@ from soho.datasets.storage.decoding import MAX_PIXELS, decode_image
 from soho.datasets.storage.image_header import Size
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, clip, exit_on_user_error
 from soho.files import atomic_path
 from soho.platform import available_cores
 
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         counts = prepare(args)
     print(f'{args.out}: {counts["shrunk"]} images shrunk, {counts["copied"]} copied')
     if counts['broken']:
-        print(f'{len(counts["broken"])} cannot be decoded: {", ".join(counts["broken"][:20])}')
+        print(f'{len(counts["broken"])} cannot be decoded: {", ".join(map(clip, counts["broken"][:20]))}')
 
 
 if __name__ == '__main__':

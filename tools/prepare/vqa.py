@@ -42,7 +42,7 @@ from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import load_json, write_json_array
 from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.manifest import Manifest, find_input
-from soho.errors import UserError, exit_on_user_error, quote
+from soho.errors import UserError, clip, exit_on_user_error, quote
 from soho.evaluation.vqa import stream_annotations
 from soho.evaluation.vqa_normalization import normalize_answer
 
@@ -241,7 +241,7 @@ def find_sizes(source: Sources, image_ids: Iterable[int | str]) -> tuple[dict[in
             store = ImageStore(source.images)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'{len(unsized)} images, such as {next(iter(unsized.values()))}, are in no COCO json file '
+                f'{len(unsized)} images, such as {clip(next(iter(unsized.values())))}, are in no COCO json file '
                 f'(--image-info), so that their sizes have to come from the images (--images): {error}.'
             ) from error
         sizes.update((image_id, header_size(store, name)) for image_id, name in unsized.items())

@@ -7,7 +7,7 @@ from soho.datasets.records import CocoImage, Listed
 from soho.datasets.storage.image_header import read_header
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.json_records import stream_records
-from soho.errors import UserError, quote
+from soho.errors import UserError, clip, quote
 from soho.files import PathLike
 
 RecordT = TypeVar('RecordT', bound=Listed)
@@ -62,5 +62,5 @@ def header_size(store: ImageStore, name: str) -> Size:
     try:
         header = read_header(data, 'the file')
     except ImageDecodeError as error:
-        raise ImageDecodeError(f'the image {name} of {store.path} has no readable header: {error}') from error
+        raise ImageDecodeError(f'the image {clip(name)} of {store.path} has no readable header: {error}') from error
     return Size(name, *header.upright_size)

@@ -16,10 +16,11 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from soho.errors import UserError, enumerate_names
-from soho.files import PathLike, atomic_write, open_text
+from soho.errors import UserError, enumerate_names, quote
+from soho.files import PathLike, atomic_write, iterate_lines, open_text
 
 WINDOW = 1 << 22  # characters read at a time
+LONGEST_VALUE = 1 << 30  # characters of a value that is read as a whole, such as one item of an array
 _SPACE = re.compile(r'[ \t\r\n]*')
 # The longest token that a window's end can cut into a syntax error: '\uD83D\uDE00' (12 characters).
 _LONGEST_CUT = 16
@@ -45,6 +46,22 @@ class MissingKeyError(UserError):
         self.key = key
 
 
+class _RepeatedMember(Exception):
+    """The name of a member that an object has twice."""
+
+
+def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose members have distinct names."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        raise _RepeatedMember(max(names, key=names.count))
+    return found
+
+
+_DISTINCT = json.JSONDecoder(object_pairs_hook=_distinct)
+
+
 class _Window:
     """Window over a JSON text that moves forward as values are read."""
 
@@ -62,6 +79,8 @@ class _Window:
 
     def more(self) -> None:
         """Drop the part that has been read and append at least as much as remains."""
+        if len(self.text) - self.here > LONGEST_VALUE:
+            raise self.broken(self.here, f'a value of more than {LONGEST_VALUE} characters')
         try:
             chunk = self.file.read(max(self.window, len(self.text) - self.here))
         except UnicodeDecodeError as error:
@@ -95,18 +114,26 @@ class _Window:
         self.here += 1
         return found
 
-    def value(self) -> Any:
-        """Parse and return the next value, of any size; half a surrogate pair and NUL become U+FFFD."""
+    def value(self, distinct: bool = False) -> Any:
+        """Parse and return the next value; half a surrogate pair and NUL become U+FFFD.
+
+        Args:
+            distinct: Whether an object with two members of one name is refused, of which the last would count. It is
+                for objects whose names are data, such as ids, and slow for millions of small ones.
+        """
         self.peek()
+        decode = _DISTINCT.raw_decode if distinct else self.decode
         while True:
             try:
-                value, end = self.decode(self.text, self.here)
+                value, end = decode(self.text, self.here)
             except json.JSONDecodeError as error:
                 cut = error.pos >= len(self.text) - _LONGEST_CUT or error.msg.startswith('Unterminated')
                 if self.ended or not cut:
                     raise self.broken(error.pos, error.msg) from error
             except (RecursionError, ValueError) as error:
                 raise self.broken(self.here, _excess(error)) from error
+            except _RepeatedMember as error:
+                raise BrokenJSONError(f'{self.path} has two members {quote(error.args[0])} in one object') from error
             else:
                 if end + _NUMBER_TAIL <= len(self.text) or self.ended:
                     if self.has_escapes:
@@ -207,25 +234,22 @@ def enumerate_lines(path: PathLike) -> Iterator[tuple[int, Any]]:
     Raises:
         FileNotFoundError: There is no such file.
         BrokenJSONError: A line is not JSON.
+        UserError: The file is not UTF-8, or a line is longer than any that is read.
     """
-    with open_text(path) as file:
+    for number, line in enumerate(iterate_lines(path), start=1):
+        if not line.strip():
+            continue
         try:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    value = json.loads(line)
-                    if '\\u' in line and (mended := _mend_escapes(line)) != line:
-                        value = json.loads(mended)
-                except json.JSONDecodeError as error:
-                    raise BrokenJSONError(
-                        f'{path} is broken JSON at line {number}, character {error.pos} of it: {error.msg}.'
-                    ) from error
-                except (RecursionError, ValueError) as error:
-                    raise BrokenJSONError(f'{path} is broken JSON at line {number}: {_excess(error)}.') from error
-                yield number, value
-        except UnicodeDecodeError as error:
-            raise BrokenJSONError(f'{path} is not UTF-8 text ({error.reason}).') from error
+            value = json.loads(line)
+            if '\\u' in line and (mended := _mend_escapes(line)) != line:
+                value = json.loads(mended)
+        except json.JSONDecodeError as error:
+            raise BrokenJSONError(
+                f'{path} is broken JSON at line {number}, character {error.pos} of it: {error.msg}.'
+            ) from error
+        except (RecursionError, ValueError) as error:
+            raise BrokenJSONError(f'{path} is broken JSON at line {number}: {_excess(error)}.') from error
+        yield number, value
 
 
 def _find_member(view: _Window, key: str) -> Iterator[Any]:
@@ -261,7 +285,7 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        BrokenJSONError: The file is not JSON.
+        BrokenJSONError: The file is not JSON, or has one of them twice.
         MissingKeyError: It is not an object with all ``keys``.
     """
     view = _Window(path, WINDOW)
@@ -273,8 +297,10 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
         seen = []
         for name in view.members():
             seen.append(name)
+            if name in found:
+                raise BrokenJSONError(f'{path} has two members {quote(name)}')
             if name in keys:
-                found[name] = view.value()
+                found[name] = view.value(distinct=True)
             else:
                 view.skip()
     for key in keys:
@@ -284,10 +310,10 @@ def load_members(path: PathLike, *keys: str) -> dict[str, Any]:
 
 
 def load_json(path: PathLike) -> Any:
-    """Return the value of a JSON file, with the errors of :func:`stream_array`."""
+    """Return the value of a JSON file, with the errors of :func:`stream_array`, and one for members of one name."""
     view = _Window(path, WINDOW)
     with view.file:
-        value = view.value()
+        value = view.value(distinct=True)
         if view.peek():
             raise view.broken(view.here, 'text behind the end')
     return value

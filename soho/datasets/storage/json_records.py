@@ -31,6 +31,7 @@ _TYPES = {
 
 Key = TypeVar('Key')
 Record = TypeVar('Record')
+Value = TypeVar('Value')
 
 
 def stream_lines(path: PathLike, kind: type[Record]) -> Iterator[Record]:
@@ -63,6 +64,25 @@ def stream_members(path: PathLike, kind: type[Record]) -> Iterator[tuple[str, Re
         UserError: A value has a type or lies in a range that ``kind`` does not allow.
     """
     return _convert(enumerate_members(path), kind, lambda key: f'{quote(key)} in {path}')
+
+
+def read_members(path: PathLike, kind: type[Record], make: Callable[[Record], Value]) -> dict[str, Value]:
+    """Return what is made of the members of the object that a JSON file is, by their names.
+
+    Args:
+        path: Path of the file.
+        kind: See :func:`stream_members`.
+        make: Gets the record of a member, which is not kept.
+
+    Raises:
+        FileNotFoundError, UserError: See :func:`stream_members`; or two members have one name.
+    """
+    found: dict[str, Value] = {}
+    for name, record in stream_members(path, kind):
+        if name in found:
+            raise UserError(f'{path} has two members {quote(name)}')
+        found[name] = make(record)
+    return found
 
 
 def stream_records(

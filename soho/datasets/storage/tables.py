@@ -5,11 +5,13 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from soho.datasets.storage.json_files import enumerate_lines, stream_array
 from soho.errors import UserError, quote
-from soho.files import PathLike, open_text
+from soho.files import LONGEST_TEXT, PathLike, open_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.txt': '\t'}  # where the header has none
 ENDINGS = (*DELIMITERS, '.jsonl', '.json')
@@ -52,9 +54,10 @@ def _read_delimited(path: PathLike, usual: str, encoding: str | None) -> Iterato
     encoding = encoding or _find_encoding(path)
     with open_text(path, newline='', encoding=encoding) as file:
         try:
-            delimiter = _find_delimiter(file.readline(), usual)
-            file.seek(0)
-            yield from _name_values(path, csv.DictReader(file, delimiter=delimiter))
+            lines = iter(partial(file.readline, LONGEST_TEXT), '')
+            header = next(lines, '')
+            reader = csv.DictReader(chain((header,), lines), delimiter=_find_delimiter(header, usual))
+            yield from _name_values(path, reader)
         except UnicodeError as error:
             name = encoding.upper().removesuffix('-SIG')
             raise UserError(f'{path} is not {name} text; save it as UTF-8, in Excel as "CSV UTF-8".') from error
