@@ -25,12 +25,14 @@ import numpy as np
 
 from soho.datasets.base import ImageTextDataset, first_id
 from soho.datasets.coco_captions import CaptioningDataset
+from soho.datasets.storage.arrays import read_arrays
 from soho.datasets.storage.json_files import load_json
 from soho.datasets.vqa import VQADataset
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.config_diff import compare_configs
 from soho.errors import UserError, exit_on_user_error
 from soho.evaluation.answer_examples import Answered, make_example, read_picture
+from soho.evaluation.logits import DUMP
 from soho.evaluation.prediction_targets import (
     TASKS,
     Id,
@@ -365,9 +367,8 @@ def read_confidences(path: str, dataset: VQADataset) -> dict[int | str, float]:
     """
     try:
         if path.endswith('.npz'):
-            with np.load(path) as arrays:
-                numbers, values = arrays['question_id'].tolist(), arrays['confidence'].tolist()
-            return dict(zip(name_questions(dataset, numbers), values))
+            numbers, values = read_arrays(path, ('question_id', 'confidence'), DUMP)
+            return dict(zip(name_questions(dataset, numbers.tolist()), map(float, values)))
         return {plain_id(key): float(value) for key, (_, value) in load_json(path).items()}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f'{path} holds no confidences, as tools/test.py --dump writes them') from error

@@ -6,14 +6,17 @@ Nothing here imports torch, so that ``soho models`` answers at once.
 import difflib
 import fnmatch
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from msgspec import Struct, field
 
-from soho.errors import UserError
+from soho.datasets.storage.json_records import to_record
+from soho.errors import UserError, clip
+from soho.files import read_text
 from soho.paths import CONFIGS, RESOURCES
 
 METAFILE = 'metafile.yml'
@@ -62,7 +65,7 @@ class ModelEntry(NamedTuple):
 @cache
 def read_zoo() -> dict[str, ModelEntry]:
     """All models by name, in the order of the configs' folders."""
-    entries = [entry for file in sorted(CONFIGS.rglob(METAFILE)) for entry in _read_metafile(file)]
+    entries = [entry for file in sorted(CONFIGS.rglob(METAFILE)) for entry in read_metafile(file)]
     return {entry.name: entry for entry in entries}
 
 
@@ -131,22 +134,60 @@ def format_results(entry: ModelEntry) -> str:
     return '; '.join(f'{data}: {metric} {value:g}' for _, data, metric, value in entry.results)
 
 
-def _read_metafile(file: Path) -> Iterator[ModelEntry]:
-    for model in yaml.safe_load(file.read_text(encoding='utf-8'))['Models']:
-        results = model.get('Results') or ()
-        yield ModelEntry(
-            name=model['Name'],
-            collection=model['In Collection'],
-            config=model['Config'].removeprefix('configs/').removesuffix('.py'),
-            weights=model.get('Weights'),
-            sha256=model.get('SHA256'),
-            metadata=model.get('Metadata') or {},
+class _Result(Struct):
+    """A result of a model in a ``metafile.yml``."""
+
+    Task: str
+    Dataset: str
+    Metrics: dict[str, float]
+
+
+class _Model(Struct):
+    """A model in a ``metafile.yml``."""
+
+    Name: str
+    Config: str
+    collection: str = field(name='In Collection')
+    Weights: str | None = None
+    SHA256: str | None = None
+    Metadata: dict[str, Any] | None = None
+    Results: list[_Result] | None = None
+
+
+class _Metafile(Struct):
+    """A ``metafile.yml``, of which this is read."""
+
+    Models: list[_Model]
+
+
+def read_metafile(file: Path) -> list[ModelEntry]:
+    """The models of a ``metafile.yml``.
+
+    Raises:
+        UserError: The file is no YAML, lacks a key or has a value of another type.
+    """
+    try:
+        values = yaml.safe_load(read_text(file))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f'{file} is no YAML: {clip(error)}') from error
+    return [
+        ModelEntry(
+            name=model.Name,
+            collection=model.collection,
+            config=model.Config.removeprefix('configs/').removesuffix('.py'),
+            weights=model.Weights,
+            sha256=model.SHA256,
+            metadata=model.Metadata or {},
             results=tuple(
-                (result['Task'], result['Dataset'], metric, value)
-                for result in results
-                for metric, value in result['Metrics'].items()
+                (result.Task, result.Dataset, metric, value)
+                for result in model.Results or ()
+                for metric, value in result.Metrics.items()
             ),
         )
+        for model in to_record(values, _Metafile, str(file)).Models
+    ]
 
 
 def _table(entries: list[ModelEntry], head: tuple[str, ...], row: Any) -> list[str]:

@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from soho.apis.feature_extractor import FeatureExtractor
 from soho.apis.images import is_collection, list_images, name_some, open_images
-from soho.datasets.storage.json_files import write_json
+from soho.datasets.storage.arrays import read_arrays
+from soho.datasets.storage.json_files import load_json, write_json
 from soho.datasets.storage.tables import ENDINGS, read_table
-from soho.errors import UserError, count_of
-from soho.files import atomic_path, atomic_write
+from soho.errors import UserError, clip, count_of, enumerate_names
+from soho.files import LONGEST_TEXT, atomic_path, atomic_write
 
 
 def single_image(source: str) -> bool:
@@ -50,7 +51,7 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
     for where, record in read_table(source):
         name = record.get('image') or record.get('file_name')
         if not isinstance(name, str) or not name:
-            raise UserError(f"{where} has no 'image', the path of a picture; it has {', '.join(record) or 'nothing'}")
+            raise UserError(f"{where} has no 'image', the path of a picture; it has {enumerate_names(record)}")
         image = name if '://' in name else os.fspath(folder / name)
         values = {key: record.get(key) for key in defaults}
         rows.append(_complete(dict(values, image=image, name=name), defaults, where))
@@ -77,16 +78,14 @@ def open_results(
         yield sys.stdout, 0
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'a+', encoding='utf-8') as file:
+    with open(path, 'ab+') as file:
         file.seek(0)
         done, complete = 0, 0
-        for line in iter(file.readline, ''):
-            if not line.endswith('\n'):
-                break
+        while (line := file.readline(LONGEST_TEXT)).endswith(b'\n'):
             _check_result(path, line, done, rows, columns)
             done, complete = done + 1, file.tell()
-        file.seek(complete)
-        file.truncate()
+        file.truncate(complete)
+    with open(path, 'a', encoding='utf-8') as file:
         yield file, done
 
 
@@ -117,7 +116,7 @@ def write_features(
         quiet: Show no progress.
 
     Raises:
-        UserError: The parts are those of other images, or no image can be read.
+        UserError: The parts are those of other images or damaged, or no image can be read.
     """
     names = [row['name'] for row in rows]
     parts = Path(f'{path}.part')
@@ -125,7 +124,7 @@ def write_features(
     record = parts / 'plan.json'
     if not record.exists():
         write_json(record, plan)
-    elif json.loads(record.read_text(encoding='utf-8')) != plan:
+    elif load_json(record) != plan:
         raise UserError(
             f'{parts} holds parts of another run (other images, model or options): remove it or name another'
         )
@@ -137,14 +136,15 @@ def write_features(
             if not files[-1].exists():
                 _write_part(extractor, part, files[-1], normalize)
             bar.update(len(part))
-    loaded = [dict(np.load(file)) for file in files]
-    width = max((part['vectors'].shape[1] for part in loaded), default=0)
+    kind = f'a part of features, as this command writes (remove {parts} to begin again)'
+    loaded = [read_arrays(file, ('vectors', 'rows'), kind) for file in files]
+    width = max((found.shape[1] for found, _ in loaded), default=0)
     if not width:
         raise UserError(f'none of the {count_of(len(rows), "image")} could be read, so there are no features')
     vectors = np.full((len(rows), width), np.nan, np.float32)
-    for number, part in enumerate(loaded):
-        if len(part['rows']):
-            vectors[number * chunk + part['rows']] = part['vectors']
+    for number, (found, places) in enumerate(loaded):
+        if len(places):
+            vectors[number * chunk + places] = found
     broken = [name for name, vector in zip(names, vectors) if np.isnan(vector).all()]
     with atomic_path(path if path.endswith('.npy') else f'{path}.npy') as temporary:
         np.save(temporary, vectors)
@@ -176,14 +176,14 @@ def _complete(row: dict[str, Any], defaults: dict[str, str | None], where: str) 
     return row
 
 
-def _check_result(path: str, line: str, number: int, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def _check_result(path: str, line: bytes, number: int, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = json.loads(line.decode())
+    except (ValueError, RecursionError):
         found = None
     wanted = {name: rows[number]['name' if name == 'image' else name] for name in columns} if number < len(rows) else {}
     if not isinstance(found, dict) or not wanted or any(found.get(name) != value for name, value in wanted.items()):
         raise UserError(
-            f'{path} holds other results: its line {number + 1} is not of {wanted or "any row"}; remove '
-            'it or name another file'
+            f'{path} holds other results: its line {number + 1} is not of {clip(wanted) if wanted else "any row"}; '
+            'remove it or name another file'
         )

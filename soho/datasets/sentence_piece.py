@@ -3,10 +3,9 @@
 import io
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
-from soho.datasets.storage.json_files import PathLike
 from soho.errors import UserError
+from soho.files import PathLike, atomic_write
 
 UNKNOWN, SOS, EOS, MASK = '<unk>', '[SOS]', '[EOS]', '[MASK]'
 
@@ -66,6 +65,6 @@ def train_vocabulary(
         )
     except RuntimeError as error:
         raise UserError(f'no vocabulary of {size} entries can be trained on {count} captions: {error}') from error
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(model.getvalue())
+    with atomic_write(path) as file:
+        file.write(model.getvalue())
     return count

@@ -140,7 +140,7 @@ class SentencePieceTokenizer:
 
     Raises:
         FileNotFoundError: There is no file ``vocab``.
-        ValueError: ``vocab`` is not a SentencePiece model, or lacks a special token.
+        UserError: ``vocab`` is not a SentencePiece model, or lacks a special token.
     """
 
     def __init__(
@@ -154,11 +154,12 @@ class SentencePieceTokenizer:
         try:
             options: Any = {'model_file' if isinstance(vocab, str) else 'model_proto': vocab}
             self.backend = SentencePieceProcessor(**options)
-        except RuntimeError as error:
+            pieces = [self.backend.id_to_piece(number) for number in range(len(self.backend))]
+        except Exception as error:  # what damaged bytes make it raise is of many kinds
             raise UserError(f'the vocabulary {name} is no SentencePiece model') from error
         self.sos_id, self.eos_id, self.mask_id = map(self.backend.piece_to_id, (SOS, EOS, MASK))
-        missing = [piece for piece in (SOS, EOS, MASK) if self.backend.piece_to_id(piece) == self.backend.unk_id()]
-        if missing or self.backend.id_to_piece(0) != UNKNOWN:
+        missing = [piece for piece in (SOS, EOS, MASK) if piece not in pieces]
+        if missing or pieces[0] != UNKNOWN:
             raise UserError(
                 f'the vocabulary {name} lacks {", ".join(missing) or UNKNOWN + " at id 0"}; one made by '
                 'tools/prepare/vocabulary.py has it'

@@ -12,7 +12,7 @@ from soho.datasets.storage.json_records import to_record
 from soho.datasets.storage.names import check_name
 from soho.datasets.voc07 import class_names
 from soho.errors import UserError, clip, quote
-from soho.files import read_text
+from soho.files import read_bytes, read_text
 from soho.registry import DATASETS
 
 
@@ -65,11 +65,11 @@ def read_voc_image(path: str | os.PathLike, skip_object: Callable[[UserError], N
         UserError: The file is not XML, lacks an element, or a size or a box is no number or out of range.
     """
     try:
-        tree = ElementTree.parse(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+        tree = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
         raise UserError(f'{path} is broken XML: {error}') from error
+    except UserError:
+        raise
     except (ValueError, LookupError) as error:  # of an encoding that the parser does not know
         raise UserError(f'{path} states an encoding that cannot be read: {error}') from error
 

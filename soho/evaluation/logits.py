@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from soho.datasets.storage.arrays import read_arrays
 from soho.errors import UserError
 from soho.evaluation.vqa import GroundTruth, question_accuracy
 from soho.files import PathLike
@@ -14,6 +15,7 @@ from soho.models.heads.classification import confidences
 
 TEMPERATURES = (0.02, 50.0)
 """Range in which a temperature is looked for."""
+DUMP = 'a dump of a classifier, as tools/test.py --dump writes'
 _BINS = 15
 
 
@@ -35,23 +37,16 @@ def load_logits(path: PathLike) -> SavedLogits:
         FileNotFoundError: There is no such file.
         UserError: It is no such dump, a question is in it twice, or its logits are not finite.
     """
-    names = ('question_id', 'logits', 'confidence')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise UserError(
-                    f'{path} has no {missing[0]}; it must be a dump of a classifier, as tools/test.py --dump writes'
-                )
-            ids, logits, confidence = (file[name] for name in names)
-    except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, (UserError, FileNotFoundError)):
-            raise
-        raise UserError(f'{path} is no npz file, as tools/test.py --dump writes: {error}') from error
+    ids, logits, confidence = read_arrays(path, ('question_id', 'logits', 'confidence'), DUMP)
+    fits = ids.shape == confidence.shape == logits.shape[:1] and logits.ndim == 2 and logits.size
+    kinds = ids.dtype.kind in 'iu' and logits.dtype.kind == confidence.dtype.kind == 'f'
+    if not (fits and kinds and np.isfinite(logits).all()):
+        raise UserError(
+            f'{path} must hold finite logits of at least one question, one row a question, with its number and the '
+            'confidence in the answer to it'
+        )
     order = np.argsort(ids, kind='stable')
     ids, logits, confidence = ids[order], logits[order].astype(np.float32), confidence[order]
-    if len(ids) == 0 or logits.ndim != 2 or len(logits) != len(ids) or not np.isfinite(logits).all():
-        raise UserError(f'{path} must hold finite logits of at least one question, one row a question')
     if (twice := ids[1:][ids[1:] == ids[:-1]]).size:
         raise UserError(f'{path} holds question {twice[0]} twice')
     # Of a binary classifier at logit z the sigmoid may be near the softmax; over all questions only one of them fits.

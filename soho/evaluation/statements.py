@@ -4,7 +4,6 @@ Official code: lil-lab/nlvr, nlvr/metrics_images.py and nlvr2/eval/.
 """
 
 import csv
-import gzip
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,10 +17,10 @@ from soho.datasets.records import ExampleName, LabelledStatement
 from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.json_files import PathLike
 from soho.datasets.storage.json_records import stream_lines
-from soho.errors import UserError
+from soho.errors import UserError, clip, quote
 from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.evaluator import Batch, Metric, Prediction
-from soho.files import atomic_write, open_text
+from soho.files import atomic_write, iterate_lines
 from soho.registry import METRICS
 
 
@@ -58,19 +57,18 @@ def read_categories(path: PathLike) -> dict[str, list[str]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: A category stands before the first sentence.
+        UserError: A category stands before the first sentence, or the file is no text or not unpacked.
     """
     categories: dict[str, list[str]] = {}
     sentence = None
-    with gzip.open(path, 'rt', encoding='utf-8-sig') if str(path).endswith('.gz') else open_text(path) as file:
-        for number, line in enumerate(map(str.strip, file), start=1):
-            if line.startswith('*'):
-                if sentence is None:
-                    raise UserError(f'{path} has a category in line {number} before any sentence')
-                categories[sentence].append(line.lstrip('* '))
-            elif line:
-                sentence = line
-                categories.setdefault(sentence, [])
+    for number, line in enumerate(map(str.strip, iterate_lines(path)), start=1):
+        if line.startswith('*'):
+            if sentence is None:
+                raise UserError(f'{path} has a category in line {number} before any sentence')
+            categories[sentence].append(line.lstrip('* '))
+        elif line:
+            sentence = line
+            categories.setdefault(sentence, [])
     return categories
 
 
@@ -179,7 +177,8 @@ class StatementAccuracy(Metric):
         for name, members in self.subsets.items():
             if unknown := members - by_name.keys():
                 raise UserError(
-                    f'the subset {name!r} has {len(unknown)} examples that the data set lacks, such as {min(unknown)}'
+                    f'the subset {name!r} has {len(unknown)} examples that the data set lacks, such as '
+                    f'{clip(min(unknown))}'
                 )
             metrics[f'accuracy_{name}'] = 100 * sum(by_name[member] for member in members) / len(members)
         if self.categories:
@@ -207,7 +206,7 @@ class StatementAccuracy(Metric):
         identifiers = self._names('identifiers')
         numbers = range(len(identifiers))
         if missing := [number for number in numbers if number not in logits]:
-            raise UserError(f'{len(missing)} examples, such as {identifiers[missing[0]]}, have no prediction')
+            raise UserError(f'{len(missing)} examples, such as {clip(identifiers[missing[0]])}, have no prediction')
         if len({len(of_example) for of_example in logits.values()}) > 1:
             raise UserError('the examples have different numbers of predictions, so that they cannot be averaged')
         return {number: int(np.mean(logits[number], 0).argmax()) for number in numbers}
@@ -228,16 +227,18 @@ def read_submission(path: PathLike) -> dict[str, bool]:
         UserError: A line is not an identifier and True or False, or an identifier is repeated.
     """
     predictions: dict[str, bool] = {}
-    with open_text(path, newline='') as file:
-        for number, row in enumerate(csv.reader(file), start=1):
+    reader = csv.reader(iterate_lines(path, newline=''))
+    try:
+        for row in reader:
+            where = f'line {reader.line_num} of {path}'
             if len(row) != 2 or row[1].strip().lower() not in ('true', 'false'):
-                raise UserError(
-                    f'line {number} of {path} is {",".join(row)[:60]!r}; it must be IDENTIFIER,True or ,False'
-                )
+                raise UserError(f'{where} is {quote(",".join(row))}; it must be IDENTIFIER,True or ,False')
             identifier = row[0].strip()
             if identifier in predictions:
-                raise UserError(f'line {number} of {path} predicts {identifier} a second time')
+                raise UserError(f'{where} predicts {clip(identifier)} a second time')
             predictions[identifier] = row[1].strip().lower() == 'true'
+    except csv.Error as error:
+        raise UserError(f'{path} is no csv at line {reader.line_num}: {error}') from error
     return predictions
 
 
@@ -271,4 +272,4 @@ def check_complete(predicted: Iterable[str], expected: Iterable[str], path: Path
     for names, what in ((expected - predicted, 'lacks'), (predicted - expected, 'has')):
         if names:
             which = 'that are asked for' if what == 'lacks' else 'that nobody asked for'
-            raise UserError(f'{path} {what} {len(names)} predictions {which}, such as {min(names)}')
+            raise UserError(f'{path} {what} {len(names)} predictions {which}, such as {clip(min(names))}')

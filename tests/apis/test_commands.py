@@ -114,7 +114,7 @@ def test_tables(album, vqa, capsys):
         (
             'a.csv',
             'picture,question\na.png,b\n',
-            r"line 2 has no 'image', the path of a picture; it has picture, quest",
+            r"line 2 has no 'image', the path of a picture; it has 'picture', 'quest",
         ),
         ('a.csv', 'image,question\n', 'has no rows'),
         ('a.jsonl', '[1]\n', r'a\.jsonl, line 1 is a list; a row is an object'),

@@ -57,8 +57,16 @@ def test_what_is_wrong_with_a_vocabulary(tmp_path):
     (tmp_path / 'broken.model').write_bytes(b'no model')
     with pytest.raises(ValueError, match=r'broken\.model is no SentencePiece model'):
         SentencePieceTokenizer(str(tmp_path / 'broken.model'))
+    whole = tmp_path / 'whole.model'
+    train_vocabulary(CAPTIONS, whole, 45)
+    data = whole.read_bytes()
+    whole.write_bytes(data.replace('\u2581a'.encode(), b'\xff\x81\x81a'))  # a piece that is no UTF-8
+    with pytest.raises(ValueError, match=r'whole\.model is no SentencePiece model'):
+        SentencePieceTokenizer(str(whole))
+    whole.write_bytes(data)
     with pytest.raises(ValueError, match='no vocabulary of 5000 entries can be trained on 5 captions'):
-        train_vocabulary(CAPTIONS, tmp_path / 'v.model', 5000)
+        train_vocabulary(CAPTIONS, whole, 5000)
+    assert whole.read_bytes() == data, 'the old file stays where there is no new one'
 
 
 def test_the_tool_reads_coco_files_in_order(tmp_path, load_tool, vocab, capsys):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from soho.errors import UserError
 from soho.evaluation.logits import (
     SavedLogits,
     answer_confidence,
@@ -82,6 +83,27 @@ def test_files_that_are_no_dumps_are_refused(tmp_path):
         load_logits(tmp_path / 'a.npz')
     with pytest.raises(FileNotFoundError):
         load_logits(tmp_path / 'b.npz')
+
+
+@pytest.mark.parametrize(
+    'changes, sentence',
+    [
+        (dict(logits=np.array([['a', 'b']] * 2)), 'must hold finite logits'),
+        (dict(question_id=np.array(7)), 'must hold finite logits'),
+        (dict(confidence=np.zeros(1, np.float32)), 'must hold finite logits'),
+        (dict(question_id=np.array(['1', None], object)), 'is no npz file'),
+    ],
+)
+def test_arrays_of_other_shapes_and_types_are_refused(changes, sentence, tmp_path):
+    values = dict(question_id=np.arange(2), logits=np.eye(2, dtype=np.float32), confidence=np.ones(2, np.float32))
+    np.savez(tmp_path / 'a.npz', **values)
+    assert load_logits(tmp_path / 'a.npz').question_id.tolist() == [0, 1]
+    np.savez(tmp_path / 'a.npz', **(values | changes))
+    with pytest.raises(UserError, match=sentence):
+        load_logits(tmp_path / 'a.npz')
+    np.savez_compressed(tmp_path / 'a.npz', **values)
+    with pytest.raises(UserError, match='a.npz is compressed; it must be a dump'):
+        load_logits(tmp_path / 'a.npz')
 
 
 @pytest.fixture

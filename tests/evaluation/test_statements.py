@@ -6,10 +6,12 @@ import json
 import pytest
 import torch
 
+from soho.errors import UserError
 from soho.evaluation.statements import (
     StatementAccuracy,
     check_submission,
     read_categories,
+    read_submission,
     score_categories,
     score_statements,
 )
@@ -105,6 +107,22 @@ def test_a_category_without_a_sentence_is_refused(tmp_path):
     (tmp_path / 'categories.txt').write_text('* negation\n')
     with pytest.raises(ValueError, match='a category in line 1 before any sentence'):
         read_categories(tmp_path / 'categories.txt')
+
+
+def test_what_is_no_text_or_no_csv_or_not_packed_is_said(tmp_path):
+    path = tmp_path / 'out.csv'
+    for contents, message in ((b'dev-1-0-0,\xff\n', 'is not UTF-8'), (b'x' * 200_000, 'is no csv at line 1: field')):
+        path.write_bytes(contents)
+        with pytest.raises(UserError, match=rf'out\.csv {message}'):
+            read_submission(path)
+    path.write_bytes(b'a\xff')
+    with pytest.raises(UserError, match=r'out\.csv is not UTF-8'):
+        read_categories(path)
+    packed = tmp_path / 'categories.txt.gz'
+    for contents in (b'no', gzip.compress(b'a dog')[:-9], gzip.compress(b'a dog') + b'x'):
+        packed.write_bytes(contents)
+        with pytest.raises(UserError, match=r'categories\.txt\.gz is no complete gzip file'):
+            read_categories(packed)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):

@@ -17,7 +17,6 @@ from soho.datasets.records import Caption
 from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.storage.json_records import stream_records
 from soho.errors import exit_on_user_error
-from soho.files import atomic_path
 
 
 def captions_of(files: list[Path]) -> Iterator[str]:
@@ -36,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--keep-accents', action='store_true', help='do not drop combining marks')
     args = parser.parse_args(argv)
     with exit_on_user_error():
-        with atomic_path(args.out) as path:
-            count = train_vocabulary(captions_of(args.captions), path, args.size, not args.keep_case, args.keep_accents)
+        captions = captions_of(args.captions)
+        count = train_vocabulary(captions, args.out, args.size, not args.keep_case, args.keep_accents)
     print(f'{args.out}: {args.size} entries from {count} captions')
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import cv2
 
+from soho.datasets.storage.json_files import load_json
 from soho.datasets.wordpiece import write_vocabulary
-from soho.errors import UserError
+from soho.errors import UserError, clip
 from soho.files import write_text
 from soho.platform import available_cores
 
@@ -86,13 +87,15 @@ def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
     path = Path(out_dir) / MANIFEST
     if not path.exists():
         return None
-    manifest = json.loads(path.read_text())
+    manifest = load_json(path)
+    if not isinstance(manifest, dict):
+        raise UserError(f'{path} is not what describes a generated data set: remove its folder or choose another')
     expected = dict(version=VERSION, size=size, seed=seed)
     found = {name: manifest.get(name) for name in expected}
     if found != expected:
         raise UserError(
-            f'{path.parent} holds a data set of size {found["size"]}, seed {found["seed"]}, version '
-            f'{found["version"]}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
+            f'{path.parent} holds a data set of size {clip(found["size"])}, seed {clip(found["seed"])}, version '
+            f'{clip(found["version"])}, not of size {size}, seed {seed}, version {VERSION}: remove it or choose '
             'another folder'
         )
     return manifest
