@@ -212,7 +212,7 @@ def test_changed_shards_are_looked_up_again(tmp_path):
         ImageStore(folder)
 
 
-@pytest.mark.parametrize('where', ['start', 'middle'])
+@pytest.mark.parametrize('where', ['start', 'middle', 'names'])
 def test_an_exchanged_shard_of_equal_size_and_time_is_noticed(tmp_path, where, monkeypatch):
     monkeypatch.setattr('soho.datasets.storage.checksums.ENDS', tarfile.BLOCKSIZE)
     members = {f'{i}.jpg': bytes([i]) * 500 for i in range(1, 7)}
@@ -220,15 +220,17 @@ def test_an_exchanged_shard_of_equal_size_and_time_is_noticed(tmp_path, where, m
     assert ImageStore(tmp_path).read('3.jpg') == members['3.jpg']
     shard = tmp_path / '000000.tar'
     stat, size = os.stat(shard), shard.stat().st_size
-    names = list(members) if where == 'middle' else list(members)[::-1]
+    names = list(members)[::-1] if where == 'start' else list(members)
     changed = {name: members[name] * (1 + (name == '2.jpg')) for name in names}  # the others come later in the shard
+    if where == 'names':
+        changed = {name: members[name] for name in [*names[:2], *names[2:4][::-1], *names[4:]]}
     write_shards(tmp_path, changed, shards=1)
     os.utime(shard, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert shard.stat().st_size == size
     if where == 'start':
         assert ImageStore(tmp_path).read('3.jpg') == members['3.jpg']
     else:
-        with pytest.raises(ImageDecodeError, match=r'no member of 500 bytes is there in 000000\.tar, which was exch'):
+        with pytest.raises(ImageDecodeError, match=r'3\.jpg of .* it is not there in 000000\.tar, which was exch'):
             ImageStore(tmp_path).read('3.jpg')
 
 
@@ -237,3 +239,44 @@ def test_two_members_of_one_name_are_refused(tmp_path):
     (tmp_path / 'a' / '000001.tar').write_bytes((tmp_path / 'a' / '000000.tar').read_bytes())
     with pytest.raises(ValueError, match=r'two members are called 1\.jpg'):
         ImageStore(tmp_path / 'a')
+
+
+def test_a_damaged_header_is_not_the_end_of_a_shard(tmp_path):
+    write_shards(tmp_path, {f'{i}.jpg': b'x' for i in range(4)}, shards=1)
+    shard = tmp_path / '000000.tar'
+    data = bytearray(shard.read_bytes())
+    data[2 * 2 * tarfile.BLOCKSIZE] ^= 1  # of the third member's name, so that its checksum is wrong
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match=r'the shard 000000\.tar is damaged.*no header at byte 2048'):
+        ImageStore(tmp_path)
+
+
+def test_a_name_in_a_shard_may_be_long(tmp_path):
+    name = f'{"folder/" * 30}a.jpg'
+    for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / '000000.tar', 'w', format=kind) as tar:
+            for member, data in ((name, b'picture'), ('b.jpg', b'other')):
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        store = ImageStore(tmp_path)
+        assert store.read(name) == b'picture' and store.read('b.jpg') == b'other'
+    huge = tarfile.TarInfo('a.jpg')
+    huge.pax_headers = dict(comment='x' * (1 << 21))
+    with tarfile.open(tmp_path / '000000.tar', 'w', format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(huge)
+    with pytest.raises(ValueError, match=r'the shard 000000\.tar is damaged.*a header of 20971\d\d bytes'):
+        ImageStore(tmp_path)
+
+
+def test_a_zip_whose_directory_gives_a_member_the_name_of_another_is_damaged(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        for name in ('1.jpg', '2.jpg'):
+            archive.writestr(name, b'picture')
+    data = (tmp_path / 'a.zip').read_bytes()
+    directory = data.index(b'PK\x01\x02')
+    (tmp_path / 'a.zip').write_bytes(data[:directory] + data[directory:].replace(b'2.jpg', b'3.jpg'))
+    store = ImageStore(tmp_path / 'a.zip')
+    assert store.read('1.jpg') == b'picture'
+    with pytest.raises(ImageDecodeError, match='3.jpg of .* a member of another name is where the directory says'):
+        store.read('3.jpg')

@@ -5,11 +5,11 @@ import struct
 import tarfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -23,6 +23,10 @@ from soho.errors import clip
 
 INDEX = 'shards.index'
 _OPEN = 128  # shards that a process keeps open
+_EXTENSIONS = {*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE} - {tarfile.GNUTYPE_SPARSE}
+_LARGEST_EXTENSION = 1 << 20  # bytes
+# Columns of the index: where a member's data are, and size and CRC-32 of all that stands before them for it.
+_PLACE = (('shard', 'i'), ('offset', 'q'), ('member_size', 'q'), ('header_size', 'i'), ('header_crc', 'I'))
 
 
 class TarShards(Sequence):
@@ -51,26 +55,31 @@ class TarShards(Sequence):
     def _open(self) -> None:
         paths = sorted(shard_files(self.folder))
         self.shards = [path.name for path in paths]
-        origin = dict(kind='shards', version=3, shards=[[path.name, *stamp_archive(path).values()] for path in paths])
+        origin = dict(kind='shards', version=4, shards=[[path.name, *stamp_archive(path).values()] for path in paths])
         places = [Path(self.folder, INDEX), cached_place(self.folder, 'shards')]
         self._index = index = load_or_build(f'the folder of shards {self.folder}', places, origin, self._scan)
         self._names = index.texts('name')
-        self._shard, self._offset, self._size = index['shard'], index['offset'], index['member_size']
+        self._shard, self._offset, self._size, self._header_size, self._header_crc = (index[name] for name, _ in _PLACE)
         self._files: dict[int, FileIO] = {}
 
     def _scan(self, out: IndexBuilder) -> None:
-        members: list[tuple[str, int, int, int]] = []
+        members: list[tuple[str, int, int, int, int, int]] = []
         for number, shard in enumerate(self.shards):
             path = os.path.join(self.folder, shard)
             try:
-                with tarfile.open(path, 'r:') as tar:
+                with tarfile.open(path, 'r:', tarinfo=_Member) as tar, FileIO(path) as raw:
                     length = os.stat(path).st_size
                     for file in tar:
                         if not file.isfile() or is_litter(file.name):
                             continue
                         if file.issparse() or not 0 <= file.size <= length - file.offset_data:
                             raise tarfile.ReadError(f'{clip(file.name)} is sparse or longer than the shard')
-                        members.append((file.name.removeprefix('./'), number, file.offset_data, file.size))
+                        header = os.pread(raw.fileno(), file.offset_data - file.offset, file.offset)
+                        place = (number, file.offset_data, file.size, len(header), crc32(header))
+                        members.append((file.name.removeprefix('./'), *place))
+                    # tarfile takes a damaged header, but for the first one, for the end.
+                    if os.pread(raw.fileno(), tarfile.BLOCKSIZE, tar.offset).strip(b'\0'):
+                        raise tarfile.ReadError(f'no header at byte {tar.offset}')
             # Of damaged headers tarfile lets pass what its parts raise.
             except (tarfile.TarError, ValueError, OverflowError, EOFError, struct.error) as error:
                 raise tarfile.ReadError(
@@ -79,10 +88,7 @@ class TarShards(Sequence):
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
             raise tarfile.ReadError(f'two members are called {clip(twice)}')
-        names, columns = (
-            out.texts('name'),
-            (out.numbers('shard', 'i'), out.numbers('offset'), out.numbers('member_size')),
-        )
+        names, columns = out.texts('name'), [out.numbers(column, kind) for column, kind in _PLACE]
         for name, *place in members:
             names.append(name)
             for column, value in zip(columns, place):
@@ -117,8 +123,8 @@ class TarShards(Sequence):
 
         Raises:
             KeyError: There is no such member.
-            tarfile.TarError: The shard ends inside the member, has no member of its size there, or the member is larger
-                than ``max_bytes``.
+            tarfile.TarError: The shard ends inside the member, has another one there, or the member is larger than
+                ``max_bytes``.
             UserError: The index has been cut off since it was opened.
         """
         self._index.check_length()
@@ -130,17 +136,15 @@ class TarShards(Sequence):
         size = int(self._size[index])
         if size > self.max_bytes:
             raise tarfile.ReadError(describe_excess(size, self.max_bytes))
-        offset = int(self._offset[index])
+        offset, header_size = int(self._offset[index]), int(self._header_size[index])
         data = os.pread(file.fileno(), size, offset)
         if len(data) != size:
             raise tarfile.ReadError(f'{self.shards[self._shard[index]]} ends inside it')
-        # The last header of a member is that of its data, whatever came before it for a long name.
-        header = os.pread(file.fileno(), tarfile.BLOCKSIZE, max(0, offset - tarfile.BLOCKSIZE))
-        if not _states_size(header, size):
+        if crc32(os.pread(file.fileno(), header_size, offset - header_size)) != self._header_crc[index]:
             mend = f'remove {self._index.path} and start again' if self._index.path else 'start the run again'
             raise tarfile.ReadError(
-                f'no member of {size} bytes is there in {self.shards[self._shard[index]]}, which was exchanged for '
-                f'another of its size and time: {mend}'
+                f'it is not there in {self.shards[self._shard[index]]}, which was exchanged for another of its size '
+                f'and time: {mend}'
             )
         return data
 
@@ -157,14 +161,15 @@ class TarShards(Sequence):
         return index if index < len(self) and self[index] == name else None
 
 
-def _states_size(header: bytes, size: int) -> bool:
-    """Return whether the header of a member says this size."""
-    try:
-        return int(header[124:136].strip(b'\0 '), 8) == size
-    except ValueError:  # a size that octal digits have no room for, or no header
-        with suppress(tarfile.HeaderError):
-            return tarfile.TarInfo.frombuf(header, 'utf-8', 'surrogateescape').size == size
-    return False
+class _Member(tarfile.TarInfo):
+    """A header whose extension, such as a long name, is not read where it is larger than any is."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> '_Member':
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _EXTENSIONS and member.size > _LARGEST_EXTENSION:
+            raise tarfile.ReadError(f'a header of {member.size} bytes')
+        return member
 
 
 def is_sharded(folder: str) -> bool:

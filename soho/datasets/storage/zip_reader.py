@@ -18,6 +18,8 @@ from soho.datasets.storage.index import Index, IndexBuilder, cached_place, load_
 LARGE = 1 << 30  # bytes of a zip from which the directory is kept in a file
 MAX_BYTES = 1 << 28  # bytes of the largest image file that is read, unless a config says otherwise
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
+_VERSION = 2  # of the columns of the index
+_UTF_8 = 0x800
 _LZMA_HEADER = struct.Struct('<HHBI')
 _ENCRYPTED = 0x1
 # Directory entry of a member: name of the column, attribute of zipfile.ZipInfo, type code.
@@ -57,7 +59,7 @@ class ZipReader(Sequence):
     def __init__(self, path: str, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self.max_bytes = max_bytes
-        origin: dict[str, Any] = dict(kind='members', **stamp_archive(path))
+        origin: dict[str, Any] = dict(kind='members', version=_VERSION, **stamp_archive(path))
         places = [Path(f'{path}.members.index'), cached_place(path, 'members')]
         self._index = load_or_build(path, places, origin, self._scan, persist=origin['bytes'] >= LARGE)
         self._open()
@@ -72,13 +74,14 @@ class ZipReader(Sequence):
                 names.append(name.decode())
             for column, attribute, kind in _ENTRY:
                 out.numbers(column, kind).extend(getattr(info, attribute) for _, info in members)
+            out.numbers('name_crc', 'I').extend(zlib.crc32(_stored_name(info)) for _, info in members)
         # Of damaged directories zipfile lets pass what its parts raise.
         except (ValueError, NotImplementedError, RuntimeError, EOFError, OverflowError, struct.error) as error:
             raise zipfile.BadZipFile(f'its directory is damaged: {error}') from error
 
     def _open(self) -> None:
         self._names = self._index.texts('name')
-        self._entries = [self._index[column] for column, *_ in _ENTRY]
+        self._entries = [self._index[column] for column in (*(column for column, *_ in _ENTRY), 'name_crc')]
         self._descriptor = os.open(self.path, os.O_RDONLY)
         self._length = os.fstat(self._descriptor).st_size
         weakref.finalize(self, os.close, self._descriptor)
@@ -117,7 +120,7 @@ class ZipReader(Sequence):
         index = self._find(name)
         if index is None:
             raise KeyError(name)
-        offset, stored_size, size, crc, method, flags = (column[index].item() for column in self._entries)
+        offset, stored_size, size, crc, method, flags, name_crc = (column[index].item() for column in self._entries)
         if flags & _ENCRYPTED:
             raise zipfile.BadZipFile('it is encrypted')
         if max(size, stored_size) > self.max_bytes:
@@ -127,6 +130,8 @@ class ZipReader(Sequence):
         magic, name_size, extra_size = _LOCAL_HEADER.unpack(self._pread(offset, _LOCAL_HEADER.size))
         if magic != b'PK\x03\x04':
             raise zipfile.BadZipFile('no member starts where the directory says')
+        if zlib.crc32(self._pread(offset + _LOCAL_HEADER.size, name_size)) != name_crc:
+            raise zipfile.BadZipFile('a member of another name is where the directory says')
         data = self._pread(offset + _LOCAL_HEADER.size + name_size + extra_size, stored_size)
         data = _decompress(data, method, size)
         if len(data) != size or zlib.crc32(data) != crc:
@@ -143,6 +148,11 @@ class ZipReader(Sequence):
     def _find(self, name: str) -> int | None:
         index = bisect_left(self, name)
         return index if index < len(self) and self[index] == name else None
+
+
+def _stored_name(info: zipfile.ZipInfo) -> bytes:
+    """Return a name as the archive has it, of which zipfile keeps the text."""
+    return info.orig_filename.encode('utf-8' if info.flag_bits & _UTF_8 else 'cp437')
 
 
 def describe_excess(size: int, max_bytes: int) -> str:
