@@ -13,6 +13,7 @@ import faulthandler
 import mmap
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -29,13 +30,15 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.datasets.fuzzing import TARGETS, accepts_or_says
+from tests.datasets.fuzz_targets import TARGETS
+from tests.datasets.fuzzing import accepts_or_says, slug
 from tests.engine.soak import keep_log
 from tools.benchmark.memory import resident
 
 MEMORY = 1 << 30  # bytes beyond those at the start of a format
 SECONDS = 20  # of the processor for an input; thirty times as many by the clock, since a machine may be busy
-_TALLY = struct.Struct('qqqd')
+_TALLY = struct.Struct('qqqqd')
+_DETAILS = re.compile(r"'[^']*'|\S*/\S*|[0-9]+")
 
 
 class Tally(NamedTuple):
@@ -45,6 +48,8 @@ class Tally(NamedTuple):
     """How many were tried."""
     sentences: int
     """How many of them a sentence was said of."""
+    kinds: int
+    """How many of the sentences, and acceptance, differ in more than names and numbers."""
     memory: int
     """Bytes that the process has had at most beyond those at its start."""
     slowest: float
@@ -69,13 +74,14 @@ def try_format(name: str, inputs: int, number: int, files: Path, memory: mmap.mm
     """Try inputs of a format in this process.
 
     Args:
-        name: Of :data:`tests.datasets.fuzzing.TARGETS`.
+        name: Of :data:`tests.datasets.fuzz_targets.TARGETS`.
         inputs: How many.
         number: Seed of the inputs.
         files: An empty folder; the files of the last input stay in it.
         memory: Gets the :class:`Tally`.
     """
     target, tried, sentences, slowest = TARGETS[name], 0, 0, 0.0
+    kinds: set[str] = set()
     target.prepare(files)
     signal.signal(signal.SIGALRM, _give_up), signal.signal(signal.SIGPROF, _give_up)
     at_start = resident('VmHWM')
@@ -84,16 +90,18 @@ def try_format(name: str, inputs: int, number: int, files: Path, memory: mmap.mm
 
     def attempt(data):
         nonlocal tried, sentences, slowest
-        read = target.damage(files, data)
+        read = target.put(files, target.damage(data))
         tried += 1
         started = time.process_time()
         _allow(SECONDS)
         try:
-            sentences += bool(accepts_or_says(read))
+            said = accepts_or_says(read) or ''
+            sentences += bool(said)
+            kinds.add(_DETAILS.sub('', said))
         finally:
             _allow(0)
             slowest = max(slowest, time.process_time() - started)
-            _TALLY.pack_into(memory, 0, tried, sentences, resident('VmHWM') - at_start, slowest)
+            _TALLY.pack_into(memory, 0, tried, sentences, len(kinds), resident('VmHWM') - at_start, slowest)
 
     while tried < inputs:  # hypothesis stops where it has nothing new
         before = tried
@@ -135,7 +143,7 @@ def try_apart(name: str, inputs: int, number: int, corpus: Path) -> tuple[Tally,
         said.seek(0)
         output = said.read()
         if code:  # hypothesis ends with the smallest input that it has found
-            place = corpus / name.replace(', ', '_').replace(' ', '_')
+            place = corpus / slug(name)
             shutil.copytree(files, place, dirs_exist_ok=True)
     cause = None if code == 0 else f'{_name(code)}\n{output[-6000:]}'
     return Tally(*_TALLY.unpack_from(memory)), cause
@@ -163,8 +171,9 @@ def soak(inputs: int, number: int, corpus: Path, log: Callable[[str], None] = pr
         tally, cause = try_apart(name, share, number, corpus)
         tallies.append(tally)
         log(
-            f'{name}: {tally.inputs} inputs, {tally.sentences} sentences, {tally.memory >> 20} MiB, slowest '
-            f'{tally.slowest:.2f} s, {time.monotonic() - started:.0f} s in all; {sum(t.inputs for t in tallies)} so far'
+            f'{name}: {tally.inputs} inputs, {tally.sentences} sentences of {tally.kinds} kinds, '
+            f'{tally.memory >> 20} MiB, slowest {tally.slowest:.2f} s, {time.monotonic() - started:.0f} s in all; '
+            f'{sum(t.inputs for t in tallies)} so far'
         )
         if cause is not None:
             failed.append(name)

@@ -1,6 +1,6 @@
 """Readers of other people's files, fed with damaged ones: they accept them or say one short sentence.
 
-``SOHO_FUZZ=500 pytest tests/datasets/test_fuzz.py`` tries so many of each format instead of a few;
+``SOHO_FUZZ=20000 pytest tests/datasets/test_fuzz.py`` tries so many in place of 2,000;
 ``python -m tests.datasets.soak`` tries 100,000 others each time.
 """
 
@@ -8,31 +8,36 @@ import os
 import signal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.datasets import soak
-from tests.datasets.fuzzing import TARGETS, accepts_or_says, bytes_target
+from tests.datasets.fuzz_targets import TARGETS
+from tests.datasets.fuzzing import accepts_or_says, bytes_target, corpus
 
-fuzz = settings(
-    max_examples=int(os.environ.get('SOHO_FUZZ', 20)),
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+INPUTS = int(os.environ.get('SOHO_FUZZ', 2000))  # of all formats together
+SEED = 14
+DEEP = ('arrays of logits', 'headers of a tar, pax', 'parts of a checkpoint', 'values of a config')
 
 
 @pytest.mark.parametrize('name', TARGETS)
-@fuzz
-@given(data=st.data())
-def test_a_damaged_file_is_accepted_or_said(name, tmp_path, data):
+def test_damaged_files_are_accepted_or_said(name, tmp_path):
+    """Each within its time and memory, in a process of its own."""
+    share = -(-INPUTS // len(TARGETS))
+    tally, cause = soak.try_apart(name, share, SEED, tmp_path / 'corpus')
+    assert cause is None, cause
+    assert tally.inputs >= share and tally.memory <= soak.MEMORY and tally.slowest <= soak.SECONDS
+
+
+@pytest.mark.parametrize('name', DEEP)
+def test_damage_reaches_what_stands_behind_the_checksums(name, tmp_path):
+    assert soak.try_apart(name, 60, SEED, tmp_path)[0].kinds >= 4
+
+
+@pytest.mark.parametrize('name', [name for name in TARGETS if corpus(name)])
+def test_what_readers_could_not_bear_once(name, tmp_path):
     target = TARGETS[name]
-    folder = tmp_path / 'files'
-    if not folder.exists():
-        folder.mkdir()
-        target.prepare(folder)  # the whole file is accepted
-    accepts_or_says(target.damage(folder, data))
+    target.prepare(tmp_path)
+    for file in corpus(name):
+        accepts_or_says(target.put(tmp_path, file.read_bytes()))
 
 
 def _crash(folder):
@@ -52,6 +57,6 @@ def test_the_soak_says_what_a_reader_cannot_bear_and_keeps_it(read, said, tmp_pa
     target = bytes_target('a', b'abc', lambda folder: read(folder) if (folder / 'a').read_bytes() != b'abc' else None)
     monkeypatch.setitem(TARGETS, 'bad one', target)
     lines = []
-    assert soak.soak(40, 1, tmp_path / 'corpus', lines.append, ['voc, trainval.txt', 'bad one']) == 1
+    assert soak.soak(40, 1, tmp_path / 'corpus', lines.append, ['trainval.txt', 'bad one']) == 1
     assert '20 inputs' in lines[0] and said in lines[2] and '1 formats failed (bad one)' in lines[-1]
     assert (tmp_path / 'corpus' / 'bad_one' / 'a').read_bytes() != b'abc'
