@@ -20,6 +20,7 @@ import threading
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -163,18 +164,19 @@ def iterate_lines(path: PathLike, newline: str | None = None) -> Iterator[str]:
             more than that altogether.
     """
     packed = os.fspath(path).endswith('.gz')
-    number, unpacked = 1, 0
+    unpacked = 0
     with _open_packed(path, newline) if packed else open_text(path, newline) as file:
         try:
-            while line := file.readline(LONGEST_TEXT + 1):
-                unpacked += len(line) if packed else 0
-                if max(len(line), unpacked) > LONGEST_TEXT:
-                    raise UserError(
-                        f'{path} has more than {LONGEST_TEXT} characters '
-                        + (f'in line {number}' if not packed else 'unpacked, which a file without .gz may have')
-                    )
+            for line in iter(partial(file.readline, LONGEST_TEXT + 1), ''):
+                if len(line) > LONGEST_TEXT:
+                    raise UserError(f'{path} has a line of more than {LONGEST_TEXT} characters.')
+                if packed:
+                    unpacked += len(line)
+                    if unpacked > LONGEST_TEXT:
+                        raise UserError(
+                            f'{path} has more than {LONGEST_TEXT} characters; without .gz it may have them.'
+                        )
                 yield line
-                number += 1
         except UnicodeDecodeError as error:
             raise UserError(f'{path} is not UTF-8 text ({error.reason}).') from error
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -1,5 +1,6 @@
 """A file is complete or absent, whatever happens while it is written, and one process at a time writes it."""
 
+import gzip
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,17 @@ from contextlib import suppress
 import pytest
 
 from soho import files
-from soho.files import atomic_folder, atomic_path, atomic_write, file_lock, scratch_folder, write_text
+from soho.errors import UserError
+from soho.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write,
+    file_lock,
+    iterate_lines,
+    read_text,
+    scratch_folder,
+    write_text,
+)
 
 SPAWN = multiprocessing.get_context('spawn')
 
@@ -160,3 +171,21 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(files, '_acquire', refuse)
     with file_lock(tmp_path / 'a') as writable:
         assert writable is False
+
+
+def test_what_is_read_as_a_whole_has_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr('soho.files.LONGEST_TEXT', 10)
+    path, packed = tmp_path / 'a.txt', tmp_path / 'a.txt.gz'
+    path.write_text('line of 10\nline of 10')
+    with pytest.raises(UserError, match=r'a\.txt has more than 10 bytes'):
+        read_text(path)
+    lines = iterate_lines(path)
+    with pytest.raises(UserError, match=r'a\.txt has a line of more than 10 characters'):
+        next(lines)  # with its end it has 11
+    path.write_text('line of 9\n\nline of 10')
+    assert list(iterate_lines(path)) == ['line of 9\n', '\n', 'line of 10']
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(UserError, match=r'a\.txt\.gz has more than 10 characters; without \.gz it may'):
+        list(iterate_lines(packed))
+    with pytest.raises(FileNotFoundError, match=r'There is no file .*none\.gz'):
+        next(iterate_lines(tmp_path / 'none.gz'))
