@@ -30,7 +30,7 @@ from soho.datasets.storage.json_files import load_json
 from soho.datasets.vqa import VQADataset
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.config_diff import compare_configs
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import UserError, clip, exit_on_user_error
 from soho.evaluation.answer_examples import Answered, make_example, read_picture
 from soho.evaluation.logits import DUMP
 from soho.evaluation.prediction_targets import (
@@ -277,7 +277,7 @@ def score_files(files: Sequence[str], targets: Targets) -> Scored:
             raise UserError(f'{path} holds {task}, where {targets.task} are compared')
         missing = set(targets.ids) - predictions.keys()
         if missing:
-            raise UserError(f'{path} lacks {len(missing)} of the annotated {task}, such as {first_id(missing)}')
+            raise UserError(f'{path} lacks {len(missing)} of the annotated {task}, such as {clip(first_id(missing))}')
         found.append(predictions)
     return Scored(targets, list(files), found, [targets.score(predictions) for predictions in found])
 

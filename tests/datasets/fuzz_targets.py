@@ -65,6 +65,7 @@ from soho.evaluation.captions import load_references
 from soho.evaluation.gqa import GQAAccuracy, read_choices
 from soho.evaluation.gqa import check_submission as check_gqa
 from soho.evaluation.logits import load_logits
+from soho.evaluation.prediction_targets import read_predictions
 from soho.evaluation.statements import read_categories, read_submission
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
@@ -233,7 +234,7 @@ FORMATS = {
     'gqa choices': ({'01': dict(valid=['red', 'blue'], plausible=['red'])}, read_choices),
     'gqa predictions': ([dict(questionId='01', prediction='red')], check_gqa),
     'vqa predictions': ([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')], check_vqa),
-    'reported answers': ([dict(question_id=1, answer='red')], lambda path: report.read_answers(path, [1])),
+    'predictions to report': ([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')], read_predictions),
     'reported confidences': ({'1': ['red', 0.5]}, lambda path: report.read_confidences(path, None)),
     'table.json': (ROWS, lambda path: list(read_table(path))),
     'config.json': (dict(model=dict(type='SOHO'), a=[1, 2]), read_config),
