@@ -199,7 +199,7 @@ def test_faults_are_found():
         assert not list(find_faults(line.split())), line
 
 
-NOTE = re.compile(r'not run: \w.{15,}|run by `(tests/[\w/]+\.py)`')
+NOTE = re.compile(r'not run: \w.{13,}|run by `(tests/[\w/]+\.py)`')
 # What begins a line that is meant for a shell, wherever it stands.
 COMMAND = re.compile(r'(?:\$ )?(?:[A-Z_]+=\S+ )*(?:python|pip|soho|make|bash|git|torchrun|srun|export) \S')
 TYPED = [page for page in PAGES if any(map(is_typed, read_blocks(page.read_text())))]
