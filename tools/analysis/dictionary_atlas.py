@@ -25,6 +25,7 @@ from soho.visualization.dictionary_words import cut_words
 from soho.visualization.report import Section, Tile, Word, render_page, render_words
 
 SIDE = 64  # pixels of a patch
+BATCH = 8  # pictures that are read together
 
 
 class Samples(Sequence):
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def read_atlas(extractor: FeatureExtractor, samples: Samples) -> Atlas:
     """The cells of all pictures by the word that is nearest to them."""
     model = extractor.model
-    cells = read_cells(model, samples, range(len(samples)), extractor.collate, extractor.batch_size)
+    cells = read_cells(model, samples, range(len(samples)), extractor.collate, BATCH)
     return Atlas(cells, len(model.neck.dictionary))
 
 
