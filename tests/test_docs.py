@@ -16,7 +16,7 @@ from PIL import Image
 
 import soho
 from soho.__main__ import FUNCTIONS, find_scripts
-from tests.documents import blocks, is_typed, read_blocks, type_page
+from tests.documents import blocks, is_typed, read_blocks, type_page, type_shell
 from tests.official_files import write_official_files
 from tests.warm_python import warm_python
 
@@ -260,6 +260,15 @@ def checkout(tmp_path, monkeypatch, synthetic):
         shutil.copy(soho.sample_image(), tmp_path / picture)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.slow
+def test_what_is_typed_behaves_as_in_a_shell(checkout, commands):
+    """What the test below relies on: folder, environment, output, and a stop at the first command that fails."""
+    text = 'export A=b\npython -c "import os; print(os.environ[\'A\'], os.getcwd())" | cat\nsoho ask none.jpg what\nls'
+    said = type_shell(text, checkout, commands)
+    assert said.returncode == 1
+    assert said.stdout.splitlines() == [f'b {checkout.resolve()}', 'error: there is no image none.jpg']
 
 
 @pytest.mark.slow

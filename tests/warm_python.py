@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# A process that forks must have no other threads, and CUDA does not work in its children once it has looked for a GPU.
+FORKING = dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
 # What most commands import.
 SLOW = ('soho.apis.loading', 'soho.engine.runner', 'soho.models.soho', 'soho.models.virtex')
 # A Python without site-packages starts in some milliseconds; it prints nothing of its own.
@@ -46,8 +48,7 @@ def shims(folder: Path, address: str) -> None:
 @contextlib.contextmanager
 def warm_python() -> Iterator[Path]:
     """The folder of ``python`` and ``soho``, which work until the context ends."""
-    # One thread: a process that forks must have no others.
-    environment = dict(os.environ, OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', PYTHONPATH=str(ROOT))
+    environment = dict(os.environ, HF_HUB_OFFLINE='1', PYTHONPATH=str(ROOT), **FORKING)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))  # an address has at most 107 letters
         address = str(folder / 'socket')
@@ -57,6 +58,7 @@ def warm_python() -> Iterator[Path]:
         try:
             while not os.path.exists(address) and server.poll() is None:
                 time.sleep(0.05)
+            assert server.poll() is None, 'the server of python and soho has ended'
             yield folder
         finally:
             server.kill()
@@ -90,7 +92,7 @@ def answer(asked: socket.socket) -> None:
     sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False, buffering=1)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment, **FORKING)
     code: object = 0
     try:
         run(argv)
@@ -108,8 +110,11 @@ def answer(asked: socket.socket) -> None:
 
 
 def run(argv: list[str]) -> None:
-    """``python FILE ...`` or ``python -m MODULE ...``."""
-    if argv[0] == '-m':
+    """``python FILE ...``, ``python -m MODULE ...`` or ``python -c CODE ...``."""
+    if argv[0] == '-c':
+        sys.argv, sys.path[0] = ['-c', *argv[2:]], ''
+        exec(argv[1], dict(__name__='__main__'))
+    elif argv[0] == '-m':
         sys.argv, sys.path[0] = argv[1:], os.getcwd()
         runpy.run_module(argv[1], run_name='__main__', alter_sys=True)
     else:
