@@ -7,12 +7,14 @@ import time
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from soho.engine.hooks import RuntimeInfoHook
 from tools.benchmark import (
     alternatives,
+    api,
     bench,
     device_tests,
     gpu_check,
@@ -183,6 +185,25 @@ def test_alternatives_are_compared_in_both_directions(measure):
         race, _, whom = name.rpartition(': faster than ')
         if race:
             assert times == pytest.approx(metrics[f'{race}: {whom}'] / metrics[f'{race}: ours, float32'])
+
+
+def test_a_call_is_measured_beside_the_model(monkeypatch):
+    clock = [0.0]
+
+    def takes(seconds):
+        return lambda *_: clock.__setitem__(0, clock[0] + seconds)
+
+    monkeypatch.setattr(bench, 'time', SimpleNamespace(process_time=lambda: clock[0]))
+    monkeypatch.setattr(api, '_run', takes(10))
+    model = SimpleNamespace(prepare=lambda _: dict(image=np.zeros((4, 6, 3))), collate=takes(1))
+    asked = api.Asked('answers', model, takes(12), lambda image: image, sizes=(1, 2), turns=(3, 1))
+    here = bench.Bench(argparse.Namespace(**BENCH), False)
+    measured = [*api._one_picture(here, asked), *api._folder(here, asked)]
+    rows = {what.rpartition(': ')[2]: value for what, value, _ in measured}
+    assert rows['call with an array, over the model'] == pytest.approx(20)
+    assert rows['call with a file, over the same by hand'] == pytest.approx(100 * 12 / 11 - 100)
+    assert rows['by hand, batches of 2'] == pytest.approx(2 / 11) and rows['call'] == pytest.approx(4 / 12)
+    assert rows['call, of the best by hand'] == pytest.approx(100 * (4 / 12) / (2 / 11))
 
 
 def test_guards_are_measured_beside_the_step(monkeypatch):

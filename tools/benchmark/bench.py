@@ -52,8 +52,15 @@ class Bench:
         return [statistics.median(column) for column in zip(*rounds[WARM_UP:])]
 
     def turns(self, calls: Sequence[Callable[[], Any]], number: int) -> list[tuple[float, ...]]:
-        """Return for each of several calls its seconds in ``number`` turns, of :meth:`work_now`."""
-        rounds = [self.round(calls, self.work_now) for _ in range(number + WARM_UP)]
+        """Return for each of several calls its seconds in ``number`` turns, of :meth:`work_now`.
+
+        Each turn begins with the next of them, so that none is always behind the same other one.
+        """
+        rounds = []
+        for turn in range(number + WARM_UP):
+            first = turn % len(calls)
+            spent = self.round([*calls[first:], *calls[:first]], self.work_now)
+            rounds.append([*spent[len(calls) - first :], *spent[: len(calls) - first]])
         return list(zip(*rounds[WARM_UP:]))
 
     def round(self, calls: Sequence[Callable[[], Any]], now: Callable[[], float] | None = None) -> list[float]:

@@ -11,7 +11,8 @@
 ``floors``: a matrix product and a copy. ``pretrain``, ``vqa``, ``virtex``: a training step of
 the published recipe on random pictures and words, split into data (to the device, and
 normalised), forward, backward and optimizer, with the share that it reaches of the rate of a
-matrix product measured beside it. ``inference``, ``captions``: answers and captions.
+matrix product measured beside it. ``inference``, ``captions``: answers and captions. ``api``: what a call
+of ``soho.VQA`` and others costs over the model alone, for one picture and for a folder.
 ``retrieval``: scores of image-text pairs, the image encoded once and for each pair again.
 ``operators``: shares of kinds of operators. ``growth``: scaling with images, sentences,
 dictionary, captions and ranks. ``official_soho``, ``official_virtex``: steps, memory
