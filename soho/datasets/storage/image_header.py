@@ -107,7 +107,12 @@ def open_with_pillow(data: bytes) -> Image.Image:
 
 def undecodable(data: bytes, name: str, error: Exception) -> ImageDecodeError:
     """Return the error for a file that Pillow cannot read."""
-    reason = 'no known image format' if isinstance(error, Image.UnidentifiedImageError) else error
+    if isinstance(error, Image.UnidentifiedImageError):
+        reason = 'no known image format'
+    elif isinstance(error, (OSError, SyntaxError, Image.DecompressionBombError)):  # in which Pillow says what is wrong
+        reason = str(error)
+    else:  # of the kind that damaged bytes make a parser stumble over
+        reason = 'damaged or cut short'
     return ImageDecodeError(f'{name} cannot be decoded ({reason}): its {len(data)} bytes begin with {data[:12]!r}')
 
 

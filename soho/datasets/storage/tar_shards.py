@@ -12,7 +12,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from soho.datasets.storage.checksums import stamp_archive
 from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
@@ -184,6 +183,8 @@ def shard_files(folder: str) -> Iterator[Path]:
 
 def holds_images(folder: str) -> bool:
     """Return whether a folder holds images, or folders that may hold them; listing stops at the first one."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS  # torch with it, which a single picture does without
+
     with os.scandir(folder) as entries:
         return any(
             entry.name.lower().endswith(IMG_EXTENSIONS) or is_folder(entry)
