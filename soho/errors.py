@@ -75,6 +75,11 @@ def enumerate_names(names: Collection[Any], most: int = 8) -> str:
     return ', '.join(shown) or 'none'
 
 
+def write_option(name: str, value: str) -> str:
+    """Return how an argument is given in Python and in the shell, for a sentence that people read in both."""
+    return f'as in {name}={value!r} (in the shell --{name.replace("_", "-")} {value})'
+
+
 def count_of(number: int, noun: str) -> str:
     """Return ``1 image`` or ``2 images``."""
     return f'{number} {noun}' if number == 1 else f'{number} {noun}s'

@@ -138,7 +138,9 @@ def read_text(path: PathLike) -> str:
     try:
         return io.StringIO(read_bytes(path).decode('utf-8-sig'), newline=None).read()
     except UnicodeDecodeError as error:
-        raise UserError(f'{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8.') from error
+        raise UserError(
+            f'{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8.'
+        ) from error
 
 
 def read_lines(path: PathLike) -> list[str]:

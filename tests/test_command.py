@@ -32,6 +32,48 @@ def test_help_imports_no_torch():
     assert said.stdout.splitlines()[-1] == '[]'
 
 
+def test_what_can_be_refused_at_once_is_refused_before_torch(tmp_path):
+    (tmp_path / 'broken.py').write_text('model = (')
+    (tmp_path / 'a.png').touch()
+    commands = [
+        ['train', 'nothing'],
+        ['train', f'{tmp_path}/broken.py'],
+        ['train', 'VQA/soho_easyvqa', '--resume', 'nothing.pth'],
+        ['test', 'nothing', 'soho_easyvqa'],
+        ['test', 'VQA/soho_easyvqa', 'nothing.pth'],
+        ['ask', 'nothing.png', 'Why?'],
+        ['ask', 'nothing.csv'],
+        ['ask', f'{tmp_path}/a.png', 'Why?', '--model', 'nothing.pth'],
+        ['caption', f'{tmp_path}/a.png', '--model', 'nothing.pth'],
+        ['features', 'nothing.png', '--out', 'x.npy'],
+    ]
+    code = f"""if True:
+        import sys
+        from soho.__main__ import main
+        for argv in {commands!r}:
+            try:
+                main(argv)
+            except SystemExit as stopped:
+                print(stopped)
+        print('torch' in sys.modules)
+    """
+    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    *sentences, imported = said.stdout.splitlines()
+    assert [sentence.partition(' nothing')[0] for sentence in sentences] == [
+        'error: there is no config',
+        f"error: {tmp_path}/broken.py:1: '(' was never closed",
+        'error: there is no checkpoint',
+        'error: there is no config',
+        'error: there is no checkpoint',
+        'error: there is no image',
+        'error: there is no table',
+        'error: there is no checkpoint',
+        'error: there is no checkpoint',
+        'error: there is no image',
+    ]
+    assert imported == 'False'
+
+
 @pytest.fixture
 def _main(monkeypatch):
     """Running a script takes the place of the main module."""

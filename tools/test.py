@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from soho.engine import ConfigError, Runner, parse_run, run_parser
-from soho.engine.config_checks import check_complete
+from soho import engine  # its names are imported when they are used, so that a refusal comes before torch
+from soho.apis.sources import locate_checkpoint
+from soho.engine import ConfigError, load_run, run_parser
 from soho.errors import exit_on_user_error
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
@@ -18,12 +19,14 @@ if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
 def build_config(argv: Sequence[str] | None = None) -> 'Config':
     """The config with the command line laid over it."""
     parser = run_parser('Evaluate a checkpoint on the test data of a config.')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('checkpoint', help='file, work dir, http(s)://, Hub id, or a name that `soho models` lists')
     parser.add_argument('--out', help="write the predictions in the task's official submission format")
     parser.add_argument('--dump', metavar='FILE.npz', help='write the raw predictions (for VQA: logits) as arrays')
-    args, cfg = parse_run(parser, argv)
-    check_complete(cfg, args.config, 'test')
-    cfg.load_from = args.checkpoint
+    args = parser.parse_args(argv)
+    checkpoint = locate_checkpoint(args.checkpoint)
+    cfg = load_run(args)
+    engine.check_complete(cfg, args.config, 'test')
+    cfg.load_from = checkpoint
     cfg.resume = False
     if args.amp:
         cfg.test_cfg.fp16 = True  # mmengine's name; on a CPU it is bfloat16
@@ -39,7 +42,8 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     with exit_on_user_error():
-        runner = Runner.from_cfg(build_config(argv), ('test',))
+        cfg = build_config(argv)
+        runner = engine.Runner.from_cfg(cfg, ('test',))
         metrics = runner.test()
     if runner.rank == 0:
         print(json.dumps(metrics))

@@ -10,7 +10,7 @@ from soho.apis.images import ImageInput, for_images
 from soho.apis.inferencer import Inferencer, Prediction, Query
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine.checkpoint.inference_spec import tokenizer_argument
-from soho.errors import UserError
+from soho.errors import UserError, write_option
 from soho.models.heads.captioning import CaptioningHead
 from soho.models.virtex import VirTex
 from soho.registry import INFERENCERS
@@ -24,6 +24,7 @@ class Captioner(Inferencer):
     ``Captioner('best.pth')('a.jpg')`` returns ``{'caption': 'a dog on a lawn', 'score': 0.6}``.
     """
 
+    command: ClassVar[str] = 'caption'
     datasets: ClassVar[tuple[str, ...]] = ('CaptioningDataset',)
     packed: ClassVar[tuple[str, ...]] = ('image_id',)
 
@@ -68,15 +69,24 @@ class Captioner(Inferencer):
             results.append(dict(caption=self.tokenizer.decode(tokens), score=float(np.exp(logprob / max(length, 1)))))
         return results
 
-    def explain(self, image: ImageInput) -> Explanation:
-        """Where in the picture its caption came from, by the gradient of the caption's probability."""
+    def explain(self, image: ImageInput, words: bool = False) -> Explanation:
+        """Where in the picture its caption came from, by the gradient of the caption's probability.
+
+        Args:
+            image: One picture.
+            words: Find the words of the visual dictionary in the picture as well.
+
+        Raises:
+            UserError: The model has no dictionary.
+        """
+        found = self.find_words(image) if words else None
         sample = self.prepare(self.query(image))
         prediction = self.forward([sample])
         (result,) = self.read_prediction(prediction, [self.query(image)])
         tokens = self._whole(prediction['tokens'][0].tolist())
         assert isinstance(self.model, VirTex)
         heat = explain_caption(self.model, self.collate([sample]), tokens)
-        return Explanation(result, sample['image'], heat)
+        return Explanation(result, sample['image'], heat, found)
 
     def _whole(self, tokens: list[int]) -> list[int]:
         """[SOS] and the tokens up to the first [EOS], that included."""
@@ -93,6 +103,6 @@ class Captioner(Inferencer):
             return SentencePieceTokenizer(**options)
         except FileNotFoundError as error:
             raise UserError(
-                f'{self.source} does not hold its vocabulary, and {options["vocab"]} is not here: give it, as in '
-                "vocabulary='captions.model'"
+                f'{self.source} does not hold its vocabulary, and {options["vocab"]} is not here: give it, '
+                f'{write_option("vocabulary", "captions.model")}'
             ) from error

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, tee
 from typing import Any
 
-from soho.errors import UserError
+from soho.errors import UserError, count_of
 
 DEFAULT_VQA = 'soho_vqa_synthetic'
 DEFAULT_CAPTIONER = 'virtex_captions_synthetic'
 QUESTIONS = 16  # about one image that are asked together
+WORDS = 8  # of the visual dictionary that are named
 CHUNK = 256  # images whose features are in memory, and lost where a run stops
 
 
@@ -31,15 +32,16 @@ def ask(argv: Sequence[str]) -> None:
     _add_table_options(parser)
     parser.add_argument('--top', type=int, default=5, metavar='K', help='answers of a question (default 5)')
     parser.add_argument('--explain', metavar='FILE.png', help='write where in the image the answer came from')
+    _add_words_option(parser)
     args = parser.parse_intermixed_args(argv)  # an option may stand between picture and question
 
     from soho.apis.tables import read_rows, single_image
 
     rows = read_rows(args.images, args.image_dir, question=args.question)
+    _check_drawing(args, single_image(args.images))
     model = load_model(args, 'VQA')
+    _draw_words(model, rows[0]['image'], args.words)
     if args.explain:
-        if not single_image(args.images):
-            raise UserError('--explain draws one picture: give one image')
         found = model.explain(rows[0]['image'], rows[0]['question'], top_k=args.top)
         found.draw().save(args.explain)
         _print_answers(found.result)
@@ -71,10 +73,9 @@ def caption(argv: Sequence[str]) -> None:
     from soho.apis.tables import read_rows, single_image
 
     rows = read_rows(args.images, args.image_dir)
+    _check_drawing(args, single_image(args.images))
     model = load_model(args, 'Captioner')
     if args.explain:
-        if not single_image(args.images):
-            raise UserError('--explain draws one picture: give one image')
         found = model.explain(rows[0]['image'])
         found.draw().save(args.explain)
         print(found.result['caption'])
@@ -94,19 +95,23 @@ def features(argv: Sequence[str]) -> None:
     """Write the feature vectors of images to an array of numpy."""
     parser = _parser('features', features)
     parser.add_argument('images', help='image, folder, zip, or a table (csv, tsv, jsonl, json) with a column image')
-    parser.add_argument(
-        '--out', required=True, metavar='FILE.npy', type=_npy, help='(N, C) float32; the names go to FILE.json'
-    )
+    parser.add_argument('--out', metavar='FILE.npy', type=_npy, help='(N, C) float32; the names go to FILE.json')
+    _add_words_option(parser)
     parser.add_argument('--normalize', action='store_true', help='vectors of length 1')
     parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')
     _add_model_options(parser, DEFAULT_VQA)
     args = parser.parse_args(argv)
+    if not args.out and not args.words:
+        parser.error('give --out FILE.npy, or --words FILE.png')
 
-    from soho.apis.tables import read_rows, write_features
+    from soho.apis.tables import read_rows, single_image, write_features
 
     rows = read_rows(args.images, args.image_dir)
+    _check_drawing(args, single_image(args.images))
     model = load_model(args, 'FeatureExtractor')
-    write_features(model, rows, args.out, args.normalize, CHUNK, args.quiet)
+    _draw_words(model, rows[0]['image'], args.words)
+    if args.out:
+        write_features(model, rows, args.out, args.normalize, CHUNK, args.quiet)
 
 
 def models(argv: Sequence[str]) -> None:
@@ -133,6 +138,12 @@ def _parser(name: str, command: Callable) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f'soho {name}', description=command.__doc__)
 
 
+def _jsonl(name: str) -> str:
+    if not name.endswith('.jsonl'):
+        raise argparse.ArgumentTypeError(f'{name} does not end in .jsonl: results are a line of json a row')
+    return name
+
+
 def _npy(name: str) -> str:
     if not name.endswith('.npy'):
         raise argparse.ArgumentTypeError(f'{name} does not end in .npy')
@@ -144,7 +155,7 @@ def _add_model_options(parser: argparse.ArgumentParser, default: str) -> None:
         '-m',
         '--model',
         default=default,
-        help=f'checkpoint, folder, http(s)://, Hub id, or a name that `soho models` lists (default {default})',
+        help=f'checkpoint, work dir, http(s)://, Hub id, or a name that `soho models` lists (default {default})',
     )
     add_checkpoint_options(parser)
     add_device_options(parser)
@@ -168,8 +179,34 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--image-dir', metavar='DIR', help='folder of the images of a table (default: its own)')
     parser.add_argument(
-        '--out', metavar='FILE.jsonl', help='write here instead of to the screen; an interrupted run goes on there'
+        '--out',
+        metavar='FILE.jsonl',
+        type=_jsonl,
+        help='write here instead of to the screen, a line of json a row, with the other columns of a table; an '
+        'interrupted run goes on there',
     )
+
+
+def _add_words_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--words', metavar='FILE.png', help='write which words of the visual dictionary the image holds'
+    )
+
+
+def _check_drawing(args: argparse.Namespace, single: bool) -> None:
+    """Raise ``UserError`` where a picture of several images is asked for."""
+    for option in ('explain', 'words'):
+        if getattr(args, option, None) and not single:
+            raise UserError(f'--{option} draws one picture: give one image')
+
+
+def _draw_words(model: Any, image: Any, path: str | None) -> None:
+    """Write the picture tinted by its dictionary words, and name the most frequent on the error stream."""
+    if path:
+        found = model.find_words(image)
+        found.picture.save(path)
+        shares = ', '.join(f'{entry["word"]} ({entry["share"]:.0%})' for entry in found.words[:WORDS])
+        print(f'{path}: words {shares}{", ..." if found.words[WORDS:] else ""}', file=sys.stderr)
 
 
 def load_model(args: argparse.Namespace, kind: str) -> Any:
@@ -180,6 +217,10 @@ def load_model(args: argparse.Namespace, kind: str) -> Any:
             and ``batch_size``.
         kind: Name in :mod:`soho.apis`; ``load`` finds the class by itself.
     """
+    from soho.apis.sources import locate_checkpoint
+
+    locate_checkpoint(args.model)  # a name that is none is refused before torch is imported
+
     import soho.apis as apis
     from soho.platform import keep_freed_memory, use_onednn_products
 
@@ -231,12 +272,13 @@ def _write_rows(
         left = rows[done:]
         for row, result in progress(zip(left, predict(left)), done, len(rows), args.quiet or not args.out):
             broken += 'error' in result
-            record = {name: row['name' if name == 'image' else name] for name in columns} | result
+            named = {name: row['name' if name == 'image' else name] for name in columns}
+            record = named | row['others'] | result
             out.write(json.dumps(record, ensure_ascii=False) + '\n')
             out.flush()
     if args.out:
-        print(f'{args.out}: {len(rows)} rows', end='', file=sys.stderr)
-        print(f', {broken} of them with an error' if broken else '', file=sys.stderr)
+        with_error = f', {broken} of them with an error' if broken else ''
+        print(f'{args.out}: {count_of(len(rows), "row")}{with_error}', file=sys.stderr)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = dict(ask=ask, caption=caption, features=features, models=models)

@@ -97,7 +97,7 @@ def check_devices() -> Iterator[Finding]:
 def check_files() -> Iterator[Finding]:
     """Configs, shipped models, and where BERT comes from."""
     from soho.apis.model_zoo import read_zoo
-    from soho.apis.opening import verify_file
+    from soho.apis.sources import verify_file
     from soho.errors import UserError
     from soho.paths import CONFIGS, list_configs
 

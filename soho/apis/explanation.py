@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from soho.apis.words import Words
 from soho.visualization.attribution import draw_heat
 
 
@@ -17,7 +18,15 @@ class Explanation(NamedTuple):
     """(H, W, 3) uint8 RGB, as the model sees it."""
     heat: np.ndarray
     """(H, W) float32 in [0, 1]: how much each place speaks for the result."""
+    words: Words | None = None
+    """The words of the visual dictionary in the picture, where they were asked for."""
 
     def draw(self) -> Image.Image:
-        """The picture under its map."""
-        return draw_heat(self.picture, self.heat)
+        """The picture under its map and, where they were asked for, tinted by its dictionary words beside."""
+        heat = draw_heat(self.picture, self.heat)
+        if self.words is None:
+            return heat
+        both = Image.new('RGB', (2 * heat.width, heat.height))
+        both.paste(heat)
+        both.paste(self.words.picture, (heat.width, 0))
+        return both

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 from soho.apis.images import ImageInput, for_images
 from soho.apis.inferencer import Inferencer, Prediction, Query, Sample
 from soho.apis.opening import OpenedModel
-from soho.apis.words import Words, find_words
 from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
 from soho.engine.checkpoint.backbones import infer_resnet_config
 from soho.engine.checkpoint.inference_spec import InferenceSpec, build_model
@@ -30,6 +29,8 @@ class FeatureExtractor(Inferencer):
 
     ``FeatureExtractor('best.pth')('a.jpg')`` returns a vector (C,), the mean of the last feature map over the picture.
     """
+
+    command: ClassVar[str] = 'features'
 
     def find_spec(self, opened: OpenedModel) -> InferenceSpec:
         """The checkpoint's own preprocessing, or for one without a config that of ImageNet: 256, cropped to 224."""
@@ -120,11 +121,3 @@ class FeatureExtractor(Inferencer):
         """(h, w, C), the cells of each picture."""
         found = zip(prediction['feature'], prediction['rows'].tolist(), prediction['columns'].tolist())
         return [feature[:, :rows, :columns].permute(1, 2, 0).numpy() for feature, rows, columns in found]
-
-    def find_words(self, image: ImageInput) -> Words:
-        """The words of the visual dictionary that a picture holds.
-
-        Raises:
-            UserError: The model has no dictionary.
-        """
-        return find_words(self, self.prepare(Query([image], {})))

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from soho.apis.sources import locate_checkpoint
 from soho.datasets.concat import AnyDataset
 from soho.engine import ConfigOptions
-from soho.engine.checkpoint.backbones import load_backbone
+from soho.engine.checkpoint.backbones import RANDOM, load_backbone
 from soho.evaluation.features import extract
 from soho.platform import find_device
 
@@ -47,7 +48,8 @@ class FrozenCNN:
         amp: bool = False,
         half: bool = False,
     ) -> None:
-        self.backbone = load_backbone(checkpoint, options, seed)
+        source = checkpoint if checkpoint == RANDOM else locate_checkpoint(checkpoint)
+        self.backbone = load_backbone(source, options, seed)
         self.extraction = dict(
             batch_size=batch_size,
             workers=workers,

@@ -22,7 +22,10 @@ from torch import Tensor
 
 from soho.apis.images import ImageInput, image_entries
 from soho.apis.model_card import write_model_card
-from soho.apis.opening import WEIGHTS, OpenedModel, open_model
+from soho.apis.model_zoo import find_model
+from soho.apis.opening import OpenedModel, open_model
+from soho.apis.sources import WEIGHTS, fetch_from_hub
+from soho.apis.words import Words, find_words
 from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.transforms.base import ImageTransform
@@ -37,11 +40,11 @@ from soho.engine.checkpoint.inference_spec import (
     use_vocabulary,
 )
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
-from soho.errors import UserError
+from soho.errors import UserError, write_option
 from soho.files import write_text
 from soho.models.folding import fold_norms
 from soho.platform import available_cores, find_device
-from soho.registry import TRANSFORMS
+from soho.registry import INFERENCERS, TRANSFORMS
 
 BATCH = 32  # samples; more at a time gain nothing, whatever their size
 # What a batch may hold besides: pictures of 608 x 1024, the largest of the published tests, with 64 texts each.
@@ -81,6 +84,8 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         soho.engine.checkpoint.read.CheckpointError: The checkpoint cannot be used, or is for something else.
     """
 
+    command: ClassVar[str] = 'app'
+    """Of ``soho``, by which models of this class are asked in the shell."""
     datasets: ClassVar[tuple[str, ...]] = ()
     """Types of the data sets whose models this class asks."""
     text_transforms: ClassVar[tuple[str, ...]] = ()
@@ -108,7 +113,8 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         if self.datasets and self.spec.dataset not in self.datasets:
             raise CheckpointError(
                 f'{self.source} was trained on a {self.spec.dataset or "data set that it does not name"}, and '
-                f'{type(self).__name__} asks models of {" or ".join(self.datasets)}; soho.load finds the right class'
+                f'{type(self).__name__} asks models of {" or ".join(self.datasets)}: ask it by '
+                f'{_name_way(self.spec.dataset)}'
             )
         if dtype is not None and dtype not in DTYPES:
             raise UserError(f'dtype is {dtype!r}; it is one of {", ".join(DTYPES)}')
@@ -128,8 +134,9 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         """The description that the checkpoint has."""
         if opened.spec is None:
             raise CheckpointError(
-                f'{opened.source} does not say with which config it was trained: name it, as in '
-                f"config='VQA/soho_res18_vqa' (`soho configs` lists them)"
+                f'{opened.source} does not say with which config it was trained: name it, '
+                f'{write_option("config", "VQA/soho_res18_vqa")}; '
+                '`soho configs` lists those that ship with soho'
             )
         return opened.spec
 
@@ -190,6 +197,19 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         for transform in self.transforms:
             results = transform(results)
         return results
+
+    def find_words(self, image: ImageInput) -> Words:
+        """The words of the visual dictionary that a picture holds.
+
+        Raises:
+            UserError: The model has no dictionary.
+        """
+        results: Any = dict(image_entries(image), rng=np.random.default_rng(0), flipped=False)
+        for transform in self.transforms:
+            if isinstance(transform, ImageTransform):
+                results = transform(results)
+        picture = {key: results[key] for key in ('image', 'image_size')}
+        return find_words(self.model, self.source, picture['image'], self.collate([picture]))
 
     @torch.inference_mode()
     def forward(self, samples: Sequence[Sample]) -> Prediction:
@@ -275,8 +295,8 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         tokenizer = step.get('tokenizer')
         if isinstance(tokenizer, Mapping) and not isinstance(error, TypeError):
             return (
-                f'{self.source} does not hold its vocabulary, and {tokenizer.get("vocab")} is not here: give it, as in '
-                "vocabulary='vocab.txt'"
+                f'{self.source} does not hold its vocabulary, and {tokenizer.get("vocab")} is not here: give it, '
+                f'{write_option("vocabulary", "vocab.txt")}'
             )
         return f'the pipeline of {self.source} cannot be built: {step["type"]}: {error}'
 
@@ -308,35 +328,60 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         write_text(save_directory / 'config.json', f'{{"{HEADER_KEY}": {self.full_spec.to_json()}}}\n')
 
     @classmethod
-    def _from_pretrained(
+    def from_pretrained(
         cls,
+        pretrained_model_name_or_path: str | os.PathLike,
         *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        config: str | dict | None = None,
-        **options,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        **options: Any,
     ) -> 'Inferencer':
-        """Open a folder or a repository; its ``config.json`` is for people, the weights hold the same."""
-        if not os.path.isdir(model_id):
-            from huggingface_hub import hf_hub_download
+        """The model in a folder of ``save_pretrained``, in a repository of the Hub, or wherever the class finds one.
 
-            model_id = os.path.dirname(
-                hf_hub_download(
-                    model_id,
-                    WEIGHTS,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                )
+        The Hub's own method reads ``config.json`` first, which is for people here: the weights hold the same.
+
+        Args:
+            pretrained_model_name_or_path: Folder, ``owner/name``, or another source of the class.
+            force_download, token, cache_dir, local_files_only, revision: As of ``huggingface_hub.ModelHubMixin``.
+            **options: Of the class.
+
+        Raises:
+            soho.engine.checkpoint.read.CheckpointError: There is no such model.
+        """
+        source = os.fspath(pretrained_model_name_or_path)
+        if not os.path.exists(source) and find_model(source) is None:
+            source = fetch_from_hub(
+                source,
+                revision,
+                force_download=force_download,
+                token=token,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
             )
-        return cls(model_id, config=config if isinstance(config, str) else None, **options)
+        return cls(source, **options)
+
+    def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
+        """As of ``huggingface_hub.ModelHubMixin``, with a card that asks the model by its name on the Hub."""
+        card = dict(dict(repo_id=repo_id), **(model_card_kwargs or {}))
+        return super().push_to_hub(repo_id, model_card_kwargs=card, **options)
 
     def generate_model_card(self, *args, **kwargs) -> ModelCard:
         """Card with what the checkpoint says about its data, training and figures."""
         return ModelCard(write_model_card(type(self).__name__, self.spec, **kwargs))
+
+
+def find_class(dataset: str) -> type[Inferencer] | None:
+    """The class that asks models which were trained on a data set of this type; ``None`` if none does."""
+    INFERENCERS.import_from_location()
+    kinds = [kind for kind in INFERENCERS.module_dict.values() if issubclass(kind, Inferencer)]
+    return next((kind for kind in kinds if dataset in kind.datasets), None)
+
+
+def _name_way(dataset: str) -> str:
+    """How models of a data set are asked, in Python and in the shell."""
+    kind = find_class(dataset)
+    name, command = (kind.__name__, kind.command) if kind else ('FeatureExtractor', 'features')
+    return f'soho.{name} (in the shell `soho {command}`)'

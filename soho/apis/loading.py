@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from soho.apis.feature_extractor import FeatureExtractor
-from soho.apis.inferencer import Inferencer
+from soho.apis.inferencer import Inferencer, find_class
 from soho.apis.opening import open_model
-from soho.registry import INFERENCERS
 
 
 def load(
@@ -31,8 +30,5 @@ def load(
         **options: ``device``, ``dtype``, ``batch_size``, ``workers`` of :class:`soho.apis.inferencer.Inferencer`.
     """
     opened = open_model(source, config, class_names, vocabulary, revision)
-    INFERENCERS.import_from_location()
-    kinds = [kind for kind in INFERENCERS.module_dict.values() if issubclass(kind, Inferencer)]
-    dataset = opened.spec.dataset if opened.spec else ''
-    kind = next((kind for kind in kinds if dataset in kind.datasets), FeatureExtractor)
+    kind = find_class(opened.spec.dataset if opened.spec else '') or FeatureExtractor
     return kind(opened, **options)

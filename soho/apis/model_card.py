@@ -9,19 +9,27 @@ from soho.version import __version__
 
 TASKS = {
     'VQA': 'visual-question-answering',
+    'VisualEntailment': 'visual-question-answering',
+    'VisualReasoning': 'visual-question-answering',
     'Captioner': 'image-to-text',
     'FeatureExtractor': 'image-feature-extraction',
 }
 PAPERS = {'SOHO': 'https://arxiv.org/abs/2104.03135', 'VirTex': 'https://arxiv.org/abs/2006.06666'}
-CALLS = {'VQA': "model('a.jpg', 'how many?')"}
+CALLS = {
+    'VQA': "model('a.jpg', 'how many?')",
+    'VisualEntailment': "model('a.jpg', 'A dog runs.')",
+    'VisualReasoning': "model(['left.jpg', 'right.jpg'], 'There are three dogs.')",
+    'Retriever': "model(['a.jpg', 'b.jpg'], 'a dog on a lawn')",
+}
 
 
-def write_model_card(inferencer: str, spec: InferenceSpec, **more: Any) -> str:
+def write_model_card(inferencer: str, spec: InferenceSpec, repo_id: str = 'OWNER/NAME', **more: Any) -> str:
     """The card in Markdown, with the Hub's metadata on top.
 
     Args:
         inferencer: Name of the class that asks the model.
         spec: What the checkpoint says.
+        repo_id: Where the model is on the Hub.
         **more: Further sections, title to text.
     """
     facts = spec.facts
@@ -40,7 +48,7 @@ def write_model_card(inferencer: str, spec: InferenceSpec, **more: Any) -> str:
         '```python',
         'import soho',
         '',
-        f"model = soho.{inferencer}('OWNER/NAME')",
+        f'model = soho.{inferencer}({repo_id!r})',
         CALLS.get(inferencer, "model('a.jpg')"),
         '```',
         '',

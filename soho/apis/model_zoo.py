@@ -76,7 +76,7 @@ def list_models(pattern: str = '*') -> list[str]:
         pattern: Such as ``'vqa*'``; ``*`` and ``?`` stand for any letters.
     """
     found = [entry for entry in read_zoo().values() if entry.weights and fnmatch.fnmatch(entry.name, pattern)]
-    return [entry.name for entry in sorted(found, key=lambda entry: not entry.shipped)]
+    return [entry.name for entry in sorted(found, key=_usability)]
 
 
 def sample_image() -> str:
@@ -213,9 +213,15 @@ def _config_link(entry: ModelEntry) -> str:
 
 
 def describe_entries(entries: Mapping[str, ModelEntry]) -> dict[str, str]:
-    """A line about each model, for the screen."""
+    """A line about each model, for the screen: those that ship, those that can be downloaded, the others."""
     place = {True: 'shipped', False: 'download'}
+    usable_first = sorted(entries.items(), key=lambda item: _usability(item[1]))
     return {
         name: f'{place[entry.shipped] if entry.weights else "no address":10}  {format_results(entry)}'
-        for name, entry in entries.items()
+        for name, entry in usable_first
     }
+
+
+def _usability(entry: ModelEntry) -> int:
+    """0 for a model that ships, 1 for one that can be downloaded, 2 for one of which a person has the file."""
+    return 0 if entry.shipped else 1 if entry.weights else 2

@@ -1,22 +1,18 @@
 """Where a model comes from: a shipped name, a file, a folder, an address or the Hub."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from soho.apis.model_zoo import find_model, guess_model
+from soho.apis.model_zoo import find_model
+from soho.apis.sources import locate_checkpoint
 from soho.datasets.answer_list import read_answer_lines, read_label2ans
 from soho.datasets.storage.json_files import load_json
 from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec, use_vocabulary
-from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.read import HEADER_KEY, read_checkpoint, state_dict_of
 from soho.engine.config import load_config
 from soho.errors import UserError
-from soho.files import hash_file
-
-WEIGHTS = 'model.safetensors'
-HUB_ID = re.compile(r'(?:hf://)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?')
 
 
 class OpenedModel(NamedTuple):
@@ -41,7 +37,8 @@ def open_model(
 
     Args:
         source: Name of a shipped or published model, see :func:`soho.list_models`; a file of torch or safetensors; a
-            folder of ``save_pretrained``; ``http(s)://``; or a Hub id, ``owner/name`` or ``hf://owner/name``.
+            folder of ``save_pretrained`` or a work dir; ``http(s)://``; or a Hub id, ``owner/name`` or
+            ``hf://owner/name``; see :func:`soho.apis.sources.locate_checkpoint`.
         config: Path or name of the config, for a checkpoint that does not have its own.
         class_names: The answers in the order of the labels, for a checkpoint without: the texts, or a file that has
             them: ``*_data_vqa.json``, a list of json, or a text with one a line.
@@ -53,10 +50,8 @@ def open_model(
         soho.engine.config_checks.ConfigError: There is no such config, or something is wrong with it.
     """
     name = os.fspath(source)
-    entry = None if os.path.exists(name) else find_model(name)
-    path, wanted = (entry.path, entry.sha256) if entry else (_locate(name, revision), None)
-    if wanted is not None and os.path.isfile(path):
-        verify_file(path, wanted)
+    path = locate_checkpoint(name, revision)
+    entry = None if os.path.exists(os.path.expanduser(name)) else find_model(name)
     checkpoint = read_checkpoint(path)
     if config is None and entry is not None and HEADER_KEY not in checkpoint:
         config = entry.config
@@ -94,41 +89,6 @@ def read_class_names(source: str | os.PathLike | Sequence[str]) -> list[str]:
     if not isinstance(found, (list, Mapping)):
         raise UserError(f"{path} has no list of answers: neither is it one, nor has it a list 'label2ans'")
     return read_label2ans(found, path)
-
-
-def _locate(name: str, revision: str | None) -> str:
-    """The file or the address of a model that is not in the zoo."""
-    if os.path.isdir(name):
-        path = os.path.join(name, WEIGHTS)
-        if not os.path.isfile(path):
-            raise CheckpointError(f'the folder {name} has no {WEIGHTS}, which save_pretrained writes')
-        return path
-    if os.path.isfile(name) or (re.match(r'\w+://', name) and not name.startswith('hf://')):
-        return name
-    match = HUB_ID.fullmatch(name)
-    if match is None or name.endswith(('.pth', '.pt', '.bin', '.safetensors')):
-        raise CheckpointError(
-            f'there is no file and no shipped model {name}{guess_model(name)}; `soho models` lists those that there are'
-        )
-    return _from_hub(match[1], match[2] or revision)
-
-
-def _from_hub(repository: str, revision: str | None) -> str:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return hf_hub_download(repository, WEIGHTS, revision=revision, library_name='soho')
-    except (OSError, ValueError) as error:  # every error of the Hub is one of these
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f'{repository} is no file here, and its {WEIGHTS} could not be fetched from the Hub: {reason}'
-        ) from error
-
-
-def verify_file(path: str, wanted: str | None) -> None:
-    """Raise ``CheckpointError`` where a file's SHA-256 is another than the list of models says."""
-    if wanted is not None and (found := hash_file(path)) != wanted:
-        raise CheckpointError(f'{path} is damaged: its SHA-256 is {found}, and the list of models says {wanted}')
 
 
 def _config_vocabulary(spec: InferenceSpec) -> str | None:

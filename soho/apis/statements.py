@@ -19,6 +19,7 @@ class VisualEntailment(VQA):
     arguments are those of :class:`soho.VQA`.
     """
 
+    command: ClassVar[str] = 'app'
     datasets: ClassVar[tuple[str, ...]] = ('SNLIVEDataset',)
 
 
@@ -30,6 +31,7 @@ class VisualReasoning(VQA):
     ``[{'answer': 'True', 'score': 0.9}, {'answer': 'False', 'score': 0.1}]``.
     """
 
+    command: ClassVar[str] = 'app'
     datasets: ClassVar[tuple[str, ...]] = ('NLVRDataset', 'NLVR2Dataset')
 
     def __call__(
@@ -68,7 +70,9 @@ class VisualReasoning(VQA):
             )
         return super().query(images[0], questions)._replace(images=images)
 
-    def explain(self, image: ImageInput, question: str, answer: str | None = None, top_k: int = 2) -> Explanation:
+    def explain(
+        self, image: ImageInput, question: str, answer: str | None = None, top_k: int = 2, words: bool = False
+    ) -> Explanation:
         if self.head.num_images > 1:
             raise UserError(f'{self.source} reads {self.head.num_images} pictures together, and a map is of one')
-        return super().explain(image, question, answer, top_k)
+        return super().explain(image, question, answer, top_k, words)

@@ -6,18 +6,24 @@ import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from soho.apis.feature_extractor import FeatureExtractor
 from soho.apis.images import is_collection, list_images, name_some, open_images
 from soho.datasets.storage.arrays import read_arrays
+from soho.datasets.storage.image_store import ImageMissingError
 from soho.datasets.storage.json_files import load_json, write_json
 from soho.datasets.storage.tables import ENDINGS, read_table
 from soho.errors import UserError, clip, count_of, enumerate_names
 from soho.files import LONGEST_TEXT, atomic_path, atomic_write
+
+if TYPE_CHECKING:  # torch with it, which a table that cannot be read does without
+    from soho.apis.feature_extractor import FeatureExtractor
+
+RESULTS = ('answers', 'caption', 'error', 'model', 'score')
+"""Names that a line of results has of its own."""
 
 
 def single_image(source: str) -> bool:
@@ -35,16 +41,21 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
         **defaults: Columns that are wanted besides, and their values where a row has none.
 
     Returns:
-        For each row ``image`` (what an inferencer takes), ``name`` (what the person calls it), and ``defaults``.
+        For each row ``image`` (what an inferencer takes), ``name`` (what the person calls it), ``defaults``, and
+        ``others``: the further columns of a table.
 
     Raises:
-        UserError: A row lacks a column; the table has no rows.
+        UserError: A row lacks a column; the table has no rows; there is no such image.
         FileNotFoundError: There is no such table.
     """
+    if '://' not in source and not os.path.exists(os.path.expanduser(source)):
+        if source.lower().endswith(ENDINGS):
+            raise UserError(f'there is no table {source}')
+        raise ImageMissingError(f'there is no image {source}')
     if not source.lower().endswith(ENDINGS):
         names = list_images(source) if is_collection(source) else [source]
         images = open_images(source, names) if is_collection(source) else names
-        rows = [dict(image=image, name=name) for image, name in zip(images, names)]
+        rows = [dict(image=image, name=name, others={}) for image, name in zip(images, names)]
         return [_complete(row, defaults, source) for row in rows]
     folder = Path(image_dir or os.path.dirname(source))
     rows = []
@@ -54,7 +65,12 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
             raise UserError(f"{where} has no 'image', the path of a picture; it has {enumerate_names(record)}")
         image = name if '://' in name else os.fspath(folder / name)
         values = {key: record.get(key) for key in defaults}
-        rows.append(_complete(dict(values, image=image, name=name), defaults, where))
+        others = {
+            f'input_{key}' if key in RESULTS else key: value
+            for key, value in record.items()
+            if key not in ('image', 'file_name', *defaults)
+        }
+        rows.append(_complete(dict(values, image=image, name=name, others=others), defaults, where))
     if not rows:
         raise UserError(f'{source} has no rows')
     return rows
@@ -95,7 +111,7 @@ def progress(items: Iterable[Any], done: int, total: int, quiet: bool) -> Iterab
 
 
 def write_features(
-    extractor: FeatureExtractor,
+    extractor: 'FeatureExtractor',
     rows: Sequence[dict[str, Any]],
     path: str,
     normalize: bool = False,
@@ -158,7 +174,7 @@ def write_features(
         print(said, file=sys.stderr)
 
 
-def _write_part(extractor: FeatureExtractor, rows: Sequence[dict[str, Any]], file: Path, normalize: bool) -> None:
+def _write_part(extractor: 'FeatureExtractor', rows: Sequence[dict[str, Any]], file: Path, normalize: bool) -> None:
     """The vectors of the images that can be read, and their rows."""
     found = list(extractor.extract([row['image'] for row in rows], normalize, return_errors=True))
     good = [number for number, vector in enumerate(found) if not isinstance(vector, Exception)]

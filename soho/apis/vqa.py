@@ -8,7 +8,7 @@ import numpy as np
 from soho.apis.explanation import Explanation
 from soho.apis.images import ImageInput, for_images, is_collection
 from soho.apis.inferencer import Inferencer, Prediction, Query
-from soho.errors import UserError, count_of, quote
+from soho.errors import UserError, count_of, quote, write_option
 from soho.models.heads.classification import ClassificationHead
 from soho.models.soho import SOHO
 from soho.registry import INFERENCERS
@@ -24,6 +24,7 @@ class VQA(Inferencer):
     ``VQA('best.pth')('a.jpg', 'how many?')`` returns ``[{'answer': '2', 'score': 0.93}, ...]``, best first.
     """
 
+    command: ClassVar[str] = 'ask'
     datasets: ClassVar[tuple[str, ...]] = ('VQADataset',)
     text_transforms: ClassVar[tuple[str, ...]] = ('Tokenize',)
     packed: ClassVar[tuple[str, ...]] = ('question_id',)
@@ -37,7 +38,7 @@ class VQA(Inferencer):
         if len(names) != self.head.num_classes:
             raise UserError(
                 f'{self.source} chooses among {self.head.num_classes} answers and has the names of {len(names)}: give '
-                "them, as in class_names='val_data_vqa.json'"
+                f'them, {write_option("class_names", "val_data_vqa.json")}'
             )
 
     def __call__(
@@ -114,7 +115,9 @@ class VQA(Inferencer):
         order = np.argsort(-scores, kind='stable')[:top_k]
         return [dict(answer=self.spec.class_names[label], score=float(scores[label])) for label in order]
 
-    def explain(self, image: ImageInput, question: str, answer: str | None = None, top_k: int = TOP) -> Explanation:
+    def explain(
+        self, image: ImageInput, question: str, answer: str | None = None, top_k: int = TOP, words: bool = False
+    ) -> Explanation:
         """Where in the picture an answer came from, by the gradient of its logit.
 
         Args:
@@ -122,10 +125,12 @@ class VQA(Inferencer):
             question: One question.
             answer: The answer to explain; by default the most probable.
             top_k: Answers of the result.
+            words: Find the words of the visual dictionary in the picture as well.
 
         Raises:
-            UserError: The model does not know the answer, or does not look at pictures.
+            UserError: The model does not know the answer, does not look at pictures, or has no dictionary.
         """
+        found = self.find_words(image) if words else None
         label = None
         if answer is not None:
             if answer not in self.spec.class_names:
@@ -135,7 +140,7 @@ class VQA(Inferencer):
         assert isinstance(self.model, SOHO)
         logits, heat = explain_answer(self.model, self.collate([sample]), self.head, label)
         scores = self.head.probabilities(logits[None])[0].numpy()
-        return Explanation(self.best(scores, top_k), sample['image'], heat)
+        return Explanation(self.best(scores, top_k), sample['image'], heat, found)
 
 
 def check_texts(texts: Any, name: str) -> None:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
-from soho.apis.inferencer import Inferencer, Sample
+from soho.datasets.batch import Batch
 from soho.errors import UserError
 from soho.models.necks.dictionary_neck import DictionaryNeck
 from soho.models.soho import SOHO
@@ -24,22 +25,28 @@ class Words(NamedTuple):
     """The picture with its cells tinted by word."""
 
 
-def has_dictionary(inferencer: Inferencer) -> bool:
-    """Whether the model sees pictures through a visual dictionary."""
-    return isinstance(inferencer.model, SOHO) and isinstance(inferencer.model.neck, DictionaryNeck)
+def has_dictionary(model: nn.Module) -> bool:
+    """Whether a model sees pictures through a visual dictionary."""
+    return isinstance(model, SOHO) and isinstance(model.neck, DictionaryNeck)
 
 
-def find_words(inferencer: Inferencer, sample: Sample) -> Words:
-    """The words in the picture of a prepared sample, see :meth:`soho.apis.inferencer.Inferencer.prepare`.
+def find_words(model: nn.Module, source: str, picture: np.ndarray, batch: Batch) -> Words:
+    """The words in a picture.
+
+    Args:
+        model: In eval mode.
+        source: Its name, for messages.
+        picture: (H, W, 3) uint8 RGB, as the model sees it.
+        batch: The picture alone, as collated.
 
     Raises:
         UserError: The model has no dictionary.
     """
-    if not isinstance(inferencer.model, SOHO):
-        raise UserError(f'{inferencer.source} is no SOHO model, and has no visual dictionary')
-    grid = read_words(inferencer.model, inferencer.collate([sample]))
+    if not isinstance(model, SOHO):
+        raise UserError(f'{source} is no SOHO model, and has no visual dictionary')
+    grid = read_words(model, batch)
     rows, columns = (grid.cells >= 0).any(1).sum(), (grid.cells >= 0).any(0).sum()
     cells = grid.cells[:rows, :columns]
     counts = Counter(cells.flatten().tolist())
     words = [dict(word=word, share=count / cells.size) for word, count in counts.most_common()]
-    return Words(words, cells, draw_words(sample['image'], grid))
+    return Words(words, cells, draw_words(picture, grid))

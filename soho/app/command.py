@@ -23,7 +23,7 @@ def app(argv: Sequence[str]) -> None:
         nargs='?',
         default=DEFAULT_VQA,
         metavar='CHECKPOINT',
-        help=f'file, folder, http(s)://, Hub id, or a name that `soho models` lists (default {DEFAULT_VQA})',
+        help=f'file, work dir, http(s)://, Hub id, or a name that `soho models` lists (default {DEFAULT_VQA})',
     )
     parser.add_argument(
         '--host', default='127.0.0.1', help='interface to serve from; 0.0.0.0 for all (default: this machine alone)'

@@ -88,7 +88,7 @@ def build_page(task: Task) -> gr.Blocks:
                     elem_id='where',
                 )
                 gr.HTML(write_map_note(task), js_on_load=None, visible=task.explains, elem_classes='note')
-                drawing, shares = task.find_words(files, example) if task.has_dictionary else (None, [])
+                drawing, shares = task.find_words(files) if task.has_dictionary else (None, [])
                 words = gr.Image(
                     drawing,
                     label='Dictionary words',
@@ -136,7 +136,7 @@ def build_page(task: Task) -> gr.Blocks:
                     image = task.explain(data, sentence)
                     yield {where: gr.update(value=image, label=write_map_label(best))}
                 if task.has_dictionary:
-                    image, found = task.find_words(data, sentence)
+                    image, found = task.find_words(data)
                     yield {words: image, legend: write_legend(found)}
             except Exception as error:
                 yield {**empty, message: say(error)}

@@ -13,11 +13,11 @@ from PIL import Image
 
 from soho.apis.captioner import Captioner
 from soho.apis.feature_extractor import FeatureExtractor
-from soho.apis.inferencer import Inferencer, Query, Sample
+from soho.apis.inferencer import Inferencer
 from soho.apis.retriever import Retriever
 from soho.apis.statements import VisualEntailment, VisualReasoning
 from soho.apis.vqa import TOP, VQA
-from soho.apis.words import find_words, has_dictionary
+from soho.apis.words import has_dictionary
 from soho.errors import UserError
 from soho.visualization.attribution import word_colors
 
@@ -73,7 +73,7 @@ class Task(ABC):
     @property
     def has_dictionary(self) -> bool:
         """Whether a picture's dictionary words can be shown."""
-        return has_dictionary(self.model)
+        return has_dictionary(self.model.model)
 
     def ask(self, pictures: Sequence[bytes], text: str = '') -> Results:
         """Results, the best first.
@@ -99,11 +99,10 @@ class Task(ABC):
         with self.lock:
             return self.draw_map(pictures[0], text, result)
 
-    def find_words(self, pictures: Sequence[bytes], text: str = '') -> tuple[Image.Image, list[WordShare]]:
+    def find_words(self, pictures: Sequence[bytes]) -> tuple[Image.Image, list[WordShare]]:
         """The first picture, tinted by its dictionary words, and the most frequent of these."""
-        text = self.check_text(text)
         with self.lock:
-            found = find_words(self.model, self.prepare(pictures[0], text))
+            found = self.model.find_words(pictures[0])
         shown = found.words[:SHOWN_WORDS]
         colors = word_colors(np.array([[entry['word'] for entry in shown]]))[0].tolist()
         shares = [
@@ -126,10 +125,6 @@ class Task(ABC):
     @abstractmethod
     def find_results(self, pictures: Sequence[bytes], text: str) -> Results:
         """What :meth:`ask` returns; no other thread asks the model meanwhile."""
-
-    @abstractmethod
-    def prepare(self, picture: bytes, text: str) -> Sample:
-        """The sample of which the dictionary words are found."""
 
     def draw_map(self, picture: bytes, text: str, result: str | None) -> Image.Image:
         """What :meth:`explain` returns."""
@@ -158,9 +153,6 @@ class Answering(Task):
 
     def draw_map(self, picture: bytes, text: str, result: str | None) -> Image.Image:
         return self.model.explain(picture, text, result).draw()
-
-    def prepare(self, picture: bytes, text: str) -> Sample:
-        return self.model.prepare(self.model.query(picture, [text]))
 
 
 class Entailing(Answering):
@@ -209,9 +201,6 @@ class Captioning(Task):
     def draw_map(self, picture: bytes, text: str, result: str | None) -> Image.Image:
         return self.model.explain(picture).draw()
 
-    def prepare(self, picture: bytes, text: str) -> Sample:
-        return self.model.prepare(self.model.query(picture))
-
 
 class Matching(Task):
     """Which of several sentences fits a picture."""
@@ -233,9 +222,6 @@ class Matching(Task):
         found = zip(sentences, (shares / shares.sum()).tolist())
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
-    def prepare(self, picture: bytes, text: str) -> Sample:
-        return self.model.prepare(self.model.query(picture, text.splitlines()[:1]))
-
 
 class Looking(Task):
     """The words of the visual dictionary that a pretrained model finds in a picture."""
@@ -246,9 +232,6 @@ class Looking(Task):
 
     def find_results(self, pictures: Sequence[bytes], text: str) -> Results:
         return {}
-
-    def prepare(self, picture: bytes, text: str) -> Sample:
-        return self.model.prepare(Query([picture], {}))
 
 
 TASKS: dict[type[Inferencer], type[Task]] = {
@@ -270,7 +253,7 @@ def find_task(model: Inferencer) -> Task:
     kind = TASKS.get(type(model))
     if kind is None:
         raise UserError(f'{model.source} is asked by {type(model).__name__}, for which the page has no task')
-    if kind is Looking and not has_dictionary(model):
+    if kind is Looking and not has_dictionary(model.model):
         raise UserError(
             f'{model.source} gives features, which a page cannot show: `soho app` is for models that answer, compare '
             'or write sentences, or have a visual dictionary (--config names the config of a checkpoint without)'

@@ -7,9 +7,10 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         'checkpoint.pretrained': ['PretrainedInit'],
         'checkpoint.safe_loading': ['use_safe_loading'],
-        'command_line': ['ConfigOptions', 'add_config_options', 'parse_run', 'run_parser'],
+        'command_line': ['ConfigOptions', 'add_config_options', 'load_run', 'run_parser'],
         'config': ['default_work_dir', 'load_config'],
-        'config_checks': ['ConfigError'],
+        'config_checks': ['check_complete'],
+        'config_error': ['ConfigError'],
         'optimizers.optim_wrapper': ['AmpOptimWrapper'],
         'optimizers.schedules': ['WarmupDecayLR'],
         'runner': ['Runner'],

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -46,15 +45,14 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def parse_run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
-    """The command line, and the config with it laid over.
+def load_run(args: argparse.Namespace) -> Config:
+    """The config of a command line that a parser of :func:`run_parser` has read, with that laid over it.
 
     Raises:
-        soho.engine.config.ConfigError: See :func:`soho.engine.load_config`.
+        soho.engine.ConfigError: See :func:`soho.engine.load_config`.
     """
-    args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
-    return args, cfg
+    return cfg

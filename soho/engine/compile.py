@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from soho.engine.config_checks import ConfigError
+from soho.engine.config_error import ConfigError
 
 COMPILED = ('backbone', 'neck', 'language')
 GRAPHS = 64  # that a part may be compiled to

@@ -1,13 +1,17 @@
-"""Reading a config, and saying what is wrong with it before anything is built."""
+"""Reading a config, and saying what is wrong with it before anything is built.
+
+The runner and the parts are imported only once the file has been read, so that one that is missing, or is no Python, is
+refused at once.
+"""
 
 import os
+from functools import cache
 from typing import Any, get_type_hints
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from soho import paths
-from soho.engine.config_checks import ConfigError, check_parts, check_type, hint
+from soho.engine.config_error import ConfigError, hint
 from soho.engine.config_file import find_key, list_files, read_config
 from soho.errors import clip, quote
 
@@ -22,9 +26,15 @@ EXTRA_TYPES: dict[str, Any] = {
     'model_wrapper_cfg': dict | None,
     'sync_bn': bool | list[str],
 }
-EXTRA_KEYS = set(EXTRA_TYPES)
-RUNNER_TYPES = {name: hint for name, hint in get_type_hints(Runner.__init__).items() if name not in ('return', 'cfg')}
-RUNNER_KEYS = set(RUNNER_TYPES)
+
+
+@cache
+def runner_types() -> dict[str, Any]:
+    """What a runner reads in a config: key to the type of its value."""
+    from mmengine.runner import Runner
+
+    types = get_type_hints(Runner.__init__)
+    return {name: types[name] for name in types if name not in ('return', 'cfg')} | EXTRA_TYPES
 
 
 def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
@@ -46,7 +56,11 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         raise ConfigError(f'there is no config {path}, and none of that name ships with soho{guess or SEE_LIST}')
     path = found
     cfg = read_config(path)
-    known = RUNNER_KEYS | EXTRA_KEYS
+
+    from soho.engine.config_checks import check_parts, check_type
+
+    types = runner_types()
+    known = set(types)
     for key in options or {}:
         head = key.split('.')[0]
         if head not in known and head not in cfg:
@@ -61,7 +75,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     try:
         for key, value in cfg.items():
             if key in known:
-                check_type(value, (RUNNER_TYPES | EXTRA_TYPES)[key], key, path)
+                check_type(value, types[key], key, path)
                 check_parts(value, key, path)
             else:
                 # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".

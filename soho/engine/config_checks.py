@@ -1,6 +1,5 @@
 """Whether the parts of a config exist and take what it gives them, said before anything is built."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
@@ -11,7 +10,8 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from soho import registry as registries
-from soho.errors import UserError, clip, quote
+from soho.engine.config_error import ConfigError, hint
+from soho.errors import clip, quote
 
 # What mmengine takes out before it builds the part.
 TAKEN_OUT = {
@@ -34,19 +34,6 @@ LOADER_TYPES = dict(
 )
 # What torch takes and cannot work with, and the smallest numbers that it can.
 SMALLEST = dict(batch_size=1, num_workers=0, num_batch_per_epoch=1)
-
-
-class ConfigError(UserError):
-    """A config that cannot be what was meant.
-
-    Args:
-        message: The sentence.
-        key: Dotted key of what is wrong, where it is known.
-    """
-
-    def __init__(self, message: str, key: str = '') -> None:
-        super().__init__(message)
-        self.key = key
 
 
 def check_parts(node: Any, where: str, path: str) -> None:
@@ -208,9 +195,3 @@ def _parameters(maker: Callable) -> list[inspect.Parameter] | None:
         if rest != 'kwargs':
             return None
     return None
-
-
-def hint(key: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``; did you mean ...?`` where one of ``known`` is close."""
-    close = difflib.get_close_matches(key, known, n=1, cutoff=cutoff)
-    return f'; did you mean {quote(close[0])}?' if close else ''

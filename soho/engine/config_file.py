@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from soho.engine.config_checks import ConfigError, hint
+from soho.engine.config_error import ConfigError, hint
 from soho.errors import clip, quote
 
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')

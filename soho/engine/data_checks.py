@@ -16,6 +16,9 @@ from soho.errors import UserError
 from soho.models.widths import fill_widths, stated
 from soho.registry import DATASETS, MODELS
 
+PREPARED_PARTS = ('efficientnet_lite0.safetensors', 'minilm')
+"""Names of what ``tools/prepare/pretrained.py`` writes."""
+
 
 def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
     """Build the data sets of a run and check them against its model, of which only the heads are built.
@@ -84,14 +87,27 @@ def check_weights(part: Any) -> None:
     if part.get('type') == 'CrossModalBert' and part.get('pretrained'):
         from soho.models.language.cross_modal_bert import find_weights  # transformers takes seconds to import
 
-        find_weights(part['pretrained'])
+        try:
+            find_weights(part['pretrained'])
+        except UserError as error:
+            raise UserError(f'{error}{_how_to_fetch(part["pretrained"])}') from error
     for item in part.values():
         check_weights(item)
 
 
 def _check_checkpoint(path: str, who: str) -> None:
     if not os.path.isfile(os.path.expanduser(path)):
-        raise MissingCheckpointError(f'there is no checkpoint {path}, which {who} names')
+        raise MissingCheckpointError(f'there is no checkpoint {path}, which {who} names{_how_to_fetch(path)}')
+
+
+def _how_to_fetch(path: str) -> str:
+    """What makes one of the pretrained parts that configs begin with; of any other file nothing is known."""
+    if os.path.basename(path) not in PREPARED_PARTS:
+        return ''
+    folder = os.path.dirname(path)
+    return (
+        f': `soho prepare pretrained --out {folder}` fetches it' if folder else ': `soho prepare pretrained` fetches it'
+    )
 
 
 def _build_heads(model: dict[str, Any]) -> dict[str, Any]:

@@ -22,32 +22,8 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import all_gather_object, get_world_size
 
-from soho.errors import Stopped
+from soho.engine.signals import SIGNALS
 from soho.ranks import LIMIT, wait_for_all_ranks
-
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-
-
-@contextmanager
-def stop_before_training() -> Generator[None, None, None]:
-    """Context of what comes before a training, in which SIGTERM and SIGUSR1 end the run at once: nothing is lost.
-
-    Raises:
-        Stopped: One of them has come.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        os.write(2, f'{name}: the run stops before it has begun to train\n'.encode())
-        raise Stopped(f'stopped by {name}')
-
-    before = {number: signal.signal(number, stop) for number in SIGNALS if number != signal.SIGINT}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 EVERY = 16
 """Batches of an evaluation after which ranks agree on whether to go on, so that they need not keep step in each."""

@@ -103,8 +103,30 @@ def test_tables(album, vqa, capsys):
     other = album.parent / 'questions.jsonl'
     other.write_text('\n'.join(json.dumps(row) for row in rows))
     assert tables.read_rows(str(other), str(album), question=None) == [
-        dict(row, image=str(album / row['image']), name=row['image']) for row in rows
+        dict(row, image=str(album / row['image']), name=row['image'], others={}) for row in rows
     ]
+
+
+def test_results_keep_the_other_columns_of_a_table(album, tmp_path):
+    table, out = album / 'questions.csv', tmp_path / 'out.jsonl'
+    table.write_text(f'id,image,question,answers,note\n7,a.png,{QUESTION},yes,ä\n8,b.jpg,{QUESTION},no,\n')
+    command.main(['ask', str(table), '--out', str(out)])
+    first, broken = lines(out)
+    assert (first['id'], first['input_answers'], first['note']) == ('7', 'yes', 'ä') and len(first['answers']) == 5
+    assert broken['id'] == '8' and 'cannot be decoded' in broken['error']
+    command.main(['ask', str(table), '--out', str(out)])  # nothing is left to do
+    assert lines(out) == [first, broken]
+
+
+def test_results_are_lines_of_json(album, capsys):
+    with pytest.raises(SystemExit):
+        command.main(['ask', str(album), QUESTION, '--out', 'o.csv'])
+    assert 'o.csv does not end in .jsonl: results are a line of json a row' in capsys.readouterr().err
+
+
+def test_one_row_is_not_rows(album, tmp_path, capsys):
+    command.main(['ask', f'{album}/a.png', QUESTION, '--out', f'{tmp_path}/o.jsonl'])
+    assert capsys.readouterr().err.endswith('o.jsonl: 1 row\n')
 
 
 @pytest.mark.parametrize(
@@ -117,12 +139,15 @@ def test_tables(album, vqa, capsys):
             r"line 2 has no 'image', the path of a picture; it has 'picture', 'quest",
         ),
         ('a.csv', 'image,question\n', 'has no rows'),
+        ('nothing/a.csv', None, 'there is no table .*nothing/a.csv'),
+        ('nothing/a.png', None, 'there is no image .*nothing/a.png'),
         ('a.jsonl', '[1]\n', r'a\.jsonl, line 1 is a list; a row is an object'),
         ('a.jsonl', '{"image": "a.png"\n', r'a\.jsonl is broken JSON at line 1'),
     ],
 )
 def test_tables_that_cannot_be_read(name, text, sentence, tmp_path):
-    (tmp_path / name).write_text(text)
+    if text is not None:
+        (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=sentence):
         tables.read_rows(str(tmp_path / name), question=None)
 
@@ -161,6 +186,8 @@ def test_models_are_listed(capsys):
     command.main(['models', 'vqa'])
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ['soho_vqa_synthetic', 'shipped'] in [line[:2] for line in printed]
+    states = [line[1] for line in printed]
+    assert states[-1] == 'no' and states == sorted(states, key=['shipped', 'download', 'no'].index)
     with pytest.raises(SystemExit, match="error: no model is called like 'nothing'"):
         command.main(['models', 'nothing'])
 

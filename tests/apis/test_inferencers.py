@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from PIL import Image
 
 import soho
+from soho.apis import commands
 from soho.apis.frozen_cnn import FrozenCNN
 from soho.apis.inferencer import Query
 from soho.apis.model_card import write_model_card
@@ -236,7 +238,10 @@ def test_one_file_holds_everything(vqa, picture, tmp_path):
     for part in ("soho.VQA('OWNER/NAME')", 'train_data_vqa.json', 'make demo', '| accuracy | 84.1827 |', 'epoch: 8'):
         assert part in card
     assert soho.VQA.from_pretrained(tmp_path / 'folder', device='cpu')(picture, 'Is there a star?') == answers
-    with pytest.raises(CheckpointError, match='was trained on a VQADataset, and Captioner asks .* CaptioningDataset'):
+    said = (
+        r'was trained on a VQADataset, and Captioner asks .* CaptioningDataset: ask it by soho\.VQA \(.* `soho ask`\)'
+    )
+    with pytest.raises(CheckpointError, match=said):
         soho.Captioner(tmp_path / 'folder')
 
 
@@ -277,6 +282,7 @@ def test_push_to_hub_uploads_what_from_pretrained_reads(vqa, monkeypatch, tmp_pa
     )
     monkeypatch.setattr('huggingface_hub.HfApi.upload_folder', upload)
     assert vqa.push_to_hub('owner/name') == 'owner/name'
+    assert b"model = soho.VQA('owner/name')" in uploaded['README.md']
     assert set(uploaded) == {'model.safetensors', 'config.json', 'README.md'}
     (tmp_path / 'model.safetensors').write_bytes(uploaded['model.safetensors'])
     monkeypatch.setattr('huggingface_hub.hf_hub_download', lambda *_, **__: str(tmp_path / 'model.safetensors'))
@@ -316,6 +322,32 @@ def test_features_and_words(make_model, soho_config, synthetic, picture, tmp_pat
     assert (found.cells == words.numpy()).all() and found.picture.size == (512, 384)
 
 
+def test_an_answer_shows_the_words_that_its_picture_holds(vqa, make_model, soho_config, picture, tmp_path, capsys):
+    with pytest.raises(UserError, match='has no visual dictionary: its neck is PlainNeck'):
+        vqa.explain(picture, 'Is it?', words=True)
+    model = dict(soho_config('pretrain'), heads=soho_config('vqa')['heads'])
+    model['heads']['vqa']['num_classes'] = 2
+    model['language']['vocab_size'] = vqa.spec.model['language']['vocab_size']
+    spec = replace(vqa.full_spec, model=model, class_names=['yes', 'no'])
+    save_weights(tmp_path / 'a.safetensors', MODELS.build(model).state_dict(), spec)
+    asked = soho.load(tmp_path / 'a.safetensors', device='cpu')
+    found = asked.explain(picture, 'Is it?', words=True)
+    assert sum(entry['share'] for entry in found.words.words) == pytest.approx(1)
+    alone = asked.explain(picture, 'Is it?')
+    assert alone.words is None and found.draw().size == (2 * alone.draw().width, alone.draw().height)
+    Image.fromarray(picture).save(tmp_path / 'p.png')
+    drawing = tmp_path / 'words.png'
+    given = [f'{tmp_path}/p.png', '--model', f'{tmp_path}/a.safetensors', '--words', str(drawing)]
+    commands.main(['ask', *given, 'Is it?'])
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2 and f'{drawing}: words {found.words.words[0]["word"]} (' in printed.err
+    drawing.unlink()
+    commands.main(['features', *given])
+    assert Image.open(drawing).size == found.words.picture.size
+    with pytest.raises(SystemExit, match='--words draws one picture: give one image'):
+        commands.main(['features', str(tmp_path), *given[1:]])
+
+
 def test_a_cnn_without_config_gives_features(picture, tmp_path):
     from torchvision.models import resnet18
 
@@ -329,7 +361,9 @@ def test_a_cnn_without_config_gives_features(picture, tmp_path):
         np.testing.assert_allclose(found, net(batch['image'])[0], rtol=1e-3, atol=1e-4)
     extractor.save(tmp_path / 'a.safetensors')
     np.testing.assert_allclose(soho.load(tmp_path / 'a.safetensors', device='cpu')(picture), found, atol=1e-6)
-    with pytest.raises(CheckpointError, match="does not say with which config it was trained: name it, as in config='"):
+    with pytest.raises(
+        CheckpointError, match="does not say with which config it was trained: name it, as in config='.* --config VQA"
+    ):
         soho.VQA(tmp_path / 'resnet18.pth')
 
 
@@ -417,7 +451,10 @@ def test_what_a_file_says_is_data(vqa, tmp_path, monkeypatch):
     original = builtins.__import__
     monkeypatch.setattr(builtins, '__import__', lambda name, *rest: imported.append(name) or original(name, *rest))
     hostile = (
-        (dict(vqa.spec.model, neck=dict(type='antigravity')), "of the type 'antigravity', which nobody has registered"),
+        (
+            dict(vqa.spec.model, neck=dict(type='antigravity')),
+            "of the type 'antigravity', which nobody has registered: .* --config mine.py",
+        ),
         (dict(vqa.spec.model, neck=dict(type='os.system')), "has the type 'os.system'; it is one word"),
         (dict(vqa.spec.model, _scope_='evil'), 'has a _scope_, which would import a package'),
         (dict(vqa.spec.model, wings=2), "cannot be built: .*unexpected keyword argument 'wings'"),
@@ -522,11 +559,12 @@ def test_a_damaged_description_is_refused(text):
 
 
 def test_unknown_models_are_named(tmp_path):
-    with pytest.raises(
-        CheckpointError, match="no shipped model soho_vqa_synthetics; did you mean 'soho_vqa_synthetic'"
-    ):
+    with pytest.raises(CheckpointError, match="no model of that name; did you mean 'soho_vqa_synthetic'"):
         soho.load('soho_vqa_synthetics')
-    with pytest.raises(CheckpointError, match='has no model.safetensors, which save_pretrained writes'):
+    with pytest.raises(
+        CheckpointError, match='has neither model.safetensors, which save_pretrained writes, nor a checkpoint'
+    ):
         soho.load(tmp_path)
-    with pytest.raises(CheckpointError, match='owner/name is no file here, and its .* could not be fetched'):
-        soho.load('owner/name')
+    for ask in (soho.load, soho.VQA.from_pretrained):
+        with pytest.raises(CheckpointError, match='owner/name is no file here, and its .* could not be fetched'):
+            ask('owner/name')

@@ -6,7 +6,7 @@ import pytest
 
 import soho
 from soho.apis.model_zoo import describe_zoo, find_model, read_zoo
-from soho.apis.opening import verify_file
+from soho.apis.sources import verify_file
 from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.paths import CONFIGS, RESOURCES, list_configs

@@ -124,7 +124,7 @@ def test_a_model_that_looks_through_a_dictionary(make_task, sample):
     )
     task = make_task('VQADataset', [f'answer {n}' for n in range(10)], neck=neck)
     assert task.has_dictionary and task.explains
-    drawing, words = task.find_words([sample], 'a b')
+    drawing, words = task.find_words([sample])
     assert min(drawing.size) == 384 and 0 < sum(word.share for word in words) <= 1 + 1e-9
     assert words[0].share == max(word.share for word in words) and words[0].color.startswith('#')
 
@@ -155,7 +155,7 @@ def test_sentences_are_compared(make_task, sample):
     assert set(found) == {'a b', 'c d e', 'f'} and sum(found.values()) == pytest.approx(1)
     scores = task.model.score([sample], list(found))[0]
     np.testing.assert_allclose(np.log(list(found.values())), scores - np.log(np.exp(scores).sum()), atol=1e-5)
-    assert list(scores) == sorted(scores, reverse=True) and task.find_words([sample], 'a b')[1]
+    assert list(scores) == sorted(scores, reverse=True) and task.find_words([sample])[1]
     with pytest.raises(UserError, match='There are 40 sentences, and 32 are compared at most'):
         task.ask([sample], '\n'.join(f'a {n}' for n in range(40)))
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from soho.datasets.sample_key import SampleKey
 from soho.engine import Runner
-from soho.engine.stopping import stop_before_training
+from soho.engine.signals import stop_before_training
 from soho.errors import exit_on_user_error
 from soho.evaluation.evaluator import Metric
 from soho.registry import DATASETS, HOOKS, METRICS, MODELS

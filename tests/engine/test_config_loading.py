@@ -6,8 +6,8 @@ from pathlib import Path
 import mmengine.runner.runner
 import pytest
 
-from soho.engine import ConfigError, default_work_dir, load_config, parse_run, run_parser, runner
-from soho.engine.config import EXTRA_KEYS, RUNNER_KEYS
+from soho.engine import ConfigError, default_work_dir, load_config, load_run, run_parser, runner
+from soho.engine.config import runner_types
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_typing_errors_are_found(text, options, message, config):
 def test_every_key_that_a_runner_reads_is_known():
     for module in (runner, mmengine.runner.runner):
         read = set(re.findall(r"\bcfg\.get\(\s*'(\w+)'", Path(module.__file__).read_text()))
-        assert read and read <= RUNNER_KEYS | EXTRA_KEYS
+        assert read and read <= runner_types().keys()
 
 
 def test_parts_to_load_can_be_named_on_the_command_line(config):
-    _, cfg = parse_run(run_parser(''), [config('model = dict()'), '--cfg-options', "load_parts=['backbone']"])
+    cfg = load_run(run_parser('').parse_args([config('model = dict()'), '--cfg-options', "load_parts=['backbone']"]))
     assert cfg.load_parts == ['backbone']
 
 

@@ -48,6 +48,11 @@ def refused(load_tool, tiny_config, tmp_path, monkeypatch, capsys):
             {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='no.pth')},
             'no checkpoint no.pth, which init_cfg',
         ),
+        (
+            {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='own/efficientnet_lite0.safetensors')},
+            'which init_cfg of the model names: `soho prepare pretrained --out own` fetches it',
+        ),
+        ({'model.language.pretrained': 'own/minilm'}, ': `soho prepare pretrained --out own` fetches it'),
     ],
 )
 def test_said_before_anything_is_built(changes, sentence, refused):

@@ -7,8 +7,9 @@ rounded: an official checkpoint that came in by ``load_from`` or
 ``from_official.py`` comes out equal bit for bit.
 """
 
+from soho.apis.sources import locate_checkpoint
 from soho.engine.checkpoint.adapters.official import to_official
 from soho.engine.checkpoint.convert import official_file, run_command
 
 if __name__ == '__main__':
-    run_command(to_official, __doc__, wrap=official_file)
+    run_command(to_official, __doc__, wrap=official_file, locate=locate_checkpoint)

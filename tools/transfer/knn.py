@@ -16,8 +16,7 @@ from torch.utils.data import Dataset
 
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
 from soho.datasets.storage.json_files import write_json
-from soho.engine import add_config_options, load_config
-from soho.engine.config import ConfigError
+from soho.engine import ConfigError, add_config_options, load_config
 from soho.errors import exit_on_user_error
 from soho.evaluation.features import build_dataset
 from soho.evaluation.knn import NEIGHBOURS, TEMPERATURE, accuracy, neighbours, vote

@@ -17,7 +17,7 @@ import numpy as np
 from soho.apis.frozen_cnn import FrozenCNN, add_arguments
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.voc07 import read_voc07
-from soho.engine.config import ConfigError
+from soho.engine import ConfigError
 from soho.errors import exit_on_user_error
 from soho.evaluation.features import build_dataset, center_crop_pipeline
 from soho.evaluation.voc07 import FOLDS, mean_average_precision

@@ -78,16 +78,31 @@ def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -
     return len(state)
 
 
-def run_command(rename: Rename, description: str, argv: Sequence[str] | None = None, wrap: Wrap = own_file) -> None:
-    """``CHECKPOINT OUT`` from the command line."""
+def run_command(
+    rename: Rename,
+    description: str,
+    argv: Sequence[str] | None = None,
+    wrap: Wrap = own_file,
+    locate: Callable[[str], str] = str,
+) -> None:
+    """``CHECKPOINT OUT`` from the command line.
+
+    Args:
+        rename, wrap: See :func:`convert_file`.
+        description: Of the command.
+        argv: The command line; by default that of the process.
+        locate: What a person calls a checkpoint to its file.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', help='what is read: .pth, .bin or .safetensors')
+    parser.add_argument(
+        'checkpoint', help='what is read: .pth, .bin or .safetensors, a work dir, or a name that `soho models` lists'
+    )
     parser.add_argument('out', help='what is written: .pth or .safetensors')
     args = parser.parse_args(argv)
     escape_what_cannot_be_printed()
     try:
         if os.path.isdir(args.out):
             raise CheckpointError(f'{args.out} is a folder; OUT is the file to write')
-        print(f'{args.out}: {convert_file(rename, args.checkpoint, args.out, wrap)} entries')
+        print(f'{args.out}: {convert_file(rename, locate(args.checkpoint), args.out, wrap)} entries')
     except (UserError, OSError) as error:
         parser.exit(1, f'error: {error}\n')

@@ -23,6 +23,7 @@ from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import HEADER_KEY, VALIDATED_ITER, CheckpointError, is_count
+from soho.errors import write_option
 from soho.files import atomic_path
 from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
@@ -221,7 +222,10 @@ def _require_known(node: Any, known: set[str], where: str) -> None:
     if isinstance(node, Mapping):
         name = node.get('type')
         if 'type' in node and name not in known:
-            raise CheckpointError(f'{where} is of the type {name!r:.60}, which nobody has registered')
+            raise CheckpointError(
+                f'{where} is of the type {name!r:.60}, which nobody has registered: give the config that imports it '
+                f'(custom_imports), {write_option("config", "mine.py")}'
+            )
         for key, value in node.items():
             _require_known(value, known, f'{where}.{key}')
     elif isinstance(node, (list, tuple)):
