@@ -8,6 +8,7 @@ import torch
 
 from soho.errors import UserError
 from soho.evaluation.statements import (
+    Record,
     StatementAccuracy,
     check_submission,
     read_categories,
@@ -134,3 +135,17 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
         file.write('a dog\n* negation\n')
     for name in ('categories.txt', 'categories.txt.gz'):
         assert read_categories(tmp_path / name) == {'a dog': ['negation']}
+
+
+def test_statements_that_do_not_beat_the_more_frequent_label_are_warned_of(monkeypatch):
+    said = []
+    monkeypatch.setattr('soho.evaluation.baselines.print_log', lambda text, **options: said.append(text))
+    metric = StatementAccuracy(majority_answer='True')
+    metric.dataset_meta = dict(identifiers=list('abcd'), groups=list('abcd'))
+    labels = [1, 1, 1, 0]
+    for predicted, warned in (([1, 1, 1, 1], True), ([1, 1, 1, 0], False)):
+        said.clear()
+        records = [Record(i, (1.0 - value, float(value)), labels[i]) for i, value in enumerate(predicted)]
+        metrics = metric.compute_metrics(records)
+        assert metrics['accuracy_majority'] == 75 and metrics['accuracy'] == (75 if warned else 100)
+        assert [("always giving 'True', 75.00 %" in text) for text in said] == [True] * warned
