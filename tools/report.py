@@ -5,10 +5,9 @@
 
 ``--answers`` are files of ``tools/test.py --out``, by default those that the runs have written; ``--test`` lets the
 best checkpoint of each run that has written none predict its test data first. Of questions (VQA, GQA, a table of one's
-own) and statements (NLVR, NLVR2) the page has the accuracy by kind, and examples with their pictures that the first
-file answers right and wrong; of captions the scores, and those with the highest and the lowest CIDEr beside the
-references.
-Annotations, questions and pictures are those that the runs' configs name. ``--confidences``, a file of
+own) and statements (NLVR, NLVR2, SNLI-VE) the page has the accuracy by kind, and examples with their pictures that the
+first file answers right and wrong; of captions the scores, and those with the highest and the lowest CIDEr beside the
+references. Annotations, questions and pictures are those that the runs' configs name. ``--confidences``, a file of
 ``tools/test.py --dump`` (or of the demo), adds how sure the model was. The page loads nothing from elsewhere.
 """
 
@@ -53,7 +52,7 @@ from soho.visualization.report import Rows, Section, render_charts, render_examp
 from soho.visualization.run_comparison import compare_charts, compare_figures, metric_names, read_runs, short_names
 
 RIGHT = 0.995  # accuracy from which an answer is fully right
-SOURCES = ('VQADataset', 'NLVRDataset', 'NLVR2Dataset', 'CaptioningDataset')
+SOURCES = ('VQADataset', 'SNLIVEDataset', 'NLVRDataset', 'NLVR2Dataset', 'CaptioningDataset')
 ENDINGS = dict(questions='answers.json', statements='statements.csv', captions='captions.json')
 Config = Mapping[str, Any]
 
@@ -104,7 +103,13 @@ def compose(args: argparse.Namespace) -> str:
         raise UserError('--annotations and --confidences are of --answers, and these runs have written none')
     for group in groups:
         name = f': {group.name}' if len(groups) > 1 else ''
-        sections += show_predictions(group, args.confidences, args.examples, name)
+        try:
+            sections += show_predictions(group, args.confidences, args.examples, name)
+        except UserError as error:
+            if args.answers or args.confidences:
+                raise
+            # Of files that a run has named itself: one whose data have moved leaves the rest of the page as it is.
+            sections.append(Section(f'Predictions{name}', [f'They are not shown: {error}.']))
     if not args.answers and (missing := [run for run, found in configs.items() if lacks_predictions(found)]):
         text = f'{", ".join(missing)} has' if len(missing) == 1 else f'{", ".join(missing)} have'
         note = (
@@ -227,11 +232,11 @@ def predict(work_dir: str) -> None:
 
 def build_dataset(config: Config | None) -> ImageTextDataset | None:
     """The data set of a config without its pipeline, as far as its files are here."""
-    if config is None or config.get('type') not in SOURCES or not config.get('images'):
+    if config is None or config.get('type') not in SOURCES or not config.get('ann_file'):
         return None
     options = {name: config[name] for name in ('type', 'ann_file', 'images', 'data_root') if name in config}
     try:
-        return DATASETS.build(dict(options, pipeline=[], test_mode=True))
+        return DATASETS.build({'images': None, **options, 'pipeline': [], 'test_mode': True})
     except FileNotFoundError:
         return None
 
@@ -319,7 +324,7 @@ def show_examples(
     Raises:
         soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.
     """
-    if dataset is None:
+    if dataset is None or dataset.store is None:
         return [Section(f'Examples{name}', ['The questions and pictures that the configs name are not here.'])]
     targets, predictions, scores = scored.targets, scored.predictions[0], scored.scores[0].each
     captions = targets.task == 'captions'

@@ -23,7 +23,11 @@ from soho.evaluation.vqa import load_truth, score_answers
 Id = int | str
 Predictions = dict[Id, str]
 TASKS = dict(
-    VQAAccuracy='questions', GQAAccuracy='questions', StatementAccuracy='statements', CaptionMetrics='captions'
+    VQAAccuracy='questions',
+    GQAAccuracy='questions',
+    ClassificationAccuracy='questions',
+    StatementAccuracy='statements',
+    CaptionMetrics='captions',
 )
 """What each metric that writes predictions is about."""
 # Keys of an item of a file of predictions.

@@ -1,10 +1,13 @@
 """The VOC07 protocol, and top-k accuracy."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from soho.datasets.voc07 import read_voc07
+from soho.errors import UserError
 from soho.evaluation import ClassificationAccuracy
 from soho.evaluation.voc07 import average_precision, classify, eleven_point_precision, mean_average_precision
 
@@ -92,3 +95,16 @@ def test_top_k_over_batches():
     metric.process(batch(2, -1), dict(logits=scores[[1, 0]]))  # the last label is not known
     assert metric.evaluate(3) == pytest.approx(dict(accuracy=100 / 3, top2=200 / 3, top20=100.0))
     assert metric.compute_metrics([]) == dict(accuracy=0.0, top2=0.0, top20=0.0)
+
+
+def test_classes_of_sentences_are_written(tmp_path):
+    metric = ClassificationAccuracy(out_file=str(tmp_path / 'answers.json'))
+    metric.dataset_meta = dict(class_names=['no', 'yes'], question_ids=['b', 'a'])
+    batch = dict(answer_labels=torch.tensor([[[1], [-1]]]), sentence_mask=torch.ones(1, 2, dtype=torch.bool))
+    logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    metric.process(batch, dict(logits=logits, question_id=torch.tensor([0, 1])))
+    assert metric.evaluate(1) == dict(accuracy=100.0)
+    written = json.loads((tmp_path / 'answers.json').read_text())
+    assert written == [dict(question_id='a', answer='no'), dict(question_id='b', answer='yes')]
+    with pytest.raises(UserError, match='answers.json cannot be written: these data have no sentences'):
+        metric.process(batch, dict(logits=logits))

@@ -128,6 +128,10 @@ def test_what_is_not_here_is_said(load_tool, evaluated, questions, tmp_path):
     run, _ = evaluated
     out, (answers, annotations) = tmp_path / 'report.html', questions
     (run / 'vqa.py').unlink()
+    write_config(run, dict(type='VQADataset', ann_file='moved.json'), dict(type='VQAAccuracy', out_file=answers))
+    load_tool('report').main([str(run), '--out', str(out)])
+    assert 'They are not shown: the answers cannot be scored: neither annotations nor' in out.read_text()
+    (run / 'config.py').unlink()
     load_tool('report').main([str(run), '--answers', answers, '--annotations', annotations, '--out', str(out)])
     assert 'The questions and pictures that the configs name are not here.' in out.read_text()
     with pytest.raises(SystemExit, match='needs --annotations: no config of these runs names a file'):
@@ -224,6 +228,30 @@ def test_statements_are_shown_with_both_pictures(load_tool, synthetic, tmp_path)
     true = sum(str(line['label']).lower() == 'true' for line in lines)
     assert f'Label: True</th><td>{true}</td><td>100.00</td>' in shown and 'Consistency' in shown
     assert shown.count('src="data:image/') == 4 and shown.count('<dt>Right</dt>') == 2
+
+
+def test_hypotheses_are_scored_as_questions(load_tool, synthetic, tmp_path):
+    EXPORTS['snli_ve'](synthetic)
+    run, page = tmp_path / 'entailment', tmp_path / 'report.html'
+    write_run(run, 0.1, 40.0)
+    ann_file = synthetic / 'snli_ve' / 'snli_ve_dev.jsonl'
+    labels = [json.loads(line)['gold_label'] for line in ann_file.read_text().splitlines()]
+    answers = [dict(question_id=i, answer='neutral') for i, label in enumerate(labels) if label != '-']
+    (tmp_path / 'answers.json').write_text(json.dumps(answers))
+    source = dict(
+        type='SNLIVEDataset', data_root=str(synthetic), ann_file='snli_ve/snli_ve_dev.jsonl', images='val2014'
+    )
+    write_config(run, source, dict(type='ClassificationAccuracy', out_file=str(tmp_path / 'answers.json')))
+    load_tool('report').main([str(run), '--examples', '2', '--out', str(page)])
+    shown = page.read_text()
+    assert f'All</th><td>{len(answers)}</td><td>{100 * labels.count("neutral") / len(answers):.2f}</td>' in shown
+    assert shown.count('✓ right') == shown.count('✗ wrong') == 2
+    # a model without the image is shown none, and its accuracy all the same
+    write_config(
+        run, dict(source, images=None), dict(type='ClassificationAccuracy', out_file=str(tmp_path / 'answers.json'))
+    )
+    load_tool('report').main([str(run), '--out', str(page)])
+    assert f'All</th><td>{len(answers)}</td>' in page.read_text() and '✓ right' not in page.read_text()
 
 
 def test_runs_about_different_data_have_sections_of_their_own(load_tool, evaluated, tmp_path, synthetic):
