@@ -10,6 +10,7 @@ import torch
 from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.evaluation import CaptionMetrics
+from soho.evaluation.baselines import choose_constant_caption
 from soho.evaluation.captions import bleu, cider_d, load_references, metric, rouge_l, score_captions, tokenize
 
 GOLDEN = Path(__file__).parent.parent / 'data' / 'captions'
@@ -183,3 +184,26 @@ def test_references_in_order_of_first_appearance(evaluate):
     evaluate.path.write_text(json.dumps(dict(annotations=[dict(image_id=1)])))
     with pytest.raises(ValueError, match="has no key 'caption'"):
         load_references(evaluate.path)
+
+
+def test_the_constant_caption_is_the_one_that_scores_best_for_all():
+    captions = [['a dog runs', 'one dog in the park'], ['the cat sits'], ['a dog sits in the grass'], ['two birds']] * 2
+    references = [tokenize(texts) for texts in captions]
+    candidates = list(dict.fromkeys(text for texts in captions for text in texts))
+    scores = [cider_d(tokenize([text]) * len(captions), references).overall for text in candidates]
+    assert max(scores) > sorted(scores)[-2]
+    assert choose_constant_caption(captions) == candidates[scores.index(max(scores))]
+
+
+def test_captions_that_do_not_beat_the_constant_one_are_warned_of(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('soho.evaluation.baselines.print_log', lambda text, **options: said.append(text))
+    captions = {1: 'a dog runs', 2: 'the cat sits', 3: 'a dog sits'}
+    items = [dict(id=number, image_id=number, caption=text) for number, text in captions.items()]
+    (tmp_path / 'captions.json').write_text(json.dumps(dict(annotations=items)))
+    monkeypatch.setattr('soho.evaluation.captions.metric.SentencePieceTokenizer', lambda **options: None)
+    evaluator = CaptionMetrics(str(tmp_path / 'captions.json'), tokenizer={}, constant_caption='a dog')
+    always = evaluator.compute_metrics([metric.Record(number, 'a dog') for number in captions])
+    assert always['cider'] == always['cider_constant'] > 0 and "always giving 'a dog'" in said.pop()
+    better = evaluator.compute_metrics([metric.Record(number, text) for number, text in captions.items()])
+    assert better['cider'] > better['cider_constant'] == always['cider_constant'] and not said

