@@ -117,7 +117,7 @@ def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[
             )
         described[place] = theirs
     theirs, mine = kinds.get('param_schedulers'), own['param_schedulers']
-    if theirs != mine:
+    if isinstance(theirs, torch.Tensor) or theirs != mine:
         raise OtherSettingsError(
             f'{source} holds the state of {_list(theirs)}, and param_scheduler of the config is of {_list(mine)}: '
             f'{ADVICE}'
@@ -140,7 +140,7 @@ def _list(names: Any) -> str:
         return '; '.join(f'{_list(some)} for {name:.60}' for name, some in list(names.items())[:4])
     if isinstance(names, list) and names:
         return ', '.join(f'{name!s:.60}' for name in names[:8]) + (', ...' if names[8:] else '')
-    return 'no schedule' if not names else show(names)
+    return show(names) if names is not None and not isinstance(names, (dict, list)) else 'no schedule'
 
 
 def entries_kept(optimizer: Optimizer) -> list[dict[Form, dict[str, Any]]] | None:

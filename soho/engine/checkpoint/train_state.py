@@ -366,7 +366,8 @@ def _keep_entries(entry: dict[str, Any], own: dict[str, Any], where: str, kind: 
         )
     for name, mine in own.items():
         value, here = entry[name], join(where, name)
-        require((value is None) == (mine is None), f'{here} is {show(value)}, and in the run {show(mine)}')
+        alike = name in SCALARS or isinstance(value, Tensor) == isinstance(mine, Tensor)  # torch 1 kept plain steps
+        require((value is None) == (mine is None) and alike, f'{here} is {show(value)}, and in the run {show(mine)}')
         if isinstance(value, Tensor) and isinstance(mine, Tensor) and value.numel() > 1:
             require(value.dtype == mine.dtype, f'{here} is of {value.dtype}, and in the run of {mine.dtype}')
     return {name: entry[name] for name in own}
