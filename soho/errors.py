@@ -91,8 +91,8 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
 
     What a person can put right is said in a sentence: a :class:`UserError`, and whatever the system refuses
     before a run has begun. Anything else goes with its traceback into the log of the run,
-    and the sentence says where; without such a log the traceback is shown. A run that was told to stop
-    ends with the code 75, a second Ctrl-C with 130.
+    and the sentence says where; without such a log the traceback is shown, but for a :class:`TrainingError`. A run that
+    was told to stop ends with the code 75, a second Ctrl-C with 130.
 
     Of several processes that torchrun has started on a machine, the first that fails says so; what the others meet
     then follows from it. What a terminal cannot show is printed as its escape, from here on.

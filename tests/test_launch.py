@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soho.errors import UserError, exit_on_user_error
+from soho.errors import TrainingError, UserError, exit_on_user_error
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,7 +133,14 @@ def children_of(pid):
     return [int(child) for path in Path(f'/proc/{pid}/task').glob('*/children') for child in path.read_text().split()]
 
 
-@pytest.mark.parametrize('error, code', [(UserError('of theirs'), 'error: of theirs'), (RuntimeError('peer'), None)])
+@pytest.mark.parametrize(
+    'error, code',
+    [
+        (UserError('of theirs'), 'error: of theirs'),
+        (TrainingError('rank 1 hangs'), 'error: rank 1 hangs'),  # where no log is kept
+        (RuntimeError('peer'), None),
+    ],
+)
 def test_the_first_of_several_processes_speaks_for_all(error, code, tmp_path, monkeypatch):
     for rank in (0, 1):
         (tmp_path / str(rank)).mkdir()
