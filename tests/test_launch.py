@@ -107,13 +107,6 @@ def test_a_launcher_that_is_killed_leaves_nothing(run, tmp_path):
     assert [(tmp_path / f'{rank}.heard').read_text() for rank in (0, 1)] == ['SIGTERM', 'SIGTERM']
 
 
-def test_what_a_process_says_and_its_code_are_passed_on(tmp_path):
-    (tmp_path / 'run.py').write_text('import sys\nprint(sys.argv[1:])\nsys.exit("error: no file")\n')
-    launcher = start(tmp_path / 'run.py', '1', 'a b', '--c', cwd=tmp_path)
-    assert launcher.communicate(timeout=100) == ("['a b', '--c']\n", 'error: no file\n')
-    assert launcher.returncode == 1
-
-
 @pytest.mark.slow
 def test_two_ranks_that_a_launcher_has_started(tmp_path):
     """They save where it gets a signal, after the same step."""

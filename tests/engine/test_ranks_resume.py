@@ -109,7 +109,6 @@ def test_two_ranks_that_are_told_to_stop(whole, tmp_path):
 
 
 FAULTS = {
-    'hangs in a step': (1, dict(iteration=6), 'hangs'),
     'hangs in the validation': (1, dict(iteration=11, validation=True), 'hangs'),
     'is stopped': (1, dict(iteration=6, number=signal.SIGSTOP), 'is stopped'),
     'is killed': (1, dict(iteration=6, number=signal.SIGKILL), 'is gone: .* was killed, as where memory ran out'),
