@@ -1,9 +1,10 @@
 """The visual dictionary against plain loops, and the neck around it."""
 
+import numpy as np
 import pytest
 import torch
 
-from soho.models.necks.positions import valid_cells
+from soho.models.necks.positions import count_valid_cells, valid_cells
 from soho.registry import MODELS
 
 
@@ -191,6 +192,17 @@ def test_cells_on_the_image_are_valid():
 def test_a_cell_is_valid_if_the_pixel_at_its_rounded_down_start_is():
     rows, columns = valid_cells(torch.tensor([[8, 22]]), canvas=(30, 30), grid=(4, 4))  # pixels 0, 7, 15 and 22
     assert rows.tolist() == [[True, True, False, False]] and columns.tolist() == [[True, True, True, False]]
+    assert count_valid_cells(np.array([[8, 22]]), (30, 30), (4, 4)).tolist() == [[2, 3]]
+
+
+def test_cells_are_counted_as_they_are_marked():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        canvas = tuple(rng.integers(16, 1400, 2).tolist())
+        grid = tuple(max(1, side // int(rng.choice([8, 16, 32])) + int(rng.integers(2))) for side in canvas)
+        size = np.stack([rng.integers(1, side + 1, 5) for side in canvas], axis=1)
+        marked = [valid.sum(1) for valid in valid_cells(torch.from_numpy(size), canvas, grid)]
+        assert (torch.stack(marked, 1).numpy() == count_valid_cells(size, canvas, grid)).all()
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.999])
