@@ -35,6 +35,10 @@ def app(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     if find_spec('gradio') is None:
         raise UserError('the page needs gradio, which is not installed: pip install "gradio>=6.31,<7"')
+
+    from soho.apis.sources import locate_checkpoint
+
+    locate_checkpoint(args.model)  # a name that is none is refused before gradio and torch are imported
     with TemporaryDirectory(prefix='soho-app-') as uploads:
         # gradio reads these, some of them when it is imported
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads)
