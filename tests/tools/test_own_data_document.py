@@ -24,15 +24,18 @@ SHORT += [f'{split}_dataloader.num_workers=0' for split in ('train', 'val')]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def folder(tmp_path, synthetic):
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory, synthetic):
     """Pictures, the three tables, and files of the pretrained parts' form."""
     timm = pytest.importorskip('timm')
+    tmp_path = tmp_path_factory.mktemp('own')
     (tmp_path / 'PICTURES').mkdir()
     questions, captions, pairs = ['image,question,answer'], ['image,caption'], ['left,right,statement,label']
     for i in range(12):
         name, color = f'kitchen_{i + 1:02}', list(COLORS)[i % 3]
-        Image.fromarray(np.full((96, 128, 3), COLORS[color], np.uint8)).save(tmp_path / 'PICTURES' / f'{name}.jpg')
+        pixels = np.full((96, 128, 3), COLORS[color], np.uint8)
+        pixels[:16, :16] = 20 * i  # no two are copies, which would be held out together
+        Image.fromarray(pixels).save(tmp_path / 'PICTURES' / f'{name}.jpg')
         questions += [f'{name}.jpg,What colour is it?,{color}', f'{name},Is it red?,{"yes" if i % 3 == 0 else "no"}']
         captions += [f'{name},a picture that is {color} all over']
         if i % 2:
@@ -76,9 +79,14 @@ def run_block(block, folder):
     return said
 
 
-def test_the_how_to_of_questions_captions_and_pairs(folder, monkeypatch):
+def read_blocks(language):
+    """The blocks of code of the document in a language."""
     document = (ROOT / 'docs' / 'own_data.md').read_text()
-    blocks = re.findall(r'^```bash\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+    return re.findall(rf'^```{language}\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+
+
+def test_the_how_to_of_questions(folder):
+    blocks = read_blocks('bash')
     assert blocks[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
     said = run_block(blocks[1], folder)
     assert 'accuracy_majority' in said and 'baseline on val' in said
@@ -86,13 +94,19 @@ def test_the_how_to_of_questions_captions_and_pairs(folder, monkeypatch):
     run_block(blocks[2], folder)
     assert 'Begins with: ' in (page := (folder / 'report.html').read_text())
     assert page.count('<dt>Right</dt>') == page.count('✓ right') + page.count('✗ wrong') > 0
-    said = run_block(blocks[3], folder)
+
+
+def test_the_how_to_of_captions(folder):
+    said = run_block(read_blocks('bash')[3], folder)
     assert 'CIDEr' in said and 'cider_constant' in said and 'kitchen_01.jpg' in said[-3000:]
-    said = run_block(blocks[4], folder)
+
+
+def test_the_how_to_of_pairs(folder, monkeypatch):
+    said = run_block(read_blocks('bash')[4], folder)
     assert 'accuracy_majority' in said and 'Consistency' in (folder / 'pairs.html').read_text()
     monkeypatch.chdir(folder)
     names: dict = {}
-    (code,) = re.findall(r'^```python\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
+    (code,) = read_blocks('python')
     exec(code.replace('epoch_10', 'epoch_1'), names)  # trained for one epoch
     assert {answer['answer'] for answer in names['answers']} == {'True', 'False'}
 
