@@ -105,11 +105,11 @@ def compose(args: argparse.Namespace) -> str:
         name = f': {group.name}' if len(groups) > 1 else ''
         try:
             sections += show_predictions(group, args.confidences, args.examples, name)
-        except UserError as error:
+        except (UserError, FileNotFoundError) as error:
             if args.answers or args.confidences:
                 raise
             # Of files that a run has named itself: one whose data have moved leaves the rest of the page as it is.
-            sections.append(Section(f'Predictions{name}', [f'They are not shown: {error}.']))
+            sections.append(Section(f'Predictions{name}', [f'They are not shown: {str(error).rstrip(".")}.']))
     if not args.answers and (missing := [run for run, found in configs.items() if lacks_predictions(found)]):
         text = f'{", ".join(missing)} has' if len(missing) == 1 else f'{", ".join(missing)} have'
         note = (
