@@ -4,6 +4,10 @@
     python tools/prepare/table.py pairs.csv --images PICTURES --out data/own
     python tools/train.py data/own/config.py                      # inherits from this file
 
+That config names data and the more frequent label; for files in ``data/own`` without it:
+
+    python tools/train.py configs/NLVR2/small_pretrained.py
+
 The parts are those of ``VQA/small_pretrained.py``. In training a pair is also shown the other way round, with "left"
 and "right" exchanged in its statement: leave ``SwapImages`` out where statements are in another language than English.
 """
