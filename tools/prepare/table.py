@@ -618,7 +618,11 @@ def prepare(args: argparse.Namespace) -> list[str]:
         lines.append(f'left out: {len(contradicted)} statements that are said to be true and false of the same pair')
     splits, shared = assign_splits(readable, pictures, dict(val=args.val, test=args.test), args.seed)
     if shared:
-        follows = ', and were given to the first of them' if table.kind != 'pairs' else ', so that val has been seen'
+        follows = (
+            ', and were given to the first of them'
+            if table.kind != 'pairs'
+            else ', so that some of what is measured on is trained on'
+        )
         lines.append(f'{shared} pictures are in several splits of the table{follows}')
     copies = Counter({picture.size.file_name: picture.digest for picture in pictures.values()}.values())
     if repeated := sum(count - 1 for count in copies.values()):
