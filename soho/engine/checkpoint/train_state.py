@@ -461,12 +461,13 @@ def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: s
         # Its only parameter stands for none, and what differs is said of the groups.
         state['base_param_settings'] = _keep_settings(base, own_base, where, scheduled, [])
     scaler, here = state.get('loss_scaler'), f'{where}.loss_scaler'
+    require(scaler is None or isinstance(scaler, dict), f'{here} is {show(scaler)} and no dict')
     own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
     if bool(scaler) != bool(own_scaler):
         what = 'is in the file, and the config scales no loss' if scaler else 'is not in the file, and begins anew'
         changes.append(f'{here} {what}')
     if scaler:
-        require(isinstance(scaler, dict) and SCALER <= set(scaler), f'{here} lacks {", ".join(sorted(SCALER))}')
+        require(SCALER <= set(scaler), f'{here} lacks {", ".join(sorted(SCALER))}')
         for name in SCALER:
             least = 0 if name == '_growth_tracker' else 1 if name == 'growth_interval' else 1e-30
             value = scaler[name]
