@@ -108,6 +108,15 @@ def test_two_ranks_that_are_told_to_stop(whole, tmp_path):
     assert_equal_runs(tmp_path, whole)
 
 
+@pytest.mark.slow
+def test_two_ranks_leave_a_validation_when_one_is_told_to_stop(whole, tmp_path):
+    told = dict(disturbed=1, iteration=11, number=signal.SIGTERM, validation=True)
+    assert attempt_ranks(tmp_path, 2, configure(tmp_path, **told)) == [75, 75], logs(tmp_path)
+    assert (tmp_path / 'run' / 'iter_11.pth').exists() and 'score: ' not in logs(tmp_path)
+    assert attempt_ranks(tmp_path, 2, configure(tmp_path)) == [0, 0], logs(tmp_path)
+    assert_equal_runs(tmp_path, whole)
+
+
 FAULTS = {
     'hangs in the validation': (1, dict(iteration=11, validation=True), 'hangs'),
     'is stopped': (1, dict(iteration=6, number=signal.SIGSTOP), 'is stopped'),
