@@ -77,7 +77,7 @@ def test_every_damaged_value_is_refused_or_harmless(trained):
             try:
                 checked = check(change(checkpoint, place, value), runner)
             except CheckpointError as error:
-                assert re.match(r'file\.pth is nothing to go on from: \S.*\Z', str(error))
+                assert re.match(r'file\.pth (is nothing to go on from: \S|holds ).{,400}\Z', str(error))
                 refused += 1
                 continue
             if 'optimizer' in checked:
