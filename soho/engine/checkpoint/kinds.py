@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from soho.engine.checkpoint.errors import OtherSettingsError
 from soho.engine.checkpoint.read import is_count
 from soho.engine.checkpoint.values import require, show
+from soho.errors import clip
 
 KEY = 'kinds'
 """Of a checkpoint: what :func:`describe_kinds` returns."""
@@ -117,7 +118,8 @@ def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[
             )
         described[place] = theirs
     theirs, mine = kinds.get('param_schedulers'), own['param_schedulers']
-    if isinstance(theirs, torch.Tensor) or theirs != mine:
+    require(_are_names(theirs), f'{KEY}.param_schedulers is {show(theirs)} and no list of names')
+    if theirs != mine:
         raise OtherSettingsError(
             f'{source} holds the state of {_list(theirs)}, and param_scheduler of the config is of {_list(mine)}: '
             f'{ADVICE}'
@@ -134,13 +136,17 @@ def _check_description(described: Any, where: str) -> None:
     require(fits, f'{where}.gathered is {described["gathered"]}; an update takes {described["accumulative_counts"]}')
 
 
+def _are_names(names: Any) -> bool:
+    """Whether these are names of schedules: a list, or one for each of several optimizers."""
+    lists = names.values() if isinstance(names, dict) else [names]
+    return all(isinstance(some, list) and all(isinstance(name, str) for name in some) for some in lists)
+
+
 def _list(names: Any) -> str:
     """Names of schedules in a sentence."""
     if isinstance(names, dict) and names:
-        return '; '.join(f'{_list(some)} for {name:.60}' for name, some in list(names.items())[:4])
-    if isinstance(names, list) and names:
-        return ', '.join(f'{name!s:.60}' for name in names[:8]) + (', ...' if names[8:] else '')
-    return show(names) if names is not None and not isinstance(names, (dict, list)) else 'no schedule'
+        return '; '.join(f'{_list(some)} for {clip(name)}' for name, some in list(names.items())[:4])
+    return ', '.join(map(clip, names[:8])) + (', ...' if names[8:] else '') if names else 'no schedule'
 
 
 def entries_kept(optimizer: Optimizer) -> list[dict[Form, dict[str, Any]]] | None:

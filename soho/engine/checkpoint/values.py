@@ -24,7 +24,9 @@ def require(fits: bool, message: str) -> None:
 
 def show(value: Any) -> str:
     """Return a value for a message: as Python writes it, clipped, or of which type it is."""
-    plain = isinstance(value, (str, int, float, type(None))) or isinstance(value, (list, tuple)) and len(value) < 5
+    parts = value if isinstance(value, (list, tuple)) and len(value) < 5 else [value]
+    # A tensor among them would be written on several lines.
+    plain = all(isinstance(part, (str, int, float, type(None))) for part in parts)
     return f'{value!r:.60}' if plain else f'a {type(value).__name__}'
 
 
