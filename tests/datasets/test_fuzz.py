@@ -29,7 +29,7 @@ def test_damaged_files_are_accepted_or_said(name, tmp_path):
 
 @pytest.mark.parametrize('name', DEEP)
 def test_damage_reaches_what_stands_behind_the_checksums(name, tmp_path):
-    assert soak.try_apart(name, 60, SEED, tmp_path)[0].kinds >= 4
+    assert soak.try_apart(name, 60, SEED, tmp_path)[0].kinds >= 3
 
 
 @pytest.mark.parametrize('name', [name for name in TARGETS if corpus(name)])
