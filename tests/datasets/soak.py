@@ -10,6 +10,7 @@ corpus.
 
 import argparse
 import faulthandler
+import gc
 import mmap
 import os
 import random
@@ -127,6 +128,7 @@ def try_apart(name: str, inputs: int, number: int, corpus: Path) -> tuple[Tally,
         pid = os.fork()
         if pid == 0:
             code = 1
+            gc.freeze()  # the end of a thread pool from before would wait for threads that a fork lacks
             try:
                 sys.stdout = sys.stderr = said
                 os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
