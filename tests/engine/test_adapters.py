@@ -292,7 +292,7 @@ def runner(make_model):
     """As much of a runner as reads a checkpoint."""
     runner = Runner.__new__(Runner)
     runner.model, runner._hooks, runner.logger = make_model('pretrain'), [], MMLogger.get_current_instance()
-    runner.cfg = Config()
+    runner.cfg, runner._seed = Config(), 0
     return runner
 
 
