@@ -18,9 +18,8 @@ LIMIT = 1800.0
 ROLL_CALL = 20.0
 """Seconds in which ranks that have waited in vain say that they are there."""
 
-_FOREVER = timedelta(
-    days=30
-)  # an exchange between ranks that are all there; how long they are waited for is counted here
+# Of an exchange between ranks that are all there; how long they are waited for is counted here.
+_FOREVER = timedelta(days=30)
 _STORE_TIMEOUT = timedelta(seconds=5)
 _OF_AN_EXCHANGE = ('timed out', 'timeout', 'connection', 'peer')  # what gloo and NCCL say of one that fails
 
