@@ -1,8 +1,16 @@
-"""One rank that divides with itself, for what several do as well."""
+"""One rank that divides with itself, for what several do as well; and runs that know nothing of one another."""
 
 import pytest
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
+
+from tests.engine.small_runs import Record
+
+
+@pytest.fixture(autouse=True)
+def _first_run(monkeypatch):
+    """The samples of each iteration are those of a test's own first run, with which its later ones are compared."""
+    monkeypatch.setattr(Record, 'seen', {})
 
 
 @pytest.fixture

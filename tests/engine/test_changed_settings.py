@@ -18,7 +18,6 @@ from tests.engine.small_runs import Killed, Record, SmallData, small_config, tra
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr(Record, 'seen', {})
 
 
 @pytest.fixture

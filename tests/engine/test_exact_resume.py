@@ -20,7 +20,6 @@ from tests.engine.soak import differences, saved_state, soak
 def _quick(monkeypatch):
     """What a run says of its machine takes longer than the run."""
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr(Record, 'seen', {})
 
 
 def assert_same(one, other, where=''):

@@ -27,7 +27,6 @@ from tests.host_reads import HostReads
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr(Record, 'seen', {})
 
 
 OPTIMIZERS = {

@@ -24,7 +24,6 @@ from tests.engine.test_exact_resume import assert_same, state_of
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr(Record, 'seen', {})
 
 
 @HOOKS.register_module(force=True)
