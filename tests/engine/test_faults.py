@@ -196,6 +196,9 @@ def test_a_disk_that_is_full_of_logs_is_named(what, goes_on, tmp_path, capfd):
         said
     )
     assert 'Traceback' not in capfd.readouterr().err
+    for path in tmp_path.rglob('*'):  # room is made: a run that begins in the same second writes to the same folder
+        if path.is_symlink() and os.readlink(path) == '/dev/full':
+            path.unlink()
     goes_on()
 
 
