@@ -15,11 +15,6 @@ from soho.registry import DATASETS
 from tests.engine.small_runs import Killed, Record, SmallData, small_config, train
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 @pytest.fixture
 def log(tmp_path):
     return lambda: ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))

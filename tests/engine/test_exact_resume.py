@@ -16,12 +16,6 @@ from tests.engine.small_runs import Killed, Record, SmallData, small_config, tra
 from tests.engine.soak import differences, saved_state, soak
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    """What a run says of its machine takes longer than the run."""
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 def assert_same(one, other, where=''):
     """Equal values in equal places, to the bit."""
     assert not differences(one, other, where)

@@ -56,8 +56,7 @@ OPTIONS = {
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+def _no_fault(monkeypatch):
     monkeypatch.setattr(FaultyData, 'fault', None)
 
 
@@ -66,7 +65,6 @@ def whole(tmp_path_factory):
     """State of the run that nothing has befallen, and the samples of each of its iterations."""
     folder = tmp_path_factory.mktemp('whole')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.runner.runner.collect_env', dict)
         patch.setattr(Record, 'seen', {})
         train(folder, **OPTIONS)
         return saved_state(folder), Record.seen

@@ -22,11 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARDED = {'default_hooks.checkpoint.sharded': True}
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 def logs(folder):
     return '\n'.join(path.read_text()[-4000:] for path in sorted(folder.glob('rank*.log')))
 

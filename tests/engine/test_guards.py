@@ -23,12 +23,6 @@ from tests.engine.divided_runs import divided_config
 from tests.engine.small_runs import SAMPLES, Record, small_config
 from tests.host_reads import HostReads
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 OPTIMIZERS = {
     'AdamW fused': lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
     'AdamW': lambda p: torch.optim.AdamW(p, lr=0.1),

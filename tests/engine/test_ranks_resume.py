@@ -14,11 +14,6 @@ from tests.engine.small_runs import SAMPLES, small_config
 from tests.engine.soak import attempt, attempt_ranks, differences, saved_state
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 @HOOKS.register_module(force=True)
 class Disturb(Hook):
     """Sends itself a signal, or sleeps, in an iteration (counted from 1) or in the validation after it."""
@@ -83,9 +78,7 @@ def whole(tmp_path_factory):
     """The run of two ranks that nobody has touched."""
     folder = tmp_path_factory.mktemp('whole')
     import_parts()  # once, and not in each of the processes
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.runner.runner.collect_env', dict)
-        assert attempt_ranks(folder, 2, configure(folder)) == [0, 0], logs(folder)
+    assert attempt_ranks(folder, 2, configure(folder)) == [0, 0], logs(folder)
     return folder
 
 

@@ -21,11 +21,6 @@ from tests.engine.small_runs import Record, SmallData, SmallScore, small_config,
 from tests.engine.test_exact_resume import assert_same, state_of
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 @HOOKS.register_module(force=True)
 class Send(Hook):
     """Sends signals to this process in an iteration (counted from 1)."""
