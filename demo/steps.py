@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from soho.apis.sources import locate_checkpoint
 from soho.datasets.storage.json_files import write_json
 from soho.engine import Runner, load_config
-from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.evaluation.evaluator import Batch, Metric, Prediction
 from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
@@ -58,26 +58,13 @@ def train(
     gc.collect()  # ends the loaders' worker processes
     curves = read_curves(work_dir)
     return dict(
-        checkpoint=final_checkpoint(work_dir),
+        checkpoint=locate_checkpoint(work_dir),
         load_from=load_from,
         metrics=curves.last(),
         held_out=sorted(curves.held_out),
         seed=cfg.randomness.seed,
         device=device,
     )
-
-
-def final_checkpoint(work_dir: Path) -> str:
-    """Return the path of the newest ``best_*.pth`` of a work dir, or else of its last checkpoint.
-
-    Raises:
-        FileNotFoundError: There is no checkpoint.
-    """
-    best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns)
-    checkpoint = os.fspath(best[-1]) if best else newest_checkpoint([work_dir])[0]
-    if checkpoint is None:
-        raise FileNotFoundError(f'{work_dir} has no checkpoint: its config needs a CheckpointHook')
-    return checkpoint
 
 
 def evaluate(config: Path, checkpoint: str, work_dir: Path, answers: str, confidences: str) -> dict[str, float]:

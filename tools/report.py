@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from soho.apis.sources import locate_checkpoint
 from soho.datasets.base import ImageTextDataset, first_id
 from soho.datasets.coco_captions import CaptioningDataset
 from soho.datasets.storage.arrays import read_arrays
@@ -218,16 +219,14 @@ def predict(work_dir: str) -> None:
     if not lacks_predictions(configs):
         return
     config = max(Path(work_dir).glob('*.py'), key=lambda file: file.stat().st_mtime_ns, default=None)
-    checkpoints = sorted(
-        Path(work_dir).glob('*.pth'), key=lambda file: (file.name.startswith('best_'), file.stat().st_mtime_ns)
-    )
-    if config is None or not checkpoints:
+    if config is None or not any(Path(work_dir).glob('*.pth')):
         raise UserError(f'{work_dir} holds no config and checkpoint to predict with')
+    checkpoint = locate_checkpoint(work_dir)
     task = next(evaluations(configs))[0].task
-    command = [sys.executable, os.fspath(TOOLS / 'test.py'), os.fspath(config), os.fspath(checkpoints[-1])]
+    command = [sys.executable, os.fspath(TOOLS / 'test.py'), os.fspath(config), checkpoint]
     command += ['--work-dir', work_dir, '--out', os.path.join(work_dir, ENDINGS[task])]
     if subprocess.run(command, stdout=sys.stderr).returncode:
-        raise UserError(f'{checkpoints[-1]} could not predict its test data; what is above says why')
+        raise UserError(f'{checkpoint} could not predict its test data; what is above says why')
 
 
 def build_dataset(config: Config | None) -> ImageTextDataset | None:
