@@ -374,7 +374,7 @@ def read_confidences(path: str, dataset: VQADataset) -> dict[int | str, float]:
             numbers, values = read_arrays(path, ('question_id', 'confidence'), DUMP)
             return dict(zip(name_questions(dataset, numbers.tolist()), map(float, values)))
         return {plain_id(key): float(value) for key, (_, value) in load_json(path).items()}
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(f'{path} holds no confidences, as tools/test.py --dump writes them') from error
 
 

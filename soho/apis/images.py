@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from soho.datasets.storage.image_store import ImageDecodeError, ImageError, ImageMissingError, ImageStore
-from soho.errors import UserError, count_of
+from soho.errors import UserError, clip, count_of
 
 ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 TIMEOUT = 30  # seconds
@@ -67,7 +67,7 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
             return dict(image=np.array(ImageOps.exif_transpose(image).convert('RGB')))
         except (OSError, SyntaxError, ValueError) as error:  # a file is read when its pixels are first wanted
             name = getattr(image, 'filename', '') or 'the PIL image given'
-            raise ImageDecodeError(f'{name} cannot be decoded: {error}') from error
+            raise ImageDecodeError(f'{name} cannot be decoded: {clip(error)}') from error
     if isinstance(image, np.ndarray):
         return dict(image=_rgb(image))
     if isinstance(image, (bytes, bytearray, memoryview)):

@@ -40,7 +40,7 @@ from soho.engine.checkpoint.inference_spec import (
     use_vocabulary,
 )
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
-from soho.errors import UserError, write_option
+from soho.errors import UserError, clip, write_option
 from soho.files import write_text
 from soho.models.folding import fold_norms
 from soho.platform import available_cores, find_device
@@ -298,7 +298,7 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
                 f'{self.source} does not hold its vocabulary, and {tokenizer.get("vocab")} is not here: give it, '
                 f'{write_option("vocabulary", "vocab.txt")}'
             )
-        return f'the pipeline of {self.source} cannot be built: {step["type"]}: {error}'
+        return f'the pipeline of {self.source} cannot be built: {step["type"]}: {clip(error)}'
 
     def save(self, path: str | os.PathLike, dtype: str | None = None) -> None:
         """Write one file of safetensors that ``soho.load`` opens without any other.

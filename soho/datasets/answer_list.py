@@ -22,12 +22,12 @@ def read_label2ans(value: Any, where: str) -> list[str]:
     """
     if isinstance(value, dict):
         given = to_record(value, dict[str, Answer], where)
-        for label in given:
-            if not (label.isascii() and label.isdigit() and int(label) < len(given) and str(int(label)) == label):
-                raise UserError(
-                    f'{where} has the label {quote(label)}, but its labels should go from 0 to {len(given) - 1}'
-                )
-        answers = [answer_text(given[str(label)]) for label in range(len(given))]
+        labels = {str(number): None for number in range(len(given))}
+        if odd := [label for label in given if label not in labels]:
+            raise UserError(
+                f'{where} has the label {quote(odd[0])}, but its labels should go from 0 to {len(given) - 1}'
+            )
+        answers = [answer_text(given[label]) for label in labels]
     else:
         answers = list(map(answer_text, to_record(value, list[Answer], where)))
     return _check_distinct(answers, where)

@@ -13,7 +13,7 @@ from tokenizers.normalizers import BertNormalizer
 
 from soho.datasets.sentence_piece import EOS, MASK, SOS, UNKNOWN, normalize_caption
 from soho.datasets.storage.hub import find_file
-from soho.errors import UserError
+from soho.errors import UserError, clip
 
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
@@ -111,7 +111,7 @@ def _load(vocab: str | Sequence[str]) -> Tokenizer:
             return Tokenizer.from_file(path)
         pieces = WordPiece.read_file(path)
     except Exception as error:  # tokenizers has one error class of its own, raised from Rust
-        raise UserError(f'the vocabulary {path} cannot be read: {error}') from error
+        raise UserError(f'the vocabulary {path} cannot be read: {clip(error)}') from error
     # Some editors begin a file with a byte-order mark, which belongs to no token.
     pieces = {piece.removeprefix('\ufeff'): row for piece, row in pieces.items()}
     _check_special(pieces, path)

@@ -71,7 +71,7 @@ def read_voc_image(path: str | os.PathLike, skip_object: Callable[[UserError], N
     except UserError:
         raise
     except (ValueError, LookupError) as error:  # of an encoding that the parser does not know
-        raise UserError(f'{path} states an encoding that cannot be read: {error}') from error
+        raise UserError(f'{path} states an encoding that cannot be read: {clip(error)}') from error
 
     def text(element: Any, name: str) -> str:
         value = element.findtext(name)

@@ -19,6 +19,7 @@ VALUES = st.sampled_from(
     + [0, -1, 1, 7, 1.5, 60.0, float('nan'), float('inf'), 1e9, 1e300, 1 << 31, 1 << 63, 10**400]
     + [[], {}, [[]], [None], [1, 1], [1e9, 1e9], [-1] * 4, ['a'] * 4, {'size': [10**9, 10**9], 'counts': [1, 1]}]
 )
+KEYS = st.sampled_from(['', ' ', '0', '-1', '1.5', '9' * 5000, 'x' * 100_000, '\ud83d', 'a\0b', '../../etc/passwd'])
 
 
 def places(value, path=()):
@@ -31,7 +32,7 @@ def places(value, path=()):
 
 @st.composite
 def damaged(draw, whole, values=VALUES):
-    """A JSON value, or a checkpoint, with some of its ``values`` exchanged, left out or repeated."""
+    """A JSON value, or a checkpoint, with some of its ``values`` exchanged, left out, repeated or named anew."""
     value = copy.deepcopy(whole)
     for _ in range(draw(st.integers(1, 2))):
         path = draw(st.sampled_from(list(places(value))))
@@ -41,9 +42,11 @@ def damaged(draw, whole, values=VALUES):
         parent = value
         for key in path[:-1]:
             parent = parent[key]
-        kind = draw(st.sampled_from(['exchange', 'exchange', 'exchange', 'drop', 'repeat']))
+        kind = draw(st.sampled_from(['exchange', 'exchange', 'exchange', 'drop', 'repeat', 'rename']))
         if kind == 'drop':
             del parent[path[-1]]
+        elif kind == 'rename' and isinstance(parent, dict):
+            parent[draw(KEYS)] = parent.pop(path[-1])
         elif kind == 'repeat' and isinstance(parent, list):
             parent.append(copy.deepcopy(parent[path[-1]]))
         else:

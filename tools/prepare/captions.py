@@ -31,7 +31,7 @@ def convert(source: Path, out: Path) -> tuple[int, int]:
     images, annotations = {}, []
     for record in stream_records(source, CaptionedImage):
         name = str(record.image_id)
-        if not (name.isascii() and name.isdecimal()):
+        if not (name.isascii() and name.isdecimal() and len(name) < 19):
             raise UserError(
                 f'{source}: the image_id {quote(record.image_id)} of {clip(record.file_name)} is not a number, '
                 'as it is in COCO'

@@ -44,7 +44,7 @@ from soho.errors import UserError, clip, exit_on_user_error, quote
 from soho.files import read_lines
 
 SPLITS = ('train', 'restval', 'val', 'test')
-TOKEN_LINE = re.compile(r'(?P<name>[^\t#]+)#(?P<number>\d+)\t(?P<caption>.*)')
+TOKEN_LINE = re.compile(r'(?P<name>[^\t#]+)#(?P<number>[0-9]{1,9})\t(?P<caption>.*)')
 
 
 class Source(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from soho.errors import UserError
+from soho.errors import UserError, clip
 from soho.files import PathLike
 
 
@@ -38,6 +38,6 @@ def read_arrays(path: PathLike, names: Sequence[str], kind: str) -> list[np.ndar
     except FileNotFoundError as error:
         raise FileNotFoundError(f'There is no file {path}.') from error
     except Exception as error:  # of damaged bytes zipfile and numpy let pass what their parts raise
-        why = f'{error}'.partition('\n')[0] or type(error).__name__
+        why = clip(f'{error}'.partition('\n')[0]) or type(error).__name__
         raise UserError(f'{path} is no npz file ({why}); it must be {kind}') from error
     return found

@@ -73,7 +73,7 @@ def _recall(place: Path, identity: list[int]) -> int | None:
         kept = json.loads(place.read_bytes())
         if kept['identity'] == identity and 0 <= time.time() - kept['time'] < LASTING:
             return int(kept['checksum'])
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
+    except (OSError, ValueError, KeyError, OverflowError, TypeError):  # absent or damaged
         pass
     return None
 

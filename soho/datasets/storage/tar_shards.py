@@ -82,7 +82,7 @@ class TarShards(Sequence):
             # Of damaged headers tarfile lets pass what its parts raise.
             except (tarfile.TarError, ValueError, OverflowError, EOFError, struct.error) as error:
                 raise tarfile.ReadError(
-                    f'the shard {shard} is damaged, or compressed, which shards are not ({error})'
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({clip(error)})'
                 ) from error
         members.sort()
         if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):

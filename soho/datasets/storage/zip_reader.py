@@ -14,6 +14,7 @@ from typing import Any
 
 from soho.datasets.storage.checksums import stamp_archive
 from soho.datasets.storage.index import Index, IndexBuilder, cached_place, load_or_build
+from soho.errors import clip
 
 LARGE = 1 << 30  # bytes of a zip from which the directory is kept in a file
 MAX_BYTES = 1 << 28  # bytes of the largest image file that is read, unless a config says otherwise
@@ -77,7 +78,7 @@ class ZipReader(Sequence):
             out.numbers('name_crc', 'I').extend(zlib.crc32(_stored_name(info)) for _, info in members)
         # Of damaged directories zipfile lets pass what its parts raise.
         except (ValueError, NotImplementedError, RuntimeError, EOFError, OverflowError, struct.error) as error:
-            raise zipfile.BadZipFile(f'its directory is damaged: {error}') from error
+            raise zipfile.BadZipFile(f'its directory is damaged: {clip(error)}') from error
 
     def _open(self) -> None:
         self._names = self._index.texts('name')

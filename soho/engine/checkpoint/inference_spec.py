@@ -23,7 +23,7 @@ from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import HEADER_KEY, VALIDATED_ITER, CheckpointError, is_count
-from soho.errors import write_option
+from soho.errors import clip, write_option
 from soho.files import atomic_path
 from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
@@ -132,7 +132,7 @@ def build_model(spec: InferenceSpec, state: Mapping[str, Any], source: str) -> B
         with DefaultScope.overwrite_default_scope('soho'):
             model = MODELS.build(_without_files(spec.model))
     except (TypeError, KeyError, AttributeError) as error:  # arguments that the part does not take
-        raise CheckpointError(f'the model of {source} cannot be built: {error}') from error
+        raise CheckpointError(f'the model of {source} cannot be built: {clip(error)}') from error
     load_weights(model, dict(state), source, strict=True)
     return model.eval()
 

@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 import torch
 
 from soho.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
+from soho.errors import clip
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
@@ -100,7 +101,7 @@ def check_sums(path: str) -> None:
             if wrong is None or not any(_is_sound(archive, name) for name in names):
                 return
     except Exception as error:  # damaged bytes make zipfile and its decompressors raise whatever they happen to
-        raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {error}') from error
+        raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {clip(error)}') from error
     raise CheckpointError(
         f'{path} is damaged: its part {wrong} is no longer what was written (the checksum differs); '
         'fetch the file again, or go on from an older one'
@@ -126,9 +127,9 @@ def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
             wanted = re.search(r'GLOBAL (\S+)', str(error))
             raise CheckpointError(
                 f'{path} holds more than tensors and plain values, and reading that could run '
-                'its code; it was refused' + (f': it asks for {wanted[1]}' if wanted else '')
+                'its code; it was refused' + (f': it asks for {clip(wanted[1])}' if wanted else '')
             ) from error
-        raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {reason}') from error
+        raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {clip(reason)}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
     return checkpoint
@@ -173,7 +174,7 @@ def _read_safetensors(path: str, device: str) -> dict[str, Any]:
             header = (file.metadata() or {}).get(HEADER_KEY)
         return checkpoint if header is None else dict(checkpoint, **{HEADER_KEY: header})
     except Exception as error:  # safetensors has one error class of its own, raised from Rust
-        raise CheckpointError(f'{path} is not a readable safetensors file: {error}') from error
+        raise CheckpointError(f'{path} is not a readable safetensors file: {clip(error)}') from error
 
 
 def _torchvision_url(name: str) -> str:

@@ -31,6 +31,7 @@ from torch.distributed.tensor import Shard
 from torch.distributed.tensor import zeros as divided_zeros
 
 from soho.engine.checkpoint.errors import CheckpointError
+from soho.errors import clip
 from soho.files import hash_file
 
 KEY = 'shards'
@@ -237,12 +238,10 @@ def _read_metadata(file: str) -> Any:
             return _MetadataUnpickler(io.BytesIO(opened.read())).load()
     except pickle.UnpicklingError as error:
         asks = str(error).startswith('it asks for ')
-        reason = (
-            f'holds more than the description of tensors, and was refused: {error}' if asks else f'is damaged: {error}'
-        )
-        raise CheckpointError(f'{file} {reason}') from error
+        reason = 'holds more than the description of tensors, and was refused' if asks else 'is damaged'
+        raise CheckpointError(f'{file} {reason}: {clip(error)}') from error
     except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to
-        raise CheckpointError(f'{file} is missing, damaged or cut short: {error}') from error
+        raise CheckpointError(f'{file} is missing, damaged or cut short: {clip(error)}') from error
 
 
 def _check_metadata(found: Any, shards: Shards, path: str) -> None:
