@@ -18,6 +18,7 @@ from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.engine import Runner
 from soho.paths import TOOLS
 from soho.registry import MODELS
+from tests.warm_python import warm_python
 
 VOCABULARY = 60  # words of the small models
 
@@ -49,6 +50,13 @@ def load_tool():
         return module
 
     return load
+
+
+@pytest.fixture(scope='session')
+def commands():
+    """Folder of ``python`` and ``soho`` for :func:`tests.documents.type_shell`, which start at once."""
+    with warm_python() as folder:
+        yield folder
 
 
 @pytest.fixture(scope='session')

