@@ -29,6 +29,9 @@ env:
 demo: env
 	@"$(VENV)/bin/python" demo/run_demo.py
 
+# Hundreds of processes import torch here: what they compile is kept, also where the machine says not to (6 s of CPU each).
+test demo: export PYTHONDONTWRITEBYTECODE =
+
 # Two processes of one thread each are quicker on two cores than one process of two threads.
 test: export OMP_NUM_THREADS = 1
 test: export HF_HUB_OFFLINE = 1

@@ -178,6 +178,7 @@ def install(python: Path) -> None:
                 'install',
                 '--python',
                 python,
+                '--compile-bytecode',  # as pip does: torch alone takes seconds of each command that has to do it
                 *wanted,
                 *headless,
                 '--override',
