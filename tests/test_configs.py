@@ -165,6 +165,8 @@ def shrink(cfg, small_synthetic, work_dir):
         kind = node.get('type')
         part = node.get('scale')
         node.update({name: value for name, value in SMALL.items() if name in node})
+        if node.get('depth') == 101:
+            node.depth = 50  # of the same channels
         if kind == 'RandomResizedCrop':
             node.scale = part  # of the area
         split = SPLITS.get(path[0].split('_')[0]) if path else None

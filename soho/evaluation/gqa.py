@@ -234,8 +234,8 @@ class GQAAccuracy(Metric):
         if is_main_process():  # metrics are computed on one rank
             self.questions = read_questions(questions)
             self.choices = None if choices is None else read_choices(choices)
-        if strange := next((name for name in self.questions if not is_number(name)), None):
-            raise UserError(f'{questions} has the question id {quote(strange)}; the ids of GQA are up to 18 digits')
+        if strange := [name for name in self.questions if not is_number(name)]:
+            raise UserError(f'{questions} has the question id {quote(strange[0])}; the ids of GQA are up to 18 digits')
         self.names = {int(name): name for name in self.questions}
         if len(self.names) < len(self.questions):
             raise UserError(f'{questions} has ids that differ in leading zeros only, which cannot be told apart')

@@ -85,8 +85,8 @@ class TarShards(Sequence):
                     f'the shard {shard} is damaged, or compressed, which shards are not ({clip(error)})'
                 ) from error
         members.sort()
-        if twice := next((one[0] for one, other in pairwise(members) if one[0] == other[0]), None):
-            raise tarfile.ReadError(f'two members are called {clip(twice)}')
+        if twice := [one[0] for one, other in pairwise(members) if one[0] == other[0]]:
+            raise tarfile.ReadError(f'two members are called {clip(twice[0])}')
         names, columns = out.texts('name'), [out.numbers(column, kind) for column, kind in _PLACE]
         for name, *place in members:
             names.append(name)

@@ -173,8 +173,8 @@ def check_weights(checkpoint: dict[str, Any], own: Mapping[str, Tensor], source:
 
 def _check_tensors(state: dict[str, Any], own: Mapping[str, Tensor], source: str) -> None:
     fitting, _ = fit_weights(own, state, source, strict=True)
-    if odd := next((name for name in own if not isinstance(state.get(name, own[name]), Tensor)), None):
-        raise CheckpointError(f'{source} does not fit: {odd} is a {type(state[odd]).__name__} and no tensor')
+    if odd := [name for name in own if not isinstance(state.get(name, own[name]), Tensor)]:
+        raise CheckpointError(f'{source} does not fit: {odd[0]} is a {type(state[odd[0]]).__name__} and no tensor')
     for name, value in fitting.items():
         if value.dtype != own[name].dtype:
             raise CheckpointError(
