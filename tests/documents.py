@@ -90,6 +90,6 @@ def run_prompts(text: str, name: str, names: dict[str, Any], options: int = OPTI
     """
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
     said: list[str] = []
-    doctest.DocTestRunner(optionflags=options).run(test, out=said.append, clear_globs=False)
+    doctest.DocTestRunner(verbose=False, optionflags=options).run(test, out=said.append, clear_globs=False)
     assert not said, ''.join(said)
     names.update(test.globs)
