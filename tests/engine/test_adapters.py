@@ -1,6 +1,7 @@
 """Foreign checkpoints: taken by their contents, reported, or refused without running their code."""
 
 import os
+import zipfile
 from collections import OrderedDict
 
 import pytest
@@ -280,6 +281,27 @@ def test_code_in_a_file_is_refused_and_does_not_run(legacy, official, tmp_path):
     with pytest.raises(CheckpointError, match='could run its code; it was refused'):
         read_checkpoint(str(path))
     assert not sign.exists()
+
+
+def lengthen(pickled):
+    return pickled.replace(b'cposix\n', b'c' + 3000 * b'x' + b'\n')
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_a_name_without_end_does_not_reach_torch(legacy, tmp_path, monkeypatch):
+    """A message of torch about 200,000 characters took minutes."""
+    whole, path = tmp_path / 'whole.pth', tmp_path / 'weights.pth'
+    torch.save(dict(a=torch.ones(2), meta=Code('x')), whole, _use_new_zipfile_serialization=not legacy)
+    if legacy:
+        path.write_bytes(lengthen(whole.read_bytes()))
+    else:
+        with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, 'w') as new:
+            for name in old.namelist():
+                new.writestr(name, lengthen(old.read(name)))
+    assert 3000 * b'x' in path.read_bytes()
+    monkeypatch.setattr(torch, 'load', lambda *args, **kwargs: pytest.fail('torch has been asked'))
+    with pytest.raises(CheckpointError, match=r'it was refused: it asks for xxx\S+\.mkdir$'):
+        read_checkpoint(str(path))
 
 
 def test_what_is_no_tensor_is_reported(official, make_model, tmp_path):

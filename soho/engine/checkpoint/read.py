@@ -6,9 +6,10 @@ Needs torch and torchvision only, so that ``hubconf.py`` can use it; a file of s
 
 import os
 import pickle
+import pickletools
 import re
 import zipfile
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlparse
 
 import torch
@@ -18,6 +19,9 @@ from soho.errors import clip
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
+_LONGEST_NAME = 1000  # characters of a class or function that a pickle names
+_LARGEST_PICKLE = 1 << 28  # bytes beside the tensors of a file that is a zip
+_OLD_PICKLES = 5  # that a file of an older torch begins with
 VALIDATED_ITER = 'figures_iter'  # not val..., which mmengine's log shows
 """In the message hub of a checkpoint: the iteration after which its newest validation figures were measured."""
 
@@ -120,19 +124,46 @@ def _is_sound(archive: zipfile.ZipFile, name: str) -> bool:
 
 def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
     try:
+        _check_names(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+    except CheckpointError:
+        raise
     except Exception as error:  # damaged bytes make an unpickler raise whatever they happen to
         reason = str(error).split('\n')[0]
         if isinstance(error, pickle.UnpicklingError) and ('weights_only' in str(error) or 'Unsupported' in reason):
             wanted = re.search(r'GLOBAL (\S+)', str(error))
-            raise CheckpointError(
-                f'{path} holds more than tensors and plain values, and reading that could run '
-                'its code; it was refused' + (f': it asks for {clip(wanted[1])}' if wanted else '')
-            ) from error
+            raise _refuse(path, wanted[1] if wanted else '') from error
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {clip(reason)}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
     return checkpoint
+
+
+def _check_names(path: str) -> None:
+    """Refuse a name without end: what torch does to say that it knows none such takes the square of its length."""
+    if not zipfile.is_zipfile(path):
+        with open(path, 'rb') as file:
+            for _ in range(_OLD_PICKLES):
+                _check_names_of(file, path)
+        return
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith('data.pkl') and info.file_size <= _LARGEST_PICKLE:
+                with archive.open(info) as file:
+                    _check_names_of(file, path)
+
+
+def _check_names_of(file: IO[bytes], path: str) -> None:
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == 'GLOBAL' and isinstance(argument, str) and len(argument) > _LONGEST_NAME:
+            raise _refuse(path, argument.replace(' ', '.'))
+
+
+def _refuse(path: str, wanted: str) -> CheckpointError:
+    return CheckpointError(
+        f'{path} holds more than tensors and plain values, and reading that could run its code; it was refused'
+        + (f': it asks for {clip(wanted)}' if wanted else '')
+    )
 
 
 def _is_safetensors(path: str) -> bool:
