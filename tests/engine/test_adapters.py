@@ -1,6 +1,7 @@
 """Foreign checkpoints: taken by their contents, reported, or refused without running their code."""
 
 import os
+import pickle
 import zipfile
 from collections import OrderedDict
 
@@ -281,6 +282,14 @@ def test_code_in_a_file_is_refused_and_does_not_run(legacy, official, tmp_path):
     with pytest.raises(CheckpointError, match='could run its code; it was refused'):
         read_checkpoint(str(path))
     assert not sign.exists()
+
+
+def test_code_in_a_plain_pickle_is_refused(tmp_path):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(pickle.dumps(dict(meta=Code(str(tmp_path / 'it ran'))), protocol=2))
+    with pytest.raises(CheckpointError, match=rf'it was refused: it asks for {os.name}\.mkdir$'):
+        read_checkpoint(str(path))
+    assert not (tmp_path / 'it ran').exists()
 
 
 def lengthen(pickled):

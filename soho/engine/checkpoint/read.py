@@ -124,7 +124,8 @@ def _is_sound(archive: zipfile.ZipFile, name: str) -> bool:
 
 def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
     try:
-        _check_names(path)
+        if endless := _find_long_name(path):
+            raise _refuse(path, endless)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except CheckpointError:
         raise
@@ -139,24 +140,30 @@ def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
     return checkpoint
 
 
-def _check_names(path: str) -> None:
-    """Refuse a name without end: what torch does to say that it knows none such takes the square of its length."""
+def _find_long_name(path: str) -> str | None:
+    """A name without end: what torch does to say that it does not know one takes the square of its length."""
     if not zipfile.is_zipfile(path):
         with open(path, 'rb') as file:
-            for _ in range(_OLD_PICKLES):
-                _check_names_of(file, path)
-        return
+            return next(filter(None, (_find_long_name_in(file) for _ in range(_OLD_PICKLES))), None)
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.filename.endswith('data.pkl') and info.file_size <= _LARGEST_PICKLE:
                 with archive.open(info) as file:
-                    _check_names_of(file, path)
+                    if found := _find_long_name_in(file):
+                        return found
+    return None
 
 
-def _check_names_of(file: IO[bytes], path: str) -> None:
-    for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name == 'GLOBAL' and isinstance(argument, str) and len(argument) > _LONGEST_NAME:
-            raise _refuse(path, argument.replace(' ', '.'))
+def _find_long_name_in(file: IO[bytes]) -> str | None:
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name == 'GLOBAL' and isinstance(argument, str) and len(argument) > _LONGEST_NAME:
+                return argument.replace(' ', '.')
+    except UnicodeDecodeError:  # names are ASCII
+        raise
+    except ValueError:  # damaged, or no more pickles: torch knows better what to say
+        pass
+    return None
 
 
 def _refuse(path: str, wanted: str) -> CheckpointError:
