@@ -473,7 +473,9 @@ def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: s
         for name in SCALER:
             least = 0 if name == '_growth_tracker' else 1 if name == 'growth_interval' else 1e-30
             value = scaler[name]
-            require(is_number(value) and least <= value < math.inf, f'{here}.{name} is {show(value)}')
+            # The count of steps since the scale last changed is an int32 on the device.
+            fits = type(value) is int and value < 2**31 if name == '_growth_tracker' else is_number(value)
+            require(fits and least <= value < math.inf, f'{here}.{name} is {show(value)}')
         state['loss_scaler'] = scaler | {name: own_scaler[name] for name in SCALER_SETTINGS & own_scaler.keys()}
     if not (scaler and own_scaler):
         state.pop('loss_scaler', None)

@@ -1,5 +1,6 @@
 """Single values of a checkpoint, held against what they have to be."""
 
+import math
 from typing import Any
 
 import torch
@@ -36,8 +37,10 @@ def join(where: str, key: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number of Python that a tensor can hold."""
-    return type(value) is float or type(value) is int and abs(value) < 2**63
+    """Whether a value is a number of Python that a tensor of int64 or float32 can hold."""
+    if type(value) is float:
+        return abs(value) <= torch.finfo(torch.float32).max or not math.isfinite(value)
+    return type(value) is int and abs(value) < 2**63
 
 
 def is_dense(value: Tensor) -> bool:
