@@ -9,6 +9,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 from urllib.parse import urlparse
 
@@ -20,7 +21,6 @@ from soho.errors import clip
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
 _LONGEST_NAME = 1000  # characters of a class or function that a pickle names
-_LARGEST_PICKLE = 1 << 28  # bytes beside the tensors of a file that is a zip
 _OLD_PICKLES = 5  # that a file of an older torch begins with
 VALIDATED_ITER = 'figures_iter'  # not val..., which mmengine's log shows
 """In the message hub of a checkpoint: the iteration after which its newest validation figures were measured."""
@@ -142,28 +142,25 @@ def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
 
 def _find_long_name(path: str) -> str | None:
     """A name without end: what torch does to say that it does not know one takes the square of its length."""
-    if not zipfile.is_zipfile(path):
-        with open(path, 'rb') as file:
-            return next(filter(None, (_find_long_name_in(file) for _ in range(_OLD_PICKLES))), None)
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.filename.endswith('data.pkl') and info.file_size <= _LARGEST_PICKLE:
-                with archive.open(info) as file:
-                    if found := _find_long_name_in(file):
-                        return found
-    return None
-
-
-def _find_long_name_in(file: IO[bytes]) -> str | None:
     try:
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name == 'GLOBAL' and isinstance(argument, str) and len(argument) > _LONGEST_NAME:
-                return argument.replace(' ', '.')
+        if zipfile.is_zipfile(path):
+            return _first_long(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with open(path, 'rb') as file:
+            return _first_long(name for _ in range(_OLD_PICKLES) for name in _read_names(file))
     except UnicodeDecodeError:  # names are ASCII
         raise
-    except ValueError:  # damaged, or no more pickles: torch knows better what to say
-        pass
-    return None
+    except Exception:  # damaged, or no more pickles: torch knows better what to say
+        return None
+
+
+def _first_long(names: Iterable[str]) -> str | None:
+    return next((name for name in names if len(name) > _LONGEST_NAME), None)
+
+
+def _read_names(file: IO[bytes]) -> Iterator[str]:
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == 'GLOBAL' and isinstance(argument, str):
+            yield argument.replace(' ', '.')
 
 
 def _refuse(path: str, wanted: str) -> CheckpointError:
