@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from soho.engine.checkpoint.read import CheckpointError
+from soho.errors import clip
 
 NUMBERS = {'inf': math.inf, 'nan': math.nan}
 
@@ -109,9 +110,9 @@ def check_names(node: Any, where: str) -> None:
     """
     if isinstance(node, dict):
         if '_scope_' in node:
-            raise ValueError(f'{where} has a _scope_, which would import a package')
+            raise ValueError(f'{clip(where)} has a _scope_, which would import a package')
         if 'type' in node and not (isinstance(node['type'], str) and node['type'].isidentifier()):
-            raise ValueError(f'{where} has the type {node["type"]!r:.60}; it is one word, the name of a part')
+            raise ValueError(f'{clip(where)} has the type {node["type"]!r:.60}; it is one word, the name of a part')
         for key, value in node.items():
             check_names(value, f'{where}.{key}')
     elif isinstance(node, (list, tuple)):

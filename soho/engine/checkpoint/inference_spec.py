@@ -223,8 +223,8 @@ def _require_known(node: Any, known: set[str], where: str) -> None:
         name = node.get('type')
         if 'type' in node and name not in known:
             raise CheckpointError(
-                f'{where} is of the type {name!r:.60}, which nobody has registered: give the config that imports it '
-                f'(custom_imports), {write_option("config", "mine.py")}'
+                f'{clip(where)} is of the type {name!r:.60}, which nobody has registered: give the config that '
+                f'imports it (custom_imports), {write_option("config", "mine.py")}'
             )
         for key, value in node.items():
             _require_known(value, known, f'{where}.{key}')
