@@ -59,7 +59,7 @@ class BertTokenizer:
 
     def __call__(self, sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """S sentences to ids (S, L) int64 and attention mask (S, L) int64."""
-        encoded = self.backend.encode_batch(list(sentences))
+        encoded = self.backend.encode_batch_fast(list(sentences))  # without the places of the pieces in the text
         return (np.array([e.ids for e in encoded], np.int64), np.array([e.attention_mask for e in encoded], np.int64))
 
     def encode(self, sentences: Sequence[str]) -> list[np.ndarray]:

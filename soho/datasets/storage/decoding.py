@@ -1,5 +1,7 @@
 """Decoding of image files to RGB pixels."""
 
+import re
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -21,7 +23,6 @@ Color = tuple[int, int, int]
 MAX_PIXELS = 178_956_970
 """Pixels above which an image is refused by default, since few bytes may stand for any number; Pillow's own limit."""
 
-_EOI, _SOS = 0xD9, 0xDA
 # How an image is turned upright, by EXIF orientation.
 _TURNS = {
     2: lambda image: cv2.flip(image, 1),
@@ -33,7 +34,10 @@ _TURNS = {
     8: lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 # Markers that may follow a scan: end, another scan, tables, number of lines, application data, comment.
-_AFTER_SCAN = frozenset({_EOI, _SOS, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_AFTER_SCAN = frozenset({0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+# What begins a marker within pixel data, rather than a byte of them or a restart.
+_MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]', re.DOTALL)
+_EOI = b'\xff\xd9'
 # OpenCV decodes to RGB in full size only.
 _REDUCED = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -150,16 +154,13 @@ def _decode(
 
 def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
     """Raise for an incomplete JPEG, which libjpeg would silently fill with grey; takes 2 % of the decoding time."""
-    stream = np.frombuffer(data, np.uint8, offset=min(header.scan, len(data)))
-    marks = np.flatnonzero(stream[:-1] == 0xFF)
-    codes = stream[marks + 1]
-    ends = np.flatnonzero((codes != 0x00) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7)))
-    if len(ends) and codes[ends[0]] not in _AFTER_SCAN:
+    marker = _MARKER.search(data, header.scan)
+    if marker and marker[0][1] not in _AFTER_SCAN:
         raise ImageDecodeError(
             f'{name} is damaged: its JPEG pixel data holds the impossible marker '
-            f'0x{codes[ends[0]]:02x} at byte {header.scan + marks[ends[0]]}'
+            f'0x{marker[0][1]:02x} at byte {marker.start()}'
         )
-    if not (codes[ends] == _EOI).any():
+    if not marker or data.find(_EOI, marker.start()) < 0:
         raise ImageDecodeError(f'{name} is truncated: its {len(data)} bytes have no JPEG end marker')
 
 

@@ -187,15 +187,14 @@ class ImageStore:
         return sorted(os.listdir(self.path))
 
     def _read_member(self, archive: ZipReader | TarShards, name: str) -> bytes:
-        member = self._prefix + name
-        if member not in archive:
-            member = name
-        try:
-            return archive.read(member)
-        except KeyError as error:
-            raise self._missing(archive, name) from error
-        except (zipfile.BadZipFile, tarfile.TarError) as error:
-            raise ImageDecodeError(f'the member {clip(member)} of {self.path} cannot be read: {error}') from error
+        for member in (self._prefix + name, name):
+            try:
+                return archive.read(member)
+            except KeyError:
+                continue
+            except (zipfile.BadZipFile, tarfile.TarError) as error:
+                raise ImageDecodeError(f'the member {clip(member)} of {self.path} cannot be read: {error}') from error
+        raise self._missing(archive, name)
 
     def _missing(self, archive: ZipReader | TarShards, name: str) -> ImageMissingError:
         member = self._prefix + name

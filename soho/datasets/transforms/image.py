@@ -73,7 +73,7 @@ class LoadImage(ImageTransform):
 
     def _load(self, store: ImageStore, file_name: str) -> tuple[np.ndarray, Size]:
         data = store.read(file_name)
-        options = dict[str, Any](
+        options: dict[str, Any] = dict(
             name=f'image {clip(file_name)} of {store.path}', background=self.background, max_pixels=self.max_pixels
         )
         if self.reduce_to is not None:
