@@ -6,7 +6,7 @@ from pathlib import Path
 import mmengine.runner.runner
 import pytest
 
-from soho.engine import ConfigError, default_work_dir, load_config, load_run, run_parser, runner
+from soho.engine import ConfigError, default_work_dir, load_config, load_run, resumable_runner, run_parser, runner
 from soho.engine.config import runner_types
 
 
@@ -51,7 +51,7 @@ def test_typing_errors_are_found(text, options, message, config):
 
 
 def test_every_key_that_a_runner_reads_is_known():
-    for module in (runner, mmengine.runner.runner):
+    for module in (runner, resumable_runner, mmengine.runner.runner):
         read = set(re.findall(r"\bcfg\.get\(\s*'(\w+)'", Path(module.__file__).read_text()))
         assert read and read <= runner_types().keys()
 
