@@ -83,3 +83,9 @@ def test_a_folder_is_no_result(checkpoint, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         run_command(to_official, 'text', [str(checkpoint), str(tmp_path)])
     assert stopped.value.code == 1 and f'error: {tmp_path} is a folder; OUT is the file' in capsys.readouterr().err
+
+
+def test_others_may_read_a_file_of_safetensors(checkpoint, tmp_path):
+    out = tmp_path / 'official.safetensors'
+    convert_file(to_official, str(checkpoint), str(out))
+    assert out.stat().st_mode & 0o044 == 0o044

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from soho.engine.checkpoint.adapters import official_virtex
 from soho.engine.checkpoint.read import CheckpointError, is_count, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.safetensors_file import write_safetensors
 from soho.errors import UserError, clip, escape_what_cannot_be_printed
 from soho.files import atomic_path
 
@@ -66,10 +66,7 @@ def convert_file(rename: Rename, source: str, out: str, wrap: Wrap = own_file) -
     except ValueError as error:
         raise CheckpointError(f'{source} cannot be converted: {error}') from error
     if out.endswith('.safetensors'):
-        # The format has no aliases: an entry that shares memory is written out.
-        whole = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
-        with atomic_path(out) as path:
-            save_file(whole, path, metadata=dict(format='pt'))
+        write_safetensors(out, state, {})
     else:
         meta = checkpoint.get('meta')
         counts = {k: meta[k] for k in ('epoch', 'iter') if is_count(meta.get(k))} if isinstance(meta, dict) else {}

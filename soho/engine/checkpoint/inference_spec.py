@@ -13,18 +13,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope, Registry
-from safetensors.torch import save_file
 from torch import Tensor
 
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import HEADER_KEY, VALIDATED_ITER, CheckpointError, is_count
+from soho.engine.checkpoint.safetensors_file import write_safetensors
 from soho.errors import clip, write_option
-from soho.files import atomic_path
 from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
 
@@ -163,11 +161,7 @@ def save_weights(path: str | os.PathLike, state: Mapping[str, Tensor], spec: Inf
     Raises:
         OSError: The file cannot be written.
     """
-    # The format has no aliases: an entry that shares memory is written out.
-    whole = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
-    with atomic_path(path) as temporary:
-        save_file(whole, temporary, metadata={'format': 'pt', HEADER_KEY: spec.to_json()})
-        temporary.chmod(0o644)  # safetensors lets nobody else read it
+    write_safetensors(path, state, {HEADER_KEY: spec.to_json()})
 
 
 def describe_run(dataset: Any, config_file: str | None) -> dict[str, Any]:
