@@ -19,7 +19,7 @@ from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.background import BackgroundWriter
 from soho.engine.checkpoint.errors import CheckpointError, OtherSettingsError
 from soho.engine.checkpoint.inference_spec import describe_run
-from soho.engine.checkpoint.kinds import KEY, describe_kinds
+from soho.engine.checkpoint.kinds import ACCUMULATED, KEY, describe_kinds
 from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
@@ -134,11 +134,11 @@ class ResumableRunner(MMEngineRunner):
             self.writer.write(checkpoint, path)
 
     def _state_of_all_ranks(self) -> dict[str, Any]:
-        """Place in the data, random generators and gathered gradients, those of all ranks on rank 0."""
+        """Place in the data, random generators and accumulated gradients, those of all ranks on rank 0."""
         state: dict[str, Any] = dict(random_states=all_gather_object(get_random_state()))
         if isinstance(self._train_loop, TrainLoop):
             state['loop'] = self._train_loop.state_dict()
-        gradients = getattr(self.optim_wrapper, 'gathered_gradients', lambda: None)()
+        gradients = getattr(self.optim_wrapper, 'accumulated_gradients', lambda: None)()
         if gradients is not None:
             # Divided ones are means over the ranks already.
             divided = any(map(is_divided, gradients))
@@ -260,14 +260,14 @@ class ResumableRunner(MMEngineRunner):
             loop.load_state_dict(state.get('loop', {}), loop.epoch, loop.iter, own)
         kinds = state.get(KEY)
         if kinds is not None and isinstance(self.optim_wrapper, OptimWrapper):
-            self.optim_wrapper.set_gathered_count(kinds['optimizers']['optimizer']['gathered'])
+            self.optim_wrapper.set_accumulation_count(kinds['optimizers']['optimizer'][ACCUMULATED])
         if 'gradients' in state and isinstance(self.optim_wrapper, OptimWrapper):
             gradients = state['gradients']
             if len(gradients) == self.world_size and not isinstance(self.model, FSDP2):
-                self.optim_wrapper.set_gathered_gradients(gradients[self.rank])
+                self.optim_wrapper.set_accumulated_gradients(gradients[self.rank])
             else:  # the next update takes the mean over the ranks
                 means: list[Any] = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
-                self.optim_wrapper.set_gathered_gradients(means)
+                self.optim_wrapper.set_accumulated_gradients(means)
         self._resumed = {}
 
     def load_checkpoint(

@@ -57,7 +57,7 @@ def saved_state():
             order=dict(sampler=dict(type='EpochSampler', shuffle=True)),
         ),
         random_states=[get_random_state()],
-        gradients=[wrapper.gathered_gradients()],
+        gradients=[wrapper.accumulated_gradients()],
         **{
             KEY: describe_kinds(wrapper, schedulers),
             AVERAGE: {'steps': torch.tensor(3), **{f'module.{name}': value.clone() for name, value in state.items()}},
@@ -76,5 +76,5 @@ def go_on_from(path):
         scheduler.load_state_dict(state)
     wrapper.initialize_count_status(model, checkpoint['meta']['iter'], 8)
     if checkpoint.get('gradients'):
-        wrapper.set_gathered_gradients(checkpoint['gradients'][0])
+        wrapper.set_accumulated_gradients(checkpoint['gradients'][0])
     take_step(model, wrapper, schedulers)

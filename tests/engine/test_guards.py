@@ -88,7 +88,7 @@ def test_the_slow_weights_of_lookahead_outlive_a_skipped_step(fused):
 
 
 @pytest.mark.parametrize('clip', [None, dict(max_norm=1.0), dict(type='value', clip_value=1.0)], ids=str)
-@pytest.mark.parametrize('what', ['loss', 'gradient', 'gathered'])
+@pytest.mark.parametrize('what', ['loss', 'gradient', 'accumulated'])
 def test_an_update_with_anything_that_is_no_number_is_skipped(clip, what):
     parameter = nn.Parameter(torch.ones(3))
     update = OptimWrapper(torch.optim.SGD([parameter], lr=0.1), accumulative_counts=2, clip_grad=clip and dict(clip))

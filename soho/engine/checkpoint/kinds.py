@@ -21,6 +21,8 @@ from soho.errors import clip
 
 KEY = 'kinds'
 """Of a checkpoint: what :func:`describe_kinds` returns."""
+ACCUMULATED = 'gathered'
+"""Of an optimizer in it: iterations of the next update that are done, under the name that files have always had."""
 ADVICE = 'go on with that, or begin anew from its weights (load_from=FILE, without --resume)'
 
 
@@ -62,12 +64,12 @@ def describe_kinds(wrapper: Any, schedulers: Any) -> dict[str, Any]:
 def _describe_optimizer(wrapper: Any) -> dict[str, Any]:
     counts = getattr(wrapper, '_accumulative_counts', 1)
     waiting = 0 if wrapper.should_update() else wrapper.inner_count % counts
-    return dict(
-        type=_type_of(wrapper.optimizer),
-        parameters_with_state=sum(map(bool, wrapper.optimizer.state.values())),
-        accumulative_counts=counts,
-        gathered=waiting,
-    )
+    return {
+        'type': _type_of(wrapper.optimizer),
+        'parameters_with_state': sum(map(bool, wrapper.optimizer.state.values())),
+        'accumulative_counts': counts,
+        ACCUMULATED: waiting,
+    }
 
 
 def _type_of(optimizer: Optimizer) -> str:
@@ -93,7 +95,7 @@ def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[
 
     Raises:
         WrongValue: It is damaged.
-        OtherSettingsError: The run has other optimizers or schedules, or gathers gradients otherwise.
+        OtherSettingsError: The run has other optimizers or schedules, or accumulates gradients otherwise.
     """
     if kinds is None:
         return {}
@@ -110,9 +112,9 @@ def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[
                 f'{source} holds the state of the optimizer {theirs["type"]:.60}, and optim_wrapper of the config is '
                 f'of {mine["type"]}: {ADVICE}'
             )
-        if theirs['gathered'] and theirs['accumulative_counts'] != mine['accumulative_counts']:
+        if theirs[ACCUMULATED] and theirs['accumulative_counts'] != mine['accumulative_counts']:
             raise OtherSettingsError(
-                f'{source} holds gradients of {theirs["gathered"]} of the {theirs["accumulative_counts"]} iterations '
+                f'{source} holds gradients of {theirs[ACCUMULATED]} of the {theirs["accumulative_counts"]} iterations '
                 f'of an update, and accumulative_counts of the config is {mine["accumulative_counts"]}: go on with '
                 f'{theirs["accumulative_counts"]}, or from a checkpoint just after an update'
             )
@@ -130,10 +132,10 @@ def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[
 def _check_description(described: Any, where: str) -> None:
     require(isinstance(described, dict), f'{where} is {show(described)} and no dict')
     require(isinstance(described.get('type'), str), f'{where}.type is {show(described.get("type"))} and no text')
-    for name in ('parameters_with_state', 'accumulative_counts', 'gathered'):
+    for name in ('parameters_with_state', 'accumulative_counts', ACCUMULATED):
         require(is_count(described.get(name)), f'{where}.{name} is {show(described.get(name))} and no whole number')
-    fits = described['gathered'] < max(described['accumulative_counts'], 1)
-    require(fits, f'{where}.gathered is {described["gathered"]}; an update takes {described["accumulative_counts"]}')
+    done, counts = described[ACCUMULATED], described['accumulative_counts']
+    require(done < max(counts, 1), f'{where}.{ACCUMULATED} is {done}; an update takes {counts}')
 
 
 def _are_names(names: Any) -> bool:

@@ -30,9 +30,9 @@ class OptimWrapper(MMEngineOptimWrapper):
     """
 
     _grad_norm: Tensor | None = None
-    _bad_loss: Tensor | None = None  # () bool: of the losses whose gradients are being gathered, one is no number
+    _bad_loss: Tensor | None = None  # () bool: of the losses whose gradients are being accumulated, one is no number
     _skipped: Tensor | None = None  # () bool, of the last update
-    _gathered: int | None = None  # iterations of the next update that a resumed run had done
+    _accumulated: int | None = None  # iterations of the next update that a resumed run had done
 
     def update_params(self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None) -> None:
         bad = loss.detach().isfinite().all().logical_not()
@@ -71,18 +71,18 @@ class OptimWrapper(MMEngineOptimWrapper):
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.optimizer.param_groups for p in group['params']]
 
-    def gathered_gradients(self) -> list[Tensor | None] | None:
+    def accumulated_gradients(self) -> list[Tensor | None] | None:
         """Gradients of this rank that wait for an update, in the order of the groups; ``None`` just after one."""
         if self.should_update():
             return None
         return [p.grad for p in self._parameters()]
 
-    def set_gathered_count(self, count: int) -> None:
+    def set_accumulation_count(self, count: int) -> None:
         """Go on after so many of the iterations of an update; those of the next begin with the one after."""
-        self._gathered = count
+        self._accumulated = count
 
-    def set_gathered_gradients(self, gradients: list[Tensor | None]) -> None:
-        """Go on from what :meth:`gathered_gradients` gave."""
+    def set_accumulated_gradients(self, gradients: list[Tensor | None]) -> None:
+        """Go on from what :meth:`accumulated_gradients` gave."""
         for parameter, gradient in zip(self._parameters(), gradients):
             if gradient is not None:
                 gradient = divide_like(gradient, parameter).to(parameter.device, parameter.dtype, copy=True)
@@ -109,11 +109,11 @@ class OptimWrapper(MMEngineOptimWrapper):
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """As mmengine, which says of every start between two updates that gradients are lost.
 
-        It also takes it that the run has always gathered as many gradients as now; here a resumed run counts from the
-        last update on.
+        It also takes it that the run has always accumulated as many gradients as now; here a resumed run counts from
+        the last update on.
         """
-        gathered, every = self._gathered, self._accumulative_counts
-        shift = 0 if gathered is None else (init_counts - gathered) % every
+        accumulated, every = self._accumulated, self._accumulative_counts
+        shift = 0 if accumulated is None else (init_counts - accumulated) % every
         init_counts, max_counts = init_counts - shift, max_counts - shift
         super().initialize_count_status(model, init_counts - init_counts % every, max_counts)
         self._inner_count = init_counts
