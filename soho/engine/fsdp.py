@@ -30,16 +30,16 @@ DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloa
 
 @MODEL_WRAPPERS.register_module()
 class FSDP2(nn.Module):
-    """A model whose parameters, gradients and optimizer are divided among the ranks (``fully_shard`` of torch).
+    """A model whose parameters, gradients and optimizer are sharded among the ranks (``fully_shard`` of torch).
 
-    A layer is gathered when it computes and divided again afterwards. What belongs to no layer (embeddings, heads) is
+    A layer is gathered when it computes and sharded again afterwards. What belongs to no layer (embeddings, heads) is
     gathered for the whole step. Buffers, as those of a visual dictionary, stay whole on every rank.
-    Gradients are divided and averaged in every backward pass, so that accumulation needs no more memory.
+    Gradients are sharded and averaged in every backward pass, so that accumulation needs no more memory.
 
     Args:
         module: The model. It stays where it is until :meth:`shard`.
         wrap: Names of the classes of layers; by default those of :data:`LAYERS` that the model has.
-        reshard_after_forward: Divide a layer again after its forward pass, and gather it a second time for the
+        reshard_after_forward: Shard a layer again after its forward pass, and gather it a second time for the
             backward pass: less memory, half as many exchanges again.
         mixed_precision: ``param_dtype`` (``'bfloat16'``): what layers without batch-norm are gathered in, but for
             their layer norms, for an ``AmpOptimWrapper`` of that type, which otherwise keeps a copy of every weight
@@ -70,19 +70,19 @@ class FSDP2(nn.Module):
         self._wrapped = set(LAYERS if wrap is None else wrap)
 
     def shard(self) -> dict[nn.Parameter, nn.Parameter]:
-        """Divide the parameters among the ranks, on their devices; returns the new ones by the old ones.
+        """Shard the parameters among the ranks, on their devices; returns the new ones by the old ones.
 
         Weights are those that the model has, which all ranks have to have alike. A second call changes nothing.
 
         Raises:
-            UserError: A parameter is a single number, which cannot be divided.
+            UserError: A parameter is a single number, which cannot be sharded.
         """
         if isinstance(self.module, FSDPModule):
             return {}
         before = dict(self.module.named_parameters(remove_duplicate=False))
         for name, parameter in before.items():
             if parameter.dim() == 0:
-                raise UserError(f'FSDP2 divides no parameter that is a single number, and {name} is one: give it (1,)')
+                raise UserError(f'FSDP2 shards no parameter that is a single number, and {name} is one: give it (1,)')
             parameter.data = parameter.data.contiguous()  # convolutions are laid out channels last
         # Inner layers first, as torch asks.
         for part in reversed(list(self.module.modules())):
@@ -114,9 +114,9 @@ class FSDP2(nn.Module):
 
     @property
     def mesh(self) -> DeviceMesh:
-        """The ranks among which the parameters are divided."""
-        divided = (value for value in self.module.state_dict().values() if isinstance(value, DTensor))
-        return next(divided).device_mesh
+        """The ranks among which the parameters are sharded."""
+        sharded = (value for value in self.module.state_dict().values() if isinstance(value, DTensor))
+        return next(sharded).device_mesh
 
     def forward(self, *args, **kwargs) -> Any:
         with self._autocast():
@@ -153,13 +153,13 @@ def _read_policy(options: dict[str, str]) -> MixedPrecisionPolicy:
 
 
 def exchange_parameters(optimizer: Optimizer, new: dict[nn.Parameter, nn.Parameter]) -> None:
-    """Let an optimizer that has not stepped yet have divided parameters, see :meth:`FSDP2.shard`."""
+    """Let an optimizer that has not stepped yet have sharded parameters, see :meth:`FSDP2.shard`."""
     for group in optimizer.param_groups:
         group['params'][:] = [new.get(parameter, parameter) for parameter in group['params']]
     inner: Any = getattr(optimizer, 'inner', optimizer)  # of Lookahead
     if new and isinstance(inner, SGD):
         for group in inner.param_groups:
-            group['fused'] = False  # torch has no rule for this kernel on divided tensors
+            group['fused'] = False  # torch has no rule for this kernel on sharded tensors
         inner._step_supports_amp_scaling = False  # which only the fused one does
 
 
@@ -183,8 +183,8 @@ def check_sharding(cfg: Config) -> None:
         kind = _class_of(hook, HOOKS)
         if isinstance(kind, type) and issubclass(kind, (EMAHook, FoldNormsHook)):
             raise UserError(
-                f'{kind.__name__} copies the whole model, which FSDP2 divides among the ranks: leave out one of them'
-                + (' (Lookahead also averages weights, and can be divided)' if issubclass(kind, EMAHook) else '')
+                f'{kind.__name__} copies the whole model, which FSDP2 shards among the ranks: leave out one of them'
+                + (' (Lookahead also averages weights, and can be sharded)' if issubclass(kind, EMAHook) else '')
             )
     for name in ('val_cfg', 'test_cfg'):
         kind = _class_of(cfg.get(name) or {}, LOOPS)

@@ -364,7 +364,7 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def __init__(self, runner, dataloader: DataLoader | dict, max_epochs: int, **kwargs) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        self._max_epochs = _whole(max_epochs, 'max_epochs')
+        self._max_epochs = _check_count(max_epochs, 'max_epochs')
         self._max_iters = self._max_epochs * len(self.dataloader)
 
     def run(self) -> nn.Module:
@@ -437,7 +437,7 @@ class IterBasedTrainLoop(TrainLoop):
         self, runner, dataloader: DataLoader | dict, max_iters: int, val_interval: int = 1000, **kwargs
     ) -> None:
         super().__init__(runner, dataloader, val_interval=val_interval, **kwargs)
-        self._max_iters = _whole(max_iters, 'max_iters')
+        self._max_iters = _check_count(max_iters, 'max_iters')
         # As mmengine's loop, which opens the data before the weights are drawn: a seed keeps its weights.
         self._draw()
 
@@ -510,7 +510,7 @@ class _Rest:
         return len(self.batch_sampler) - self.start
 
 
-def _whole(value: Any, name: str) -> int:
+def _check_count(value: Any, name: str) -> int:
     if not (isinstance(value, (int, float)) and is_count(int(value)) and value == int(value)):
         raise UserError(f'{name} of train_cfg is {value!r}; it is a whole number, 0 or more')
     return int(value)

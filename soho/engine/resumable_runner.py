@@ -31,7 +31,7 @@ from soho.engine.fsdp import FSDP2
 from soho.engine.loops import TrainLoop
 from soho.engine.optimizers.optim_wrapper import OptimWrapper
 from soho.engine.random_state import get_random_state
-from soho.engine.sharding import is_divided, whole
+from soho.engine.sharding import full_tensor, is_sharded
 from soho.errors import TrainingError, UserError, clip
 from soho.files import folder_lock
 
@@ -85,7 +85,7 @@ class ResumableRunner(MMEngineRunner):
     ) -> None:
         """As mmengine, but the file is whole or not there, and holds numbers; every rank takes part.
 
-        Tensors that ranks divide among them are gathered, one after the other, unless ``sharded`` is set. In a training
+        Tensors that ranks shard among them are gathered, one after the other, unless ``sharded`` is set. In a training
         one file is written in the background, see :class:`soho.engine.checkpoint.background.BackgroundWriter`.
 
         Args:
@@ -97,18 +97,18 @@ class ResumableRunner(MMEngineRunner):
             meta: ``epoch`` and ``iter``, how many are done; by default those after this epoch or iteration.
             by_epoch: Whether the default of ``meta`` is that of an epoch's end.
             backend_args: Of mmengine's storages.
-            sharded: Each rank writes what it holds of divided tensors, into a folder beside the file.
+            sharded: Each rank writes what it holds of sharded tensors, into a folder beside the file.
 
         Raises:
             TrainingError: A weight is infinite or not a number, or this file or the last one cannot be written.
         """
         whole_state = self._state_of_all_ranks() if save_optimizer else {}
-        divided = isinstance(self.model, FSDP2)
-        if self.rank != 0 and not divided:
+        is_fsdp = isinstance(self.model, FSDP2)
+        if self.rank != 0 and not is_fsdp:
             return
         path = os.path.join(out_dir, filename)
         checkpoint = self._state_to_save(save_optimizer, save_param_scheduler) | whole_state
-        sharded = divided and sharded
+        sharded = is_fsdp and sharded
         to_host = _to_host if sharded else _to_main_host
         checkpoint = apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), to_host)
         if self.rank != 0 and not sharded:
@@ -140,9 +140,9 @@ class ResumableRunner(MMEngineRunner):
             state['loop'] = self._train_loop.state_dict()
         gradients = getattr(self.optim_wrapper, 'accumulated_gradients', lambda: None)()
         if gradients is not None:
-            # Divided ones are means over the ranks already.
-            divided = any(map(is_divided, gradients))
-            state['gradients'] = [gradients] if divided else gather_tensors(gradients)
+            # Sharded ones are means over the ranks already.
+            sharded = any(map(is_sharded, gradients))
+            state['gradients'] = [gradients] if sharded else gather_tensors(gradients)
         return state
 
     def _meta(self) -> dict[str, Any]:
@@ -411,14 +411,14 @@ class ResumableRunner(MMEngineRunner):
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:
-    """The tensor on the host; one that is divided where it is."""
-    return value if is_divided(value) else value.cpu()
+    """The tensor on the host; one that is sharded stays where it is."""
+    return value if is_sharded(value) else value.cpu()
 
 
 def _to_main_host(value: torch.Tensor) -> torch.Tensor | None:
-    """The whole tensor on the host of rank 0; all ranks have to ask for it."""
-    gathered = whole(value)
-    return gathered.cpu() if get_rank() == 0 else None
+    """The full tensor on the host of rank 0; all ranks have to ask for it."""
+    full = full_tensor(value)
+    return full.cpu() if get_rank() == 0 else None
 
 
 def _states_of(schedulers: Any) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class Runner(ResumableRunner):
       own: all (``True``), none (``False``, apart from layers of the type ``SyncBN``), or those of the parts that
       are named. The published SOHO synchronises ``['neck']``, the published VirTex none;
     - ``load_parts`` (list): the parts of the model, such as ``'backbone'``, that training takes from ``load_from``;
-    - ``model_wrapper_cfg=dict(type='FSDP2')``: parameters are divided among the ranks, see
+    - ``model_wrapper_cfg=dict(type='FSDP2')``: parameters are sharded among the ranks, see
       :class:`soho.engine.fsdp.FSDP2`;
     - ``resume='auto'``: training goes on from the newest sound checkpoint in the work dir, and where there is none
       begins as without it, ``load_from`` included. ``True`` goes on from ``load_from``.
@@ -157,12 +157,12 @@ class Runner(ResumableRunner):
         return MODEL_WRAPPERS.build(wrapper, default_args=options)
 
     def _init_model_weights(self) -> None:
-        """As mmengine; then the model is divided among the ranks where the config says so."""
+        """As mmengine; then the model is sharded among the ranks where the config says so."""
         super()._init_model_weights()
         self._shard_model()
 
     def _shard_model(self) -> None:
-        """Divide an :class:`FSDP2` model, once its first weights are drawn: the same ones as without it."""
+        """Shard an :class:`FSDP2` model, once its first weights are drawn: the same ones as without it."""
         if not isinstance(self.model, FSDP2):
             return
         new, wrappers = self.model.shard(), self.optim_wrapper

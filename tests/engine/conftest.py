@@ -1,4 +1,4 @@
-"""One rank that divides with itself, for what several do as well; and runs that know nothing of one another."""
+"""One rank that shards with itself, for what several do as well; and runs that know nothing of one another."""
 
 import pytest
 import torch.distributed as dist

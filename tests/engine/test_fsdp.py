@@ -1,4 +1,4 @@
-"""FSDP2: two ranks that divide a model learn what two that copy it learn, and what one does; any number goes on."""
+"""FSDP2: two ranks that shard a model learn what two that copy it learn, and what one does; any number goes on."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import read_checkpoint, read_header
 from soho.engine.fsdp import FSDP2 as Wrapper
 from soho.errors import UserError
-from tests.engine.divided_runs import FSDP2, HALF, DividedModel, divided_config
+from tests.engine.sharded_runs import FSDP2, HALF, ShardedModel, sharded_config
 from tests.engine.soak import attempt_ranks, differences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def train_ranks(folder, codes=(0, 0), stopped=None, act=Runner.train, **options)
     folder.mkdir(exist_ok=True)
     hook = [dict(type='StopAt', iteration=stopped) if stopped and rank == 1 else options.get('hook') for rank in (0, 1)]
     found = attempt_ranks(
-        folder, 2, lambda rank: divided_config(folder / 'run', **dict(options, hook=hook[rank])), seconds=900, act=act
+        folder, 2, lambda rank: sharded_config(folder / 'run', **dict(options, hook=hook[rank])), seconds=900, act=act
     )
     assert found == list(codes), logs(folder)
     return newest_checkpoint([folder / 'run'])[0]
@@ -57,13 +57,13 @@ def largest_difference(one, other):
 
 
 @pytest.mark.slow
-def test_two_ranks_that_divide_a_model(tmp_path):
+def test_two_ranks_that_shard_a_model(tmp_path):
     copied = train_ranks(tmp_path / 'copied')
-    divided = train_ranks(tmp_path / 'divided', wrapper=FSDP2)
-    Runner.from_cfg(divided_config(tmp_path / 'one', ranks=1)).train()
+    sharded = train_ranks(tmp_path / 'sharded', wrapper=FSDP2)
+    Runner.from_cfg(sharded_config(tmp_path / 'one', ranks=1)).train()
     one = newest_checkpoint([tmp_path / 'one'])[0]
-    assert largest_difference(copied, divided) < 1e-6
-    assert largest_difference(one, divided) < 1e-5  # other formulas of batch-norm
+    assert largest_difference(copied, sharded) < 1e-6
+    assert largest_difference(one, sharded) < 1e-5  # other formulas of batch-norm
 
     # Stopped between two updates, with each rank's part in a file of its own, and gone on with: to the bit.
     stopped = train_ranks(tmp_path / 'broken', codes=(75, 75), stopped=4, wrapper=FSDP2, **SHARDED)
@@ -72,27 +72,27 @@ def test_two_ranks_that_divide_a_model(tmp_path):
     assert {'__0_0.distcp', '__1_0.distcp'} < header['shards']['files'].keys()
     shutil.copytree(tmp_path / 'broken', tmp_path / 'copy')
     resumed = train_ranks(tmp_path / 'broken', wrapper=FSDP2, **SHARDED)
-    assert resumed.endswith('iter_9.pth') and not differences(learnt(resumed), learnt(divided))
+    assert resumed.endswith('iter_9.pth') and not differences(learnt(resumed), learnt(sharded))
 
     # One process takes over from two, and two from one.
     copy = tmp_path / 'copy' / 'run'
-    runner = Runner.from_cfg(divided_config(copy, ranks=1))
+    runner = Runner.from_cfg(sharded_config(copy, ranks=1))
     runner.load_or_resume()
     assert not differences(dict(runner.model.state_dict()), dict(learnt(stopped)['state_dict']))
     saved, own = learnt(stopped)['optimizer']['state'], runner.optim_wrapper.optimizer.state_dict()['state']
     assert not differences(saved, own)
     gradients = read_checkpoint(stopped)['gradients'][0]
     assert all(p.grad.equal(g) for p, g in zip(runner.optim_wrapper._parameters(), gradients))
-    runner = Runner.from_cfg(divided_config(copy, ranks=1))
+    runner = Runner.from_cfg(sharded_config(copy, ranks=1))
     runner.train()
-    assert largest_difference(newest_checkpoint([copy])[0], divided) < 1e-5
+    assert largest_difference(newest_checkpoint([copy])[0], sharded) < 1e-5
     train_ranks(tmp_path / 'copy', wrapper=FSDP2, hook=dict(type='SaveAtOnce'), iters=9)
     assert 'shards' in read_header(str(copy / 'again.pth'))
     assert not differences(learnt(copy / 'again.pth'), learnt(copy / 'iter_9.pth'))
 
 
 def test_layers_are_gathered_in_bfloat16_but_for_their_norms(mesh):
-    model = Wrapper(DividedModel().eval(), wrap=['Layer'], mixed_precision=dict(param_dtype='bfloat16'))
+    model = Wrapper(ShardedModel().eval(), wrap=['Layer'], mixed_precision=dict(param_dtype='bfloat16'))
     old, layer = dict(model.module.named_parameters()), model.module.layers[0]
     assert model.shard()[old['first.weight']] is model.module.first.weight and model.shard() == {}
     used = {}
@@ -109,28 +109,28 @@ def test_mixed_precision_and_lookahead(tmp_path):
     changes = dict(optim_wrapper=dict(HALF, _delete_=True), val=True, **{'train_cfg.val_interval': 2})
     copied = train_ranks(tmp_path / 'copied', **changes)
     mixed = dict(FSDP2, mixed_precision=dict(param_dtype='bfloat16'), reshard_after_forward=False)
-    divided = train_ranks(tmp_path / 'divided', wrapper=mixed, **changes, **SHARDED)
-    assert largest_difference(copied, divided) < 2e-2
-    checkpoint = read_checkpoint(divided)
+    sharded = train_ranks(tmp_path / 'sharded', wrapper=mixed, **changes, **SHARDED)
+    assert largest_difference(copied, sharded) < 2e-2
+    checkpoint = read_checkpoint(sharded)
     assert checkpoint['optimizer']['lookahead']['slow'][0].shape == (7, 4)
 
     # Validated in between: the best is there, with its own shards and nobody else's, and is tested as it was.
-    best = str(next((tmp_path / 'divided' / 'run').glob('best_score_iter_*.pth')))
+    best = str(next((tmp_path / 'sharded' / 'run').glob('best_score_iter_*.pth')))
     assert checkpoint['message_hub']['runtime_info']['best_ckpt'] == Path(best).name
-    folders = {path.name for path in (tmp_path / 'divided' / 'run').glob('*.shards')}
-    assert folders == {read_header(path)['shards']['folder'] for path in (best, divided)}
+    folders = {path.name for path in (tmp_path / 'sharded' / 'run').glob('*.shards')}
+    assert folders == {read_header(path)['shards']['folder'] for path in (best, sharded)}
 
     def predict(runner):
         torch.save(runner.test(), f'{runner.work_dir}/scores{runner.rank}.pt')
 
     def configure(rank):
-        cfg = divided_config(tmp_path / 'divided' / 'run', wrapper=mixed, load_from=best, resume=False, **changes)
+        cfg = sharded_config(tmp_path / 'sharded' / 'run', wrapper=mixed, load_from=best, resume=False, **changes)
         cfg.update(test_dataloader=cfg.val_dataloader, test_evaluator=cfg.val_evaluator, test_cfg=dict(type='TestLoop'))
         return cfg
 
-    assert attempt_ranks(tmp_path / 'divided', 2, configure, 900, predict) == [0, 0], logs(tmp_path / 'divided')
-    ranks = [torch.load(tmp_path / 'divided' / 'run' / f'scores{rank}.pt') for rank in (0, 1)]
-    one = Runner.from_cfg(divided_config(tmp_path / 'one', ranks=1, load_from=best, resume=False, **changes))
+    assert attempt_ranks(tmp_path / 'sharded', 2, configure, 900, predict) == [0, 0], logs(tmp_path / 'sharded')
+    ranks = [torch.load(tmp_path / 'sharded' / 'run' / f'scores{rank}.pt') for rank in (0, 1)]
+    one = Runner.from_cfg(sharded_config(tmp_path / 'one', ranks=1, load_from=best, resume=False, **changes))
     one.load_or_resume()
     one.model.eval()
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_mixed_precision_and_lookahead(tmp_path):
 )
 def test_what_needs_the_whole_model_is_refused_before_anything_is_built(changes, message, tmp_path):
     with pytest.raises(UserError, match=message):
-        Runner.from_cfg(divided_config(tmp_path / 'run', wrapper=FSDP2, **changes))
+        Runner.from_cfg(sharded_config(tmp_path / 'run', wrapper=FSDP2, **changes))
     assert not (tmp_path / 'run').exists()
 
 
@@ -167,11 +167,11 @@ def test_what_needs_the_whole_model_is_refused_before_anything_is_built(changes,
 )
 def test_a_wrong_setting_is_said(options, message):
     with pytest.raises(UserError, match=message):
-        Wrapper(DividedModel(), **options)
+        Wrapper(ShardedModel(), **options)
 
 
 def test_one_process_leaves_the_wrapper_out(tmp_path):
-    runner = Runner.from_cfg(divided_config(tmp_path / 'run', ranks=1, wrapper=FSDP2, iters=1, **SHARDED))
+    runner = Runner.from_cfg(sharded_config(tmp_path / 'run', ranks=1, wrapper=FSDP2, iters=1, **SHARDED))
     runner.train()
     assert [path.name for path in (tmp_path / 'run').glob('iter*')] == ['iter_1.pth']
 
@@ -187,7 +187,7 @@ def test_two_machines(tmp_path):
     for rank in (0, 1):
         environment = dict(os.environ, NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1', PORT=str(port))
         environment.update(PYTHON=sys.executable, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo')
-        script = [ROOT / 'tools' / 'launch.sh', ROOT / 'tests' / 'engine' / 'divided_runs.py', '1', tmp_path / 'run']
+        script = [ROOT / 'tools' / 'launch.sh', ROOT / 'tests' / 'engine' / 'sharded_runs.py', '1', tmp_path / 'run']
         log = open(tmp_path / f'rank{rank}.log', 'w')
         with log:
             nodes.append(subprocess.Popen(['bash', *script], env=environment, stdout=log, stderr=log))

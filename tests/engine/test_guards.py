@@ -19,7 +19,7 @@ from soho.engine.optimizers.skipping import step_unless
 from soho.errors import TrainingError
 from soho.models.necks.visual_dictionary import VisualDictionary
 from soho.registry import HOOKS
-from tests.engine.divided_runs import divided_config
+from tests.engine.sharded_runs import sharded_config
 from tests.engine.small_runs import SAMPLES, Record, small_config
 from tests.host_reads import HostReads
 
@@ -269,7 +269,7 @@ def test_the_guard_waits_for_no_device(tmp_path):
 
 def test_tensorboard_shows_what_the_guards_have_seen(tmp_path):
     """A step that is skipped, a loss that jumps, and how much of the dictionary is in use."""
-    cfg = divided_config(tmp_path, ranks=1, iters=72)
+    cfg = sharded_config(tmp_path, ranks=1, iters=72)
     cfg.merge_from_dict(
         {
             'sync_bn': False,

@@ -20,16 +20,16 @@ from soho.files import hash_file
 
 
 def write(path, mesh, iteration=1, value=1.0):
-    """A run's checkpoint with two divided tensors and a whole one."""
+    """A run's checkpoint with two sharded tensors and a full one."""
 
-    def divide(tensor):
+    def shard(tensor):
         return distribute_tensor(tensor, mesh)
 
     checkpoint = dict(
         meta=dict(iter=iteration, epoch=0, save_number=iteration),
         message_hub={},
-        state_dict={'a.weight': divide(torch.full((3, 2), value)), 'count': torch.tensor(3)},
-        optimizer=dict(state={0: dict(step=torch.tensor(1.0), mean=divide(torch.arange(6.0).view(3, 2)))}),
+        state_dict={'a.weight': shard(torch.full((3, 2), value)), 'count': torch.tensor(3)},
+        optimizer=dict(state={0: dict(step=torch.tensor(1.0), mean=shard(torch.arange(6.0).view(3, 2)))}),
     )
     write_sharded(checkpoint, str(path))
     return shards(path)
@@ -58,8 +58,8 @@ def test_it_reads_as_a_whole_one(mesh, tmp_path):
     assert list(found['state_dict']) == ['a.weight', 'count'] and found['state_dict']['count'] == 3
     assert found['state_dict']['a.weight'].equal(torch.ones(3, 2))
     assert found['optimizer']['state'][0]['mean'].equal(torch.arange(6.0).view(3, 2))
-    divided = read_checkpoint(str(path), mesh=mesh)['state_dict']['a.weight']
-    assert isinstance(divided, DTensor) and divided.full_tensor().equal(torch.ones(3, 2))
+    sharded = read_checkpoint(str(path), mesh=mesh)['state_dict']['a.weight']
+    assert isinstance(sharded, DTensor) and sharded.full_tensor().equal(torch.ones(3, 2))
 
 
 def test_torch_reads_the_folder_too(mesh, tmp_path):

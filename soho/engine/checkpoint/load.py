@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT, adapt
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.values import is_dense
-from soho.engine.sharding import divide_like
+from soho.engine.sharding import shard_like
 from soho.errors import clip
 
 
@@ -79,7 +79,7 @@ def load_weights(
     """
     own = model.state_dict()
     loaded, report = fit_weights(own, state, source, strict, parts)
-    model.load_state_dict({name: divide_like(value, own[name]) for name, value in loaded.items()}, strict=False)
+    model.load_state_dict({name: shard_like(value, own[name]) for name, value in loaded.items()}, strict=False)
     return report
 
 

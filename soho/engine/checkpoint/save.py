@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.metadata import StorageMeta
 from soho.engine.checkpoint.errors import CheckpointError
 from soho.engine.checkpoint.read import read_header
 from soho.engine.checkpoint.shards import DATA, FOLDER, KEY, METADATA, shards_of, tensor_name
-from soho.engine.sharding import is_divided, local_part
+from soho.engine.sharding import is_sharded, local_part
 from soho.errors import TrainingError
 from soho.files import atomic_write, flush, hash_file
 
@@ -65,13 +65,13 @@ class _Writer(dcp.FileSystemWriter):
 
 
 def write_sharded(checkpoint: dict[str, Any], path: str) -> None:
-    """Write a checkpoint of tensors that are divided among the ranks, each rank its part; all have to call this.
+    """Write a checkpoint of tensors that are sharded among the ranks, each rank its part; all have to call this.
 
     The folder of the parts is written first and to a new name. The file then takes its own name at one
     moment, and from there on stands for the folder; the folder of an older file of this name goes after that.
 
     Args:
-        checkpoint: Plain data on rank 0; on others the same divided tensors at least. Where nothing is divided it is
+        checkpoint: Plain data on rank 0; on others the same sharded tensors at least. Where nothing is sharded it is
             written as :func:`write_checkpoint` does. Tensors are taken out of it.
         path: Path of the file, on a file system that all ranks share.
 
@@ -81,7 +81,7 @@ def write_sharded(checkpoint: dict[str, Any], path: str) -> None:
     tensors: dict[str, Tensor] = {}
     places: list[list[Any]] = []
     for key in checkpoint:
-        checkpoint[key] = _take_divided(checkpoint[key], [key], tensors, places)
+        checkpoint[key] = _take_sharded(checkpoint[key], [key], tensors, places)
     if not tensors:
         if get_rank() == 0:
             write_checkpoint(checkpoint, path)
@@ -110,18 +110,18 @@ def write_sharded(checkpoint: dict[str, Any], path: str) -> None:
         raise
 
 
-def _take_divided(value: Any, place: list[Any], tensors: dict[str, Tensor], places: list[list[Any]]) -> Any:
-    """The value with ``None`` in place of divided tensors, which go to ``tensors`` and ``places``."""
-    if is_divided(value):
+def _take_sharded(value: Any, place: list[Any], tensors: dict[str, Tensor], places: list[list[Any]]) -> Any:
+    """The value with ``None`` in place of sharded tensors, which go to ``tensors`` and ``places``."""
+    if is_sharded(value):
         tensors[tensor_name(place)] = value.detach()
         places.append(place)
         return None
     if isinstance(value, dict):
         copy = value.copy()  # of its own class, which may not be called with pairs
-        copy.update({key: _take_divided(item, [*place, key], tensors, places) for key, item in value.items()})
+        copy.update({key: _take_sharded(item, [*place, key], tensors, places) for key, item in value.items()})
         return copy
     if isinstance(value, list):
-        return [_take_divided(item, [*place, number], tensors, places) for number, item in enumerate(value)]
+        return [_take_sharded(item, [*place, number], tensors, places) for number, item in enumerate(value)]
     return value
 
 
@@ -179,7 +179,7 @@ def nonfinite_tensors(state: Any, name: str = '') -> list[str]:
     The host waits once for the device.
 
     Args:
-        state: Dicts and lists of tensors and of anything else; of divided tensors this rank's part is looked at.
+        state: Dicts and lists of tensors and of anything else; of sharded tensors this rank's part is looked at.
         name: Of ``state``; those of its entries follow after a dot.
     """
     named = [(name, local_part(value)) for name, value in _named_tensors(state, name)]

@@ -1,6 +1,6 @@
-"""Reading of sharded checkpoints: a file, and beside it a folder with the tensors that ranks divide among them.
+"""Reading of sharded checkpoints: a file, and beside it a folder with the tensors that ranks shard among them.
 
-``epoch_1.pth`` is a checkpoint like any other, with ``None`` in place of each divided tensor and the entry ``shards``:
+``epoch_1.pth`` is a checkpoint like any other, with ``None`` in place of each sharded tensor and the entry ``shards``:
 
 - ``folder``: name of the folder beside the file, ``epoch_1.0123456789abcdef.shards``;
 - ``files``: names in it, each with its size in bytes and its SHA-256;
@@ -28,7 +28,7 @@ from torch.distributed.checkpoint import filesystem, metadata
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Shard
-from torch.distributed.tensor import zeros as divided_zeros
+from torch.distributed.tensor import zeros as sharded_zeros
 
 from soho.engine.checkpoint.errors import CheckpointError
 from soho.errors import clip
@@ -146,7 +146,7 @@ def read_shards(
     Args:
         checkpoint: As in the file; changed.
         path: Of the file.
-        mesh: Ranks that each want a part of every tensor, as FSDP2 divides them; all have to call this. By default
+        mesh: Ranks that each want a part of every tensor, as FSDP2 shards them; all have to call this. By default
             tensors are whole and on the host.
         map_location: Where whole tensors go.
 
@@ -225,11 +225,11 @@ class SafeReader(filesystem.FileSystemReader):
         return self.checked
 
     def make_target(self, name: str, mesh: DeviceMesh | None) -> Tensor:
-        """Zeros of the shape and type of a tensor, divided over a mesh by rows if there is one."""
+        """Zeros of the shape and type of a tensor, sharded over a mesh by rows if there is one."""
         entry: Any = self.checked.state_dict_metadata[name]
         if mesh is None:
             return torch.zeros(entry.size, dtype=entry.properties.dtype)
-        return divided_zeros(entry.size, dtype=entry.properties.dtype, device_mesh=mesh, placements=[Shard(0)])
+        return sharded_zeros(entry.size, dtype=entry.properties.dtype, device_mesh=mesh, placements=[Shard(0)])
 
 
 def _read_metadata(file: str) -> Any:

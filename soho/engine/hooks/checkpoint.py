@@ -32,9 +32,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     (:mod:`soho.engine.stopping`); what is saved within an epoch is called ``iter_N.pth``.
 
     Args:
-        sharded: Each rank writes its part of tensors that ranks divide among them (FSDP2) into a folder beside the
+        sharded: Each rank writes its part of tensors that ranks shard among them (FSDP2) into a folder beside the
             file, ``epoch_1.0123456789abcdef.shards``, which has to be copied along; by default rank 0 gathers and
-            writes all. Ranks need a file system that they share. Without divided tensors it changes nothing.
+            writes all. Ranks need a file system that they share. Without sharded tensors it changes nothing.
         minutes: Save when so many have passed since the last checkpoint, by the clock of rank 0; by default never.
         **kwargs: See ``mmengine.hooks.CheckpointHook``.
     """

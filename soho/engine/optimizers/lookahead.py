@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from soho.engine.optimizers.skipping import step_unless
-from soho.engine.sharding import divide_like, local_parts
+from soho.engine.sharding import local_parts, shard_like
 from soho.errors import UserError
 from soho.registry import OPTIMIZERS
 
@@ -108,6 +108,6 @@ class Lookahead(Optimizer):
         self._share()
         self.steps = own['steps']
         self.slow = own['slow'] and [
-            divide_like(value, param).to(param.device, param.dtype, copy=True)
+            shard_like(value, param).to(param.device, param.dtype, copy=True)
             for value, param in zip(own['slow'], self._weights())
         ]

@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
 from soho.engine.optimizers.skipping import step_unless
-from soho.engine.sharding import divide_like, is_divided, local_part, whole
+from soho.engine.sharding import full_tensor, is_sharded, local_part, shard_like
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
@@ -50,7 +50,7 @@ class OptimWrapper(MMEngineOptimWrapper):
 
     def _norm(self) -> Tensor | None:
         grads = [p.grad for p in self._parameters() if p.grad is not None]
-        return whole(torch.nn.utils.get_total_norm(grads)) if grads else None
+        return full_tensor(torch.nn.utils.get_total_norm(grads)) if grads else None
 
     def _is_bad(self, norm: Tensor | None) -> Tensor | None:
         """() bool on the device, equal on all ranks: whether an update with gradients of this norm would do harm."""
@@ -85,18 +85,18 @@ class OptimWrapper(MMEngineOptimWrapper):
         """Go on from what :meth:`accumulated_gradients` gave."""
         for parameter, gradient in zip(self._parameters(), gradients):
             if gradient is not None:
-                gradient = divide_like(gradient, parameter).to(parameter.device, parameter.dtype, copy=True)
+                gradient = shard_like(gradient, parameter).to(parameter.device, parameter.dtype, copy=True)
             parameter.grad = gradient
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As mmengine; whole tensors are divided where the parameters are."""
+        """As mmengine; full tensors are sharded where the parameters are."""
         parameters = self._parameters()
-        if any(map(is_divided, parameters)):
+        if any(map(is_sharded, parameters)):
             ids = [number for group in state_dict['param_groups'] for number in group['params']]
             parameter = dict(zip(ids, parameters))
             state = {
                 number: {
-                    name: divide_like(value, parameter[number])
+                    name: shard_like(value, parameter[number])
                     if isinstance(value, Tensor) and value.shape == parameter[number].shape
                     else value
                     for name, value in entry.items()
@@ -122,7 +122,7 @@ class OptimWrapper(MMEngineOptimWrapper):
         params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
         if params:
             norm = self.clip_func(params, **(self.clip_grad_kwargs or {}))
-            self._grad_norm = None if norm is None else whole(norm)
+            self._grad_norm = None if norm is None else full_tensor(norm)
 
     def take_grad_norm(self) -> dict[str, Tensor]:
         """The norm before clipping under its name, once for every update; nothing between updates."""

@@ -1,6 +1,6 @@
-"""Training runs of a small model whose parameters two ranks divide among them: what test_fsdp.py runs.
+"""Training runs of a small model whose parameters two ranks shard among them: what test_fsdp.py runs.
 
-As a script, one process of several that torchrun has started: ``divided_runs.py FOLDER``.
+As a script, one process of several that torchrun has started: ``sharded_runs.py FOLDER``.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.engine.small_runs import small_config
 
 
 class Layer(nn.Module):
-    """A layer that is gathered by itself; seven rows are divided four to three."""
+    """A layer that is gathered by itself; seven rows are sharded four to three."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Layer(nn.Module):
 
 
 @MODELS.register_module(force=True)
-class DividedModel(BaseModel):
+class ShardedModel(BaseModel):
     """Layers, batch-norm, a visual dictionary, and an output of one row, of which the second rank holds nothing."""
 
     def __init__(self):
@@ -87,7 +87,7 @@ HALF = dict(
 )
 
 
-def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, val=False, **changes):
+def sharded_config(folder, ranks=2, wrapper=None, hook=None, iters=9, val=False, **changes):
     """Config of one of the ``ranks`` of a run of two samples an iteration, below ``folder``."""
     cfg = small_config(
         folder,
@@ -96,7 +96,7 @@ def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, val=False,
         grouped=False,
         ema=False,
         val=val,
-        model=dict(type='DividedModel'),
+        model=dict(type='ShardedModel'),
         sync_bn=True,
         launcher='none' if ranks == 1 else 'pytorch',
     )
@@ -115,4 +115,4 @@ def divided_config(folder, ranks=2, wrapper=None, hook=None, iters=9, val=False,
 if __name__ == '__main__':
     torch.set_num_threads(1)
     mmengine.config.config.FormatCode = lambda text, **_: (text, True)  # see conftest.py
-    Runner.from_cfg(divided_config(sys.argv[1], wrapper=FSDP2)).train()
+    Runner.from_cfg(sharded_config(sys.argv[1], wrapper=FSDP2)).train()
