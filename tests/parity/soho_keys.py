@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
-from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, from_official, is_official, to_official
+from soho.engine.checkpoint.adapters.official import from_official
+from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, is_official, to_official
 from soho.engine.checkpoint.load import load_weights
 from soho.errors import UserError
 from tests.parity.fill import fill_all

@@ -2,7 +2,7 @@
 
 import torch
 
-from soho.engine.checkpoint.adapters.official_virtex import from_official, to_official
+from soho.engine.checkpoint.adapters.official import from_official, to_official
 from soho.engine.checkpoint.adapters.torchvision_resnet import to_detectron2, to_torchvision
 from soho.engine.checkpoint.convert import detectron2_file
 from soho.engine.checkpoint.load import load_weights

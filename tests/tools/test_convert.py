@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, from_official, to_official
+from soho.engine.checkpoint.adapters.official import from_official
+from soho.engine.checkpoint.adapters.official_soho import EMBEDDING, MLM_OUTPUT, to_official
 from soho.engine.checkpoint.convert import convert_file, run_command
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 
@@ -64,7 +65,7 @@ def test_a_model_without_official_counterpart_is_refused(make_model, tmp_path, c
     with pytest.raises(SystemExit) as stop:
         run_command(from_official, 'text', [str(tmp_path / 'a.pth'), str(tmp_path / 'b.pth')])
     assert stop.value.code == 1
-    assert 'not an official SOHO checkpoint' in capsys.readouterr().err
+    assert 'not an official checkpoint of SOHO or VirTex' in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_wrote(checkpoint, tmp_path, capsys):

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
+from soho.engine.checkpoint.adapters.torchvision_resnet import find_resnet_prefix
 from soho.engine.checkpoint.load import fill_part
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
 from soho.engine.checkpoint.safe_loading import use_safe_loading
@@ -28,9 +28,7 @@ def infer_resnet_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         ValueError: It holds no ResNet, or none that :class:`soho.models.backbones.ResNet` builds.
     """
-    prefix = next((name[: -len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
-    if prefix is None:
-        raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
+    prefix = find_resnet_prefix(state)
     blocks = []
     for stage in range(1, 5):
         start = f'{prefix}layer{stage}.'

@@ -1,9 +1,7 @@
 """Foreign checkpoints, known by their contents and renamed to this project's layout.
 
-An adapter is a function ``adapt(state, model_names)`` that returns ``None``
-for weights that are not of its kind, and otherwise the same weights under this
-project's names. A new foreign layout is one file here and its line in
-``ADAPTERS``.
+An adapter is a function ``map_names(state, model_names)`` that returns the new name of each entry that it knows, or
+``None`` for weights of another layout. A new foreign layout is one file here and its line in ``ADAPTERS``.
 """
 
 import re
@@ -37,11 +35,11 @@ OWN_LAYOUT = 'own checkpoint'
 # Before there was one head for all classification, VQA's called its layers so.
 EARLIER_CLASSIFIER = re.compile(r'^(heads\.\w+)\.vqa\.(?=\d)')
 ADAPTERS: dict[str, Adapter] = {
-    'official SOHO checkpoint': official_soho.names,
-    'official VirTex checkpoint': official_virtex.names,
-    'Hugging Face BERT': hugging_face_bert.names,
-    'torchvision ResNet': torchvision_resnet.names,
-    'timm model': timm_features.names,
+    'official SOHO checkpoint': official_soho.map_names,
+    'official VirTex checkpoint': official_virtex.map_names,
+    'Hugging Face BERT': hugging_face_bert.map_names,
+    'torchvision ResNet': torchvision_resnet.map_names,
+    'timm model': timm_features.map_names,
 }
 
 
@@ -52,11 +50,11 @@ def adapt(state: dict[str, Tensor], model_names: Collection[str]) -> Adapted:
         state: Names to tensors, as the file has them, without ``module.``.
         model_names: Names of the model's state dict.
     """
-    for layout, names in ADAPTERS.items():
-        renamed = names(state, model_names)
+    for layout, map_names in ADAPTERS.items():
+        renamed = map_names(state, model_names)
         if renamed is not None:
             loaded = {renamed[name]: value for name, value in state.items() if renamed.get(name) in model_names}
             return Adapted(layout, loaded, [name for name in state if renamed.get(name) not in model_names])
-    names = {name: EARLIER_CLASSIFIER.sub(r'\1.classifier.', name) for name in state}
-    loaded = {names[name]: value for name, value in state.items() if names[name] in model_names}
-    return Adapted(OWN_LAYOUT, loaded, [name for name in state if names[name] not in model_names])
+    renamed = {name: EARLIER_CLASSIFIER.sub(r'\1.classifier.', name) for name in state}
+    loaded = {renamed[name]: value for name, value in state.items() if renamed[name] in model_names}
+    return Adapted(OWN_LAYOUT, loaded, [name for name in state if renamed[name] not in model_names])

@@ -13,8 +13,9 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
         ValueError: It is in no official layout.
     """
     for release in (official_soho, official_virtex):
-        if release.is_official(state):
-            return release.from_official(state)
+        renamed = release.map_names(state, ())
+        if renamed is not None:
+            return {renamed[name]: value for name, value in state.items()}
     raise UserError(
         f'not an official checkpoint of SOHO or VirTex; it begins with {", ".join(list(state)[:3]) or "nothing"}'
     )

@@ -9,6 +9,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
+from soho.engine.checkpoint.adapters.prefixes import replace_prefix
 from soho.errors import UserError
 
 EMBEDDING = 'language.bert.embeddings.word_embeddings.weight'
@@ -28,7 +29,7 @@ def is_official(state: Collection[str]) -> bool:
     return EMBEDDING in state and any(name.startswith(('head.', MLM_OUTPUT)) for name in state)
 
 
-def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
+def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """Official names to ours; the tied MLM output layer is the word embedding.
 
     Raises:
@@ -38,19 +39,7 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
         return None
     if MLM_OUTPUT in state and not torch.equal(state[MLM_OUTPUT], state[EMBEDDING]):
         raise UserError(f'{MLM_OUTPUT} differs from {EMBEDDING}, to which every official checkpoint ties it')
-    return {name: EMBEDDING if name == MLM_OUTPUT else _rename(name, PREFIXES) for name in state}
-
-
-def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An official state dict in this project's layout, bit for bit.
-
-    Raises:
-        ValueError: It is not in the official layout.
-    """
-    renamed = names(state, ())
-    if renamed is None:
-        raise UserError(f'not an official SOHO checkpoint: it lacks {EMBEDDING} or a head')
-    return {renamed[name]: value for name, value in state.items()}
+    return {name: EMBEDDING if name == MLM_OUTPUT else replace_prefix(name, PREFIXES) for name in state}
 
 
 def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -63,7 +52,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
         ValueError: An entry that the official model does not have.
     """
     ours = {mine: official for official, mine in PREFIXES.items()}
-    official = {_rename(name, ours): value for name, value in state.items()}
+    official = {replace_prefix(name, ours): value for name, value in state.items()}
     parts = ('backbone.', 'neck.', 'language.bert.', 'head.')
     foreign = [name for name in official if not name.startswith(parts)]
     if foreign or not is_official(official):
@@ -75,10 +64,3 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith('head.match_class.') for name in ordered):
         ordered[MLM_OUTPUT] = ordered[EMBEDDING]
     return ordered
-
-
-def _rename(name: str, prefixes: dict[str, str]) -> str:
-    for old, new in prefixes.items():
-        if name.startswith(old):
-            return new + name[len(old) :]
-    return name

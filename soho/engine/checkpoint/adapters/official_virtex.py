@@ -10,7 +10,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from soho.engine.checkpoint.adapters.torchvision_resnet import BLOCK
+from soho.engine.checkpoint.adapters.prefixes import replace_prefix
+from soho.engine.checkpoint.adapters.torchvision_resnet import find_resnet_prefix
 from soho.errors import UserError
 
 CNN, TEXT, BACKWARD = 'visual.cnn.', 'textual.', 'backward_textual.'
@@ -30,7 +31,7 @@ def is_official(state: Collection[str]) -> bool:
     return CNN + 'conv1.weight' in state and TEXT + OUTPUT in state
 
 
-def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
+def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """Official names to ours; an entry that repeats another gets its name.
 
     The CNN finds its place in any model that holds a ResNet, whatever it is called there.
@@ -45,20 +46,8 @@ def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, s
         if name != owner and not torch.equal(state[name], state[owner]):
             raise UserError(f'{name} differs from {owner}, with which every official checkpoint shares it')
     prefixes = CAPTIONS if TEXT + WORDS in state else LABELS
-    cnn = next((name[: -len(BLOCK)] for name in model_names if name.endswith(BLOCK)), prefixes[CNN])
-    return {name: _rename(owner, dict(prefixes, **{CNN: cnn})) for name, owner in owners.items()}
-
-
-def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An official state dict in this project's layout, bit for bit.
-
-    Raises:
-        ValueError: It is not in the official layout.
-    """
-    renamed = names(state, ())
-    if renamed is None:
-        raise UserError(f'not an official VirTex checkpoint: it lacks {CNN}conv1.weight or {TEXT + OUTPUT}')
-    return {renamed[name]: value for name, value in state.items()}
+    cnn = find_resnet_prefix(model_names, prefixes[CNN])
+    return {name: replace_prefix(owner, dict(prefixes, **{CNN: cnn})) for name, owner in owners.items()}
 
 
 def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,7 +60,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
         ValueError: An entry that the official model does not have.
     """
     prefixes = {mine: official for official, mine in (CAPTIONS | LABELS).items()}
-    official = {_rename(name, prefixes): value for name, value in state.items()}
+    official = {replace_prefix(name, prefixes): value for name, value in state.items()}
     foreign = [name for name in official if not name.startswith((CNN, TEXT, BACKWARD))]
     if foreign or CNN + 'conv1.weight' not in official or TEXT + 'output.bias' not in official:
         raise UserError(
@@ -95,10 +84,3 @@ def _owner(name: str, state: Collection[str]) -> str:
     if name.startswith(BACKWARD) and not name.startswith(BACKWARD + 'transformer.'):
         name = name.removeprefix('backward_')
     return TEXT + WORDS if name == TEXT + OUTPUT and TEXT + WORDS in state else name
-
-
-def _rename(name: str, prefixes: dict[str, str]) -> str:
-    for old, new in prefixes.items():
-        if name.startswith(old):
-            return new + name[len(old) :]
-    return name

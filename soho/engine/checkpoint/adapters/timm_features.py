@@ -10,7 +10,7 @@ WRAPPED = 'model.'  # TimmBackbone's attribute
 STAGE = re.compile(r'^(\w+)\.(\d+)\.')
 
 
-def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
+def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """timm's names to the model's; the classifier and later stages stay behind."""
     places = {name.rpartition(WRAPPED)[2]: name for name in model_names if WRAPPED in name}
     renamed = {}

@@ -1,10 +1,11 @@
 """ResNets as torchvision stores them: the backbone's own names, without a prefix, and ``fc``."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from torch import Tensor
 
+from soho.engine.checkpoint.adapters.prefixes import find_prefix
 from soho.errors import UserError
 
 BLOCK = 'layer1.0.conv1.weight'
@@ -17,11 +18,28 @@ DETECTRON2 = {
 }
 
 
-def names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
+def find_resnet_prefix(names: Iterable[str], default: str | None = None) -> str:
+    """Below which prefix a state dict has its ResNet, the first if there are several.
+
+    Args:
+        names: Of its entries.
+        default: Returned where there is none.
+
+    Raises:
+        UserError: There is none and no default.
+    """
+    found = find_prefix(names, BLOCK)
+    prefix = default if found is None else found
+    if prefix is None:
+        raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
+    return prefix
+
+
+def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[str, str] | None:
     """torchvision's names to the model's; the classifier ``fc`` stays behind."""
     if BLOCK not in state or 'conv1.weight' not in state:
         return None
-    prefix = next((name[: -len(BLOCK)] for name in model_names if name.endswith(BLOCK)), '')
+    prefix = find_resnet_prefix(model_names, '')
     return {name: prefix + name for name in state}
 
 
@@ -31,9 +49,7 @@ def to_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: The model has no ResNet.
     """
-    prefix = next((name[: -len(BLOCK)] for name in state if name.endswith(BLOCK)), None)
-    if prefix is None:
-        raise UserError(f'it has no ResNet: no entry ends in {BLOCK}')
+    prefix = find_resnet_prefix(state)
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
