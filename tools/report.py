@@ -229,7 +229,7 @@ def predict(work_dir: str) -> None:
         raise UserError(f'{checkpoint} could not predict its test data; what is above says why')
 
 
-def build_dataset(config: Config | None) -> ImageTextDataset | None:
+def build_without_pipeline(config: Config | None) -> ImageTextDataset | None:
     """The data set of a config without its pipeline, as far as its files are here."""
     if config is None or config.get('type') not in SOURCES or not config.get('ann_file'):
         return None
@@ -295,7 +295,7 @@ def show_predictions(group: Evaluated, confidence_file: str | None, number: int,
         number: Examples of each section.
         name: What tells the titles from those of another group.
     """
-    dataset = build_dataset(group.dataset)
+    dataset = build_without_pipeline(group.dataset)
     scored = score_files(group.files, read_targets(group, dataset))
     table = render_table(*slice_scores(scored))
     if group.task == 'captions':

@@ -40,11 +40,11 @@ def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
     language = model.get('language')
     heads = _build_heads(model)
     if 'train' in splits:
-        check_weights(model)
+        check_weight_files(model)
     vocabulary = stated(language, 'vocab_size') if isinstance(language, dict) else None
     datasets = {}
     for split in splits:
-        dataset = build_dataset(cfg, split)
+        dataset = build_split(cfg, split)
         if dataset is None:
             continue
         source = f'{split}_dataloader of the config'
@@ -60,7 +60,7 @@ def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
     return datasets
 
 
-def build_dataset(cfg: Config, split: str) -> Any:
+def build_split(cfg: Config, split: str) -> Any:
     """Return the data set of ``train_dataloader``, ``val_dataloader`` or ``test_dataloader``; ``None`` without one."""
     config = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
     if not isinstance(config, dict):
@@ -68,7 +68,7 @@ def build_dataset(cfg: Config, split: str) -> Any:
     return DATASETS.build(ConfigDict(copy.deepcopy(config), _scope_=cfg.get('default_scope', 'soho')))
 
 
-def check_weights(part: Any) -> None:
+def check_weight_files(part: Any) -> None:
     """Check that the files are there from which the parts of a model start.
 
     Args:
@@ -79,7 +79,7 @@ def check_weights(part: Any) -> None:
     """
     if isinstance(part, (list, tuple)):
         for item in part:
-            check_weights(item)
+            check_weight_files(item)
     if not isinstance(part, dict):
         return
     if part.get('type') == 'Pretrained' and '://' not in part.get('checkpoint', '://'):
@@ -92,7 +92,7 @@ def check_weights(part: Any) -> None:
         except UserError as error:
             raise UserError(f'{error}{_how_to_fetch(part["pretrained"])}') from error
     for item in part.values():
-        check_weights(item)
+        check_weight_files(item)
 
 
 def _check_checkpoint(path: str, who: str) -> None:

@@ -25,7 +25,7 @@ from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.engine.checkpoint.save import nonfinite_tensors, write_sharded
-from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weights, count_gpus
+from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weight_shapes, count_gpus
 from soho.engine.distributed import gather_tensors, unwrap_model
 from soho.engine.fsdp import FSDP2
 from soho.engine.loops import TrainLoop
@@ -367,7 +367,7 @@ class ResumableRunner(MMEngineRunner):
             )
         if isinstance(self._train_loop, TrainLoop):
             self._train_loop.check_state_dict(checked.get('loop', {}), checked['meta']['epoch'])
-        check_weights(checked, own, filename)
+        check_weight_shapes(checked, own, filename)
         average = checked.get(AVERAGE)
         averages = any(isinstance(hook, EMAHook) for hook in self.hooks)
         if average is not None and not averages:

@@ -8,7 +8,7 @@ from torch import nn
 from soho.engine.checkpoint.kinds import KEY, describe_kinds
 from soho.engine.checkpoint.plain import to_plain
 from soho.engine.checkpoint.read import read_checkpoint
-from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weights
+from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weight_shapes
 from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper
 from soho.engine.random_state import get_random_state
 
@@ -69,7 +69,7 @@ def go_on_from(path):
     """Check a checkpoint as a run does, take it, and train for a step."""
     model, wrapper, schedulers = make_parts()
     checkpoint = check_train_state(read_checkpoint(path), path, wrapper, schedulers)
-    check_weights(checkpoint, model.state_dict(), path)
+    check_weight_shapes(checkpoint, model.state_dict(), path)
     model.load_state_dict(checkpoint['state_dict'], strict=False)
     wrapper.load_state_dict(checkpoint['optimizer'])
     for scheduler, state in zip(schedulers, checkpoint['param_schedulers']):

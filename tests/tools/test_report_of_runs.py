@@ -114,7 +114,7 @@ def test_confidences_of_a_dump(load_tool, evaluated, tmp_path):
     run, answers = evaluated
     report = load_tool('report')
     (group,) = report.find_predictions(list(report.read_saved_configs(str(run)))).values()
-    dataset = report.build_dataset(group.dataset)
+    dataset = report.build_without_pipeline(group.dataset)
     numbers = np.array([item['question_id'] for item in answers])
     np.savez(tmp_path / 'dump.npz', question_id=numbers, confidence=np.linspace(0, 1, len(numbers)))
     sure = report.read_confidences(str(tmp_path / 'dump.npz'), dataset)

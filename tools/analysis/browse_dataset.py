@@ -23,7 +23,7 @@ from soho.engine import load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.engine.command_line import add_config_options
-from soho.engine.data_checks import build_dataset
+from soho.engine.data_checks import build_split
 from soho.errors import UserError, exit_on_user_error
 from soho.files import write_text
 from soho.registry import DATA_SAMPLERS, FUNCTIONS, MODELS
@@ -63,7 +63,7 @@ def read_samples(cfg: Config, split: str, number: int, checkpoint: str | None = 
     if number < 1:
         raise UserError(f'--number {number}: at least one sample has to be shown')
     init_default_scope(cfg.default_scope)
-    dataset = build_dataset(cfg, split)
+    dataset = build_split(cfg, split)
     if dataset is None:
         raise UserError(f'the config has no data for --split {split}: there is no {split}_dataloader')
     loader = cfg[f'{split}_dataloader']

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from soho.datasets.base import ImageTextDataset
 from soho.datasets.storage.prepared_tokens import prepare_tokens
 from soho.engine import add_config_options, load_config
-from soho.engine.data_checks import build_dataset
+from soho.engine.data_checks import build_split
 from soho.errors import exit_on_user_error
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         cfg = load_config(args.config, args.cfg_options)
         for split in ('train', 'val', 'test'):
-            if whole := build_dataset(cfg, split):
+            if whole := build_split(cfg, split):
                 for dataset in getattr(whole, 'datasets', [whole]):
                     print(f'{split}: {dataset.ann_file}: {prepare(dataset)}')
 

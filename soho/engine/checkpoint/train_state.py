@@ -139,7 +139,7 @@ def _check_place(checkpoint: dict[str, Any], wrapper: Any) -> None:
             require(same, f'{here}.{number} is no gradient of its parameter')
 
 
-def check_weights(checkpoint: dict[str, Any], own: Mapping[str, Tensor], source: str) -> None:
+def check_weight_shapes(checkpoint: dict[str, Any], own: Mapping[str, Tensor], source: str) -> None:
     """Compare the weights that a run goes on from, and averaged ones beside them, with those of the model.
 
     Args:
