@@ -257,26 +257,26 @@ def name_full_disk(folder: PathLike) -> Generator[None, None, None]:
     Raises:
         TrainingError: In place of the system's error.
     """
-    tell = threading.excepthook
+    default_hook = threading.excepthook
 
-    def keep_silent(args: threading.ExceptHookArgs) -> None:
+    def ignore_full_disk(args: threading.ExceptHookArgs) -> None:
         # TensorBoard's thread: whoever writes next, or closes the file, gets the error.
         if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in _FULL):
-            tell(args)
+            default_hook(args)
 
-    threading.excepthook = keep_silent
+    threading.excepthook = ignore_full_disk
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise refused(error.filename or f'what the run writes to {os.fspath(folder)}', error) from error
+        raise make_write_error(error.filename or f'what the run writes to {os.fspath(folder)}', error) from error
     finally:
-        threading.excepthook = tell
+        threading.excepthook = default_hook
 
 
-def refused(what: Any, error: OSError) -> TrainingError:
-    """An error that says what could not be written, and why."""
+def make_write_error(what: Any, error: OSError) -> TrainingError:
+    """Return an error that says what could not be written, and why."""
     return TrainingError(
         f'{what} could not be written ({error.strerror}): make room, and go on from the last checkpoint with --resume'
     )

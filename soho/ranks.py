@@ -15,7 +15,7 @@ from soho.errors import TrainingError
 LIMIT = 1800.0
 """Seconds that a rank may show no progress while others wait for it, unless ``env_cfg.dist_cfg.timeout`` says."""
 
-ROLL_CALL = 20.0
+ANSWER_TIMEOUT = 20.0
 """Seconds in which ranks that have waited in vain say that they are there."""
 
 # Of an exchange between ranks that are all there; how long they are waited for is counted here.
@@ -32,7 +32,7 @@ class _Place(NamedTuple):
     steps: int = 0
     """Signs of progress, see :func:`note_progress`."""
     answers: int = 0
-    """Whether it has answered a roll call."""
+    """Whether it has answered when asked, see :meth:`_Ranks.name_absent`."""
 
 
 class _Ranks:
@@ -77,17 +77,17 @@ class _Ranks:
         self._write(waits=self._place.waits + 1)
         others = [rank for rank in range(self.size) if rank != self.rank]
         seen: dict[int, tuple[_Place | None, float]] = dict.fromkeys(others, (None, time.monotonic()))
-        pause, look_every = 1e-3, min(10.0, self.timeout / 10)
-        looked = time.monotonic()
+        pause, check_every = 1e-3, min(10.0, self.timeout / 10)
+        checked = time.monotonic()
         while not arrived.is_completed():
             time.sleep(pause)
             pause = min(1.1 * pause, 0.1)
-            if time.monotonic() - looked > look_every:
-                looked = time.monotonic()
-                self._look(others, seen)
+            if time.monotonic() - checked > check_every:
+                checked = time.monotonic()
+                self._check_ranks(others, seen)
         arrived.wait()  # raises where a rank has gone
 
-    def _look(self, others: list[int], seen: dict[int, tuple[_Place | None, float]]) -> None:
+    def _check_ranks(self, others: list[int], seen: dict[int, tuple[_Place | None, float]]) -> None:
         """Raise where a rank that has not come has shown no progress for too long."""
         now = time.monotonic()
         for rank in others:
@@ -103,10 +103,10 @@ class _Ranks:
             raise TrainingError(self._describe(hanging))
 
     def name_absent(self, reason: str) -> str:
-        """Call the roll; returns a sentence on who is not there, or on the reason for which all have waited."""
+        """Ask all ranks to answer; returns a sentence on who does not, or on the reason for which all have waited."""
         self._write(answers=1)
         others = {rank for rank in range(self.size) if rank != self.rank}
-        end = time.monotonic() + ROLL_CALL
+        end = time.monotonic() + ANSWER_TIMEOUT
         while others and time.monotonic() < end:
             gone = [rank for rank in others if self._state(rank) == 'gone']
             if gone:

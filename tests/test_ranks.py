@@ -44,8 +44,8 @@ def here(pid):
 FAR = 'other', 'far', 7
 
 
-def test_a_roll_call_names_who_does_not_answer(monkeypatch):
-    monkeypatch.setattr(ranks, 'ROLL_CALL', 0.3)
+def test_who_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(ranks, 'ANSWER_TIMEOUT', 0.3)
     found = ranks_of([here(os.getpid())] * 3 + [FAR], {1: _Place(answers=1), 2: _Place(), 3: _Place()})
     assert found.name_absent('timed out').startswith(
         f'rank 2 (process {os.getpid()} on node), rank 3 (process 7 on far) hangs or is gone: the others wait'
@@ -59,7 +59,7 @@ def test_a_roll_call_names_who_does_not_answer(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='the system does not tell')
 def test_what_has_become_of_a_process_is_said(sleeper, monkeypatch):
-    monkeypatch.setattr(ranks, 'ROLL_CALL', 0.3)
+    monkeypatch.setattr(ranks, 'ANSWER_TIMEOUT', 0.3)
     found = ranks_of([here(os.getpid()), here(sleeper.pid), FAR], {1: _Place(), 2: _Place(answers=1)})
     assert found._state(1) == 'there' and found._state(2) == 'remote'
     sleeper.send_signal(signal.SIGSTOP)
@@ -77,19 +77,19 @@ def test_a_rank_is_waited_for_while_it_makes_progress():
     found._place = _Place(waits=1)
     seen = dict.fromkeys((1, 2), (None, time.monotonic()))
     for steps in range(2, 6):
-        found._look([1, 2], seen)
+        found._check_ranks([1, 2], seen)
         time.sleep(0.03)
         found._store['soho/place/1'] = f'0 {steps} 0'
     time.sleep(0.1)
-    found._look([1, 2], seen)
+    found._check_ranks([1, 2], seen)
     time.sleep(0.1)
     with pytest.raises(
         TrainingError, match=r'^rank 1 \(process 7 on far\) hangs or is gone: .* within 0\.05 s \(env_cfg'
     ):
-        found._look([1, 2], seen)  # rank 2 waits as this one does
+        found._check_ranks([1, 2], seen)  # rank 2 waits as this one does
 
 
-def test_other_errors_and_one_process_have_no_roll_to_call(monkeypatch):
+def test_other_errors_and_one_process_name_nobody(monkeypatch):
     assert ranks.name_absent(RuntimeError('Timed out waiting 5000ms for recv operation to complete')) is None
     monkeypatch.setattr(ranks, '_known', (None, None))
     assert ranks.name_absent(RuntimeError('shapes (3) and (4) do not fit')) is None

@@ -104,8 +104,8 @@ def signal_name(number: int) -> str:
     return signal.Signals(number).name if number in set(signal.Signals) else 'unknown'
 
 
-def become(command: Sequence[str]) -> None:
-    """Become a process that runs a script, and is told to stop where its launcher is killed."""
+def run_script(command: Sequence[str]) -> None:
+    """Replace this process by one that runs a script, and is told to stop where its launcher is killed."""
     launcher = os.getppid()
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -116,5 +116,5 @@ def become(command: Sequence[str]) -> None:
 
 if __name__ == '__main__':
     if sys.argv[1:2] == [RANK]:
-        become(sys.argv[2:])
+        run_script(sys.argv[2:])
     sys.exit(launch(sys.argv[1:]))

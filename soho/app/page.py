@@ -113,7 +113,7 @@ def build_page(task: Task) -> gr.Blocks:
         }
         quiet = gr.update(visible=False)
 
-        def say(error: Exception) -> Any:
+        def show_error(error: Exception) -> Any:
             return gr.update(value=f'<p role="alert">{escape(write_refusal(error))}</p>', visible=True)
 
         def check(picture: gr.Image, upload: Any) -> Update:
@@ -121,7 +121,7 @@ def build_page(task: Task) -> gr.Blocks:
             try:
                 read_file(find_path(upload))
             except Exception as error:
-                return {**empty, message: say(error), picture: None}
+                return {**empty, message: show_error(error), picture: None}
             return {**empty, message: quiet}
 
         def ask(*given: Any) -> Iterator[Update]:
@@ -139,7 +139,7 @@ def build_page(task: Task) -> gr.Blocks:
                     image, found = task.find_words(data)
                     yield {words: image, legend: write_legend(found)}
             except Exception as error:
-                yield {**empty, message: say(error)}
+                yield {**empty, message: show_error(error)}
 
         def explain(last: tuple[list[str], str] | None, chosen: gr.SelectData) -> Update:
             """The map of the answer that was chosen."""
@@ -148,7 +148,7 @@ def build_page(task: Task) -> gr.Blocks:
             try:
                 image = task.explain([read_file(path) for path in last[0]], last[1], chosen.value)
             except Exception as error:
-                return {message: say(error)}
+                return {message: show_error(error)}
             return {where: gr.update(value=image, label=write_map_label({chosen.value: 1.0}))}
 
         inputs = [*pictures, text]

@@ -131,7 +131,7 @@ class Task(ABC):
         raise UserError(f'{self.model.source} has no map of where a result came from.')
 
 
-class Answering(Task):
+class VQATask(Task):
     """Questions about a picture."""
 
     title = 'Ask a picture'
@@ -155,7 +155,7 @@ class Answering(Task):
         return self.model.explain(picture, text, result).draw()
 
 
-class Entailing(Answering):
+class EntailmentTask(VQATask):
     """Whether a sentence follows from a picture."""
 
     title = 'Does it follow from the picture?'
@@ -163,7 +163,7 @@ class Entailing(Answering):
     examples = ('A blue circle lies on grass.', 'There is no circle.', 'The ring belongs to somebody.')
 
 
-class Reasoning(Answering):
+class ReasoningTask(VQATask):
     """Whether a statement is true of one picture or of two together."""
 
     title = 'Is it true?'
@@ -186,7 +186,7 @@ class Reasoning(Answering):
         return {found['answer']: found['score'] for found in self.model(list(pictures), text)}
 
 
-class Captioning(Task):
+class CaptioningTask(Task):
     """Sentences about a picture."""
 
     title = 'Caption a picture'
@@ -202,7 +202,7 @@ class Captioning(Task):
         return self.model.explain(picture).draw()
 
 
-class Matching(Task):
+class RetrievalTask(Task):
     """Which of several sentences fits a picture."""
 
     title = 'Which sentence fits?'
@@ -223,7 +223,7 @@ class Matching(Task):
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
 
-class Looking(Task):
+class DictionaryTask(Task):
     """The words of the visual dictionary that a pretrained model finds in a picture."""
 
     title = 'How a picture is read'
@@ -235,12 +235,12 @@ class Looking(Task):
 
 
 TASKS: dict[type[Inferencer], type[Task]] = {
-    VQA: Answering,
-    VisualEntailment: Entailing,
-    VisualReasoning: Reasoning,
-    Captioner: Captioning,
-    Retriever: Matching,
-    FeatureExtractor: Looking,
+    VQA: VQATask,
+    VisualEntailment: EntailmentTask,
+    VisualReasoning: ReasoningTask,
+    Captioner: CaptioningTask,
+    Retriever: RetrievalTask,
+    FeatureExtractor: DictionaryTask,
 }
 
 
@@ -253,7 +253,7 @@ def find_task(model: Inferencer) -> Task:
     kind = TASKS.get(type(model))
     if kind is None:
         raise UserError(f'{model.source} is asked by {type(model).__name__}, for which the page has no task')
-    if kind is Looking and not has_dictionary(model.model):
+    if kind is DictionaryTask and not has_dictionary(model.model):
         raise UserError(
             f'{model.source} gives features, which a page cannot show: `soho app` is for models that answer, compare '
             'or write sentences, or have a visual dictionary (--config names the config of a checkpoint without)'

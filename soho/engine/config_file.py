@@ -40,7 +40,7 @@ def read_config(path: str) -> Config:
         # Text configs with calls are otherwise taken for "lazy" ones.
         cfg = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
     except Exception as error:  # a config is a program, which may fail in any way
-        raise ConfigError(_say(error, path)) from error
+        raise ConfigError(_format_error(error, path)) from error
     if imports := cfg.get('custom_imports'):
         _import_modules(imports, files)
     return cfg
@@ -146,7 +146,7 @@ def _line(file: str, keys: Sequence[str]) -> int:
     return _descend(_parse(file), keys)[1] if file.endswith('.py') else 1
 
 
-def _say(error: Exception, path: str) -> str:
+def _format_error(error: Exception, path: str) -> str:
     """The sentence for what mmengine, or the config itself, has raised."""
     frames, trace = [], error.__traceback__
     while trace is not None:

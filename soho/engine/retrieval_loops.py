@@ -190,13 +190,13 @@ class Progress:
         if pairs and time.monotonic() - self.shown > MESSAGE_EVERY:
             self.shown = time.monotonic()
             left = (self.shown - self.started) / self.scored * (self.batches - self.done)
-            self._say(f', {timedelta(seconds=round(left))} left')
+            self._log_progress(f', {timedelta(seconds=round(left))} left')
 
     def finish(self) -> None:
-        """Say the rate of the whole."""
-        self._say('')
+        """Log the rate over all pairs."""
+        self._log_progress('')
 
-    def _say(self, rest: str) -> None:
+    def _log_progress(self, rest: str) -> None:
         earlier = self.done - self.scored
         rate = self.pairs / max(time.monotonic() - self.started, 1e-9)
         print_log(

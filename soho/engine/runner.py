@@ -31,10 +31,10 @@ from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from soho.engine.resumable_runner import ResumableRunner
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
-from soho.files import name_full_disk, refused
+from soho.files import make_write_error, name_full_disk
 from soho.models.sync_bn import synchronise_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
-from soho.ranks import LIMIT, ROLL_CALL, name_absent, note_progress, prepare_ranks
+from soho.ranks import ANSWER_TIMEOUT, LIMIT, name_absent, note_progress, prepare_ranks
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
 
 # Settings of a loader that are for its workers.
@@ -109,7 +109,7 @@ class Runner(ResumableRunner):
             init_gloo(limit)
             if torch.cuda.is_available():
                 # NCCL ends the process and names nobody: it waits longer than those who name whom they wait for.
-                dist_cfg = dict(env_cfg.get('dist_cfg') or {}, timeout=(limit or LIMIT) + 3 * ROLL_CALL)
+                dist_cfg = dict(env_cfg.get('dist_cfg') or {}, timeout=(limit or LIMIT) + 3 * ANSWER_TIMEOUT)
                 env_cfg = dict(env_cfg, dist_cfg=dist_cfg)
         super().setup_env(env_cfg)
         prepare_ranks(limit)
@@ -319,7 +319,7 @@ def _refuse_log(handler: logging.FileHandler, record: logging.LogRecord) -> None
     handler.setLevel(logging.CRITICAL + 1)  # so that others can say how the run ends
     with suppress(OSError):
         handler.close()
-    raise refused(f'the log {handler.baseFilename}', error) from error
+    raise make_write_error(f'the log {handler.baseFilename}', error) from error
 
 
 def _limit(env_cfg: dict[str, Any] | None) -> float | None:

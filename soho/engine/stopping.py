@@ -1,8 +1,8 @@
-"""A run that is told to stop, or whose hour has come, saves after a step, on all ranks after the same one.
+"""A run that is told to stop, or whose save interval has elapsed, saves after a step, on all ranks after the same one.
 
 A validation is left between two batches, and repeated as a whole when the run goes on.
 
-SIGTERM and SIGUSR1, which batch systems send before they take a machine away, and the first Ctrl-C are such words.
+SIGTERM and SIGUSR1, which batch systems send before they take a machine away, and the first Ctrl-C are such requests.
 The process then ends with the code 75 (``EX_TEMPFAIL``), so that a script can start the same command again, with
 ``--resume``: under torchrun ``--max-restarts`` does, under Slurm ``[[ $? == 75 ]] && scontrol requeue $SLURM_JOB_ID``.
 Of several processes ``tools/launch.py`` hands signals and code on.
@@ -42,7 +42,7 @@ class Request(IntEnum):
 
 
 class Stopping:
-    """Context of a training that hears signals, and in which the ranks agree on what to do.
+    """Context of a training that handles signals, and in which the ranks agree on what to do.
 
     Ranks ask after every step and read the answer after the next one, over a group of their own on the host: neither
     waits for a device, and seldom for one another.
@@ -68,7 +68,7 @@ class Stopping:
         if get_world_size() > 1 and self._group is None:
             self._group = dist.new_group(backend='gloo', timeout=self.timeout)
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -76,7 +76,7 @@ class Stopping:
             signal.signal(number, handler)
         self._before = {}
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if name == self.received == 'SIGINT':
             raise KeyboardInterrupt

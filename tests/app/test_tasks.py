@@ -131,7 +131,12 @@ def test_a_model_that_looks_through_a_dictionary(make_task, sample):
 
 def test_a_pretrained_model_shows_its_words(make_task, sample):
     task = make_task('PretrainDataset', task='pretrain')
-    assert isinstance(task, tasks.Looking) and task.ask([sample]) == {} and task.has_dictionary and not task.explains
+    assert (
+        isinstance(task, tasks.DictionaryTask)
+        and task.ask([sample]) == {}
+        and task.has_dictionary
+        and not task.explains
+    )
     assert task.find_words([sample])[1]
     with pytest.raises(UserError, match='gives features, which a page cannot show'):
         make_task('NothingKnown')  # as after fine-tuning: the neck has no dictionary

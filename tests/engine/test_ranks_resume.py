@@ -123,7 +123,7 @@ FAULTS = {
 @pytest.mark.parametrize('fault', FAULTS)
 def test_a_rank_that_is_lost_is_named_and_the_run_goes_on(fault, whole, tmp_path, monkeypatch):
     rank, what, how = FAULTS[fault]
-    monkeypatch.setattr('soho.ranks.ROLL_CALL', 2.0)
+    monkeypatch.setattr('soho.ranks.ANSWER_TIMEOUT', 2.0)
     codes = attempt_ranks(tmp_path, 2, configure(tmp_path, disturbed=rank, timeout=6, **what))
     assert (codes[rank], codes[1 - rank]) == (-signal.SIGKILL, 1), logs(tmp_path)
     said = (tmp_path / f'rank{1 - rank}.log').read_text()

@@ -99,7 +99,7 @@ def test_a_long_run_keeps_a_short_history():
     values = torch.rand(100_000, dtype=torch.float64)
     for part in values.split(50):
         hook._waiting = [(name, value) for value in part for name in ('loss', 'grad_norm')]
-        hook._tell(runner)
+        hook._flush_scalars(runner)
         assert runner.message_hub.get_scalar('train/loss').mean(50) == np.mean(part.numpy())
     saved = io.BytesIO()
     torch.save(to_plain(runner.message_hub.state_dict()), saved)

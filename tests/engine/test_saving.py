@@ -270,7 +270,7 @@ def test_what_is_written_in_the_background_is_what_there_was(tmp_path, monkeypat
     gone.touch()
     with BackgroundWriter() as writer:
         writer.write(dict(a=twice, b=twice[1:], c=[0]), path)
-        writer.do(gone.unlink)
+        writer.submit(gone.unlink)
         twice += 1
         assert gone.exists() and not path.exists()
         gate.open.set()

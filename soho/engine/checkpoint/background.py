@@ -46,16 +46,16 @@ class BackgroundWriter:
             self.wait()
             checkpoint = apply_to(checkpoint, lambda value: isinstance(value, torch.Tensor), lambda value: value.cpu())
             checkpoint = copy.deepcopy(checkpoint)  # a tensor that is there twice is copied once
-        self.do(partial(write_checkpoint, checkpoint, path))
+        self.submit(partial(write_checkpoint, checkpoint, path))
 
-    def do(self, action: Callable[[], Any]) -> None:
+    def submit(self, action: Callable[[], Any]) -> None:
         """Do something after all that was asked for before."""
         if self._pool is None:
             action()
         else:
-            self._waiting.append(self._pool.submit(self._try, action))
+            self._waiting.append(self._pool.submit(self._run, action))
 
-    def _try(self, action: Callable[[], Any]) -> None:
+    def _run(self, action: Callable[[], Any]) -> None:
         if self._error is None:
             try:
                 action()

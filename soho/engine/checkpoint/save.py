@@ -47,10 +47,10 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> Non
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        raise _refused(path, cause.strerror or cause) from error
+        raise _make_write_error(path, cause.strerror or cause) from error
 
 
-def _refused(path: str | os.PathLike, reason: Any) -> TrainingError:
+def _make_write_error(path: str | os.PathLike, reason: Any) -> TrainingError:
     return TrainingError(
         f'the checkpoint {os.fspath(path)} could not be written ({reason}): '
         'make room, and go on from the one before with --resume'
@@ -104,7 +104,7 @@ def write_sharded(checkpoint: dict[str, Any], path: str) -> None:
     except CheckpointException as error:  # the same on all ranks
         if get_rank() == 0:
             shutil.rmtree(folder, ignore_errors=True)
-        raise _refused(path, next(iter(error.failures.values()))[0]) from error
+        raise _make_write_error(path, next(iter(error.failures.values()))[0]) from error
     except (TrainingError, OSError):
         shutil.rmtree(folder, ignore_errors=True)
         raise

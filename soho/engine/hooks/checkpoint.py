@@ -119,10 +119,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         self._saved_at = time.monotonic()
         if is_main_process() and self._is_local:
             pointer = Path(runner.work_dir, POINTER), os.path.relpath(self.last_ckpt, runner.work_dir)
-            runner.writer.do(partial(write_text, *pointer))
+            runner.writer.submit(partial(write_text, *pointer))
             self._kept = [*(other for other in self._kept if other != name), name]
             while 0 < self.max_keep_ckpts < len(self._kept):
-                runner.writer.do(partial(remove_checkpoint, Path(self.out_dir, self._kept.pop(0))))
+                runner.writer.submit(partial(remove_checkpoint, Path(self.out_dir, self._kept.pop(0))))
         return self.last_ckpt
 
     def _save_best_checkpoint(self, runner, metrics: dict[str, float]) -> None:
@@ -166,7 +166,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if is_main_process() and self._is_local:
             for old, new in replaced:
                 if old is not None and old != new:
-                    runner.writer.do(partial(remove_checkpoint, old))
+                    runner.writer.submit(partial(remove_checkpoint, old))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Names in the work dir instead of paths, so that it can be moved."""

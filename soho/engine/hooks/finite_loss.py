@@ -77,10 +77,10 @@ class FiniteLossHook(Hook):
         place = loop.last_place if isinstance(loop, TrainLoop) else None
         self._waiting.append((runner.iter + 1, place, bad, loss))
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
-            self._look(runner)
+            self._check_steps(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        self._look(runner)
+        self._check_steps(runner)
 
     @torch.no_grad()
     def _repair_statistics(self) -> None:
@@ -92,7 +92,7 @@ class FiniteLossHook(Hook):
                 self._statistics, [part.view_as(value) for part, value in zip(parts, self._statistics)]
             )
 
-    def _look(self, runner) -> None:
+    def _check_steps(self, runner) -> None:
         """Read what the device has noted, in one transfer."""
         if not self._waiting:
             return
@@ -102,7 +102,7 @@ class FiniteLossHook(Hook):
         flags, losses = torch.stack([noted, torch.stack([loss for *_, loss in steps])]).tolist()
         skipped = []
         for (iteration, place, bad, _), flag, loss in zip(steps, flags, losses):
-            self._watch(runner, iteration, place, loss)
+            self._report_jump(runner, iteration, place, loss)
             if bad is None:
                 continue
             self._updates += 1
@@ -112,12 +112,12 @@ class FiniteLossHook(Hook):
                 if self._in_row >= self.max_skipped:
                     self._stop(runner, skipped)
         if skipped:
-            self._say(runner, skipped)
+            self._report_skipped(runner, skipped)
             # Whoever skips to the end has not learnt to the end.
             if self._in_row >= min(2, self._updates) and skipped[-1][0] == runner.max_iters:
                 self._stop(runner, skipped)
 
-    def _say(self, runner, skipped: list) -> None:
+    def _report_skipped(self, runner, skipped: list) -> None:
         self._skipped += len(skipped)
         runner.message_hub.update_scalar('train/skipped_updates', self._skipped)
         iterations = [iteration for iteration, *_ in skipped]
@@ -136,7 +136,7 @@ class FiniteLossHook(Hook):
             'lower the learning rate, and go on from the last checkpoint with --resume'
         )
 
-    def _watch(self, runner, iteration: int, place: tuple[int, int] | None, loss: float) -> None:
+    def _report_jump(self, runner, iteration: int, place: tuple[int, int] | None, loss: float) -> None:
         """Say where a loss is far above those before."""
         before = self._losses
         if len(before) >= BEFORE:

@@ -55,10 +55,10 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
             or self.is_last_train_iter(runner)
             or self.end_of_epoch(runner.train_dataloader, batch_idx)
         ):
-            self._tell(runner)
+            self._flush_scalars(runner)
 
     def before_val(self, runner) -> None:
-        self._tell(runner)
+        self._flush_scalars(runner)
         super().before_val(runner)
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
@@ -66,14 +66,14 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
         runner.message_hub.update_info(VALIDATED_ITER, runner.iter)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        self._tell(runner)
+        self._flush_scalars(runner)
         checkpoint['message_hub'] = runner.message_hub.state_dict()  # it was put there before the hooks were asked
 
     def after_train(self, runner) -> None:
-        self._tell(runner)
+        self._flush_scalars(runner)
         super().after_train(runner)
 
-    def _tell(self, runner) -> None:
+    def _flush_scalars(self, runner) -> None:
         if self._waiting:
             names, values = zip(*self._waiting)
             device = next((value.device for value in values if value.device.type != 'cpu'), 'cpu')
