@@ -15,7 +15,7 @@ from torch import nn
 
 from soho.datasets.loader import DataLoader, say_samples
 from soho.datasets.samplers import Place
-from soho.engine.checkpoint.errors import OtherSettingsError
+from soho.engine.checkpoint.errors import SettingsMismatchError
 from soho.engine.checkpoint.read import is_count
 from soho.engine.data_order import describe_order, first_difference
 from soho.engine.hooks.checkpoint import CheckpointHook
@@ -119,7 +119,7 @@ class TrainLoop(BaseLoop):
             epoch: Epochs that are done.
 
         Raises:
-            OtherSettingsError: What differs.
+            SettingsMismatchError: What differs.
         """
         if not state:
             return
@@ -127,21 +127,21 @@ class TrainLoop(BaseLoop):
         if not place.batches or self._follows(place, epoch) or _is_end(state):
             return
         if state['samples'] != len(self.dataloader.dataset):
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'the checkpoint stands within an epoch of {state["samples"]} samples, and train_dataloader has '
                 f'{len(self.dataloader.dataset)}: go on with the same data, or from the end of an epoch'
             )
         # Before there was this entry nobody knew.
         difference = first_difference(state['order'], self._order()) if 'order' in state else None
         if difference is not None:
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'the checkpoint stands within an epoch, the rest of which would come in another order: {difference}; '
                 'go on with the same data and samplers, or from the end of an epoch'
             )
         batch_size = _batch_size(self.dataloader)
         same = (place.batch_size, place.world_size) == (batch_size, self.runner.world_size)
         if not same and self._resumable_sampler() is None:
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'the checkpoint stands within an epoch of {place.world_size} ranks with {place.batch_size} samples '
                 f'each, which a {type(self.dataloader.sampler).__name__} cannot divide otherwise: go on with as many, '
                 'or use an EpochSampler'
@@ -405,7 +405,7 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def check_state_dict(self, state: dict[str, Any], epoch: int) -> None:
         if state and epoch - state['epoch'] not in (0, 1):
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'the checkpoint stands in epoch {state["epoch"] + 1} of the data, and meta.epoch says that {epoch} '
                 'are done: it is of a loop that counts iterations; go on with an IterBasedTrainLoop'
             )

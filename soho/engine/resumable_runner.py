@@ -17,12 +17,12 @@ from mmengine.utils import apply_to
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT
 from soho.engine.checkpoint.background import BackgroundWriter
-from soho.engine.checkpoint.errors import CheckpointError, OtherSettingsError
+from soho.engine.checkpoint.errors import CheckpointError, SettingsMismatchError
 from soho.engine.checkpoint.inference_spec import describe_run
-from soho.engine.checkpoint.kinds import ACCUMULATED, KEY, describe_kinds
 from soho.engine.checkpoint.load import layout_of, load_weights
 from soho.engine.checkpoint.newest import newest_checkpoint
-from soho.engine.checkpoint.plain import to_plain
+from soho.engine.checkpoint.optimizer_types import ACCUMULATED, KEY, describe_optimizer_types
+from soho.engine.checkpoint.plain_data import to_plain
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.engine.checkpoint.save import nonfinite_tensors, write_sharded
 from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weight_shapes, count_gpus
@@ -165,7 +165,7 @@ class ResumableRunner(MMEngineRunner):
         if save_optimizer:
             wrapper: Any = self.optim_wrapper  # built, since only a training saves its optimizer
             checkpoint['optimizer'] = wrapper.state_dict()
-            checkpoint[KEY] = describe_kinds(wrapper, self.param_schedulers)
+            checkpoint[KEY] = describe_optimizer_types(wrapper, self.param_schedulers)
         if save_param_scheduler and self.param_schedulers is not None:
             schedulers = self.param_schedulers
             checkpoint['param_schedulers'] = (
@@ -203,7 +203,7 @@ class ResumableRunner(MMEngineRunner):
         while (filename := self._find_newest(misfits, said)) is not None:
             try:
                 self.resume(filename)
-            except OtherSettingsError:
+            except SettingsMismatchError:
                 raise
             except CheckpointError as error:
                 misfits[filename] = error
@@ -258,9 +258,9 @@ class ResumableRunner(MMEngineRunner):
             if own is None and states:  # a rank that there was not
                 torch.manual_seed(self.seed + self.rank + loop.iter)
             loop.load_state_dict(state.get('loop', {}), loop.epoch, loop.iter, own)
-        kinds = state.get(KEY)
-        if kinds is not None and isinstance(self.optim_wrapper, OptimWrapper):
-            self.optim_wrapper.set_accumulation_count(kinds['optimizers']['optimizer'][ACCUMULATED])
+        types = state.get(KEY)
+        if types is not None and isinstance(self.optim_wrapper, OptimWrapper):
+            self.optim_wrapper.set_accumulation_count(types['optimizers']['optimizer'][ACCUMULATED])
         if 'gradients' in state and isinstance(self.optim_wrapper, OptimWrapper):
             gradients = state['gradients']
             if len(gradients) == self.world_size and not isinstance(self.model, FSDP2):
@@ -342,7 +342,7 @@ class ResumableRunner(MMEngineRunner):
         gpus = count_gpus(checkpoint)
         if gpus not in (None, self.world_size):
             if not (self.auto_scale_lr or {}).get('enable'):
-                raise OtherSettingsError(
+                raise SettingsMismatchError(
                     f'{filename} is of a run on {gpus} GPUs, and this one has {self.world_size}: its learning rate '
                     'would be another; auto_scale_lr=dict(enable=True) scales it'
                 )
@@ -361,7 +361,7 @@ class ResumableRunner(MMEngineRunner):
         )
         seed, own_seed = checked['meta'].get('seed'), self._randomness_cfg.get('seed')
         if None not in (seed, own_seed) and seed != own_seed:
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'randomness.seed is {own_seed} in the config, and {filename} is of a run with the seed {seed}, whose '
                 f'data come in another order: go on with randomness.seed={seed}'
             )

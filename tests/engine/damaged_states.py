@@ -5,8 +5,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import LinearLR
 from torch import nn
 
-from soho.engine.checkpoint.kinds import KEY, describe_kinds
-from soho.engine.checkpoint.plain import to_plain
+from soho.engine.checkpoint.optimizer_types import KEY, describe_optimizer_types
+from soho.engine.checkpoint.plain_data import to_plain
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check_weight_shapes
 from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper
@@ -59,7 +59,7 @@ def saved_state():
         random_states=[get_random_state()],
         gradients=[wrapper.accumulated_gradients()],
         **{
-            KEY: describe_kinds(wrapper, schedulers),
+            KEY: describe_optimizer_types(wrapper, schedulers),
             AVERAGE: {'steps': torch.tensor(3), **{f'module.{name}': value.clone() for name, value in state.items()}},
         },
     )

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from soho.engine import Runner
-from soho.engine.checkpoint.errors import OtherSettingsError
+from soho.engine.checkpoint.errors import SettingsMismatchError
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 from soho.registry import DATASETS
 from tests.engine.small_runs import Killed, Record, SmallData, small_config, train
@@ -69,7 +69,7 @@ def test_another_optimizer_is_refused(case, known, tmp_path):
         )
     with pytest.raises(CheckpointError, match=message) as info:
         train(tmp_path, iters=4, **after)
-    assert isinstance(info.value, OtherSettingsError) is known and '\n' not in str(info.value)
+    assert isinstance(info.value, SettingsMismatchError) is known and '\n' not in str(info.value)
 
 
 def test_an_older_checkpoint_of_the_same_optimizer_goes_on(tmp_path):
@@ -110,12 +110,12 @@ def test_a_setting_that_wants_less_state_applies(before, after, names, tmp_path,
 def test_other_schedules_are_refused(after, message, tmp_path):
     parts = [*small_config(tmp_path).param_scheduler, dict(type='MultiStepLR', milestones=[12], by_epoch=False)]
     schedules = None if after is None else [dict(parts[number]) for number in after]
-    with pytest.raises(OtherSettingsError, match=message):
+    with pytest.raises(SettingsMismatchError, match=message):
         go_on(tmp_path, {}, dict(param_scheduler=schedules))
 
 
 def test_schedules_that_are_added_are_refused(tmp_path):
-    with pytest.raises(OtherSettingsError, match='the state of no schedule, and param_scheduler .* is of LinearLR'):
+    with pytest.raises(SettingsMismatchError, match='the state of no schedule, and param_scheduler .* is of LinearLR'):
         go_on(tmp_path, dict(param_scheduler=None), {})
 
 
@@ -164,7 +164,7 @@ ORDERS = {
 def test_another_order_within_an_epoch_is_refused(case, tmp_path):
     changes, message = ORDERS[case]
     with pytest.raises(
-        OtherSettingsError, match=f'within an epoch, the rest .* another order: train_dataloader.{message}'
+        SettingsMismatchError, match=f'within an epoch, the rest .* another order: train_dataloader.{message}'
     ):
         go_on(tmp_path, {}, changes)
 
@@ -199,7 +199,7 @@ def test_a_seed_of_the_sampler_itself_is_kept(tmp_path):
 def test_accumulation_changes_between_updates_alone(tmp_path):
     two, three = ({'optim_wrapper.accumulative_counts': count} for count in (2, 3))
     with pytest.raises(
-        OtherSettingsError,
+        SettingsMismatchError,
         match='holds gradients of 1 of the 2 iterations of an update, and accumulative_counts .* is 3',
     ):
         go_on(tmp_path / 'a', two, three, kill=5)  # 5 are saved
@@ -220,7 +220,7 @@ def test_accumulation_changes_between_updates_alone(tmp_path):
 def test_a_loop_that_counts_otherwise_is_refused(tmp_path):
     with pytest.raises(Killed):
         train(tmp_path, iters=30, kill=25)
-    with pytest.raises(OtherSettingsError, match='go on with an IterBasedTrainLoop'):
+    with pytest.raises(SettingsMismatchError, match='go on with an IterBasedTrainLoop'):
         train(tmp_path, epochs=3)
 
 

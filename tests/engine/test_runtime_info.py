@@ -12,7 +12,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import LogProcessor
 
 from soho.engine import Runner
-from soho.engine.checkpoint.plain import from_plain, to_plain
+from soho.engine.checkpoint.plain_data import from_plain, to_plain
 from soho.engine.hooks.runtime_info import RuntimeInfoHook, history_length
 
 

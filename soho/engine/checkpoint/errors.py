@@ -11,5 +11,5 @@ class MissingCheckpointError(CheckpointError, FileNotFoundError):
     """There is no such file; a person gave its name, so that this is no failure of the system."""
 
 
-class OtherSettingsError(CheckpointError):
+class SettingsMismatchError(CheckpointError):
     """A sound checkpoint of a run with other settings than the config's, which the state in it does not bear."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from soho.engine.checkpoint.adapters.layouts import OWN_LAYOUT, adapt
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint, state_dict_of
-from soho.engine.checkpoint.values import is_dense
+from soho.engine.checkpoint.value_checks import is_dense
 from soho.engine.sharding import shard_like
 from soho.errors import clip
 

@@ -33,7 +33,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> Non
     """Write a checkpoint; ``path`` keeps its old contents until all of the new ones are on the disk.
 
     Args:
-        checkpoint: Plain data, see :func:`soho.engine.checkpoint.plain.to_plain`.
+        checkpoint: Plain data, see :func:`soho.engine.checkpoint.plain_data.to_plain`.
         path: Path of the file.
 
     Raises:

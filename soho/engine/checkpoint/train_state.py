@@ -22,12 +22,19 @@ from torch import Tensor
 
 from soho.engine.checkpoint.config_text import parse_config
 from soho.engine.checkpoint.errors import CheckpointError
-from soho.engine.checkpoint.kinds import ADVICE, KEY, Form, check_kinds, entries_kept, wrappers_of
 from soho.engine.checkpoint.load import fit_weights
-from soho.engine.checkpoint.plain import from_plain
+from soho.engine.checkpoint.optimizer_types import (
+    ADVICE,
+    KEY,
+    Form,
+    check_optimizer_types,
+    find_state_entries,
+    wrappers_of,
+)
+from soho.engine.checkpoint.plain_data import from_plain
 from soho.engine.checkpoint.read import is_count, state_dict_of
 from soho.engine.checkpoint.save import nonfinite_tensors
-from soho.engine.checkpoint.values import WrongValue, is_dense, is_number, join, require, show
+from soho.engine.checkpoint.value_checks import InvalidValueError, is_dense, is_number, join, require, show
 from soho.engine.random_state import is_random_state
 from soho.errors import clip
 
@@ -70,14 +77,14 @@ def check_train_state(
         A copy, without the config of ``meta``, histories as mmengine's ``HistoryBuffer``, settings as in the config.
 
     Raises:
-        OtherSettingsError: The run has other optimizers or schedules than the file.
+        SettingsMismatchError: The run has other optimizers or schedules than the file.
         CheckpointError: What is wrong, and where.
     """
     checkpoint = dict(checkpoint)
     try:
         checkpoint['meta'] = meta = _check_meta(checkpoint.get('meta'))
         checkpoint['message_hub'] = _check_message_hub(checkpoint.get('message_hub'), list(folders), meta)
-        known = check_kinds(checkpoint.get(KEY), source, optim_wrapper, param_schedulers)
+        known = check_optimizer_types(checkpoint.get(KEY), source, optim_wrapper, param_schedulers)
         changes: list[str] = []
         require('optimizer' in checkpoint, 'it holds no state of an optimizer: these are weights (for load_from)')
         scheduled = {scheduler.param_name for scheduler in _all_of(param_schedulers)}
@@ -90,7 +97,7 @@ def check_train_state(
         if param_schedulers is None:
             del checkpoint['param_schedulers']
         _check_place(checkpoint, optim_wrapper)
-    except WrongValue as error:
+    except InvalidValueError as error:
         raise CheckpointError(f'{source} is nothing to go on from: {error}') from error
     for change in changes:
         log(f'{source}: {change}')
@@ -253,7 +260,7 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def _history(value: Any, where: str) -> HistoryBuffer:
-    """The history of a scalar out of what :func:`soho.engine.checkpoint.plain.to_plain` makes of it."""
+    """The history of a scalar out of what :func:`soho.engine.checkpoint.plain_data.to_plain` makes of it."""
     require(isinstance(value, dict) and value.get('is_history_buffer') is True, f'{where} is no history')
     arrays = [value.get('history'), value.get('counts')]
     for array in arrays:
@@ -297,16 +304,16 @@ def _check_optimizer(
         wrapper: Of the run.
         where: Its name, for messages.
         scheduled: Settings that a schedule drives.
-        described: What the checkpoint says of it, see :mod:`soho.engine.checkpoint.kinds`; ``None``: nothing.
+        described: What the checkpoint says of it, see :mod:`soho.engine.checkpoint.optimizer_types`; ``None``: nothing.
         changes: Gets a sentence for each change.
     """
     require(isinstance(state, dict), f'{where} is {show(state)} and no dict')
     optimizer = wrapper.optimizer
     kind = type(optimizer).__name__
     if foreign := sorted(map(str, state.keys() - wrapper.state_dict().keys() - OPTIONAL)):
-        raise WrongValue(f'{where} has {show(foreign[0])}, which a {kind} does not keep: {ADVICE}')
+        raise InvalidValueError(f'{where} has {show(foreign[0])}, which a {kind} does not keep: {ADVICE}')
     if absent := sorted(wrapper.state_dict().keys() - state.keys() - OPTIONAL):
-        raise WrongValue(f'{where} has no {absent[0]}, which a {kind} keeps: it was of another one; {ADVICE}')
+        raise InvalidValueError(f'{where} has no {absent[0]}, which a {kind} keeps: it was of another one; {ADVICE}')
     groups, own = state.get('param_groups'), optimizer.state_dict()['param_groups']
     require(isinstance(groups, list), f'{where}.param_groups is {show(groups)} and no list')
     require(len(groups) == len(own), f'{where} has {len(groups)} groups of parameters, and the run {len(own)}')
@@ -315,7 +322,7 @@ def _check_optimizer(
     require(isinstance(entries_of, dict), f'{where}.state is {show(entries_of)} and no dict')
     parameters: dict[int, Tensor] = {}
     entries: dict[int, dict[str, Any]] = {}
-    tried = entries_kept(optimizer)
+    tried = find_state_entries(optimizer)
     for number, (group, own_group, live) in enumerate(zip(groups, own, optimizer.param_groups)):
         here = f'{where}.param_groups.{number}'
         _check_group(group, own_group, here)
@@ -362,7 +369,7 @@ def _keep_entries(entry: dict[str, Any], own: dict[str, Any], where: str, kind: 
     if not entry:
         return {}
     if absent := [name for name in own if name not in entry]:
-        raise WrongValue(
+        raise InvalidValueError(
             f'{where} has no {absent[0]}, which a {kind} with the settings of the config keeps: go on with those that '
             'it had, or begin anew from its weights (load_from=FILE, without --resume)'
         )
@@ -484,7 +491,7 @@ def _check_wrapper(state: dict[str, Any], wrapper: Any, where: str, scheduled: s
         try:
             wrapper.optimizer.check_state_dict(state)
         except ValueError as error:
-            raise WrongValue(f'{where}: {error}') from error
+            raise InvalidValueError(f'{where}: {error}') from error
 
 
 def _check_all_schedulers(states: Any, schedulers: Any, iterations: int, changes: list[str]) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 from soho.errors import clip
 
 
-class WrongValue(ValueError):
+class InvalidValueError(ValueError):
     """What is wrong with a value and where, without the file's name."""
 
 
@@ -17,10 +17,10 @@ def require(fits: bool, message: str) -> None:
     """Refuse a value with a message that says what it is and where.
 
     Raises:
-        WrongValue: It does not fit.
+        InvalidValueError: It does not fit.
     """
     if not fits:
-        raise WrongValue(message)
+        raise InvalidValueError(message)
 
 
 def show(value: Any) -> str:

@@ -14,15 +14,15 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 from torch.optim import Optimizer
 
-from soho.engine.checkpoint.errors import OtherSettingsError
+from soho.engine.checkpoint.errors import SettingsMismatchError
 from soho.engine.checkpoint.read import is_count
-from soho.engine.checkpoint.values import require, show
+from soho.engine.checkpoint.value_checks import require, show
 from soho.errors import clip
 
 KEY = 'kinds'
-"""Of a checkpoint: what :func:`describe_kinds` returns."""
+"""Key in a checkpoint of what :func:`describe_optimizer_types` returns; it stays, since older files have it."""
 ACCUMULATED = 'gathered'
-"""Of an optimizer in it: iterations of the next update that are done, under the name that files have always had."""
+"""Key in it of the number of iterations of the next update that are done; it stays for the same reason."""
 ADVICE = 'go on with that, or begin anew from its weights (load_from=FILE, without --resume)'
 
 
@@ -48,7 +48,7 @@ def wrappers_of(wrapper: Any) -> dict[str, Any]:
     return {'optimizer': wrapper}
 
 
-def describe_kinds(wrapper: Any, schedulers: Any) -> dict[str, Any]:
+def describe_optimizer_types(wrapper: Any, schedulers: Any) -> dict[str, Any]:
     """Return what the state of optimizers and schedules belongs to, as plain data.
 
     Args:
@@ -84,47 +84,47 @@ def _names_of(schedulers: Any) -> Any:
     return [type(scheduler).__name__ for scheduler in schedulers or []]
 
 
-def check_kinds(kinds: Any, source: str, wrapper: Any, schedulers: Any) -> dict[str, dict[str, Any]]:
+def check_optimizer_types(types: Any, source: str, wrapper: Any, schedulers: Any) -> dict[str, dict[str, Any]]:
     """Compare whose state a checkpoint holds with what the run has; return what it says of each optimizer.
 
     Args:
-        kinds: As :func:`describe_kinds` returned it; ``None`` for a checkpoint that does not say.
+        types: As :func:`describe_optimizer_types` returned it; ``None`` for a checkpoint that does not say.
         source: Name of the checkpoint, for messages.
         wrapper: Of the run.
         schedulers: Of the run.
 
     Raises:
-        WrongValue: It is damaged.
-        OtherSettingsError: The run has other optimizers or schedules, or accumulates gradients otherwise.
+        InvalidValueError: It is damaged.
+        SettingsMismatchError: The run has other optimizers or schedules, or accumulates gradients otherwise.
     """
-    if kinds is None:
+    if types is None:
         return {}
-    require(isinstance(kinds, dict), f'{KEY} is {show(kinds)} and no dict')
-    saved = kinds.get('optimizers')
+    require(isinstance(types, dict), f'{KEY} is {show(types)} and no dict')
+    saved = types.get('optimizers')
     require(isinstance(saved, dict), f'{KEY}.optimizers is {show(saved)} and no dict')
-    own = describe_kinds(wrapper, schedulers)
+    own = describe_optimizer_types(wrapper, schedulers)
     described = {}
     for place, mine in own['optimizers'].items():
         theirs = saved.get(place)
         _check_description(theirs, f'{KEY}.{place}')
         if theirs['type'] != mine['type']:
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'{source} holds the state of the optimizer {theirs["type"]:.60}, and optim_wrapper of the config is '
                 f'of {mine["type"]}: {ADVICE}'
             )
         if theirs[ACCUMULATED] and theirs['accumulative_counts'] != mine['accumulative_counts']:
-            raise OtherSettingsError(
+            raise SettingsMismatchError(
                 f'{source} holds gradients of {theirs[ACCUMULATED]} of the {theirs["accumulative_counts"]} iterations '
                 f'of an update, and accumulative_counts of the config is {mine["accumulative_counts"]}: go on with '
                 f'{theirs["accumulative_counts"]}, or from a checkpoint just after an update'
             )
         described[place] = theirs
-    theirs, mine = kinds.get('param_schedulers'), own['param_schedulers']
+    theirs, mine = types.get('param_schedulers'), own['param_schedulers']
     require(_are_names(theirs), f'{KEY}.param_schedulers is {show(theirs)} and no list of names')
     if theirs != mine:
-        raise OtherSettingsError(
-            f'{source} holds the state of {_list(theirs)}, and param_scheduler of the config is of {_list(mine)}: '
-            f'{ADVICE}'
+        raise SettingsMismatchError(
+            f'{source} holds the state of {_join_names(theirs)}, and param_scheduler of the config is of '
+            f'{_join_names(mine)}: {ADVICE}'
         )
     return described
 
@@ -144,14 +144,14 @@ def _are_names(names: Any) -> bool:
     return all(isinstance(some, list) and all(isinstance(name, str) for name in some) for some in lists)
 
 
-def _list(names: Any) -> str:
+def _join_names(names: Any) -> str:
     """Names of schedules in a sentence."""
     if isinstance(names, dict) and names:
-        return '; '.join(f'{_list(some)} for {clip(name)}' for name, some in list(names.items())[:4])
+        return '; '.join(f'{_join_names(some)} for {clip(name)}' for name, some in list(names.items())[:4])
     return ', '.join(map(clip, names[:8])) + (', ...' if names[8:] else '') if names else 'no schedule'
 
 
-def entries_kept(optimizer: Optimizer) -> list[dict[Form, dict[str, Any]]] | None:
+def find_state_entries(optimizer: Optimizer) -> list[dict[Form, dict[str, Any]]] | None:
     """Return what an optimizer keeps of the parameters of each group, by what these are like.
 
     Values are those after one step on tensors of one element; ``None`` for an optimizer that cannot be tried so, for
