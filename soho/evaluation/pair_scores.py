@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from soho.datasets.retrieval import RetrievalDataset
 from soho.files import PathLike, atomic_path
+from soho.models.heads.positions import cls_positions
 from soho.models.heads.retrieval import RetrievalHead
 from soho.models.soho import SOHO
 from soho.models.structures import VisualTokens
@@ -85,7 +86,7 @@ def _score_block(
     longest = captions.lengths[part.start]
     images = 1 if visual is None else len(visual.valid)
     ids, attention = (field[part, :longest].expand(images, -1, -1) for field in (captions[0], captions[1]))
-    features = model.fuse(ids, attention, visual, output_positions=ids.new_empty(0))  # [CLS] alone
+    features = model.fuse(ids, attention, visual, cls_positions(ids))
     return head.score(features).float().view(images, -1)
 
 
@@ -113,7 +114,7 @@ def score_pairs(
     for place, image in zip(places.split(pairs), images.split(pairs)):
         longest = captions.lengths[int(place[0])]
         ids, attention = (field[place, None, :longest] for field in (captions[0], captions[1]))  # (R, 1, L)
-        features = model.fuse(ids, attention, visual.select(image), output_positions=ids.new_empty(0))
+        features = model.fuse(ids, attention, visual.select(image), cls_positions(ids))
         scores[image, captions.columns[place]] = head.score(features).float()
     return scores
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import cls_only
 from soho.models.heads.classification import ClassificationHead
+from soho.models.heads.positions import cls_positions
 from soho.models.necks.dictionary_neck import DictionaryNeck
 from soho.models.soho import SOHO
 from soho.models.structures import VisualTokens
@@ -71,14 +71,14 @@ def explain_answer(
             visual = model.encode_image(batch['image'], batch['image_size'])
         empty = model.encode_image(torch.zeros_like(batch['image']), batch['image_size'])
         length = batch['input_ids'].size(2)
-        answer = model.fuse(batch['input_ids'], batch['attention_mask'], visual, cls_only(batch))
+        answer = model.fuse(batch['input_ids'], batch['attention_mask'], visual, cls_positions(batch['input_ids']))
         logits = head(answer, batch)[0].float()
     chosen = int(logits.argmax()) if label is None else label
     text = {name: batch[name].expand(STEPS, 1, length) for name in ('input_ids', 'attention_mask')}
 
     def score(tokens: Tensor) -> Tensor:
         steps = VisualTokens(tokens[:, None], visual.valid.expand(STEPS, -1))
-        fused = model.fuse(text['input_ids'], text['attention_mask'], steps, cls_only(batch))
+        fused = model.fuse(text['input_ids'], text['attention_mask'], steps, cls_positions(batch['input_ids']))
         rows = dict(batch, sentence_mask=batch['sentence_mask'].expand(STEPS, 1))
         return head(fused, rows)[:, chosen].float().sum()
 

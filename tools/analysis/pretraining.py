@@ -31,6 +31,7 @@ from soho.engine import Runner, load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.errors import UserError, exit_on_user_error
+from soho.models.heads.positions import cls_positions
 from soho.models.soho import SOHO
 from soho.registry import DATASETS, MODELS
 
@@ -120,7 +121,7 @@ def score(model: SOHO, samples: Sequence[dict[str, Any]]) -> Tensor:
     ids, attention = (batch[key].flatten(0, 1)[None] for key in ('input_ids', 'attention_mask'))  # (1, B * S, L)
     rows = []
     for image in torch.arange(len(samples)):
-        fused = model.fuse(ids, attention, visual.select(image[None]), output_positions=ids.new_empty(0))
+        fused = model.fuse(ids, attention, visual.select(image[None]), output_positions=cls_positions(ids))
         logits = model.heads['itm'](fused).float()
         rows.append(logits[:, 1] - logits[:, 0])
     return torch.stack(rows)

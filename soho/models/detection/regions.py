@@ -16,7 +16,7 @@ from soho.errors import UserError
 from soho.models.detection.heads import MaskHead
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
-from soho.models.heads.base import upcast
+from soho.models.precision import upcast
 from soho.registry import MODELS
 
 Targets = list[dict[str, Tensor]]

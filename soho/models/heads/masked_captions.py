@@ -6,7 +6,7 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch
+from soho.datasets.batch import Batch
 from soho.models.heads.mlm import MLMHead
 from soho.models.structures import CaptionFeatures
 from soho.models.target_positions import target_positions

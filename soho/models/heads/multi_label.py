@@ -9,7 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.datasets.batch import Batch
+from soho.models.heads.base import Head
+from soho.models.heads.losses import reduce_mean
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import CaptionFeatures
 from soho.registry import MODELS
 
@@ -52,7 +55,7 @@ class MultiLabelHead(Head):
     def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
         each, labelled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
-        return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
+        return dict(loss_classification=reduce_mean(each, labelled.sum().to(each.dtype)))
 
     def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.

@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast
+from soho.datasets.batch import Batch
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy, reduce_mean
+from soho.models.precision import no_autocast
 from soho.models.structures import FusedFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
@@ -39,7 +42,7 @@ class MVMHead(Head):
     def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over masked cells) and ``acc_mvm`` (percent)."""
         losses, correct, masked = self.per_sample_loss(features, batch)
-        return dict(loss_mvm=mean_over(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
+        return dict(loss_mvm=reduce_mean(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``mvm_losses`` float32 and ``mvm_correct`` bool of the M masked cells."""

@@ -11,6 +11,7 @@ from mmengine.dist import all_gather, all_reduce, get_rank
 from torch import Tensor, nn
 
 from soho.errors import UserError
+from soho.models.precision import no_autocast
 from soho.registry import MODELS
 
 UNUSED_WORDS = ('keep', 'zero', 'restart')
@@ -82,7 +83,7 @@ class VisualDictionary(nn.Module):
             Quantised features (M, D) float32 with a straight-through gradient
             to ``features``, and word indices (M,) int64.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        with no_autocast(features):
             features = features.float()
             with torch.no_grad():
                 indices = self.nearest(features)
