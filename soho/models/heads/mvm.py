@@ -52,7 +52,7 @@ class MVMHead(Head):
     def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(P,) cross-entropies, whether the predicted word is correct, and whether the cell is masked."""
         scores, labels = self.scores(features, batch)
-        losses = F.cross_entropy(scores / self.temperature, labels.clamp(min=-1), ignore_index=-1, reduction='none')
+        losses = F.cross_entropy(scores / self.temperature, labels, reduction='none')  # 0 at labels of -100
         return losses, scores.detach().argmax(1) == labels, labels >= 0
 
     def scores(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
