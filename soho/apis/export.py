@@ -144,8 +144,7 @@ class ImageFeatures(Part):
         """
         feature = self.model.backbone(self.model.data_preprocessor.normalise(image, image_size))[-1]
         canvas, grid = (image.size(2), image.size(3)), (feature.size(2), feature.size(3))
-        rows, columns = valid_cells(image_size, canvas, grid)
-        valid = (rows[:, :, None] & columns[:, None, :])[:, None].to(feature.dtype)  # (B, 1, h, w)
+        valid = valid_cells(image_size, canvas, grid)[:, None].to(feature.dtype)  # (B, 1, h, w)
         return feature, (feature * valid).sum((2, 3)) / valid.sum((2, 3))
 
 

@@ -23,12 +23,14 @@ class VisualTokens(NamedTuple):
     """(B*M, S, N) int64: the dictionary word of a masked cell, -100 at the others."""
     words: Tensor | None = None
     """(B*M, N) int64: the dictionary word nearest to each cell."""
+    grid: tuple[int, int] | None = None
+    """Height and width (h, w) of the grid of the N = h * w cells; ``None`` where the tokens are no cells."""
 
     def select(self, images: Tensor) -> 'VisualTokens':
         """Tokens of ``images`` (int64 indices, repeats allowed), for scoring image-text pairs."""
         labels = None if self.labels is None else self.labels[images]
         words = None if self.words is None else self.words[images]
-        return VisualTokens(self.tokens[images], self.valid[images], labels, words)
+        return VisualTokens(self.tokens[images], self.valid[images], labels, words, self.grid)
 
 
 class FusedFeatures(NamedTuple):

@@ -5,8 +5,7 @@ the logit of the result on the way from the tokens of an empty picture to those 
 to the difference of the two logits; only what speaks for the result is shown.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -67,8 +66,7 @@ def explain_answer(
         raise UserError('this model answers without looking at the picture')
     batch = model.data_preprocessor(batch)
     with torch.no_grad():
-        with grid_of(model) as grid:
-            visual = model.encode_image(batch['image'], batch['image_size'])
+        visual = model.encode_image(batch['image'], batch['image_size'])
         empty = model.encode_image(torch.zeros_like(batch['image']), batch['image_size'])
         length = batch['input_ids'].size(2)
         answer = model.fuse(batch['input_ids'], batch['attention_mask'], visual, cls_positions(batch['input_ids']))
@@ -83,7 +81,8 @@ def explain_answer(
         return head(fused, rows)[:, chosen].float().sum()
 
     contribution = _integrate(score, visual.tokens[:, 0], empty.tokens[:, 0]) * visual.valid[0]
-    heat = _heat(contribution, grid)
+    assert visual.grid is not None
+    heat = _heat(contribution, visual.grid)
     return logits.cpu(), _over_picture(heat, batch).to_pixels(smooth=True).clip(0, 1)
 
 
@@ -127,11 +126,10 @@ def read_words(model: SOHO, batch: Batch) -> Grid:
             'pretrained one has it'
         )
     batch = model.data_preprocessor(batch)
-    with grid_of(model) as grid:
-        visual = model.encode_image(batch['image'], batch['image_size'])
-    assert visual.words is not None
+    visual = model.encode_image(batch['image'], batch['image_size'])
+    assert visual.words is not None and visual.grid is not None
     words = visual.words.masked_fill(~visual.valid, -1)[0]
-    return _over_picture(words.view(grid[0], grid[1]).cpu().numpy(), batch)
+    return _over_picture(words.view(visual.grid).cpu().numpy(), batch)
 
 
 def draw_heat(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
@@ -182,9 +180,9 @@ def _integrate(score: Callable[[Tensor], Tensor], tokens: Tensor, empty: Tensor)
     return ((tokens - empty)[0] * gradient.mean(0)).sum(-1)
 
 
-def _heat(contribution: Tensor, grid: Sequence[int]) -> np.ndarray:
+def _heat(contribution: Tensor, grid: tuple[int, int]) -> np.ndarray:
     """(h, w) float32, what speaks for the result, 1 at the largest."""
-    heat = contribution.detach().float().clamp(min=0).view(grid[0], grid[1])
+    heat = contribution.detach().float().clamp(min=0).view(grid)
     return (heat / heat.max().clamp(min=1e-12)).cpu().numpy()
 
 
@@ -192,15 +190,3 @@ def _over_picture(cells: np.ndarray, batch: Batch) -> Grid:
     height, width = batch['image'].shape[-2:]
     rows, columns = batch['image_size'][0].tolist()
     return Grid(cells, (height, width), (rows, columns))
-
-
-@contextmanager
-def grid_of(model: SOHO) -> Generator[list[int], None, None]:
-    """Height and width of the neck's grid, filled in when the neck has run; it does not return them itself."""
-    grid: list[int] = []
-    assert model.neck is not None
-    hook = model.neck.conv.register_forward_hook(lambda _, args, out: grid.extend(out.shape[-2:]))
-    try:
-        yield grid
-    finally:
-        hook.remove()

@@ -6,7 +6,6 @@ import torch
 from soho.datasets.batch import Batch
 from soho.models.necks.dictionary_neck import DictionaryNeck
 from soho.models.soho import SOHO
-from soho.visualization.attribution import grid_of
 
 
 @torch.no_grad()
@@ -25,10 +24,9 @@ def find_hidden_cells(model: SOHO, batch: Batch, trained: bool) -> list[np.ndarr
     hidden = []
     for row in range(len(batch['image'])):  # one at a time, so that sixteen photographs need no memory
         one = slice(row, row + 1)
-        with grid_of(model) as grid:
-            visual = model.encode_image(batch['image'][one], batch['image_size'][one])
+        visual = model.encode_image(batch['image'][one], batch['image_size'][one])
         words = visual.words if trained else torch.arange(visual.valid.size(1), device=visual.valid.device)[None]
-        assert words is not None
+        assert words is not None and visual.grid is not None
         cells = neck.masked_cells(words, visual.valid, batch['mvm_cell'][one]) & batch['mvm_sentences'][one].any()
-        hidden.append(cells.view(grid[0], grid[1]).cpu().numpy())
+        hidden.append(cells.view(visual.grid).cpu().numpy())
     return hidden
