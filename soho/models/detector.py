@@ -84,15 +84,16 @@ class Detector(BaseModel):
     def predict(self, detections: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
         """
         Args:
-            detections: Of each image, in pixels of the canvas.
+            detections: Of each image, K of them: ``boxes`` (K, 4) in pixels of the canvas, ``scores`` (K,),
+                ``labels`` (K,) and with a mask head ``masks`` (K, size, size), see :class:`RegionHeads`.
             batch: The preprocessed batch.
 
         Returns:
-            With D the largest number of detections of an image, padded with zeros:
-            ``image_id`` (B,), ``full_size`` (B, 2), ``boxes`` (B, D, 4) in
-            pixels of the full image, ``scores`` (B, D) in descending order,
-            ``labels`` (B, D), 0 for padding, and with a mask head ``masks``
-            (B, D, M, M) in [0, 1], relative to the box.
+            With K the largest number of detections of an image, padded with zeros:
+            ``image_id`` (B,) int64, ``full_size`` (B, 2) int64, ``boxes`` (B, K, 4)
+            float32 in pixels of the full image, ``scores`` (B, K) float32 in
+            descending order, ``labels`` (B, K) int64, 0 for padding, and with a
+            mask head ``masks`` (B, K, size, size) float32 in [0, 1], relative to the box.
         """
         prediction = dict(image_id=batch['image_id'], full_size=batch['full_size'])
         for name in detections[0]:

@@ -88,6 +88,9 @@ class SOHO(BaseModel):
             image_size: (B*M, 2) int64, valid height and width in pixels.
             mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is masked; ``None`` masks nothing.
             mvm_sentences: (B*M, S) bool, the sentences for which it is masked.
+
+        Returns:
+            Tokens (B*M, 1, N, D), or (B*M, S, N, D) where cells are masked, and what is known of their cells.
         """
         assert self.backbone is not None and self.neck is not None, 'this model has no image branch'
         feature = self.backbone(image)[-1]  # (B*M, C, h', w')

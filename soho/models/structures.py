@@ -2,7 +2,7 @@
 
 ``B`` samples, ``M`` images per sample, ``S`` sentences per sample, ``R = B * M * S`` rows (image-major: for each
 sample, for each of its images, its sentences), ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K``
-dictionary words, ``V`` vocabulary, ``C`` channels of the backbone.
+dictionary words, ``V`` vocabulary, ``C`` channels of the backbone, ``P`` positions that a head reads.
 """
 
 from typing import NamedTuple
@@ -62,6 +62,6 @@ class CaptionFeatures(NamedTuple):
     feature: Tensor
     """(B, C, h, w) last feature map of the backbone."""
     logits: dict[str, Tensor]
-    """(M, V) logits at the positions that :meth:`Head.text_positions` returns, by token field."""
+    """(P, V) logits at the positions that :meth:`Head.text_positions` returns, by token field."""
     decode_step: DecodeStep | None = None
     """Step of caption decoding; ``None`` for a model without a caption transformer."""

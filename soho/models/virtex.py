@@ -80,6 +80,9 @@ class VirTex(BaseModel):
 
         Args:
             image: (B, 3, H, W) float32, normalised, without padding.
+
+        Returns:
+            The last feature map (B, C, h, w) and, with a language model, its projection (B, h * w, D).
         """
         with torch.no_grad() if self.frozen_backbone else nullcontext():
             feature = self.backbone(image)[-1]  # (B, C, h, w)

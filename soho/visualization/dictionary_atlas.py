@@ -27,7 +27,7 @@ class Patch(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """All grid cells that lie on pictures, as parallel arrays of length M."""
+    """All grid cells that lie on pictures, as parallel arrays of length N."""
 
     item: np.ndarray
     """int64, index of the sample."""
@@ -36,7 +36,7 @@ class Cells(NamedTuple):
     distance: np.ndarray
     """float32, L2 distance to it."""
     box: np.ndarray
-    """(M, 4) float32, as :attr:`Patch.box`."""
+    """(N, 4) float32, as :attr:`Patch.box`."""
 
 
 class Atlas:

@@ -36,7 +36,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[float], size: tuple[int, int]) ->
     is 0 outside.
 
     Args:
-        mask: (M, M) float in [0, 1].
+        mask: (size, size) float in [0, 1].
         box: x0, y0, x1, y1 in pixels.
         size: (h, w) of the image.
 

@@ -62,19 +62,19 @@ class MLMHead(Head):
         return dict(loss_mlm=reduce_mean(losses), acc_mlm=accuracy(correct))
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
-        """``mlm_losses`` float32 and ``mlm_correct`` bool of the M masked tokens."""
+        """``mlm_losses`` float32 and ``mlm_correct`` bool of the P masked tokens."""
         losses, correct = self.per_sample_loss(features, batch)
         return dict(mlm_losses=losses, mlm_correct=correct)
 
     def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M,) cross-entropies and (M,) bool, whether the predicted token is correct."""
+        """(P,) cross-entropies and (P,) bool, whether the predicted token is correct."""
         logits, labels = self.logits(features, batch)
         with no_autocast(logits):
             losses = F.cross_entropy(upcast(logits), labels, reduction='none')
         return losses, logits.detach().argmax(1) == labels
 
     def logits(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M, V) logits and (M,) labels of the masked tokens."""
+        """(P, V) logits and (P,) labels of the masked tokens."""
         labels = batch['mlm_labels'].flatten(0, 1)  # (R, L)
         hidden, labels = gather_positions(features.text, labels, target_positions(batch, 'mlm_labels'))
         return self.output(hidden), labels

@@ -61,7 +61,7 @@ class MultiLabelHead(Head):
         """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.
 
         Where the batch has ``label_set``, also ``classification_losses`` float32 and ``classification_correct``
-        bool (the most probable label is correct) of the M images that have a label.
+        bool (the most probable label is correct) of the B' images that have a label.
         """
         logits = self(features)
         probabilities, labels = upcast(logits).softmax(1).topk(self.top_k)

@@ -45,7 +45,7 @@ class MVMHead(Head):
         return dict(loss_mvm=reduce_mean(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
-        """``mvm_losses`` float32 and ``mvm_correct`` bool of the M masked cells."""
+        """``mvm_losses`` float32 and ``mvm_correct`` bool of the P' masked cells."""
         losses, correct, masked = self.per_sample_loss(features, batch)
         return dict(mvm_losses=losses[masked], mvm_correct=correct[masked])
 
