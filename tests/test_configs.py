@@ -293,6 +293,16 @@ def test_the_sizes_that_a_recipe_states_are_its_own():
     assert not wrong and seen == CLAIMS.keys()
 
 
+@pytest.mark.parametrize('path', FILES, ids=str)
+def test_the_hidden_width_stands_with_the_language_model_alone(path):
+    for call in ast.walk(ast.parse((CONFIGS / path).read_text())):
+        if isinstance(call, ast.Call):
+            given = {argument.arg: getattr(argument.value, 'value', None) for argument in call.keywords}
+            kind = str(given.get('type'))
+            repeated = {'hidden_size': kind.endswith('Head'), 'out_channels': kind in ('PlainNeck', 'DictionaryNeck')}
+            assert not [name for name in repeated if repeated[name] and name in given], f'line {call.lineno}'
+
+
 @pytest.mark.parametrize('path', RECIPES, ids=str)
 def test_what_is_validated_can_be_tested(path):
     cfg = load_config(str(CONFIGS / path))

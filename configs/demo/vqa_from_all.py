@@ -11,7 +11,6 @@ model = dict(
         _delete_=True,
         type='DictionaryNeck',
         in_channels=128,
-        out_channels=128,
         pool=2,
         dictionary=dict(num_words=256, decay=0.9, unused_words='restart'),
     )
