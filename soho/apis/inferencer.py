@@ -29,6 +29,7 @@ from soho.apis.words import Words, find_words
 from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.transforms.base import ImageTransform
+from soho.datasets.transforms.renamed import rename_transforms
 from soho.engine.checkpoint.inference_spec import (
     InferenceSpec,
     build_model,
@@ -109,7 +110,8 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         if not isinstance(source, OpenedModel):
             source = open_model(source, config, class_names, vocabulary, revision)
         self.source = source.source
-        self.spec = self.find_spec(source)
+        spec = self.find_spec(source)
+        self.spec = replace(spec, pipeline=rename_transforms(spec.pipeline))
         if self.datasets and self.spec.dataset not in self.datasets:
             raise CheckpointError(
                 f'{self.source} was trained on a {self.spec.dataset or "data set that it does not name"}, and '

@@ -322,6 +322,25 @@ def test_features_and_words(make_model, soho_config, synthetic, picture, tmp_pat
     assert (found.cells == words.numpy()).all() and found.picture.size == (512, 384)
 
 
+@pytest.mark.parametrize(
+    'before, now',
+    [
+        (dict(type='ResizeShortest', size=40), dict(type='ResizeShortEdge', size=40)),
+        (
+            dict(type='ResizeShortEdge', short_edges=(40,), long_edge=50),
+            dict(type='RandomResizeShortEdge', short_edges=(40,), long_edge=50),
+        ),
+    ],
+)
+def test_a_pipeline_with_earlier_names_is_the_same(before, now, make_model, soho_config, picture, tmp_path):
+    vectors = []
+    for number, resize in enumerate((before, now)):
+        spec = InferenceSpec(soho_config('pretrain'), [dict(type='LoadImage'), resize])
+        save_weights(tmp_path / f'{number}.safetensors', make_model('pretrain').state_dict(), spec)
+        vectors.append(soho.load(tmp_path / f'{number}.safetensors', device='cpu')(picture))
+    assert np.array_equal(*vectors)
+
+
 def test_an_answer_shows_the_words_that_its_picture_holds(vqa, make_model, soho_config, picture, tmp_path, capsys):
     with pytest.raises(UserError, match='has no visual dictionary: its neck is PlainNeck'):
         vqa.explain(picture, 'Is it?', words=True)

@@ -6,7 +6,13 @@ import re
 import numpy as np
 
 from soho.datasets.collate import collate
-from soho.datasets.transforms.augmentation import CenterCrop, RandomResizedCrop, ResizeShortest, crop_and_resize, jitter
+from soho.datasets.transforms.augmentation import (
+    CenterCrop,
+    RandomResizedCrop,
+    ResizeShortEdge,
+    crop_and_resize,
+    jitter,
+)
 from soho.datasets.transforms.image import LoadImage, RandomFlip
 from soho.models.preprocessor import ImageTextPreprocessor
 from tests.parity.fixture import Fixture
@@ -34,7 +40,7 @@ def _load(fixture: Fixture, name: str) -> np.ndarray:
 def _evaluated(image: np.ndarray, setting: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Resized, cropped and normalised (h, w, 3), as the setting's name says: the short edge, then the side."""
     short, side = map(int, re.search(r'(\d+)_(\d+)$', setting).groups())
-    resized = ResizeShortest(short)(dict(image=image))['image']
+    resized = ResizeShortEdge(short)(dict(image=image))['image']
     cropped = CenterCrop(side)(dict(image=resized))['image']
     batch = ImageTextPreprocessor()(collate([dict(image=cropped)]))
     return resized, cropped, batch['image'][0].permute(1, 2, 0).numpy()
@@ -129,7 +135,7 @@ def _check_image(fixture: Fixture, place: str, jpeg: np.ndarray, image: np.ndarr
 
 def _check_sizes(fixture: Fixture) -> None:
     name = 'smallest_resize_shapes'
-    resize = ResizeShortest(recipe(CAPTIONS).test_dataloader.dataset.pipeline[1]['size'])
+    resize = ResizeShortEdge(recipe(CAPTIONS).test_dataloader.dataset.pipeline[1]['size'])
     sizes = [size for size, _ in fixture.values[name]]
     fixture.check(
         name, [[size, list(resize(dict(image=np.zeros((*size, 3), np.uint8)))['image_size'])] for size in sizes]
