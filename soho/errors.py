@@ -1,5 +1,6 @@
 """How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import difflib
 import io
 import itertools
 import logging
@@ -8,7 +9,7 @@ import reprlib
 import signal
 import sys
 import traceback
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ _REPR.maxlevel = 2
 def quote(value: Any) -> str:
     """Return a value as Python writes it, shortened for a message; a value may be a whole file's text."""
     return _REPR.repr(value)
+
+
+def suggest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``; did you mean ...?`` where one of ``known`` is close to a name that is not among them, else nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f'; did you mean {quote(close[0])}?' if close else ''
 
 
 def clip(name: Any) -> str:

@@ -3,7 +3,6 @@
 Nothing here imports torch, so that ``soho models`` answers at once.
 """
 
-import difflib
 import fnmatch
 import os
 from collections.abc import Mapping
@@ -87,12 +86,6 @@ def sample_image() -> str:
 def find_model(name: str) -> ModelEntry | None:
     """The model of this name; ``None`` if there is none."""
     return read_zoo().get(name)
-
-
-def guess_model(name: str) -> str:
-    """``; did you mean ...?`` where a model is called nearly so."""
-    close = difflib.get_close_matches(name, list_models(), n=1)
-    return f'; did you mean {close[0]!r}?' if close else ''
 
 
 def describe_zoo() -> str:

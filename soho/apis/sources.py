@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from soho.apis.model_zoo import find_model, guess_model
+from soho.apis.model_zoo import find_model, list_models
 from soho.engine.checkpoint.errors import CheckpointError
+from soho.errors import suggest
 from soho.files import hash_file
 
 WEIGHTS = 'model.safetensors'
@@ -44,8 +45,8 @@ def locate_checkpoint(source: str | os.PathLike, revision: str | None = None) ->
     match = HUB_ID.fullmatch(name)
     if match is None or name.endswith(ENDINGS):
         raise CheckpointError(
-            f'there is no checkpoint {name}, and no model of that name{guess_model(name)}; `soho models` lists those '
-            'that there are'
+            f'there is no checkpoint {name}, and no model of that name{suggest(name, list_models())}; `soho models` '
+            'lists those that there are'
         )
     return fetch_from_hub(match[1], match[2] or revision)
 

@@ -15,8 +15,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from soho.engine.config_error import ConfigError, hint
-from soho.errors import clip, quote
+from soho.engine.config_error import ConfigError
+from soho.errors import clip, quote, suggest
 
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 # mmengine replaces the first before Python reads the file, and the second by what the bases hold.
@@ -179,7 +179,7 @@ def _format_error(error: Exception, path: str) -> str:
         missing := re.search(r"ConfigDict' object has no attribute '(\w+)'", what)
     ):
         bases = reading[-1].f_locals.get('base_cfg_dict', {}) if reading else {}
-        what = f'the config has no {quote(missing[1])} there{hint(missing[1], bases)}'
+        what = f'the config has no {quote(missing[1])} there{suggest(missing[1], bases)}'
     elif not isinstance(error, OSError):
         what = f'{type(error).__name__}: {what}'
     return f'{shown}:{lines[-1]}: {what}' if lines else f'{shown}: {what}'
@@ -195,7 +195,7 @@ def _missing_base_value(file: str, reading: FrameType) -> str:
                     try:
                         value = value[key]
                     except (KeyError, TypeError):
-                        near = hint(key, value) if isinstance(value, dict) else ''
+                        near = suggest(key, value) if isinstance(value, dict) else ''
                         return f'{number}: the bases hold no {clip(name)}{near}'
     return ''
 
