@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.batch import Batch
 from soho.datasets.tokenizer import BertTokenizer
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 

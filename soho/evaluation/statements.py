@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
+from soho.datasets.batch import Batch
 from soho.datasets.nlvr2 import parse_identifier
 from soho.datasets.records import ExampleName, LabelledStatement
 from soho.datasets.statements import CLASS_NAMES
@@ -19,7 +20,7 @@ from soho.datasets.storage.json_files import PathLike
 from soho.datasets.storage.json_records import stream_lines
 from soho.errors import UserError, clip, quote
 from soho.evaluation.baselines import warn_unless_beaten
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.files import atomic_write, iterate_lines
 from soho.registry import METRICS
 

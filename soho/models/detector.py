@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection.image_list import ImageList
 
 from soho.datasets.batch import Batch
+from soho.models.structures import Targets
 from soho.registry import MODELS
 
 
@@ -71,7 +72,7 @@ class Detector(BaseModel):
         maps = self.backbone(image)
         return self.neck(maps) if self.neck else {'0': maps[-1]}
 
-    def targets(self, batch: Batch) -> list[dict[str, Tensor]]:
+    def targets(self, batch: Batch) -> Targets:
         """Objects of each image without padding, in the form that torchvision's detection modules take."""
         fields = dict(boxes=batch['boxes'], labels=batch['box_labels'])
         if 'mask_edges' in batch:

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from soho.models.decoding.decode_step import DecodeStep
 
+Targets = list[dict[str, Tensor]]
+"""Objects of each image that a detector is trained on, K of them: ``boxes`` (K, 4) float32, ``labels`` (K,) int64 from
+1 and, for masks, ``masks`` (K, E, 4) float32, the edges of the outlines."""
+
 
 class VisualTokens(NamedTuple):
     """Images as input of SOHO's transformer: the result of :meth:`SOHO.encode_image`."""

@@ -7,8 +7,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from soho.datasets.base import id_order
+from soho.datasets.batch import Batch
 from soho.datasets.storage.json_files import write_json_array
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 
 CocoResult = dict[str, Any]
 

@@ -17,9 +17,8 @@ from soho.models.detection.heads import MaskHead
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
 from soho.models.precision import upcast
+from soho.models.structures import Targets
 from soho.registry import MODELS
-
-Targets = list[dict[str, Tensor]]
 
 
 @MODELS.register_module()

@@ -15,9 +15,8 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, con
 
 from soho.models.detection.anchors import Anchors
 from soho.models.precision import upcast
+from soho.models.structures import Targets
 from soho.registry import MODELS
-
-Targets = list[dict[str, Tensor]]
 
 
 @MODELS.register_module()
