@@ -194,7 +194,7 @@ def shrink(cfg, small_synthetic, work_dir):
             evaluated = dict(
                 PretrainDataset='coco_cap_val_pre.json',
                 VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
-                LabelledImages='objects_val2014.json',
+                LabeledImages='objects_val2014.json',
             )
             whole = dict(
                 CaptioningDataset=f'annotations/captions_{known}.json',
@@ -205,7 +205,7 @@ def shrink(cfg, small_synthetic, work_dir):
             else:
                 file = small_synthetic[kind] if split == 'train2014' else root / evaluated[kind]
                 images = split if kind == 'VQADataset' else known
-            if kind == 'LabelledImages':
+            if kind == 'LabeledImages':
                 images = file.stem
             node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
         if node.get('annotation_file'):

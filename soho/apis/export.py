@@ -105,7 +105,7 @@ class AnswerScores(Part):
         Returns:
             (B, A) float32 probabilities.
         """
-        visual = self.model.encode_image(self.model.data_preprocessor.normalise(image, image_size), image_size)
+        visual = self.model.encode_image(self.model.data_preprocessor.normalize(image, image_size), image_size)
         text, _ = self.model.language(input_ids, attention_mask, visual.tokens[:, 0], visual.valid)
         return self.head.probabilities(self.head.classifier(text[:, 0]))
 
@@ -142,7 +142,7 @@ class ImageFeatures(Part):
         Returns:
             (B, C, h, w) float32 maps, and (B, C) float32 means over the cells on the picture.
         """
-        feature = self.model.backbone(self.model.data_preprocessor.normalise(image, image_size))[-1]
+        feature = self.model.backbone(self.model.data_preprocessor.normalize(image, image_size))[-1]
         canvas, grid = (image.size(2), image.size(3)), (feature.size(2), feature.size(3))
         valid = valid_cells(image_size, canvas, grid)[:, None].to(feature.dtype)  # (B, 1, h, w)
         return feature, (feature * valid).sum((2, 3)) / valid.sum((2, 3))

@@ -32,7 +32,7 @@ from soho.engine.resumable_runner import ResumableRunner
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
 from soho.files import make_write_error, name_full_disk
-from soho.models.sync_bn import synchronise_parts
+from soho.models.sync_bn import synchronize_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
 from soho.ranks import ANSWER_TIMEOUT, LIMIT, name_absent, note_progress, prepare_ranks
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
@@ -133,7 +133,7 @@ class Runner(ResumableRunner):
         """
         if is_model_wrapper(model) or not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
-        model = synchronise_parts(model, self.cfg.get('sync_bn', False))
+        model = synchronize_parts(model, self.cfg.get('sync_bn', False))
         wrapper = dict(dict(type='MMDistributedDataParallel'), **(model_wrapper_cfg or {}))
         make = MODEL_WRAPPERS.get(wrapper['type'])
         if make is None:

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from soho.datasets.batch import Batch
 from soho.datasets.nlvr2 import parse_identifier
-from soho.datasets.records import ExampleName, LabelledStatement
+from soho.datasets.records import ExampleName, LabeledStatement
 from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.json_files import PathLike
 from soho.datasets.storage.json_records import stream_lines
@@ -141,7 +141,7 @@ class StatementAccuracy(Metric):
             self.subsets[name] = {record.identifier for record in stream_lines(path, ExampleName)}
         if categories is not None and annotation_file is not None:
             self.categories = read_categories(categories)
-            records = stream_lines(annotation_file, LabelledStatement)
+            records = stream_lines(annotation_file, LabeledStatement)
             self.sentences = {record.identifier: record.sentence for record in records}
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:

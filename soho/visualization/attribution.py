@@ -140,9 +140,9 @@ def draw_heat(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
         heat: (H, W) in [0, 1].
     """
     picture, heat = _enlarge(picture, cv2.INTER_CUBIC), _enlarge(heat.astype(np.float32), cv2.INTER_LINEAR)
-    colours = cv2.cvtColor(cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colors = cv2.cvtColor(cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     weight = OPACITY * heat[:, :, None]
-    return Image.fromarray((picture * (1 - weight) + colours * weight).round().astype(np.uint8))
+    return Image.fromarray((picture * (1 - weight) + colors * weight).round().astype(np.uint8))
 
 
 def draw_words(picture: np.ndarray, words: Grid) -> Image.Image:

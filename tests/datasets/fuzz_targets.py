@@ -31,7 +31,7 @@ from soho.datasets import (
     CocoDetection,
     ImageFolders,
     INaturalist,
-    LabelledImages,
+    LabeledImages,
     LVISDetection,
     NLVR2Dataset,
     NLVRDataset,
@@ -223,7 +223,7 @@ FORMATS = {
     ),
     'labels': (
         dict(data=[dict(SCENE, labels=[0, 1])], labels=dict(a=['x'], b=['y', 'z'])),
-        lambda path: read_samples(LabelledImages(path, None, [])),
+        lambda path: read_samples(LabeledImages(path, None, [])),
     ),
     'answers': (
         dict(annotations=[dict(question_id=1, answers=[dict(answer='a')], answer_type='other', question_type='what')]),

@@ -54,8 +54,8 @@ class MultiLabelHead(Head):
 
     def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
-        each, labelled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
-        return dict(loss_classification=reduce_mean(each, labelled.sum().to(each.dtype)))
+        each, labeled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
+        return dict(loss_classification=reduce_mean(each, labeled.sum().to(each.dtype)))
 
     def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.
@@ -68,9 +68,9 @@ class MultiLabelHead(Head):
         outputs = dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
         if 'label_set' in batch:
             present = self.targets(batch['label_set'])
-            losses, labelled = self.per_sample_loss(logits, present)
+            losses, labeled = self.per_sample_loss(logits, present)
             correct = present.gather(1, labels[:, :1]).squeeze(1)
-            outputs.update(classification_losses=losses[labelled], classification_correct=correct[labelled])
+            outputs.update(classification_losses=losses[labeled], classification_correct=correct[labeled])
         return outputs
 
     def per_sample_loss(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
