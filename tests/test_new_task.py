@@ -21,7 +21,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import nn
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.models.heads.base import Head
 from soho.models.heads.losses import accuracy
 from soho.models.heads.positions import cls_positions

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.datasets.object_table import ObjectTable, check_object, describe_object, outline
 from soho.datasets.records import BoxedObject, Category, CocoImage, LVISImage, OutlinedObject
 from soho.datasets.storage.image_sizes import list_once

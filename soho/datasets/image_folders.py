@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ListedImage
 from soho.datasets.storage.names import is_image
 from soho.errors import UserError, clip

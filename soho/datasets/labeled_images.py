@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import LabeledImage
 from soho.datasets.storage.json_files import load_members
 from soho.datasets.storage.json_records import stream_records, to_record
