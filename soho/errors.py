@@ -134,7 +134,7 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
                 traceback.print_exception(error, file=file)
             where = f' (traceback in {log})'
         kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
-        message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
+        message = first_line(format_error(error))
         raise _exit(f'{kind}{message}{where}') from None
 
 
@@ -178,3 +178,8 @@ def format_error(error: Exception) -> str:
     if message.startswith(_OF_A_WORKER):
         message = message.strip().splitlines()[-1].partition(': ')[2]
     return message
+
+
+def first_line(text: str, default: str = 'no more is known') -> str:
+    """Return the first line of what a library says, which may be long; ``default`` where it says nothing."""
+    return (text.strip().splitlines() or [default])[0]

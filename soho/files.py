@@ -106,7 +106,11 @@ def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8
     try:
         return open(path, encoding=encoding, newline=newline)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+        raise _missing(path) from error
+
+
+def _missing(path: PathLike) -> FileNotFoundError:
+    return FileNotFoundError(f'There is no file {clip(path)}.')
 
 
 def read_bytes(path: PathLike) -> bytes:
@@ -122,7 +126,7 @@ def read_bytes(path: PathLike) -> bytes:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
             raise
-        raise FileNotFoundError(f'There is no file {clip(path)}.') from error
+        raise _missing(path) from error
     if len(data) > LONGEST_TEXT:
         raise UserError(f'{path} has more than {LONGEST_TEXT} bytes, which is more than a file of its kind has.')
     return data
@@ -189,7 +193,7 @@ def _open_packed(path: PathLike, newline: str | None) -> TextIO:
     try:
         return gzip.open(path, 'rt', encoding='utf-8-sig', newline=newline)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+        raise _missing(path) from error
 
 
 def hash_file(path: PathLike) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from soho.apis.inferencer import Inferencer
 from soho.apis.vqa import VQA
-from soho.errors import UserError
+from soho.errors import UserError, first_line
 from soho.files import PathLike, atomic_path, write_text
 from soho.models.necks.positions import valid_cells
 
@@ -181,7 +181,7 @@ def export_model(inferencer: Inferencer, out: PathLike, part: str | None = None,
             try:
                 write(module, temporary)
             except Exception as error:  # each exporter has many classes of its own
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = first_line(str(error), type(error).__name__)
                 raise UserError(f'{part} of {inferencer.source} cannot be exported to {path.name}: {reason}') from error
             differences = dict(compare(module, read(temporary)))
         if not max(differences.values()) <= bound:

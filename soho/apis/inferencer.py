@@ -41,6 +41,7 @@ from soho.engine.checkpoint.inference_spec import (
     use_vocabulary,
 )
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
+from soho.engine.dtypes import DTYPES
 from soho.errors import UserError, clip, write_option
 from soho.files import write_text
 from soho.models.folding import fold_norms
@@ -53,7 +54,6 @@ CPU_PICTURES, GPU_PICTURES = 8, 32
 PICTURE_PIXELS, PICTURE_TEXTS = 608 * 1024, 64
 FIRST_WINDOW = 64  # samples that are sorted by shape, before anything is known of their size
 WINDOW = 8  # batches, likewise, later on
-DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 Prediction = dict[str, Tensor]
 Sample = dict[str, Any]
 

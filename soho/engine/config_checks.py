@@ -27,7 +27,7 @@ TOGETHER = (
 )
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', '_delete_'} - {'self'}
-PLAIN = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
+CONFIG_TYPES = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
 # torch's own annotations name what it imports for type checkers only.
 LOADER_TYPES = dict(
     drop_last=bool, persistent_workers=bool, pin_memory=bool, prefetch_factor=int | None, timeout=float, dataset=dict
@@ -138,7 +138,7 @@ def is_valid(value: Any, annotation: Any) -> bool:
         return any(is_valid(value, part) for part in inner)
     if origin is Literal:
         return value in inner
-    if not isinstance(value, PLAIN) or not isinstance(origin, type):
+    if not isinstance(value, CONFIG_TYPES) or not isinstance(origin, type):
         return True
     if origin in (int, float):
         whole = isinstance(value, int) or isinstance(value, float) and (origin is float or value.is_integer())

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from soho.engine.config_error import ConfigError
-from soho.errors import clip, quote, suggest
+from soho.errors import clip, first_line, quote, suggest
 
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 # mmengine replaces the first before Python reads the file, and the second by what the bases hold.
@@ -174,7 +174,7 @@ def _format_error(error: Exception, path: str) -> str:
     if isinstance(inner, SyntaxError):
         return f'{shown}:{inner.lineno}: {clip(inner.msg)}'
     lines = [line for frame, line in frames if frame.f_code.co_filename == os.path.abspath(file)]
-    what = _first_line(error)
+    what = _describe(error)
     if isinstance(error, AttributeError) and (
         missing := re.search(r"ConfigDict' object has no attribute '(\w+)'", what)
     ):
@@ -234,12 +234,12 @@ def _place(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f' (line {trace.tb_lineno} of {_shown(trace.tb_frame.f_code.co_filename)})' if trace else ''
-    return f'{type(error).__name__}: {_first_line(error)}{place}'
+    return f'{type(error).__name__}: {_describe(error)}{place}'
 
 
-def _first_line(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return clip((text.strip().splitlines() or ['no more is known'])[0])
+    return clip(first_line(text))
 
 
 def _folder(file: str) -> str:

@@ -27,11 +27,11 @@ from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
 
 # Which part of a config says how a sample is made, the first that there is.
-LOADERS = ('test_dataloader', 'val_dataloader', 'train_dataloader')
+PIPELINE_SOURCES = ('test_dataloader', 'val_dataloader', 'train_dataloader')
 # Arguments of parts that read a file, or ask the Hub for one: the weights are in the checkpoint.
 READING = ('init_cfg', 'pretrained', 'checkpoint_path')
 WORDPIECE, SENTENCEPIECE = 'wordpiece', 'sentencepiece'
-PLAIN = (str, int, float, bool, type(None))
+SCALAR_TYPES = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_spec(checkpoint: Mapping[str, Any], source: str, config: Mapping[str, A
     model = own.get('model')
     if not isinstance(model, dict):
         raise CheckpointError(f'the config of {source} has no model')
-    loader = next((own[name] for name in LOADERS if isinstance(own.get(name), dict)), {})
+    loader = next((own[name] for name in PIPELINE_SOURCES if isinstance(own.get(name), dict)), {})
     dataset = _first_dataset(loader.get('dataset'))
     collate = loader.get('collate_fn')
     meta = checkpoint.get('meta')
@@ -239,7 +239,7 @@ def _plain(node: Any) -> Any:
         return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return [_plain(value) for value in node]
-    return node if isinstance(node, PLAIN) else str(node)
+    return node if isinstance(node, SCALAR_TYPES) else str(node)
 
 
 def _first_dataset(node: Any) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
+from soho.engine.dtypes import HALF_DTYPES
 from soho.engine.optimizers.skipping import step_unless
 from soho.engine.sharding import full_tensor, is_sharded, local_part, shard_like
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
-
-DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
@@ -174,9 +173,9 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         OptimWrapper.__init__(self, **kwargs)
         self.device_type = get_device().split(':')[0]
         dtype = dtype or ('bfloat16' if self.device_type == 'cpu' else 'float16')
-        if dtype not in DTYPES:
-            raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
-        self.cast_dtype = DTYPES[dtype]
+        if dtype not in HALF_DTYPES:
+            raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(HALF_DTYPES)}')
+        self.cast_dtype = HALF_DTYPES[dtype]
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
             raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
         self._scale_update_param = float(loss_scale) if isinstance(loss_scale, (int, float)) else None
