@@ -33,7 +33,7 @@ from soho.engine.optimizers.optim_wrapper import OptimWrapper
 from soho.engine.random_state import get_random_state
 from soho.engine.sharding import full_tensor, is_sharded
 from soho.errors import TrainingError, UserError, clip
-from soho.files import folder_lock
+from soho.locks import folder_lock
 
 
 class ResumableRunner(MMEngineRunner):

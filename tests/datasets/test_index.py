@@ -17,7 +17,7 @@ from soho.datasets.storage import checksums
 from soho.datasets.storage import index as index_file
 from soho.datasets.storage.prepared_tokens import find_tokens
 from soho.errors import UserError
-from soho.files import file_lock
+from soho.locks import file_lock
 from soho.registry import DATASETS
 
 KINDS = {

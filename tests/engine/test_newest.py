@@ -10,7 +10,7 @@ import torch
 from soho.engine import Runner
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.errors import UserError
-from soho.files import folder_lock
+from soho.locks import folder_lock
 
 
 def save(path, iteration, number=0, value=1.0, **changes):

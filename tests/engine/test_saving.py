@@ -18,7 +18,7 @@ from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
 from soho.errors import TrainingError
-from soho.files import folder_lock
+from soho.locks import folder_lock
 
 
 def test_a_save_that_fails_leaves_the_old_checkpoint_whole(run_training, monkeypatch):
