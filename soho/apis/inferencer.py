@@ -30,17 +30,9 @@ from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.transforms.base import ImageTransform
 from soho.datasets.transforms.renamed import rename_transforms
-from soho.engine.checkpoint.inference_spec import (
-    InferenceSpec,
-    build_model,
-    drop_vocabulary,
-    encode_vocabulary,
-    require_registered,
-    save_weights,
-    tokenizer_argument,
-    use_vocabulary,
-)
+from soho.engine.checkpoint.inference_spec import InferenceSpec, build_model, require_registered, save_weights
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
+from soho.engine.checkpoint.vocabulary import drop_vocabulary, encode_vocabulary, tokenizer_argument, use_vocabulary
 from soho.engine.dtypes import DTYPES
 from soho.errors import UserError, clip, write_option
 from soho.files import write_text

@@ -23,8 +23,9 @@ from soho.datasets.storage.image_store import ImageError
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine import Runner
 from soho.engine.checkpoint.adapters.official import to_official
-from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights, vocabulary_of
+from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights
 from soho.engine.checkpoint.read import CheckpointError
+from soho.engine.checkpoint.vocabulary import vocabulary_of
 from soho.errors import UserError
 from soho.evaluation.dump import PredictionDump
 from soho.paths import CONFIGS
