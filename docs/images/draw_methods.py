@@ -57,10 +57,10 @@ def draw_soho_words() -> Figure:
     words = extractor.find_words(soho.sample_image()).cells
     figure = Figure(figsize=(WIDTH / 72, 260 / 72), facecolor=PAPER)
     panels = [figure.add_axes((0.005 + 0.335 * i, 0.01, 0.32, 0.87)) for i in range(3)]
-    show(panels[0], picture, f'the picture: {picture.shape[1]} x {picture.shape[0]} pixels')
+    show(panels[0], picture, f'image: {picture.shape[1]} x {picture.shape[0]} pixels')
     height, width, channels = feature.shape
     length = np.linalg.norm(feature, axis=2)
-    show(panels[1], length / length.max(), f'CNN: {width} x {height} cells of {channels} numbers, their length')
+    show(panels[1], length / length.max(), f'CNN: {width} x {height} cells, norm of {channels} channels')
     tints = 0.5 + word_colors(words) / 510
     show(panels[2], tints, f'dictionary: {words.shape[1]} x {words.shape[0]} cells, {len(np.unique(words))} words')
     for (row, column), word in np.ndenumerate(words):
@@ -86,7 +86,7 @@ def draw_soho_targets() -> Figure:
     axes.axis('off')
     vocabulary = read_vocabulary()
     write(axes, 275, 20, 'MLM: masked words, and the prediction for each', weight='bold')
-    write(axes, WIDTH - 15, 20, 'ITM: does it fit?', weight='bold', align='right')
+    write(axes, WIDTH - 15, 20, 'ITM: does it match?', weight='bold', align='right')
     for row, (ids, targets) in enumerate(zip(batch['input_ids'][0].tolist(), batch['mlm_labels'][0].tolist())):
         top = 55 + 72 * row
         text = [vocabulary[target if target >= 0 else token] for token, target in zip(ids, targets)]
@@ -103,7 +103,7 @@ def draw_soho_targets() -> Figure:
             {place - 1: found for place, found in masked.items()},
         )
         write(axes, WIDTH - 15, top, f'{fits[row]:.2f}', size=14, weight='bold', align='right')
-        whose = 'of this picture' if batch['itm_labels'][0, row] else 'of another picture'
+        whose = 'of this image' if batch['itm_labels'][0, row] else 'of another image'
         write(axes, WIDTH - 15, top + 19, whose, size=11, align='right', color=MUTED)
     write(axes, 15, 20, 'MVM: masked cells', weight='bold')
     first = words[: visual.valid.size(1)]  # of the first sentence with a mask
@@ -117,7 +117,7 @@ def draw_soho_targets() -> Figure:
     axes.set(xlim=(0, WIDTH), ylim=(330, 0))  # which imshow changes
     guessed = cosines[: len(first)][first >= 0].argmax(1).tolist()
     write(axes, 15, 238, f'masked: word {int(first.max())}, in {len(guessed)} cells')
-    write(axes, 15, 258, f'taken for: {", ".join(map(str, guessed))}')
+    write(axes, 15, 258, f'predicted: {", ".join(map(str, guessed))}')
     return figure
 
 
@@ -287,7 +287,7 @@ def draw_table(titles: Sequence[str], names: Sequence[str], rows: Sequence[Seque
 def draw_sentence(
     axes: Axes, left: float, top: float, words: Sequence[str], masked: dict[int, tuple[str, float]]
 ) -> None:
-    """Words in a row; below a masked one what it was taken for."""
+    """Words in a row; below a masked one the prediction."""
     for place, word in enumerate(words):
         wide = 8.1 * max(len(word), len(masked[place][0]) if place in masked else 0) + 7
         if left + wide > WIDTH - 150:
