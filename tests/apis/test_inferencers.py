@@ -334,10 +334,10 @@ def test_features_and_words(make_model, soho_config, synthetic, picture, tmp_pat
     ],
 )
 def test_a_pipeline_with_earlier_names_is_the_same(before, now, make_model, soho_config, picture, tmp_path):
-    vectors = []
+    vectors, weights = [], make_model('pretrain').state_dict()
     for number, resize in enumerate((before, now)):
         spec = InferenceSpec(soho_config('pretrain'), [dict(type='LoadImage'), resize])
-        save_weights(tmp_path / f'{number}.safetensors', make_model('pretrain').state_dict(), spec)
+        save_weights(tmp_path / f'{number}.safetensors', weights, spec)
         vectors.append(soho.load(tmp_path / f'{number}.safetensors', device='cpu')(picture))
     assert np.array_equal(*vectors)
 
