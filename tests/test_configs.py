@@ -23,6 +23,7 @@ NO_BEST = {
     'large_pretrain',
     'linear_probe',
     'pretrain',
+    'pretrain_again',
     'pretrain_align',
     'pretrain_decay',
     'pretrain_long',

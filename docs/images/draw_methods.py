@@ -177,7 +177,7 @@ def draw_virtex_attention() -> Figure:
 def open_pretrained() -> soho.FeatureExtractor:
     """The pretrained model; its file has neither config nor vocabulary."""
     weights = ROOT / 'resources' / 'runs' / 'soho_synthetic' / 'model.safetensors'
-    return soho.FeatureExtractor(weights, config=str(ROOT / 'configs' / 'demo' / 'pretrain_decay.py'), device='cpu')
+    return soho.FeatureExtractor(weights, config=str(ROOT / 'configs' / 'demo' / 'pretrain_again.py'), device='cpu')
 
 
 @cache
