@@ -8,6 +8,7 @@ import json
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from soho.files import atomic_path, atomic_write
 
@@ -74,6 +75,28 @@ class JsonListFile:
         for name, items in self._kept.items():
             self._file.write(f', "{name}": [\n' + ',\n'.join(items) + '\n]')
         self._file.write('\n' if self._bare else '}\n')
+
+
+class JsonMembersFile:
+    """A JSON file that is one object, written member by member.
+
+    Args:
+        stack: Closes the file at its end, and drops it after an error.
+        path: Path of the file.
+    """
+
+    def __init__(self, stack: ExitStack, path: Path) -> None:
+        self._file = stack.enter_context(atomic_write(path, 'w'))
+        self._next = '{\n'
+
+    def add(self, name: str, value: Any) -> None:
+        """Append a member."""
+        self._file.write(f'{self._next}{json.dumps(name)}: {json.dumps(value)}')
+        self._next = ',\n'
+
+    def finish(self) -> None:
+        """Write the end of the object."""
+        self._file.write(('{' if self._next == '{\n' else '') + '\n}\n')
 
 
 class PictureZip:

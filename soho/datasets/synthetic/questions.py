@@ -7,13 +7,16 @@ once in as many times as there are answers.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from . import relations, words
 from .scene import ATTRIBUTES, Scene, SceneObject, make_rng, pick
+
+T = TypeVar('T')
 
 QUESTIONS_PER_IMAGE = 8
 DIRECTIONS = tuple(relations.DIRECTIONS)
@@ -45,11 +48,13 @@ class Question:
         return 'number' if self.answer.isdigit() else 'other'
 
 
-def _yes_no(truth: bool) -> str:
+def yes_no(truth: bool) -> str:
+    """Return the answer to a question that is true or false."""
     return 'yes' if truth else 'no'
 
 
-def _coin(rng: np.random.Generator) -> bool:
+def coin(rng: np.random.Generator) -> bool:
+    """Return true in half of the calls."""
     return rng.random() < 0.5
 
 
@@ -70,7 +75,7 @@ def _attribute_sets(rng: np.random.Generator) -> tuple[str, ...]:
     )
 
 
-def _description_with(
+def description_with(
     rng: np.random.Generator, scene: Scene, names: tuple[str, ...], present: bool
 ) -> dict[str, str] | None:
     """Return a description in the given attributes that some object matches, or that none does.
@@ -93,8 +98,8 @@ def _description_with(
 
 
 def _existence(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
-    present = _coin(rng)
-    description = _description_with(rng, scene, _attribute_sets(rng), present)
+    present = coin(rng)
+    description = description_with(rng, scene, _attribute_sets(rng), present)
     if description is None:
         return None
     many = rng.random() < 0.4
@@ -105,11 +110,11 @@ def _existence(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
         forms = ('is there {}', 'is there {} in the picture', 'can you see {}', 'does the picture show {}')
         phrase = words.with_article(phrase)
     text = pick(rng, forms).format(phrase)
-    return text, _yes_no(present)
+    return text, yes_no(present)
 
 
 def _negation(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
-    absent = _coin(rng)
+    absent = coin(rng)
     if rng.random() < 0.35:
         obj, direction = pick(rng, scene.objects), pick(rng, DIRECTIONS)
         if absent != relations.nothing_in_direction(scene, direction, obj):
@@ -123,8 +128,8 @@ def _negation(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
             return None
         where = words.pick_synonym(rng, words.DIRECTION_PHRASES[direction])
         form = pick(rng, ('is there nothing {} {}', 'is nothing {} {}'))
-        return form.format(where, the_object), _yes_no(absent)
-    description = _description_with(rng, scene, _attribute_sets(rng), not absent)
+        return form.format(where, the_object), yes_no(absent)
+    description = description_with(rng, scene, _attribute_sets(rng), not absent)
     if description is None:
         return None
     if set(description) == {'color'} and rng.random() < 0.6:
@@ -137,22 +142,22 @@ def _negation(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
         text = pick(rng, ('are there no {}', 'is the picture without {}')).format(
             words.noun_phrase(rng, description, many=True)
         )
-    return text, _yes_no(absent)
+    return text, yes_no(absent)
 
 
 def _verification(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     attribute = pick(rng, ('color', 'color', 'shape', 'texture', 'size'))
-    obj = _visible_object(rng, scene, attribute)
+    obj = visible_object(rng, scene, attribute)
     the_object = obj and words.referring_expression(rng, scene, obj, without=attribute)
     if the_object is None:
         return None
-    truth, value = _coin(rng), getattr(obj, attribute)
+    truth, value = coin(rng), getattr(obj, attribute)
     if not truth:
         value = pick(rng, [other for other in ATTRIBUTES[attribute] if other != value])
-    return f'is {the_object} {words.predicate(rng, value)}', _yes_no(truth)
+    return f'is {the_object} {words.predicate(rng, value)}', yes_no(truth)
 
 
-def _visible_object(rng: np.random.Generator, scene: Scene, attribute: str) -> SceneObject | None:
+def visible_object(rng: np.random.Generator, scene: Scene, attribute: str) -> SceneObject | None:
     """Return an object whose attribute can be seen: textures are visible on large objects only."""
     objects = scene.find(size='large') if attribute == 'texture' else scene.objects
     return pick(rng, objects) if objects else None
@@ -161,8 +166,8 @@ def _visible_object(rng: np.random.Generator, scene: Scene, attribute: str) -> S
 def _relation_check(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     if len(scene.objects) < 2:
         return None
-    obj, other = _pick_two(rng, scene.objects)
-    direction, truth = pick(rng, DIRECTIONS), _coin(rng)
+    obj, other = pick_two(rng, scene.objects)
+    direction, truth = pick(rng, DIRECTIONS), coin(rng)
     if relations.lies_in_direction(scene, obj, direction, other) is not truth:
         return None
     if not truth and not relations.lies_in_direction(scene, obj, relations.OPPOSITE[direction], other):
@@ -171,17 +176,18 @@ def _relation_check(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     if one is None or two is None:
         return None
     where = words.pick_synonym(rng, words.DIRECTION_PHRASES[direction])
-    return f'is {one} {where} {two}', _yes_no(truth)
+    return f'is {one} {where} {two}', yes_no(truth)
 
 
-def _pick_two(rng: np.random.Generator, choices: tuple) -> tuple:
+def pick_two(rng: np.random.Generator, choices: Sequence[T]) -> tuple[T, T]:
+    """Return two different elements."""
     first, second = rng.choice(len(choices), 2, replace=False)
     return choices[first], choices[second]
 
 
 def _comparison(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     attribute = pick(rng, ('shape', 'color', 'shape', 'color', 'size'))
-    more, truth = pick(rng, ('more', 'fewer', 'as many')), _coin(rng)
+    more, truth = pick(rng, ('more', 'fewer', 'as many')), coin(rng)
     pairs = {True: [], False: []}
     counts = {value: len(scene.find(**{attribute: value})) for value in ATTRIBUTES[attribute]}
     for one, two in itertools.permutations((value for value in counts if counts[value]), 2):
@@ -193,7 +199,7 @@ def _comparison(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     if not (pairs[True] and pairs[False]):
         return None
     one, two = (words.noun_phrase(rng, {attribute: value}, many=True) for value in pick(rng, pairs[truth]))
-    return f'are there {more} {one} {"as" if more == "as many" else "than"} {two}', _yes_no(truth)
+    return f'are there {more} {one} {"as" if more == "as many" else "than"} {two}', yes_no(truth)
 
 
 # High counts are rare in scenes and therefore sampled more often.
@@ -223,7 +229,7 @@ def _count(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
         phrase = words.plural(pick(rng, words.NOUNS_FOR_ANY))
     else:
         if answer == 0:
-            found = _description_with(rng, scene, names, present=False)
+            found = description_with(rng, scene, names, present=False)
             descriptions = [found] if found else []
         else:
             present = {tuple((attribute, getattr(obj, attribute)) for attribute in names) for obj in scene.objects}
@@ -242,7 +248,7 @@ def _count(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
     ).format(phrase), str(answer)
 
 
-_ATTRIBUTE_TEXTS = {
+ATTRIBUTE_TEXTS = {
     'color': ('what color is {}', 'what is the color of {}', 'which color does {} have'),
     'shape': ('what shape is {}', 'what is the shape of {}', 'which shape does {} have'),
     'texture': ('what pattern does {} have', 'what is the pattern of {}', 'which pattern is on {}'),
@@ -257,23 +263,22 @@ def _attribute(attribute: str) -> Callable:
         if not objects:
             return None
         the_object = words.referring_expression(rng, scene, pick(rng, objects), without=attribute)
-        return None if the_object is None else (pick(rng, _ATTRIBUTE_TEXTS[attribute]).format(the_object), answer)
+        return None if the_object is None else (pick(rng, ATTRIBUTE_TEXTS[attribute]).format(the_object), answer)
 
     return maker
 
 
+BACKGROUND_TEXTS = (
+    'what is in the background',
+    'what is the background',
+    'what is behind the objects',
+    'what is the background made of',
+    'what do you see behind the objects',
+)
+
+
 def _background(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:
-    text = pick(
-        rng,
-        (
-            'what is in the background',
-            'what is the background',
-            'what is behind the objects',
-            'what is the background made of',
-            'what do you see behind the objects',
-        ),
-    )
-    return text, scene.background
+    return pick(rng, BACKGROUND_TEXTS), scene.background
 
 
 def _position(rng: np.random.Generator, scene: Scene) -> QuestionAnswer:

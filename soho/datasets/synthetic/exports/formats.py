@@ -8,6 +8,7 @@ many images each part holds.
 from collections.abc import Callable
 from pathlib import Path
 
+from soho.datasets.synthetic.exports.gqa import export_gqa
 from soho.datasets.synthetic.exports.imagenet import export_imagenet
 from soho.datasets.synthetic.exports.inaturalist import export_inaturalist
 from soho.datasets.synthetic.exports.lvis import export_lvis
@@ -16,6 +17,7 @@ from soho.datasets.synthetic.exports.snli_ve import export_snli_ve
 from soho.datasets.synthetic.exports.voc import export_voc
 
 EXPORTS: dict[str, Callable[[Path], dict[str, int]]] = dict(
+    gqa=export_gqa,
     imagenet=export_imagenet,
     inaturalist=export_inaturalist,
     lvis=export_lvis,
