@@ -6,7 +6,9 @@
 finds the files of the public download (cs.stanford.edu/people/dorarad/gqa, "Questions"), unpacked, in the root or its
 folder ``annotations``, with the images in ``images.zip`` or ``images/``, and writes
 
-    train_data_gqa.json, val_data_gqa.json, testdev_data_gqa.json, submission_data_gqa.json
+    train_data_gqa.json, val_data_gqa.json, testdev_data_gqa.json     of the balanced questions
+    val_all_data_gqa.json, testdev_all_data_gqa.json                  of all questions: what consistency is measured on
+    submission_data_gqa.json                                          what the server scores
         {data: [{file_name, image_id, height, width, vqa: [{question, question_id, labels, scores}]}],
         ans2label, label2ans}, as of VQA; labels and scores are empty where the answers are not public
     prepare_gqa.json
@@ -14,7 +16,8 @@ folder ``annotations``, with the images in ``images.zip`` or ``images/``, and wr
 
 Answer list: all answers of train and val by frequency, ties in alphabetical order; of the published balanced files
 they are 1,842. The official ids of questions are texts with leading zeros; here they are numbers, and
-``GQAAccuracy`` gives them back as they were.
+``GQAAccuracy`` gives them back as they were. Printed beside the counts is what a model has to beat: how often the most
+frequent answer of train is right, and the most frequent one to the same question, which is possible without the image.
 """
 
 import argparse
@@ -32,24 +35,30 @@ from soho.datasets.storage.manifest import Manifest, find_input
 from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation.gqa import is_number
 
-# The published numbers of questions; of train and val those of the balanced files.
+# The published numbers of questions. Answers are counted in the balanced files of train and val.
 FILES = {
     'train': ('train_balanced_questions.json', 943_000),
     'val': ('val_balanced_questions.json', 132_062),
     'testdev': ('testdev_balanced_questions.json', 12_578),
+    'val_all': ('val_all_questions.json', 2_011_853),
+    'testdev_all': ('testdev_all_questions.json', 172_174),
     'submission': ('submission_all_questions.json', 4_237_524),
 }
 NUM_ANSWERS = 1842
 SOURCE = 'https://cs.stanford.edu/people/dorarad/gqa/download.html'
 
 
-def read_split(path: Path) -> tuple[dict[str, list[tuple[int, str, str | None]]], Counter]:
+ByImage = dict[str, list[tuple[int, str, str | None]]]
+"""Questions (id, text, answer) by image id."""
+
+
+def read_split(path: Path) -> tuple[ByImage, Counter]:
     """Return the questions (id, text, answer) by image id, in the order of the file, and the count of each answer.
 
     Raises:
         UserError: An id is no number, two ids are the same number, or a question is empty.
     """
-    by_image: dict[str, list[tuple[int, str, str | None]]] = {}
+    by_image: ByImage = {}
     answers: Counter = Counter()
     seen = set()
     for name, record in stream_members(path, GQAQuestion):
@@ -62,11 +71,28 @@ def read_split(path: Path) -> tuple[dict[str, list[tuple[int, str, str | None]]]
     return by_image, answers
 
 
+def text_answers(by_image: ByImage) -> dict[str, str]:
+    """Return the most frequent answer to each text, in lower case."""
+    pairs = Counter((text.lower(), answer) for asked in by_image.values() for _, text, answer in asked)
+    return {text: answer for (text, answer), _ in reversed(pairs.most_common()) if answer is not None}
+
+
+def score_baselines(by_image: ByImage, majority: str, to_text: dict[str, str]) -> dict[str, Any]:
+    """Return how often answers without the image are right, in percent.
+
+    Args:
+        by_image: Questions with answers.
+        majority: The most frequent answer of train, which is also given to a text that train does not have.
+        to_text: The most frequent answer to each text of train.
+    """
+    pairs = [(text, answer) for asked in by_image.values() for _, text, answer in asked]
+    always = sum(answer == majority for _, answer in pairs)
+    same = sum(answer == to_text.get(text.lower(), majority) for text, answer in pairs)
+    return dict(majority=majority, always=100 * always / len(pairs), same_question=100 * same / len(pairs))
+
+
 def items(
-    by_image: dict[str, list[tuple[int, str, str | None]]],
-    store: ImageStore,
-    labels: dict[str, int],
-    counts: dict[str, int],
+    by_image: ByImage, store: ImageStore, labels: dict[str, int], counts: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the items of a file, one per image; ``counts`` receives the questions whose answer is not in the list."""
     for image_id, questions in by_image.items():
@@ -96,8 +122,11 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     label2ans = sorted(frequency, key=lambda answer: (-frequency[answer], answer))
     labels = {answer: label for label, answer in enumerate(label2ans)}
     counts, outputs = dict(answers=len(label2ans)), {}
-    for split, (by_image, _) in splits.items():
+    to_text = text_answers(splits['train'][0]) if 'train' in splits else {}
+    for split, (by_image, answers) in splits.items():
         counts[split] = dict(images=len(by_image), questions=sum(map(len, by_image.values())), outside_list=0)
+        if to_text and answers and split != 'train':
+            counts[split]['baselines'] = score_baselines(by_image, splits['train'][1].most_common(1)[0][0], to_text)
         name = f'{split}_data_gqa.json'
         rest = dict(ans2label=labels, label2ans=label2ans)
         outputs[name] = write_json_array(
@@ -116,6 +145,11 @@ def summary(counts: dict[str, Any]) -> str:
             line = f'{split}: {count["images"]} images, {count["questions"]} questions ({published} published)'
             outside = count['outside_list']
             lines.append(line + (f', {outside} with an answer outside the list' if outside else ''))
+            if guess := count.get('baselines'):
+                lines[-1] += (
+                    f'; without the image: {guess["always"]:.2f} % by {guess["majority"]!r}, '
+                    f'{guess["same_question"]:.2f} % by the most frequent answer to the same question'
+                )
         else:
             lines.append(f'{split}: missing, {name} is published at {SOURCE}')
     return '\n'.join(lines)

@@ -16,16 +16,14 @@ loader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
 )
 source = dict(type='VQADataset', data_root=data_root, images='images', sentence_group=4)
+train_part = dict(ann_file='train_data_gqa.json', pipeline=train_pipeline, **source)
 train_dataloader = dict(
     **loader,
     batch_size=16,
     sampler=dict(type='EpochSampler', shuffle=True),
     dataset=dict(
         type='ConcatDataset',
-        datasets=[
-            dict(ann_file='train_data_gqa.json', pipeline=train_pipeline, **source),
-            dict(ann_file='val_data_gqa.json', pipeline=train_pipeline, **source),
-        ],
+        datasets=[train_part, dict(ann_file='val_data_gqa.json', pipeline=train_pipeline, **source)],
     ),
 )
 evaluation = dict(**loader, batch_size=16, sampler=dict(type='EpochSampler', shuffle=False, round_up=False))
