@@ -84,7 +84,7 @@ def small_synthetic(synthetic, tmp_path_factory):
     (folder / 'captions.json').write_text(json.dumps(few))
     write_nlvr(folder / 'nlvr.jsonl', [record['file_name'] for record in questions['data'][:6]])
     for split in ('val2014', 'test2015'):
-        write_gqa(folder / f'gqa_{split}.json', synthetic / f'v2_mscoco_{split}_annotations.json')
+        write_gqa(folder, split, synthetic / f'v2_mscoco_{split}_annotations.json')
     (folder / 'questions.json').write_text(json.dumps(questions))
     return dict(
         root=synthetic,
@@ -103,16 +103,20 @@ def write_nlvr(path, images):
     path.write_text('\n'.join(json.dumps(dict(example, identifier=f'{n}-0', label=label)) for n, label in labels))
 
 
-def write_gqa(path, annotations):
-    """The questions of VQA annotations in the form of GQA."""
+def write_gqa(folder, split, annotations):
+    """The questions of VQA annotations and their choices in the form of GQA."""
     kind = dict(structural='query', semantic='attr', detailed='')
     rest = dict(
         question='?', imageId='1', isBalanced=True, types=kind, semantic=[], entailed=[], groups={'global': None}
     )
-    items = json.loads(annotations.read_text())['annotations']
-    path.write_text(
-        json.dumps({str(item['question_id']): dict(rest, answer=item['multiple_choice_answer']) for item in items})
-    )
+    items = {
+        str(item['question_id']): item['multiple_choice_answer']
+        for item in json.loads(annotations.read_text())['annotations']
+    }
+    questions = {name: dict(rest, answer=answer) for name, answer in items.items()}
+    choices = {name: dict(valid=[answer, 'yes'], plausible=[answer]) for name, answer in items.items()}
+    (folder / f'gqa_{split}.json').write_text(json.dumps(questions))
+    (folder / f'gqa_choices_{split}.json').write_text(json.dumps(choices))
 
 
 @pytest.fixture(scope='session')

@@ -136,6 +136,8 @@ def shrink_statements(node, place, small_synthetic):
         )
     elif kind == 'GQAAccuracy':
         node.questions = str(small_synthetic['folder'] / f'gqa_{SPLITS[part]}.json')
+        if 'choices' in node:
+            node.choices = str(small_synthetic['folder'] / f'gqa_choices_{SPLITS[part]}.json')
     else:
         return False
     return True
