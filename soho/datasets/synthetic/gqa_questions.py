@@ -8,6 +8,7 @@ Source: Hudson and Manning, "GQA" (CVPR 2019, arXiv:1902.09506), sections 3.3 to
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -235,10 +236,11 @@ def _attribute_choose(rng: np.random.Generator, scene: Scene) -> Family | None:
 
 def _existence(rng: np.random.Generator, scene: Scene) -> Family | None:
     names = pick(rng, (('color', 'shape'), ('color', 'shape'), ('size', 'shape'), ('size', 'color'), ('color',)))
-    present = coin(rng)
-    description = description_with(rng, scene, names, present)
-    if description is None:
+    found, missing = (description_with(rng, scene, names, present) for present in (True, False))
+    if found is None or missing is None:
         return None
+    present = coin(rng)
+    description = found if present else missing
     forms = list(_EXIST)
     rng.shuffle(forms)
     question, same = (_exist(rng, description, present, form) for form in forms[:2])
@@ -252,13 +254,20 @@ def _existence(rng: np.random.Generator, scene: Scene) -> Family | None:
 
 
 def _logical(rng: np.random.Generator, scene: Scene) -> Family | None:
+    present = sorted({(obj.color, obj.shape) for obj in scene.objects})
+    absent = [description_with(rng, scene, ('color', 'shape'), False) for _ in range(2)]
+    # Without this, some pictures would allow only one answer to "and".
+    if len(present) < 2 or None in absent or absent[0] == absent[1]:
+        return None
+    known = [dict(color=color, shape=shape) for color, shape in pick_two(rng, present)]
     joined, truth = pick(rng, ('and', 'or')), coin(rng)
     # Of "and" that is false, and of "or" that is true, one part is true: neither part alone says the answer.
     parts = [truth, truth] if (joined == 'and') == truth else [True, False]
-    found = [description_with(rng, scene, ('color', 'shape'), present) for present in parts]
-    if None in found or found[0] == found[1]:
-        return None
-    pairs = [(description, present) for description, present in zip(found, parts) if description is not None]
+    pairs = [
+        (description, part)
+        for found, missing, part in zip(known, absent, parts)
+        if (description := found if part else missing) is not None
+    ]
     if coin(rng):
         pairs.reverse()
     said = [words.with_article(words.noun_phrase(rng, description)) for description, _ in pairs]
@@ -349,15 +358,16 @@ def _relation_query(rng: np.random.Generator, scene: Scene) -> Family | None:
 
 
 def _same(rng: np.random.Generator, scene: Scene) -> Family | None:
-    if len(scene.objects) < 2:
-        return None
     attribute, truth = pick(rng, ('color', 'color', 'shape')), coin(rng)
-    pair = pick_two(rng, scene.objects)
-    if (getattr(pair[0], attribute) == getattr(pair[1], attribute)) is not truth:
+    pairs: dict[bool, list[tuple[Target, Target]]] = {True: [], False: []}
+    for first, second in permutations(scene.objects, 2):
+        named = [_named(rng, scene, obj, without=attribute) for obj in (first, second)]
+        if named[0] is not None and named[1] is not None:
+            pairs[getattr(first, attribute) == getattr(second, attribute)].append((named[0], named[1]))
+    # Without this, some pictures would allow only one answer.
+    if not (pairs[True] and pairs[False]):
         return None
-    one, two = (_named(rng, scene, obj, without=attribute) for obj in pair)
-    if one is None or two is None:
-        return None
+    one, two = pick(rng, pairs[truth])
     return Family(
         _compare(one, two, attribute, 'same', truth),
         [_compare(two, one, attribute, 'same', truth)],
