@@ -101,6 +101,29 @@ def is_number(name: str) -> bool:
     return re.fullmatch('[0-9]{1,18}', name) is not None
 
 
+def name_numbers(names: Collection[str], source: PathLike) -> dict[int, str]:
+    """Return the official ids of questions by the numbers that they are, without leading zeros, in a batch.
+
+    Args:
+        names: The ids.
+        source: The file that they are from.
+
+    Raises:
+        UserError: One is no number, or two are the same number.
+    """
+    if strange := [name for name in names if not is_number(name)]:
+        raise UserError(f'{source} has the question id {quote(strange[0])}; the ids of GQA are up to 18 digits')
+    by_number = {int(name): name for name in names}
+    if len(by_number) < len(names):
+        raise UserError(f'{source} has ids that differ in leading zeros only, which cannot be told apart')
+    return by_number
+
+
+def write_submission(path: PathLike, answers: Mapping[str, str]) -> None:
+    """Write answers by official id in the form of GQA's server."""
+    write_json(path, [dict(questionId=name, prediction=answer) for name, answer in answers.items()])
+
+
 def read_questions(path: PathLike) -> dict[str, Question]:
     """Return the questions of an official json file, such as ``val_balanced_questions.json``, by id.
 
@@ -235,11 +258,7 @@ class GQAAccuracy(Metric):
         if is_main_process():  # metrics are computed on one rank
             self.questions = read_questions(questions)
             self.choices = None if choices is None else read_choices(choices)
-        if strange := [name for name in self.questions if not is_number(name)]:
-            raise UserError(f'{questions} has the question id {quote(strange[0])}; the ids of GQA are up to 18 digits')
-        self.names = {int(name): name for name in self.questions}
-        if len(self.names) < len(self.questions):
-            raise UserError(f'{questions} has ids that differ in leading zeros only, which cannot be told apart')
+        self.names = name_numbers(self.questions, questions)
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         """Store question id and label of each question: ``question_id`` and ``label`` (R',) int64."""
@@ -281,9 +300,7 @@ class GQAAccuracy(Metric):
     def write(self, results: list[Record], path: str) -> None:
         """Write the server file, in the order of the questions."""
         answers = self._answers(results)
-        write_json(
-            path, [dict(questionId=name, prediction=answers[name]) for name in self.questions if name in answers]
-        )
+        write_submission(path, {name: answers[name] for name in self.questions if name in answers})
 
 
 def check_submission(path: PathLike, questions: PathLike | None = None) -> int:

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from soho.datasets.storage.arrays import read_arrays
+from soho.datasets.storage.json_files import MissingKeyError, enumerate_members
 from soho.errors import UserError
-from soho.evaluation.vqa import GroundTruth, question_accuracy
+from soho.evaluation.gqa import name_numbers, read_questions
+from soho.evaluation.vqa import GroundTruth, load_truth, question_accuracy
 from soho.files import PathLike
 from soho.models.heads.classification import confidences
 
@@ -86,13 +89,62 @@ def average_logits(dumps: Mapping[str, SavedLogits], weights: Sequence[float] | 
     return base._replace(logits=np.asarray(mean, np.float32))
 
 
-def score_logits(saved: SavedLogits, answers: Sequence[str], truth: Mapping[int, GroundTruth]) -> np.ndarray:
+class Truth(NamedTuple):
+    """What is right, as a file of annotations says."""
+
+    answers: Mapping[int | str, GroundTruth]
+    """By the id of a question in a batch; empty where the answers are not public."""
+    names: Mapping[int, str] | None = None
+    """Of GQA the official ids, which may begin with zeros."""
+    unscored: frozenset[int] = frozenset()
+    """Questions of GQA that its accuracy leaves out, since they are not balanced."""
+
+    def select(self, saved: SavedLogits) -> SavedLogits:
+        """Return the logits on the questions that are scored.
+
+        Raises:
+            UserError: There are none.
+        """
+        keep = [number not in self.unscored for number in saved.question_id.tolist()]
+        if not any(keep):
+            raise UserError('GQA is scored on balanced questions, and there are no logits of any')
+        return saved._replace(question_id=saved.question_id[keep], logits=saved.logits[keep])
+
+
+def read_truth(path: PathLike) -> Truth:
+    """Read the annotations of VQA (see :func:`soho.evaluation.vqa.load_truth`), or the official questions of GQA.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is neither.
+    """
+    if not _has_gqa_questions(path):
+        return Truth(load_truth(path))
+    questions = read_questions(path)
+    names = name_numbers(questions, path)
+    numbers = {name: number for number, name in names.items()}
+    answers = {
+        numbers[name]: GroundTruth((question.answer,))
+        for name, question in questions.items()
+        if question.answer is not None
+    }
+    return Truth(answers, names, frozenset(numbers[name] for name, q in questions.items() if not q.balanced))
+
+
+def _has_gqa_questions(path: PathLike) -> bool:
+    with suppress(MissingKeyError):  # a list
+        for _, value in enumerate_members(path):
+            return isinstance(value, dict) and 'imageId' in value
+    return False
+
+
+def score_logits(saved: SavedLogits, answers: Sequence[str], truth: Mapping[int | str, GroundTruth]) -> np.ndarray:
     """Return the official VQA accuracy of the most probable answer to each question, (N,) float64 in [0, 1].
 
     Args:
         saved: The logits.
         answers: Answer list.
-        truth: See :func:`soho.evaluation.vqa.load_truth`; questions without logits are not scored.
+        truth: ``answers`` of :func:`read_truth`; questions without logits are not scored.
 
     Raises:
         UserError: The answer list is of another length, or a question is not in ``truth``.

@@ -157,3 +157,48 @@ def test_the_calibration_tool_stores_the_temperature(questions, load_tool, capsy
     torch.save(dict(state_dict=dict(x=torch.ones(1))), source)
     with pytest.raises(SystemExit, match='does not say with which config it was trained'):
         tool.main([*arguments, '--checkpoint', source, out])
+
+
+@pytest.fixture
+def gqa(questions):
+    """The same questions as GQA has them: ids with leading zeros, and a question that is not balanced."""
+    folder, a, b = questions
+    kind = dict(types=dict(structural='verify', semantic='obj'), groups={'global': None}, semantic=[], entailed=[])
+    asked = {
+        f'00{number}': dict(question='Is it?', imageId='n1', isBalanced=number != 4, answer=answer, **kind)
+        for number, answer in ((1, 'yes'), (2, 'no'), (3, 'yes'), (4, 'yes'))
+    }
+    (folder / 'gqa.json').write_text(json.dumps(asked))
+    public = {name: {key: item[key] for key in ('question', 'imageId', 'isBalanced')} for name, item in asked.items()}
+    (folder / 'submission.json').write_text(json.dumps(public))
+    return folder, a, b
+
+
+def test_an_ensemble_is_written_for_the_server_of_gqa(gqa, load_tool, capsys):
+    folder, a, b = gqa
+    out, data = str(folder / 'out.json'), str(folder / 'data.json')
+    tool = load_tool('analysis/ensemble')
+    tool.main([a, b, '--answers', data, '--annotations', str(folder / 'gqa.json'), '--out', out])
+    assert '100.00  mean' in capsys.readouterr().out  # the fourth, which is wrong, is not balanced
+    expected = [('001', 'yes'), ('002', 'no'), ('003', 'yes'), ('004', 'no')]
+    assert [
+        (item['questionId'], item['prediction']) for item in json.loads((folder / 'out.json').read_text())
+    ] == expected
+    load_tool('analysis/check_submission').main([out, '--reference', str(folder / 'submission.json')])
+    tool.main([a, b, '--answers', data, '--annotations', str(folder / 'submission.json'), '--out', out])
+    assert 'mean' not in capsys.readouterr().out  # answers are not public
+    other = save(folder / 'c.npz', [1, 9], [[0.0, 1.0], [0.0, 1.0]])
+    with pytest.raises(SystemExit, match='question 9, of which there are logits, is not in the annotations'):
+        tool.main([other, '--answers', data, '--annotations', str(folder / 'submission.json'), '--out', out])
+
+
+def test_gqa_is_calibrated_on_its_balanced_questions(gqa, load_tool, capsys):
+    folder, a, _ = gqa
+    tool = load_tool('analysis/calibrate')
+    tool.main([a, '--answers', str(folder / 'data.json'), '--annotations', str(folder / 'gqa.json')])
+    assert ' 3 questions, accuracy ' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='has no answers; calibration needs those of validation data'):
+        tool.main([a, '--answers', str(folder / 'data.json'), '--annotations', str(folder / 'submission.json')])
+    fourth = save(folder / 'c.npz', [4], [[0.0, 1.0]])
+    with pytest.raises(SystemExit, match='there are no logits of any'):
+        tool.main([fourth, '--answers', str(folder / 'data.json'), '--annotations', str(folder / 'gqa.json')])

@@ -87,6 +87,8 @@ def gqa(tmp_path):
     testdev = {'201': question('n2', 'What?', answer='blue'), '202': question('n2', 'What color?', answer='red')}
     (tmp_path / 'train_balanced_questions.json').write_text(json.dumps(train))
     (tmp_path / 'testdev_balanced_questions.json').write_text(json.dumps(testdev))
+    every = {**testdev, '0203': question('n2', 'Is it blue?', answer='yes')}
+    (tmp_path / 'testdev_all_questions.json').write_text(json.dumps(every))
     (tmp_path / 'submission_all_questions.json').write_text(json.dumps({'301': question('n1', 'Where?')}))
     for name, height in (('n1', 40), ('n2', 50)):
         write_image(tmp_path / f'images/{name}.jpg', height, 60)
@@ -101,6 +103,11 @@ def test_gqa(gqa, load_tool, capsys):
     assert 'train: 2 images, 3 questions (943000 published)' in printed
     assert 'val: missing, val_balanced_questions.json is published at' in printed
     assert 'testdev: 1 images, 2 questions (12578 published), 1 with an answer outside the list' in printed
+    assert "; without the image: 50.00 % by 'red', 50.00 % by the most frequent answer to the same question" in printed
+    assert 'testdev_all: 1 images, 3 questions (172174 published)' in printed
+    assert 'val_all: missing, val_all_questions.json is published at' in printed
+    asked = json.loads((gqa / 'testdev_all_data_gqa.json').read_text())['data'][0]['vqa']
+    assert [item['question_id'] for item in asked] == [201, 202, 203]
     train = json.loads((gqa / 'train_data_gqa.json').read_text())
     assert train['label2ans'] == ['red', 'yes'] and train['ans2label'] == dict(red=0, yes=1)
     assert train['data'][0] == dict(

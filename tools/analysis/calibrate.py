@@ -5,6 +5,8 @@
         --annotations data/coco/v2_mscoco_val2014_annotations.json [--out calibration.json]
         [--checkpoint CHECKPOINT CALIBRATED --head vqa]
 
+Of GQA ``--annotations`` is the official file of the questions, such as ``val_balanced_questions.json`` for a model that
+was trained on train alone; of a file of all questions the balanced ones count. Its head is called ``gqa``.
 Validation data must not have been trained on. Prints log loss and expected calibration error before and after, the
 latter by two-fold cross-validation too: fitted on either half of the questions, measured on the other. ``--out`` keeps
 the figures; ``--checkpoint`` writes a copy whose config holds the temperature, so that whatever is built from the
@@ -31,9 +33,9 @@ from soho.evaluation.logits import (
     fit_temperature,
     load_logits,
     measure_calibration,
+    read_truth,
     score_logits,
 )
-from soho.evaluation.vqa import load_truth
 from soho.files import atomic_path
 
 
@@ -77,7 +79,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('dump', metavar='DUMP.npz', help='saved logits of validation data')
     parser.add_argument('--answers', type=Path, required=True, metavar='FILE', help='annotation file: the answer list')
-    parser.add_argument('--annotations', type=Path, required=True, metavar='FILE', help='VQA annotations of the data')
+    parser.add_argument('--annotations', type=Path, required=True, metavar='FILE', help='of VQA or GQA')
     parser.add_argument('--out', type=Path, metavar='FILE.json', help='keep temperature and figures')
     parser.add_argument('--checkpoint', nargs=2, metavar=('IN', 'OUT'), help='write a checkpoint with the temperature')
     parser.add_argument('--head', default='vqa', help='name of the head in the model')
@@ -87,8 +89,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
-        saved = load_logits(args.dump)
-        score = score_logits(saved, load_answer_list(args.answers), load_truth(args.annotations))
+        truth = read_truth(args.annotations)
+        if not truth.answers:
+            raise UserError(f'{args.annotations} has no answers; calibration needs those of validation data')
+        saved = truth.select(load_logits(args.dump))
+        score = score_logits(saved, load_answer_list(args.answers), truth.answers)
         temperature = fit_temperature(saved, score)
         figures = {
             name: measure_calibration(confidence, score)._asdict()
