@@ -123,7 +123,7 @@ def read_truth(path: PathLike) -> Truth:
     questions = read_questions(path)
     names = name_numbers(questions, path)
     numbers = {name: number for number, name in names.items()}
-    answers = {
+    answers: dict[int | str, GroundTruth] = {
         numbers[name]: GroundTruth((question.answer,))
         for name, question in questions.items()
         if question.answer is not None

@@ -116,10 +116,17 @@ def _named(rng: np.random.Generator, scene: Scene, obj: SceneObject, without: st
     return Target('the ' + words.noun_phrase(rng, description), description, _find(description))
 
 
-def _ask(text: str, answer: str, kind: tuple[str, str, str], program: Program, **rest) -> StructuredQuestion:
+def _ask(
+    text: str,
+    answer: str,
+    kind: tuple[str, str, str],
+    program: Program,
+    group: str | None = None,
+    valid: tuple[str, ...] = ('yes', 'no'),
+    subject: dict[str, str] | None = None,
+) -> StructuredQuestion:
     """Return a question; ``kind`` holds the structural, the semantic and the detailed type."""
-    values = dict(group=None, valid=('yes', 'no')) | rest
-    return StructuredQuestion(words.sentence(text, '?'), answer, *kind, program=program, **values)
+    return StructuredQuestion(words.sentence(text, '?'), answer, *kind, group, valid, program, subject)
 
 
 def _semantic(attribute: str) -> str:
@@ -209,7 +216,7 @@ def _attribute_query(attribute: str) -> Maker:
 def _attribute_verify(rng: np.random.Generator, scene: Scene) -> Family | None:
     attribute = pick(rng, ('color', 'color', 'shape', 'texture', 'size'))
     obj, truth = visible_object(rng, scene, attribute), coin(rng)
-    target = obj and _named(rng, scene, obj, without=attribute)
+    target = None if obj is None else _named(rng, scene, obj, without=attribute)
     if obj is None or target is None:
         return None
     value = getattr(obj, attribute)
@@ -224,7 +231,7 @@ def _attribute_verify(rng: np.random.Generator, scene: Scene) -> Family | None:
 def _attribute_choose(rng: np.random.Generator, scene: Scene) -> Family | None:
     attribute = pick(rng, ('color', 'color', 'shape', 'texture', 'size'))
     obj = visible_object(rng, scene, attribute)
-    target = obj and _named(rng, scene, obj, without=attribute)
+    target = None if obj is None else _named(rng, scene, obj, without=attribute)
     if obj is None or target is None:
         return None
     answer = getattr(obj, attribute)
@@ -255,27 +262,24 @@ def _existence(rng: np.random.Generator, scene: Scene) -> Family | None:
 
 def _logical(rng: np.random.Generator, scene: Scene) -> Family | None:
     present = sorted({(obj.color, obj.shape) for obj in scene.objects})
-    absent = [description_with(rng, scene, ('color', 'shape'), False) for _ in range(2)]
+    tried = (description_with(rng, scene, ('color', 'shape'), False) for _ in range(2))
+    absent = [description for description in tried if description is not None]
     # Without this, some pictures would allow only one answer to "and".
-    if len(present) < 2 or None in absent or absent[0] == absent[1]:
+    if len(present) < 2 or len(absent) < 2 or absent[0] == absent[1]:
         return None
     known = [dict(color=color, shape=shape) for color, shape in pick_two(rng, present)]
     joined, truth = pick(rng, ('and', 'or')), coin(rng)
     # Of "and" that is false, and of "or" that is true, one part is true: neither part alone says the answer.
     parts = [truth, truth] if (joined == 'and') == truth else [True, False]
-    pairs = [
-        (description, part)
-        for found, missing, part in zip(known, absent, parts)
-        if (description := found if part else missing) is not None
-    ]
+    pairs = [(found if part else missing, part) for found, missing, part in zip(known, absent, parts)]
     if coin(rng):
         pairs.reverse()
     said = [words.with_article(words.noun_phrase(rng, description)) for description, _ in pairs]
 
     def ask(word: str, phrases: list[str], answer: bool) -> StructuredQuestion:
-        programs = [_then(_find(description), 'exist', '?') for description, _ in pairs]
+        one, two = (_then(_find(description), 'exist', '?') for description, _ in pairs)
         text = f'is there {phrases[0]} {word} {phrases[1]}'
-        return _ask(text, yes_no(answer), ('logical', 'obj', f'exist{word.title()}'), _both(*programs, word))
+        return _ask(text, yes_no(answer), ('logical', 'obj', f'exist{word.title()}'), _both(one, two, word))
 
     entailed = []
     if parts[0] == parts[1]:
