@@ -17,9 +17,7 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
-    heads=dict(
-        _delete_=True, gqa=dict(type='ClassificationHead', hidden_size=128, num_classes=36, loss='ce', dropout=0.1)
-    ),
+    heads=dict(_delete_=True, gqa=dict(type='ClassificationHead', num_classes=36, loss='ce', dropout=0.1)),
 )
 optim_wrapper = dict(
     constructor='PatternConstructor', paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)})
