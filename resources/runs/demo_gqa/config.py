@@ -26,7 +26,7 @@ log_processor = dict(by_epoch=False, window_size=50)
 model = dict(
     backbone=dict(depth=18, frozen_stages=1, num_stages=2, out_indices=(1,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(gqa=dict(dropout=0.1, hidden_size=128, loss='ce', num_classes=36, type='ClassificationHead')),
+    heads=dict(gqa=dict(dropout=0.1, loss='ce', num_classes=36, type='ClassificationHead')),
     language=dict(
         attention_probs_dropout_prob=0.0,
         hidden_dropout_prob=0.0,
@@ -161,4 +161,4 @@ val_evaluator = dict(
 )
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 warmup = dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
-work_dir = 'work_dirs/demo/gqa'
+work_dir = 'work_dirs/demo/gqa_0'
