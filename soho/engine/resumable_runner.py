@@ -29,7 +29,7 @@ from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check
 from soho.engine.distributed import gather_tensors, unwrap_model
 from soho.engine.fsdp import FSDP2
 from soho.engine.loops import TrainLoop
-from soho.engine.optimizers.optim_wrapper import OptimWrapper
+from soho.engine.optimizers.optim_wrapper import NOT_FINITE, OptimWrapper
 from soho.engine.random_state import get_random_state
 from soho.engine.sharding import full_tensor, is_sharded
 from soho.errors import TrainingError, UserError, clip
@@ -134,12 +134,19 @@ class ResumableRunner(MMEngineRunner):
             self.writer.write(checkpoint, path)
 
     def _state_of_all_ranks(self) -> dict[str, Any]:
-        """Place in the data, random generators and accumulated gradients, those of all ranks on rank 0."""
+        """Place in the data, random generators, accumulated gradients and their faults, of all ranks on rank 0."""
         state: dict[str, Any] = dict(random_states=all_gather_object(get_random_state()))
         if isinstance(self._train_loop, TrainLoop):
             state['loop'] = self._train_loop.state_dict()
         gradients = getattr(self.optim_wrapper, 'accumulated_gradients', lambda: None)()
         if gradients is not None:
+            wrapper: Any = self.optim_wrapper
+            found = all_gather_object(wrapper.find_faults())
+            kinds = {kind for _, kind in found}
+            if kinds != {None}:  # the update will be skipped, and nothing that is no number is saved
+                gradients = [None if gradient is None else torch.zeros_like(gradient) for gradient in gradients]
+            kind = next((kind for kind in NOT_FINITE if kind in kinds), None)
+            state['faults'] = dict(bad_loss=any(bad for bad, _ in found), gradients=kind)
             # Sharded ones are means over the ranks already.
             sharded = any(map(is_sharded, gradients))
             state['gradients'] = [gradients] if sharded else gather_tensors(gradients)
@@ -268,6 +275,8 @@ class ResumableRunner(MMEngineRunner):
             else:  # the next update takes the mean over the ranks
                 means: list[Any] = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
                 self.optim_wrapper.set_accumulated_gradients(means)
+            if 'faults' in state:
+                self.optim_wrapper.set_faults(state['faults']['bad_loss'], state['faults']['gradients'])
         self._resumed = {}
 
     def load_checkpoint(
@@ -377,7 +386,7 @@ class ResumableRunner(MMEngineRunner):
             self.logger.warning(f'{filename} holds averaged weights, which end here: the config has no EMAHook')
         elif average is None and averages:
             self.logger.warning(f'{filename} holds no averaged weights; the average of the EMAHook begins here')
-        taken = ('random_states', 'loop', 'gradients', KEY)
+        taken = ('random_states', 'loop', 'gradients', 'faults', KEY)
         self._resumed = {name: checked[name] for name in taken if name in checked}
         return checked
 

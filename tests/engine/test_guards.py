@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from soho.engine import Runner
+from soho.engine.checkpoint.save import nonfinite_tensors
 from soho.engine.hooks.dictionary_usage import dictionary_usage
 from soho.engine.hooks.finite_loss import FiniteLossHook
 from soho.engine.optimizers import AdamWLARS, AdamWSGD, Lookahead
@@ -18,9 +19,10 @@ from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper, OptimWrapper
 from soho.engine.optimizers.skipping import step_unless
 from soho.errors import TrainingError
 from soho.models.necks.visual_dictionary import VisualDictionary
-from soho.registry import HOOKS
+from soho.registry import HOOKS, MODELS
 from tests.engine.sharded_runs import sharded_config
-from tests.engine.small_runs import SAMPLES, Record, small_config
+from tests.engine.small_runs import SAMPLES, Killed, Record, SmallModel, small_config
+from tests.engine.soak import differences, saved_state
 from tests.host_reads import HostReads
 
 OPTIMIZERS = {
@@ -164,6 +166,28 @@ class Spoil(Hook):
             data_batch['x'][0, 0] = self.value
 
 
+@MODELS.register_module(force=True)
+class AddingModel(SmallModel):
+    """Adds a number to its loss, which changes no gradient."""
+
+    added = 0.0
+
+    def forward(self, x, index, mode='loss'):
+        outputs = super().forward(x, index, mode)
+        return dict(loss=outputs['loss'] + self.added) if mode == 'loss' else outputs
+
+
+@HOOKS.register_module(force=True)
+class SpoilLoss(Hook):
+    """Makes the loss of an iteration (counted from 1) infinite, and no gradient."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        runner.model.added = float('inf') if runner.iter + 1 == self.iteration else 0.0
+
+
 @HOOKS.register_module(force=True)
 class Keep(Hook):
     """Keeps the model after each iteration."""
@@ -207,6 +231,31 @@ def test_a_bad_batch_leaves_model_and_statistics_and_is_named(tmp_path):
         tmp_path
     )
     assert runner.message_hub.get_scalar('train/skipped_updates').current() == 1
+
+
+@pytest.mark.parametrize('scaled', [False, True], ids=['float32', 'float16'])
+@pytest.mark.parametrize(
+    'hook', [dict(type='SpoilLoss', iteration=3), dict(type='Spoil', iterations=[3])], ids=lambda hook: hook['type']
+)
+def test_what_spoils_an_update_outlives_a_kill_within_it(hook, scaled, tmp_path):
+    """The first of two iterations; what is saved between them holds numbers only, and is skipped all the same."""
+    options: dict = {'optim_wrapper.accumulative_counts': 2, 'model.type': 'AddingModel', 'ema': False, 'iters': 8}
+    if scaled:
+        options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'float16'}
+
+    def run(folder, kill=None):
+        cfg = small_config(folder, kill=kill, **options)
+        cfg.custom_hooks += [hook, dict(type='FiniteLossHook')]
+        Runner.from_cfg(cfg).train()
+
+    run(tmp_path / 'whole')
+    with pytest.raises(Killed):
+        run(tmp_path / 'broken', kill=3)
+    saved = torch.load(tmp_path / 'broken' / 'iter_3.pth', weights_only=True)
+    assert len(saved['gradients']) == 1 and not nonfinite_tensors(saved['gradients'])
+    run(tmp_path / 'broken')
+    assert not differences(saved_state(tmp_path / 'broken'), saved_state(tmp_path / 'whole'))
+    assert 'no number in iteration 4' in log(tmp_path / 'broken')
 
 
 @pytest.mark.parametrize('interval', [1, 50])
