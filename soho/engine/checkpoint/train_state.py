@@ -243,6 +243,11 @@ def _check_message_hub(hub: Any, folders: Sequence[str], meta: dict[str, Any]) -
         _require_plain(value, where)
         if key.startswith('best_score'):
             require(is_number(value), f'{where} is {show(value)} and no number')
+        elif key.startswith('early_stopping_'):
+            fits = isinstance(value, list) and len(value) == 2 and is_number(value[0]) and is_count(value[1])
+            require(fits, f'{where} is {show(value)}; it is the best score and the validations since')
+        elif key == 'skipped_in_row':
+            require(is_count(value), f'{where} is {show(value)}; it is a whole number, 0 or more')
         elif key in ('epoch', 'iter'):  # as RuntimeInfoHook saw it in the last iteration
             fits = is_count(value) and meta[key] - value in (0, 1)
             require(fits, f'{where} is {show(value)}, and meta.{key} {meta[key]}: at most one more')
