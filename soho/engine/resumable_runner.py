@@ -102,6 +102,7 @@ class ResumableRunner(MMEngineRunner):
         Raises:
             TrainingError: A weight is infinite or not a number, or this file or the last one cannot be written.
         """
+        self.call_hook('before_gather_state')
         whole_state = self._state_of_all_ranks() if save_optimizer else {}
         is_fsdp = isinstance(self.model, FSDP2)
         if self.rank != 0 and not is_fsdp:

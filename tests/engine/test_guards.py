@@ -3,6 +3,8 @@
 import re
 from math import isfinite
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -258,6 +260,32 @@ def test_what_spoils_an_update_outlives_a_kill_within_it(hook, scaled, tmp_path)
     assert 'no number in iteration 4' in log(tmp_path / 'broken')
 
 
+def test_the_samples_of_each_bad_batch_are_named(tmp_path):
+    """Two iterations an update: of three that are skipped, one for its first batch."""
+    spoiled(tmp_path, [3, 6, 9, 10], iters=12, **NEVER, **{'optim_wrapper.accumulative_counts': 2})[0].train()
+    named = '; '.join(
+        f'iteration {i}, epoch 1, samples {", ".join(map(str, Record.seen[i - 1]))}' for i in (3, 6, 9, 10)
+    )
+    assert f'in iterations 4, 6, 10: the update was skipped ({named} of train_dataloader)' in log(tmp_path)
+
+
+@pytest.mark.parametrize('loss', [float('nan'), 1.0], ids=['loss', 'gradient'])
+def test_the_rank_of_a_bad_batch_is_named(loss, monkeypatch):
+    """Rank 0 speaks for both: its own loss is a number, and its batch is to blame where both losses are."""
+    said, answers = [], [[[[1.0]], [[loss]]], [[[3, 5], [7, 9]][: 1 if loss == 1 else 0] + [[]], [[7, 9]] * 2]]
+    monkeypatch.setattr('soho.engine.hooks.finite_loss.all_gather_object', lambda value: answers.pop(0))
+    runner: Any = SimpleNamespace(
+        world_size=2, rank=0, train_loop=SimpleNamespace(samples_of=lambda epoch, number: [3, 5]), max_iters=9,
+        message_hub=SimpleNamespace(update_info=lambda *args: None, update_scalar=lambda *args: None),
+        logger=SimpleNamespace(warning=said.append),
+    )  # fmt: skip
+    hook = FiniteLossHook()
+    hook._waiting = [(1, (0, 0), torch.tensor(True), torch.tensor(1.0))]
+    hook.before_gather_state(runner)
+    first = 'iteration 1, rank 0, epoch 1, samples 3, 5; iteration 1, rank 1' if loss == 1 else 'rank 1'
+    assert said[0].endswith(f'the update was skipped ({first}, epoch 1, samples 7, 9 of train_dataloader)')
+
+
 @pytest.mark.parametrize('interval', [1, 50])
 def test_too_many_in_a_row_end_the_run_with_the_last_good_checkpoint(interval, tmp_path):
     runner, _ = spoiled(
@@ -269,6 +297,14 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_checkpoint(interval, t
     assert 'iter_6.pth' in names and names <= {'iter_6.pth', 'iter_12.pth'}
     state = torch.load(tmp_path / 'iter_6.pth', weights_only=True)
     assert all(value.isfinite().all() for value in state['state_dict'].values())
+
+
+def test_updates_in_a_row_are_counted_over_a_kill(tmp_path):
+    options: dict = {'default_hooks.checkpoint.interval': 2, 'max_skipped': 5, 'iters': 12}
+    with pytest.raises(Killed):
+        spoiled(tmp_path, range(4, 13), kill=6, **options)[0].train()
+    with pytest.raises(TrainingError, match='at iteration 8: training stopped; the last 5 updates were skipped'):
+        spoiled(tmp_path, range(4, 13), **options)[0].train()
 
 
 def test_a_run_that_ends_without_learning_does_not_end_well(tmp_path):
