@@ -317,9 +317,9 @@ def test_a_loss_that_jumps_is_said(tmp_path):
     runner, _ = spoiled(tmp_path, [])
     hook = FiniteLossHook()
     for loss in [1.0, 1.1, 0.9, 1.05] * 15:
-        hook._watch(runner, 1, None, loss)
+        hook._report_jump(runner, 1, None, loss)
     assert 'the loss jumps' not in log(tmp_path)
-    hook._watch(runner, 61, None, 9.0)
+    hook._report_jump(runner, 61, None, 9.0)
     assert re.search(r'the loss jumps from 1\.01\d*, the mean of 60 iterations, to 9 in iteration 61', log(tmp_path))
 
 
