@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import mmengine
@@ -414,10 +415,22 @@ class ResumableRunner(MMEngineRunner):
         for folder in [self.work_dir, *self._saving_folders()]:
             place = os.path.realpath(folder)
             if place not in self._locked:
+                check_folder(folder)
                 os.makedirs(folder, exist_ok=True)
                 self._locks.enter_context(folder_lock(folder))
                 self._locked.add(place)
                 self._locks.callback(self._locked.discard, place)
+
+
+def check_folder(path: str) -> None:
+    """Refuse the path of a folder that cannot be made where a file is.
+
+    Raises:
+        UserError: It is that of a file, or of something below one.
+    """
+    there = next((place for place in [Path(path), *Path(path).parents] if os.path.lexists(place)), None)
+    if there is not None and not there.is_dir():
+        raise UserError(f'{path} is to be a folder of checkpoints and logs, and {there} is none: name another one')
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:
