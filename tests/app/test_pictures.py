@@ -12,6 +12,7 @@ import soho
 from soho.app import pictures
 from soho.app.pictures import MAX_BYTES, read_picture
 from soho.errors import UserError
+from tests.datasets.pictures import jpeg_of_scans
 
 
 def encode(kind, **options):
@@ -56,6 +57,7 @@ def test_the_sample_is_read():
         (claim_png(60000, 60000), r'a\.jpg has more pixels than the 64 million of the largest picture'),
         (claim_png(64, 48), r'a\.jpg cannot be decoded'),  # fewer pixels than it states
         (claim_png(0, 0), r'a\.jpg'),
+        (jpeg_of_scans(8000, 8000, 68), r'a\.jpg is damaged: it has 68 JPEG scans'),
     ],
 )
 def test_what_is_refused(data, sentence, tmp_path):

@@ -71,6 +71,7 @@ from soho.evaluation.statements import read_categories, read_submission
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
 from tests.datasets.fuzzing import VALUES, Target, bytes_target, damaged, json_target, lines_target, packed_target
+from tests.datasets.pictures import jpeg_of_scans
 from tests.engine.damaged_states import go_on_from, saved_state
 from tools import report
 from tools.prepare import captions, gqa, nlvr2, pretrain, retrieval, snli_ve, split, vqa
@@ -565,6 +566,17 @@ def config_target(values):
     )
 
 
+def scans_target():
+    """A JPEG with up to so many scans that decoding it would take a minute."""
+    edges, counts = st.sampled_from([8, 300, 3000]), st.sampled_from([1, 10, 500, 50_000])
+    return Target(
+        'a',
+        jpeg_of_scans(300, 300, 10),
+        lambda data: jpeg_of_scans(data.draw(edges), data.draw(edges), data.draw(counts)),
+        read_upload,
+    )
+
+
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 XML = (
     b'<?xml version="1.0" encoding="UTF-8"?><annotation><size><width>60</width><height>40</height></size>'
@@ -620,6 +632,7 @@ TARGETS = {
     },
     **{f'uploaded picture, {form}': bytes_target('a', picture(form), read_upload) for form in UPLOADED},
     'picture, chunks of a PNG': packed_target('a', split_png(picture('PNG')), pack_png, read_pixels),
+    'scans of a JPEG': scans_target(),
     'log': lines_target(
         [dict(lr=0.1, loss=2.5, time=0.2, epoch=1, iter=10, step=10), dict(accuracy=50.0, step=1)],
         lambda path: read_curves(Path(path).parents[2]).last(),

@@ -11,6 +11,7 @@ from soho.datasets.storage.decoding import decode_image, decode_reduced
 from soho.datasets.storage.image_sizes import header_size
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.transforms import LoadImage
+from tests.datasets.pictures import jpeg_of_scans
 
 
 def photo(height=90, width=130):
@@ -319,6 +320,15 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(data, tmp_path, monke
         ) as e:
             load(dict(image_store=store, file_name='a.jpg'))
         assert '\n' not in str(e.value)
+
+
+def test_a_jpeg_of_countless_scans_is_refused_before_any_is_decoded(monkeypatch):
+    assert decode_image(jpeg_of_scans(40, 30, 5000)).shape == (30, 40, 3)  # 11 bytes each, and little to go over
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    said = r'it has 478 JPEG scans, and a picture of 3000 x 3000 pixels has 477 at most'
+    for decode in (decode_image, lambda data: decode_reduced(data, (100, 100))):
+        with pytest.raises(ImageDecodeError, match=said):
+            decode(jpeg_of_scans(3000, 3000, 478))
 
 
 def test_the_limit_on_pixels_is_the_configs(tmp_path):

@@ -38,6 +38,10 @@ _AFTER_SCAN = frozenset({0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(
 # What begins a marker within pixel data, rather than a byte of them or a restart.
 _MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]', re.DOTALL)
 _EOI = b'\xff\xd9'
+_SOS = b'\xff\xda'
+# Scans that a JPEG of MAX_PIXELS may have; a smaller one may have more. An empty scan takes 11 bytes of a file, and to
+# decode up to 2 ns a pixel; encoders write 10 (libjpeg's standard) to 20.
+_SCANS = 24
 # OpenCV decodes to RGB in full size only.
 _REDUCED = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -153,7 +157,10 @@ def _decode(
 
 
 def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
-    """Raise for an incomplete JPEG, which libjpeg would silently fill with grey; takes 2 % of the decoding time."""
+    """Raise for an incomplete JPEG, which libjpeg would silently fill with grey, and for one of far too many scans.
+
+    This takes 2 % of the decoding time.
+    """
     marker = _MARKER.search(data, header.scan)
     if marker and marker[0][1] not in _AFTER_SCAN:
         raise ImageDecodeError(
@@ -162,6 +169,14 @@ def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
         )
     if not marker or data.find(_EOI, marker.start()) < 0:
         raise ImageDecodeError(f'{name} is truncated: its {len(data)} bytes have no JPEG end marker')
+    if marker[0] != _EOI:  # more than one scan, each of which goes over all pixels
+        pixels = header.size[0] * header.size[1]
+        scans, most = 1 + data.count(_SOS, header.scan), _SCANS * max(MAX_PIXELS, pixels) // pixels
+        if scans > most:
+            raise ImageDecodeError(
+                f'{name} is damaged: it has {scans} JPEG scans, and a picture of {header.size[1]} x {header.size[0]} '
+                f'pixels has {most} at most'
+            )
 
 
 def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
