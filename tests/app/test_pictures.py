@@ -1,6 +1,7 @@
 """Uploads: what is no picture, too large or damaged is refused with a sentence that names it."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -65,6 +66,12 @@ def test_what_is_refused(data, sentence, tmp_path):
     with pytest.raises(UserError, match=sentence) as refused:
         read_picture(tmp_path / 'a.jpg')
     assert str(tmp_path) not in str(refused.value) and len(str(refused.value).splitlines()) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.jpg')
+    with pytest.raises(UserError, match=r'^a\.jpg is not a file'):
+        read_picture(tmp_path / 'a.jpg')
 
 
 def test_a_large_file_is_not_read(tmp_path):

@@ -21,8 +21,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tokenizers.implementations import BertWordPieceTokenizer
 
+from soho.apis.images import image_entries
 from soho.apis.model_zoo import read_metafile
-from soho.apis.tables import open_results
+from soho.apis.tables import open_results, read_rows
 from soho.app.pictures import FORMATS as UPLOADED
 from soho.app.pictures import read_picture
 from soho.datasets import (
@@ -178,6 +179,13 @@ def prepare_snli_ve(path):
     list(snli_ve.check(path, store_of(path, '1.jpg'), Counter()))
 
 
+def open_rows(path):
+    """Open the pictures of a table, as ``soho ask`` does."""
+    store_of(Path(path), 'a.png')
+    for row in read_rows(str(path), str(Path(path).parent / 'images'), question=None):
+        image_entries(row['image'])
+
+
 def go_on_with_results(path):
     """Go on with the results of ``soho ask``."""
     with open_results(str(path), ROWS, ('image', 'question')):
@@ -239,6 +247,10 @@ FORMATS = {
     'predictions to report': ([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')], read_predictions),
     'reported confidences': ({'1': ['red', 0.5]}, lambda path: report.read_confidences(path, None)),
     'table.json': (ROWS, lambda path: list(read_table(path))),
+    'pictures of a table': (
+        [dict(image='a.png', question='q', note=1), dict(file_name='a.png', question='r')],
+        open_rows,
+    ),
     'config.json': (dict(model=dict(type='SOHO'), a=[1, 2]), read_config),
     'karpathy download': (
         dict(
