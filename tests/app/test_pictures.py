@@ -54,7 +54,10 @@ def test_the_sample_is_read():
         (encode('ICO'), 'is not a picture that can be read'),  # Pillow reads it, and is not asked to
         (encode('JPEG')[:900], r'a\.jpg is truncated'),
         (encode('PNG')[:900], r'a\.jpg cannot be decoded'),
-        (claim_png(9000, 9000), r'a\.jpg has 9000 x 9000 pixels, and a picture may have 64 million at most'),
+        (
+            claim_png(9000, 9000),
+            r'a\.jpg has 9000 x 9000 pixels, and a picture of its kind may have 64 million at most',
+        ),
         (claim_png(60000, 60000), r'a\.jpg has more pixels than the 64 million of the largest picture'),
         (claim_png(64, 48), r'a\.jpg cannot be decoded'),  # fewer pixels than it states
         (claim_png(0, 0), r'a\.jpg'),

@@ -72,7 +72,7 @@ from soho.evaluation.statements import read_categories, read_submission
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
 from tests.datasets.fuzzing import VALUES, Target, bytes_target, damaged, json_target, lines_target, packed_target
-from tests.datasets.pictures import jpeg_of_scans
+from tests.datasets.pictures import jpeg_of_scans, tiff_of_tile
 from tests.engine.damaged_states import go_on_from, saved_state
 from tools import report
 from tools.prepare import captions, gqa, nlvr2, pretrain, retrieval, snli_ve, split, vqa
@@ -645,6 +645,9 @@ TARGETS = {
     **{f'uploaded picture, {form}': bytes_target('a', picture(form), read_upload) for form in UPLOADED},
     'picture, chunks of a PNG': packed_target('a', split_png(picture('PNG')), pack_png, read_pixels),
     'scans of a JPEG': scans_target(),
+    'picture, tiles of a TIFF': bytes_target(
+        'a', tiff_of_tile(20, 12, 32, zlib.compress(bytes(3 * 32 * 32))), read_pixels
+    ),
     'log': lines_target(
         [dict(lr=0.1, loss=2.5, time=0.2, epoch=1, iter=10, step=10), dict(accuracy=50.0, step=1)],
         lambda path: read_curves(Path(path).parents[2]).last(),

@@ -21,3 +21,21 @@ def jpeg_of_scans(width, height, scans):
             b'\xff\xd9',
         ]
     )
+
+
+def tiff_of_tile(width, height, edge, data=b''):
+    """A TIFF of RGB pixels in one compressed tile, of so many pixels each way."""
+    entries = {
+        256: width,
+        257: height,
+        258: 8,
+        259: 8,  # deflate
+        262: 2,
+        277: 3,
+        322: edge,
+        323: edge,
+        324: 8 + 2 + 12 * 10 + 4,
+        325: len(data),
+    }
+    fields = [struct.pack('<HHII', tag, 4, 1, value) for tag, value in entries.items()]
+    return struct.pack('<4sIH', b'II*\0', 8, len(fields)) + b''.join(fields) + bytes(4) + data
