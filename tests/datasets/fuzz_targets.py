@@ -71,10 +71,12 @@ from soho.evaluation.prediction_targets import read_predictions
 from soho.evaluation.statements import read_categories, read_submission
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
+from tests.datasets.archives import EXTENSIONS, tar_of_headers
 from tests.datasets.fuzzing import VALUES, Target, bytes_target, damaged, json_target, lines_target, packed_target
 from tests.datasets.pictures import jpeg_of_scans, tiff_of_tile
 from tests.engine.damaged_states import go_on_from, saved_state
 from tools import report
+from tools.analysis.check_submission import CHECKS, find_task
 from tools.prepare import captions, gqa, nlvr2, pretrain, retrieval, snli_ve, split, vqa
 
 BOX = [5, 5, 20, 10]
@@ -144,6 +146,12 @@ def check_vqa(path):
     questions = Path(f'{path}.questions')
     questions.write_text(json.dumps(ASKED))
     check_submission(path, questions)
+
+
+def check_any(path):
+    """Check what is said to be for one of the servers."""
+    task = find_task(path)
+    check_vqa(path) if task == 'VQA' else CHECKS[task](path)
 
 
 def prepare_coco(path):
@@ -589,6 +597,22 @@ def scans_target():
     )
 
 
+def headers_target():
+    """A tar of which a member has up to thousands of headers."""
+    kinds, counts = st.sampled_from(sorted(EXTENSIONS)), st.sampled_from([0, 1, 2, 300, 3000])
+    return Target(
+        'shards/000000.tar',
+        tar_of_headers(tarfile.XHDTYPE, 2),
+        lambda data: tar_of_headers(data.draw(kinds), data.draw(counts)),
+        lambda folder: read_members(folder / 'shards'),
+    )
+
+
+SUBMISSIONS = {
+    'VQA': json.dumps([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')]).encode(),
+    'GQA': json.dumps([dict(questionId='01', prediction='red')]).encode(),
+    'NLVR2': b'dev-1-0-0,True\ndev-1-1-0,False\n',
+}
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 XML = (
     b'<?xml version="1.0" encoding="UTF-8"?><annotation><size><width>60</width><height>40</height></size>'
@@ -677,6 +701,7 @@ TARGETS = {
         )
         for form, number in (('gnu', tarfile.GNU_FORMAT), ('pax', tarfile.PAX_FORMAT))
     },
+    'number of headers of a tar': headers_target(),
     'csv': bytes_target('a.csv', TABLE, lambda folder: list(read_table(folder / 'a.csv'))),
     'tsv': bytes_target('a.tsv', TABLE.replace(b',', b'\t'), lambda folder: list(read_table(folder / 'a.tsv'))),
     'vocabulary': bytes_target(
@@ -700,6 +725,10 @@ TARGETS = {
     'answer lines': bytes_target(
         'a.txt', 'yes\nno\n\u00e9t\u00e9\n'.encode(), lambda folder: read_answer_lines(folder / 'a.txt')
     ),
+    **{
+        f'submission to check, {task}': bytes_target('a.any', whole, lambda folder: check_any(folder / 'a.any'))
+        for task, whole in SUBMISSIONS.items()
+    },
     'statement submission': bytes_target(
         'a.csv', b'dev-1-0-0,True\ndev-1-1-0,False\n', lambda folder: read_submission(folder / 'a.csv')
     ),
