@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import threading
 import zlib
 from collections.abc import Generator, Iterator
@@ -87,6 +88,35 @@ def write_text(path: PathLike, text: str) -> None:
         file.write(text)
 
 
+def open_without_waiting(path: str, flags: int) -> int:
+    """The descriptor of a file; an ``opener`` of ``open`` that does not wait for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def open_regular(path: PathLike, mode: str = 'rb', **options: Any) -> Any:
+    """Open a file for reading whose name a person or another file gives.
+
+    Args:
+        path: Path of the file.
+        mode: ``'rb'`` or ``'r'``.
+        **options: Further ones of ``open``.
+
+    Raises:
+        FileNotFoundError: There is no such file, and none of this name can be.
+        UserError: It is a pipe, for which nobody waits, or a device, which may have no end.
+    """
+    try:
+        file = open(path, mode, opener=open_without_waiting, **options)
+    except (OSError, ValueError) as error:  # the latter of a NUL, and of characters that no name has
+        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
+        raise FileNotFoundError(f'There is no file {clip(path)}.') from error
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise UserError(f'{clip(path)} is not a regular file, and pipes and devices are not read.')
+
+
 def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8-sig') -> TextIO:
     """Open a text file for reading; a byte-order mark is skipped, and all kinds of line ends become ``\\n``.
 
@@ -96,34 +126,22 @@ def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8
         encoding: By default UTF-8.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, UserError: See :func:`open_regular`.
     """
-    try:
-        return open(path, encoding=encoding, newline=newline)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-
-
-def _missing(path: PathLike) -> FileNotFoundError:
-    return FileNotFoundError(f'There is no file {clip(path)}.')
+    return open_regular(path, 'r', encoding=encoding, newline=newline)
 
 
 def read_bytes(path: PathLike) -> bytes:
     """Return the contents of a file that is read as a whole.
 
     Raises:
-        FileNotFoundError: There is no such file, or a part of its name is longer than any.
-        UserError: It has more than ``LONGEST_TEXT`` bytes.
+        FileNotFoundError: See :func:`open_regular`.
+        UserError: It is not a regular file, or has more than ``LONGEST_TEXT`` bytes.
     """
-    try:
-        with open(path, 'rb') as file:
-            data = file.read(LONGEST_TEXT + 1)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
-            raise
-        raise _missing(path) from error
+    with open_regular(path) as file:
+        data = file.read(LONGEST_TEXT + 1)
     if len(data) > LONGEST_TEXT:
-        raise UserError(f'{path} has more than {LONGEST_TEXT} bytes, which is more than a file of its kind has.')
+        raise UserError(f'{clip(path)} has more than {LONGEST_TEXT} bytes, which is more than a file of its kind has.')
     return data
 
 
@@ -185,20 +203,18 @@ def iterate_lines(path: PathLike, newline: str | None = None) -> Iterator[str]:
 
 
 def _open_packed(path: PathLike, newline: str | None) -> TextIO:
-    try:
-        return gzip.open(path, 'rt', encoding='utf-8-sig', newline=newline)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
+    open_regular(path).close()
+    return gzip.open(path, 'rt', encoding='utf-8-sig', newline=newline)
 
 
 def hash_file(path: PathLike) -> str:
     """Return the SHA-256 of a file, of any size, in hexadecimal digits.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, UserError: See :func:`open_regular`.
     """
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
+    with open_regular(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

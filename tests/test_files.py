@@ -9,7 +9,18 @@ import stat
 import pytest
 
 from soho.errors import UserError
-from soho.files import atomic_folder, atomic_path, atomic_write, iterate_lines, read_text, scratch_folder, write_text
+from soho.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write,
+    hash_file,
+    iterate_lines,
+    open_text,
+    read_bytes,
+    read_text,
+    scratch_folder,
+    write_text,
+)
 
 SPAWN = multiprocessing.get_context('spawn')
 
@@ -135,3 +146,22 @@ def test_what_is_read_as_a_whole_has_a_bound(tmp_path, monkeypatch):
         list(iterate_lines(packed))
     with pytest.raises(FileNotFoundError, match=r'There is no file .*none\.gz'):
         next(iterate_lines(tmp_path / 'none.gz'))
+
+
+@pytest.mark.parametrize('read', [open_text, read_bytes, read_text, hash_file, lambda path: list(iterate_lines(path))])
+def test_pipes_and_devices_are_not_read(read, tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    for ending in ('', '.gz'):
+        (tmp_path / f'device{ending}').symlink_to('/dev/zero')
+        with pytest.raises(UserError, match='device.* is not a regular file, and pipes and devices are not read'):
+            read(tmp_path / f'device{ending}')
+    with pytest.raises(UserError, match='pipe is not a regular file'):
+        read(tmp_path / 'pipe')
+
+
+@pytest.mark.parametrize('name', ['a\0b', '\ud83d', 'x' * 5000, 'gone'])
+def test_a_file_that_cannot_be_there_is_not_there(name):
+    for read in (open_text, read_bytes, hash_file):
+        with pytest.raises(FileNotFoundError, match='There is no file ') as caught:
+            read(name)
+        assert len(str(caught.value)) < 300 and str(caught.value).isprintable()

@@ -46,7 +46,7 @@ from soho.evaluation.prediction_targets import (
     statement_targets,
 )
 from soho.evaluation.vqa import plain_id
-from soho.files import write_text
+from soho.files import read_text, write_text
 from soho.paths import TOOLS
 from soho.registry import DATASETS
 from soho.visualization.report import Rows, Section, render_charts, render_examples, render_page, render_table
@@ -130,7 +130,7 @@ def read_run_config(work_dir: str) -> dict[str, Any] | None:
     if not files:
         return None
     try:
-        return parse_config(files[-1].read_text(encoding='utf-8'))
+        return parse_config(read_text(files[-1]))
     except ValueError as error:
         raise UserError(f'{files[-1]} cannot be compared: {error}') from error
 
@@ -140,7 +140,7 @@ def read_saved_configs(work_dir: str) -> Iterator[dict[str, Any]]:
     files = [*Path(work_dir).glob('*.py'), *Path(work_dir).glob('*/vis_data/config.py')]
     for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         try:
-            yield parse_config(file.read_text(encoding='utf-8'))
+            yield parse_config(read_text(file))
         except ValueError:
             continue
 

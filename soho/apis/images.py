@@ -1,5 +1,6 @@
 """Pictures in whatever form a person has them: files, folders, zips, addresses, bytes, PIL images, arrays."""
 
+import http.client
 import os
 import urllib.request
 import warnings
@@ -13,9 +14,11 @@ from PIL import Image, ImageOps
 from soho.datasets.storage.image_store import ImageDecodeError, ImageError, ImageMissingError, ImageStore
 from soho.datasets.storage.names import IMAGE_EXTENSIONS, is_image
 from soho.errors import UserError, clip, count_of
+from soho.files import read_bytes
 
 TIMEOUT = 30  # seconds
 LARGEST = 1 << 28  # bytes of a download
+ADDRESSES = ('http://', 'https://')
 ON_ERROR = ('raise', 'skip')
 NAMED = 5  # pictures in a sentence about those that could not be read
 
@@ -56,7 +59,7 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
         image: Path, ``http(s)://``, bytes of a file, PIL image, or array (H, W), (H, W, 3) or (H, W, 4) of uint8.
 
     Raises:
-        ImageMissingError: There is no such file, or it cannot be read or downloaded.
+        ImageMissingError: There is no such file, or it is none that is read, or cannot be read or downloaded.
         ImageDecodeError: A PIL image whose file turns out to be damaged.
         UserError: An array of another kind.
     """
@@ -77,19 +80,19 @@ def image_entries(image: ImageInput) -> dict[str, Any]:
             f'an image is a path, an address, bytes, a PIL image or an array, and this one is a {type(image).__name__}'
         )
     path = os.fspath(image)
-    if path.startswith(('http://', 'https://')):
+    if path.startswith(ADDRESSES):
         return dict(image_store=OneImage(path, _download(path)), file_name=os.path.basename(path))
     try:
-        with open(os.path.expanduser(path), 'rb') as file:
-            return dict(
-                image_store=OneImage(os.path.dirname(path) or '.', file.read()), file_name=os.path.basename(path)
-            )
+        data = read_bytes(os.path.expanduser(path))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageMissingError(f'there is no image {path}') from error
+        raise ImageMissingError(f'there is no image {clip(path)}') from error
     except IsADirectoryError as error:
-        raise ImageMissingError(f'{path} is a folder, and a single image was expected') from error
+        raise ImageMissingError(f'{clip(path)} is a folder, and a single image was expected') from error
     except OSError as error:
-        raise ImageMissingError(f'the image {path} cannot be read: {error.strerror}') from error
+        raise ImageMissingError(f'the image {clip(path)} cannot be read: {error.strerror}') from error
+    except UserError as error:
+        raise ImageMissingError(f'{error}'.removesuffix('.')) from error
+    return dict(image_store=OneImage(os.path.dirname(path) or '.', data), file_name=os.path.basename(path))
 
 
 def is_collection(source: Any) -> bool:
@@ -191,8 +194,8 @@ def _download(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             data = answer.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
-        raise ImageMissingError(f'{url} could not be downloaded: {error}') from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ImageMissingError(f'{clip(url)} could not be downloaded: {clip(error)}') from error
     if len(data) > LARGEST:
-        raise ImageDecodeError(f'{url} is larger than {LARGEST >> 20} MiB and no image that is meant')
+        raise ImageDecodeError(f'{clip(url)} is larger than {LARGEST >> 20} MiB and no image that is meant')
     return data

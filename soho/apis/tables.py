@@ -11,12 +11,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from soho.apis.images import is_collection, list_images, name_some, open_images
+from soho.apis.images import ADDRESSES, is_collection, list_images, name_some, open_images
 from soho.datasets.storage.arrays import read_arrays
 from soho.datasets.storage.image_store import ImageMissingError
 from soho.datasets.storage.json_files import load_json, write_json
+from soho.datasets.storage.names import check_name
 from soho.datasets.storage.tables import ENDINGS, read_table
-from soho.errors import UserError, clip, count_of, enumerate_names
+from soho.errors import UserError, clip, count_of, enumerate_names, quote
 from soho.files import LONGEST_TEXT, atomic_path, atomic_write
 
 if TYPE_CHECKING:  # torch with it, which a table that cannot be read does without
@@ -37,7 +38,8 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
     Args:
         source: Image, folder, zip, or table (see :func:`soho.datasets.storage.tables.read_table`) with a
             column ``image`` (or ``file_name``).
-        image_dir: Folder of a table's images; by default that of the table.
+        image_dir: Folder of a table's images; by default that of the table. Its rows may name none outside, since a
+            table may be somebody else's; with ``'/'`` they may name any.
         **defaults: Columns that are wanted besides, and their values where a row has none.
 
     Returns:
@@ -45,7 +47,7 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
         ``others``: the further columns of a table.
 
     Raises:
-        UserError: A row lacks a column; the table has no rows; there is no such image.
+        UserError: A row lacks a column, or names an image elsewhere; the table has no rows; there is no such image.
         FileNotFoundError: There is no such table.
     """
     if '://' not in source and not os.path.exists(os.path.expanduser(source)):
@@ -57,13 +59,13 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
         images = open_images(source, names) if is_collection(source) else names
         rows = [dict(image=image, name=name, others={}) for image, name in zip(images, names)]
         return [_complete(row, defaults, source) for row in rows]
-    folder = Path(image_dir or os.path.dirname(source))
+    folder = os.path.expanduser(image_dir or os.path.dirname(source) or '.')
     rows = []
     for where, record in read_table(source):
         name = record.get('image') or record.get('file_name')
         if not isinstance(name, str) or not name:
             raise UserError(f"{where} has no 'image', the path of a picture; it has {enumerate_names(record)}")
-        image = name if '://' in name else os.fspath(folder / name)
+        image = name if name.startswith(ADDRESSES) else _place(name, folder, where)
         values = {key: record.get(key) for key in defaults}
         others = {
             f'input_{key}' if key in RESULTS else key: value
@@ -74,6 +76,23 @@ def read_rows(source: str, image_dir: str | None = None, **defaults: str | None)
     if not rows:
         raise UserError(f'{source} has no rows')
     return rows
+
+
+def _place(name: str, folder: str, where: str) -> str:
+    """Path of an image that a table names, relative to the folder of its images or, of one in there, absolute.
+
+    Raises:
+        UserError: It lies elsewhere.
+    """
+    inner = name.removeprefix(os.path.join(os.path.abspath(folder), ''))
+    try:
+        check_name(inner)
+    except UserError as error:
+        raise UserError(
+            f'{where} names the image {quote(name)}, which does not lie in {clip(folder)}: --image-dir DIR says where '
+            "a table's images are, and with --image-dir / they may be anywhere, by absolute paths"
+        ) from error
+    return os.path.join(folder, inner)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import os
 
 from PIL import Image
 
-from soho.datasets.storage.decoding import decode_image
+from soho.datasets.storage.decoding import decode_image, limit_pixels
+from soho.datasets.storage.image_header import read_header
 from soho.errors import UserError, clip
 
 MAX_BYTES = 25 << 20
@@ -25,6 +26,8 @@ def read_picture(path: str | os.PathLike) -> bytes:
         UserError: The file is no picture, too large, or damaged.
     """
     name = clip(os.path.basename(path))
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise UserError(f'{name} is not a file.')
     if (size := os.path.getsize(path)) > MAX_BYTES:
         raise UserError(f'{name} has {-(-size >> 20)} MiB, and a picture may have {MAX_BYTES >> 20} at most.')
     with open(path, 'rb') as file:
@@ -40,9 +43,11 @@ def read_picture(path: str | os.PathLike) -> bytes:
         raise UserError(
             f'{name} is not a picture that can be read: JPEG, PNG, WebP, GIF, BMP and TIFF files are.'
         ) from error
-    if width * height > MAX_PIXELS:
+    header = read_header(data, name)
+    most = min(MAX_PIXELS, limit_pixels(header))
+    if width * height > most:
         raise UserError(
-            f'{name} has {width} x {height} pixels, and a picture may have {MAX_PIXELS // 10**6} million at most.'
+            f'{name} has {width} x {height} pixels, and a picture of its kind may have {most // 10**6} million at most.'
         )
-    decode_image(data, name=name, max_pixels=MAX_PIXELS)
+    decode_image(data, name=name, max_pixels=most)
     return data

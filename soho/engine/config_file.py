@@ -4,6 +4,7 @@ mmengine runs a temporary copy of each file, and leaves what Python says of the 
 """
 
 import ast
+import math
 import os
 import re
 import sys
@@ -12,12 +13,14 @@ from importlib import import_module
 from types import FrameType
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from soho.engine.config_error import ConfigError
 from soho.errors import clip, first_line, quote, suggest
 
+MOST_VALUES = 10**6  # of a YAML file
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 # mmengine replaces the first before Python reads the file, and the second by what the bases hold.
 _ENVIRONMENT = re.compile(r'\{\{[\'"]?\s*\$\w+\s*:\s*\S*?\s*[\'"]?\}\}')
@@ -36,6 +39,9 @@ def read_config(path: str) -> Config:
     if not path.endswith(SUFFIXES):
         raise ConfigError(f'{path} is no config: its name ends in none of {", ".join(SUFFIXES)}')
     files = list_files(path)
+    for file in files:
+        if file.endswith(('.yaml', '.yml')):
+            _check_aliases(file)
     try:
         # Text configs with calls are otherwise taken for "lazy" ones.
         cfg = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
@@ -53,6 +59,26 @@ def list_files(path: str) -> list[str]:
         ConfigError: One is missing, is no Python, or is a base of its own.
     """
     return list(_walk(path, ()))
+
+
+def _check_aliases(path: str) -> None:
+    """Refuse YAML that unfolds to more values than anybody writes, as a kilobyte can by aliases of aliases."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            tree = yaml.compose(file, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):  # which mmengine meets too
+        return
+    known: dict[int, float] = {}
+
+    def count(node: yaml.Node | None) -> float:
+        if isinstance(node, yaml.CollectionNode) and id(node) not in known:
+            known[id(node)] = math.inf  # of one that holds itself
+            parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+            known[id(node)] = 1 + sum(map(count, parts))
+        return known.get(id(node), 1)
+
+    if count(tree) > MOST_VALUES:
+        raise ConfigError(f'{_shown(path)} stands for more than {MOST_VALUES} values by its aliases')
 
 
 def find_key(files: Sequence[str], key: str) -> str:

@@ -28,7 +28,7 @@ from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import init_gloo, name_ranks, unwrap_model
 from soho.engine.fsdp import FSDP2, check_sharding, exchange_parameters
 from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from soho.engine.resumable_runner import ResumableRunner
+from soho.engine.resumable_runner import ResumableRunner, check_folder
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
 from soho.files import make_write_error, name_full_disk
@@ -83,6 +83,7 @@ class Runner(ResumableRunner):
         """
         import_parts()
         check_sharding(cfg)
+        check_folder(cfg.work_dir)
         datasets = open_datasets(cfg, splits) if splits else {}
         with name_full_disk(cfg.work_dir):
             # mmengine's function only calls the class that it is given.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soho.errors import UserError
+from soho.files import read_bytes
 
 Points = list[tuple[float, float]]
 _BOOKKEEPING = {'step', 'epoch', 'iter', 'time', 'data_time', 'memory', 'lr', 'base_lr'}
@@ -70,7 +71,7 @@ def smooth(points: Points, window: int) -> Points:
 
 def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
     """Yield what was logged; a run that was killed while it wrote leaves a last line without its end."""
-    lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
+    lines = read_bytes(file).decode('utf-8', 'replace').splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)

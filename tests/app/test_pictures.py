@@ -1,6 +1,7 @@
 """Uploads: what is no picture, too large or damaged is refused with a sentence that names it."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -12,6 +13,7 @@ import soho
 from soho.app import pictures
 from soho.app.pictures import MAX_BYTES, read_picture
 from soho.errors import UserError
+from tests.datasets.pictures import jpeg_of_scans
 
 
 def encode(kind, **options):
@@ -52,10 +54,14 @@ def test_the_sample_is_read():
         (encode('ICO'), 'is not a picture that can be read'),  # Pillow reads it, and is not asked to
         (encode('JPEG')[:900], r'a\.jpg is truncated'),
         (encode('PNG')[:900], r'a\.jpg cannot be decoded'),
-        (claim_png(9000, 9000), r'a\.jpg has 9000 x 9000 pixels, and a picture may have 64 million at most'),
+        (
+            claim_png(9000, 9000),
+            r'a\.jpg has 9000 x 9000 pixels, and a picture of its kind may have 64 million at most',
+        ),
         (claim_png(60000, 60000), r'a\.jpg has more pixels than the 64 million of the largest picture'),
         (claim_png(64, 48), r'a\.jpg cannot be decoded'),  # fewer pixels than it states
         (claim_png(0, 0), r'a\.jpg'),
+        (jpeg_of_scans(8000, 8000, 68), r'a\.jpg is damaged: it has 68 JPEG scans'),
     ],
 )
 def test_what_is_refused(data, sentence, tmp_path):
@@ -63,6 +69,12 @@ def test_what_is_refused(data, sentence, tmp_path):
     with pytest.raises(UserError, match=sentence) as refused:
         read_picture(tmp_path / 'a.jpg')
     assert str(tmp_path) not in str(refused.value) and len(str(refused.value).splitlines()) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.jpg')
+    with pytest.raises(UserError, match=r'^a\.jpg is not a file'):
+        read_picture(tmp_path / 'a.jpg')
 
 
 def test_a_large_file_is_not_read(tmp_path):

@@ -21,8 +21,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tokenizers.implementations import BertWordPieceTokenizer
 
+from soho.apis.images import image_entries
 from soho.apis.model_zoo import read_metafile
-from soho.apis.tables import open_results
+from soho.apis.tables import open_results, read_rows
 from soho.app.pictures import FORMATS as UPLOADED
 from soho.app.pictures import read_picture
 from soho.datasets import (
@@ -57,6 +58,7 @@ from soho.datasets.synthetic.generate import MANIFEST as SYNTHETIC
 from soho.datasets.synthetic.generate import VERSION, find_synthetic
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.inference_spec import read_spec
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.engine.config import load_config
 from soho.engine.config_file import read_config
@@ -69,9 +71,12 @@ from soho.evaluation.prediction_targets import read_predictions
 from soho.evaluation.statements import read_categories, read_submission
 from soho.evaluation.vqa import check_submission, load_truth
 from soho.visualization.training_curves import read_curves
+from tests.datasets.archives import EXTENSIONS, tar_of_headers
 from tests.datasets.fuzzing import VALUES, Target, bytes_target, damaged, json_target, lines_target, packed_target
+from tests.datasets.pictures import jpeg_of_scans, tiff_of_tile
 from tests.engine.damaged_states import go_on_from, saved_state
 from tools import report
+from tools.analysis.check_submission import CHECKS, find_task
 from tools.prepare import captions, gqa, nlvr2, pretrain, retrieval, snli_ve, split, vqa
 
 BOX = [5, 5, 20, 10]
@@ -143,6 +148,12 @@ def check_vqa(path):
     check_submission(path, questions)
 
 
+def check_any(path):
+    """Check what is said to be for one of the servers."""
+    task = find_task(path)
+    check_vqa(path) if task == 'VQA' else CHECKS[task](path)
+
+
 def prepare_coco(path):
     """Read captions as ``tools/prepare/pretrain.py`` does."""
     found, counts = pretrain.read_coco(path), Counter()
@@ -174,6 +185,13 @@ def prepare_nlvr2(path):
 def prepare_snli_ve(path):
     """Read statements as ``tools/prepare/snli_ve.py`` does."""
     list(snli_ve.check(path, store_of(path, '1.jpg'), Counter()))
+
+
+def open_rows(path):
+    """Open the pictures of a table, as ``soho ask`` does."""
+    store_of(Path(path), 'a.png')
+    for row in read_rows(str(path), str(Path(path).parent / 'images'), question=None):
+        image_entries(row['image'])
 
 
 def go_on_with_results(path):
@@ -237,6 +255,10 @@ FORMATS = {
     'predictions to report': ([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')], read_predictions),
     'reported confidences': ({'1': ['red', 0.5]}, lambda path: report.read_confidences(path, None)),
     'table.json': (ROWS, lambda path: list(read_table(path))),
+    'pictures of a table': (
+        [dict(image='a.png', question='q', note=1), dict(file_name='a.png', question='r')],
+        open_rows,
+    ),
     'config.json': (dict(model=dict(type='SOHO'), a=[1, 2]), read_config),
     'karpathy download': (
         dict(
@@ -527,6 +549,7 @@ TENSORS = st.sampled_from(
     ]
     + [torch.ones(4, 3, dtype=torch.complex64), torch.ones(4, 3).to_sparse(), torch.ones(1).expand(4, 3)]
     + [torch.ones(4, 3, dtype=torch.float64), torch.ones(3, 4).T, torch.zeros(0), torch.tensor(10**15)]
+    + [torch.ones(1).expand(10**11), torch.ones(3, device='meta')]
 )
 
 
@@ -563,6 +586,33 @@ def config_target(values):
     )
 
 
+def scans_target():
+    """A JPEG with up to so many scans that decoding it would take a minute."""
+    edges, counts = st.sampled_from([8, 300, 3000]), st.sampled_from([1, 10, 500, 50_000])
+    return Target(
+        'a',
+        jpeg_of_scans(300, 300, 10),
+        lambda data: jpeg_of_scans(data.draw(edges), data.draw(edges), data.draw(counts)),
+        read_upload,
+    )
+
+
+def headers_target():
+    """A tar of which a member has up to thousands of headers."""
+    kinds, counts = st.sampled_from(sorted(EXTENSIONS)), st.sampled_from([0, 1, 2, 300, 3000])
+    return Target(
+        'shards/000000.tar',
+        tar_of_headers(tarfile.XHDTYPE, 2),
+        lambda data: tar_of_headers(data.draw(kinds), data.draw(counts)),
+        lambda folder: read_members(folder / 'shards'),
+    )
+
+
+SUBMISSIONS = {
+    'VQA': json.dumps([dict(question_id=1, answer='red'), dict(question_id=2, answer='no')]).encode(),
+    'GQA': json.dumps([dict(questionId='01', prediction='red')]).encode(),
+    'NLVR2': b'dev-1-0-0,True\ndev-1-1-0,False\n',
+}
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 XML = (
     b'<?xml version="1.0" encoding="UTF-8"?><annotation><size><width>60</width><height>40</height></size>'
@@ -618,6 +668,10 @@ TARGETS = {
     },
     **{f'uploaded picture, {form}': bytes_target('a', picture(form), read_upload) for form in UPLOADED},
     'picture, chunks of a PNG': packed_target('a', split_png(picture('PNG')), pack_png, read_pixels),
+    'scans of a JPEG': scans_target(),
+    'picture, tiles of a TIFF': bytes_target(
+        'a', tiff_of_tile(20, 12, 32, zlib.compress(bytes(3 * 32 * 32))), read_pixels
+    ),
     'log': lines_target(
         [dict(lr=0.1, loss=2.5, time=0.2, epoch=1, iter=10, step=10), dict(accuracy=50.0, step=1)],
         lambda path: read_curves(Path(path).parents[2]).last(),
@@ -647,6 +701,7 @@ TARGETS = {
         )
         for form, number in (('gnu', tarfile.GNU_FORMAT), ('pax', tarfile.PAX_FORMAT))
     },
+    'number of headers of a tar': headers_target(),
     'csv': bytes_target('a.csv', TABLE, lambda folder: list(read_table(folder / 'a.csv'))),
     'tsv': bytes_target('a.tsv', TABLE.replace(b',', b'\t'), lambda folder: list(read_table(folder / 'a.tsv'))),
     'vocabulary': bytes_target(
@@ -670,6 +725,10 @@ TARGETS = {
     'answer lines': bytes_target(
         'a.txt', 'yes\nno\n\u00e9t\u00e9\n'.encode(), lambda folder: read_answer_lines(folder / 'a.txt')
     ),
+    **{
+        f'submission to check, {task}': bytes_target('a.any', whole, lambda folder: check_any(folder / 'a.any'))
+        for task, whole in SUBMISSIONS.items()
+    },
     'statement submission': bytes_target(
         'a.csv', b'dev-1-0-0,True\ndev-1-1-0,False\n', lambda folder: read_submission(folder / 'a.csv')
     ),
@@ -713,4 +772,5 @@ TARGETS = {
     ),
     'description in safetensors': description_target(),
     'state of a run': state_target(saved_state(), go_on_from),
+    'newest checkpoint': state_target(saved_state(), lambda path: newest_checkpoint([Path(path).parent])),
 }

@@ -1,5 +1,8 @@
 import io
+import json
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -7,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soho.datasets.storage.decoding import decode_image, decode_reduced
+from soho.datasets.storage.decoding import BYTES_PER_PIXEL, OTHER_BYTES_PER_PIXEL, decode_image, decode_reduced
 from soho.datasets.storage.image_sizes import header_size
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.transforms import LoadImage
+from soho.paths import TOOLS
+from tests.datasets.pictures import jpeg_of_scans, tiff_of_tile
 
 
 def photo(height=90, width=130):
@@ -319,6 +324,55 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(data, tmp_path, monke
         ) as e:
             load(dict(image_store=store, file_name='a.jpg'))
         assert '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    'data, kind, most',
+    [
+        (huge_jpeg(12400, 12400), 'JPEG', 153391689),
+        (jpeg_of_scans(9500, 9500, 2), 'progressive JPEG', 89478485),
+        (huge_png(11600, 11600), 'PNG', 134217728),
+        (tiff_of_tile(8200, 8200, 16), 'TIFF', 67108864),
+        (encode(Image.new('RGB', (9, 9)), format='WEBP', lossless=True), 'WEBP', 53687091),
+    ],
+)
+def test_formats_that_take_more_memory_may_have_fewer_pixels(data, kind, most):
+    if kind == 'WEBP':  # 14 bits for either edge less one
+        data = overwritten(data, data.index(b'VP8L') + 9, (7399 | 7399 << 14).to_bytes(4, 'little'))
+    with pytest.raises(ImageDecodeError, match=f'more than max_pixels={most}, above which no {kind} is decoded'):
+        decode_image(data)
+
+
+def test_tiles_larger_than_the_picture_count():
+    data = tiff_of_tile(64, 64, 64, zlib.compress(bytes(64 * 64 * 3)))
+    assert not decode_image(data).any()
+    assert not decode_image(data, max_pixels=64 * 64).any()
+    said = 'has tiles of 419430400 pixels, more than max_pixels=67108864, above which no TIFF is decoded'
+    with pytest.raises(ImageDecodeError, match=said):
+        decode_image(tiff_of_tile(64, 64, 20480))
+
+
+def test_of_two_headers_none_gets_around_the_limit(monkeypatch):
+    monkeypatch.setattr(Image.Image, 'load', lambda self: pytest.fail('decoded'))
+    second = huge_png(60000, 60000)[8:HEAD]
+    with pytest.raises(ImageDecodeError, match='states 130 x 90 pixels, and it holds 60000 x 60000'):
+        decode_image(PNG[:HEAD] + second + PNG[HEAD:])
+
+
+def test_decoding_takes_no_more_memory_than_is_stated():
+    command = [sys.executable, '-m', 'tests.datasets.decoding_memory', '2000']
+    said = subprocess.run(command, cwd=TOOLS.parent, capture_output=True, text=True, check=True).stdout
+    for name, (kind, needed) in json.loads(said).items():
+        assert 1 < needed < BYTES_PER_PIXEL.get(kind, OTHER_BYTES_PER_PIXEL) + 1, name  # 4 MB are for libraries
+
+
+def test_a_jpeg_of_countless_scans_is_refused_before_any_is_decoded(monkeypatch):
+    assert decode_image(jpeg_of_scans(40, 30, 5000)).shape == (30, 40, 3)  # 11 bytes each, and little to go over
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    said = r'it has 478 JPEG scans, and a picture of 3000 x 3000 pixels has 477 at most'
+    for decode in (decode_image, lambda data: decode_reduced(data, (100, 100))):
+        with pytest.raises(ImageDecodeError, match=said):
+            decode(jpeg_of_scans(3000, 3000, 478))
 
 
 def test_the_limit_on_pixels_is_the_configs(tmp_path):

@@ -10,9 +10,15 @@ import zipfile
 import pytest
 
 from soho.datasets import ImageFolders
+from soho.datasets.storage.arrays import read_arrays
+from soho.datasets.storage.checksums import stamp_file
 from soho.datasets.storage.image_store import ImageDecodeError, ImageMissingError, ImageStore
 from soho.datasets.storage.index import IndexBuilder
+from soho.datasets.storage.json_files import load_json
 from soho.datasets.storage.names import is_litter
+from soho.datasets.storage.tables import read_table
+from soho.errors import UserError
+from tests.datasets.archives import EXTENSIONS, tar_of_headers
 
 LITTER = ('.DS_Store', 'n01/._a.jpg', 'n01/Thumbs.db', '__MACOSX/n01/._a.jpg', '.git/n01/a.jpg', 'n01/.cache/a.jpg')
 FILES = ('n01/a.jpg', 'n02/b.jpg')
@@ -112,6 +118,32 @@ def test_only_regular_files_below_the_folder_are_read(name, sentence, tmp_path):
     with pytest.raises(ImageMissingError, match=sentence) as caught:
         ImageStore(root).read(name)
     assert len(str(caught.value)) < 1200
+
+
+@pytest.mark.parametrize(
+    'name, read',
+    [
+        ('a.csv', lambda path: list(read_table(path))),
+        ('a.jsonl', lambda path: list(read_table(path))),
+        ('a.json', load_json),
+        ('a.npz', lambda path: read_arrays(path, ('x',), 'arrays')),
+        ('a.any', stamp_file),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(name, read, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match='is not a regular file'):
+        read(str(tmp_path / name))
+
+
+@pytest.mark.parametrize('kind', EXTENSIONS)
+def test_headers_of_a_tar_without_end_are_damage(kind, tmp_path):
+    path = tmp_path / '0.tar'
+    path.write_bytes(tar_of_headers(kind, 2))
+    assert ImageStore(tmp_path).read('x.jpg') == b'abc'
+    path.write_bytes(tar_of_headers(kind, 1500))
+    with pytest.raises(UserError, match=r'the shard 0\.tar is damaged, .* \(too many headers of one member\)'):
+        ImageStore(tmp_path)
 
 
 def test_a_file_is_read_up_to_a_limit_that_can_be_raised(tmp_path):

@@ -14,7 +14,8 @@ def check(load_tool, tmp_path, capsys):
 
     def check(content, *arguments):
         path = tmp_path / 'file'
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        contents = content if isinstance(content, (bytes, str)) else json.dumps(content)
+        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         load_tool('analysis/check_submission').main([str(path), *map(str, arguments)])
         return capsys.readouterr().out
 
@@ -60,6 +61,10 @@ def test_the_task_is_known_by_the_contents(check):
     assert 'predictions for NLVR2' in check('test1-0-0-0,True\ntest1-0-1-0,false\n')
     with pytest.raises(SystemExit, match="line 1 of .* is 'hello'"):
         check('hello')
+    with pytest.raises(SystemExit, match='file is not UTF-8 text'):
+        check(b'\xff\xfe\x00bad')
+    with pytest.raises(SystemExit, match='file is not UTF-8 text'):
+        check(b'\n' * 10_000 + b'[\xff]')
 
 
 @pytest.fixture

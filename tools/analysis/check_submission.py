@@ -11,9 +11,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from soho.datasets.storage.json_files import open_text, stream_array
-from soho.errors import UserError, exit_on_user_error
+from soho.datasets.storage.json_files import stream_array
+from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation import gqa, statements, vqa
+from soho.files import iterate_lines
 
 CHECKS = dict(VQA=vqa.check_submission, GQA=gqa.check_submission, NLVR2=statements.check_submission)
 
@@ -22,16 +23,16 @@ def find_task(path: Path) -> str:
     """Return the name of the task that a file is for.
 
     Raises:
-        UserError: It is empty, or an item names no question.
+        FileNotFoundError: There is no such file.
+        UserError: It is not UTF-8 text, or its first item names no question.
     """
-    with open_text(path) as file:
-        start = file.read(200).lstrip()
+    start = next(filter(None, map(str.strip, iterate_lines(path))), '')
     if not start.startswith(('[', '{')):
         return 'NLVR2'
     first = next(stream_array(path), None)
     if not isinstance(first, dict) or not {'question_id', 'questionId'} & first.keys():
         raise UserError(
-            f'{path} begins with {first!r:.60}; VQA has objects with question_id and answer, GQA with questionId and '
+            f'{path} begins with {quote(first)}; VQA has objects with question_id and answer, GQA with questionId and '
             'prediction'
         )
     return 'VQA' if 'question_id' in first else 'GQA'

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from soho.datasets.storage.decoding import MAX_PIXELS, decode_image
+from soho.datasets.storage.decoding import decode_image
 from soho.datasets.storage.image_header import Size
 from soho.datasets.storage.image_store import ImageDecodeError, ImageStore
 from soho.datasets.storage.manifest import Manifest, hash_output
@@ -46,7 +46,7 @@ class Copy(NamedTuple):
     outcome: str
 
 
-def shrink(store: ImageStore, scale: Size, quality: int, max_pixels: int, name: str) -> Copy:
+def shrink(store: ImageStore, scale: Size, quality: int, max_pixels: int | None, name: str) -> Copy:
     """Return an image that fits into ``scale``, (long edge, short edge)."""
     try:
         data = store.read(name)
@@ -108,7 +108,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--quality', type=int, default=95, help='quality of the JPEGs (default: 95)')
     parser.add_argument(
-        '--max-pixels', type=int, default=MAX_PIXELS, help='an image of more is copied as it is (default: %(default)s)'
+        '--max-pixels',
+        type=int,
+        help='an image of more is copied as it is (default: by format, what 1 GiB of memory can decode)',
     )
     parser.add_argument('--workers', type=int, default=available_cores())
     return parser.parse_args(argv)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from soho.errors import UserError, clip
-from soho.files import PathLike
+from soho.files import PathLike, open_regular
 
 
 def read_arrays(path: PathLike, names: Sequence[str], kind: str) -> list[np.ndarray]:
@@ -20,11 +20,11 @@ def read_arrays(path: PathLike, names: Sequence[str], kind: str) -> list[np.ndar
 
     Raises:
         FileNotFoundError: There is no such file.
-        UserError: It is damaged, compressed or of another kind, or lacks an array.
+        UserError: It is no regular file, damaged, compressed or of another kind, or lacks an array.
     """
     found = []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
             for name in names:
                 member = archive.NameToInfo.get(f'{name}.npy')
                 if member is None:
@@ -33,10 +33,8 @@ def read_arrays(path: PathLike, names: Sequence[str], kind: str) -> list[np.ndar
                     raise UserError(f'{path} is compressed; it must be {kind}')
                 with archive.open(member) as file:
                     found.append(np.lib.format.read_array(file, allow_pickle=False))
-    except UserError:
+    except (UserError, FileNotFoundError):
         raise
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
     except Exception as error:  # of damaged bytes zipfile and numpy let pass what their parts raise
         why = clip(f'{error}'.partition('\n')[0]) or type(error).__name__
         raise UserError(f'{path} is no npz file ({why}); it must be {kind}') from error

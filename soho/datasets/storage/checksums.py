@@ -17,7 +17,7 @@ from zlib import crc32
 
 from platformdirs import user_cache_path
 
-from soho.files import PathLike, write_text
+from soho.files import PathLike, open_regular, write_text
 from soho.locks import file_lock
 
 SEALED = 0x2144DF1C
@@ -104,7 +104,7 @@ def stamp_file(path: PathLike) -> dict[str, int]:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    with _open(path) as file:
+    with open_regular(path, buffering=0) as file:
         return dict(bytes=os.fstat(file.fileno()).st_size, crc32=checksum_file(file))
 
 
@@ -124,15 +124,8 @@ def stamp_archive(path: PathLike) -> dict[str, int]:
     if os.path.isdir(path):
         stat = os.stat(path)
         return dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
-    with _open(path) as file:
+    with open_regular(path, buffering=0) as file:
         stat = os.fstat(file.fileno())
         ends = file.read(ENDS)
         file.seek(max(0, stat.st_size - ENDS))
         return dict(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, ends_crc32=crc32(ends + file.read(ENDS)))
-
-
-def _open(path: PathLike) -> FileIO:
-    try:
-        return FileIO(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error

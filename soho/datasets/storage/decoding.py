@@ -20,8 +20,13 @@ from soho.datasets.storage.image_store import ImageDecodeError
 
 Color = tuple[int, int, int]
 
-MAX_PIXELS = 178_956_970
-"""Pixels above which an image is refused by default, since few bytes may stand for any number; Pillow's own limit."""
+MEMORY = 1 << 30
+"""Bytes that the decoding of an image takes at most where no limit on pixels is given; few bytes of a file may stand
+for any number of pixels."""
+BYTES_PER_PIXEL = {'JPEG': 7, 'progressive JPEG': 12, 'BMP': 8, 'GIF': 8, 'PNG': 8, 'PPM': 8, 'TIFF': 16, 'WEBP': 20}
+"""Bytes of memory that the decoding of a pixel takes at most, the result among them, by :attr:`ImageHeader.kind`."""
+OTHER_BYTES_PER_PIXEL = 32
+"""The same of AVIF and JPEG 2000."""
 
 # How an image is turned upright, by EXIF orientation.
 _TURNS = {
@@ -38,6 +43,11 @@ _AFTER_SCAN = frozenset({0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(
 # What begins a marker within pixel data, rather than a byte of them or a restart.
 _MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]', re.DOTALL)
 _EOI = b'\xff\xd9'
+_SOS = b'\xff\xda'
+# Scans that any JPEG may have, and pixels that all scans of one with more may go over. An empty scan takes 11 bytes,
+# and to be decoded up to 2 ns a pixel; encoders write 10 (libjpeg's standard) to 20.
+_SCANS, _SCANNED = 24, 1 << 32
+_BAND = 1 << 16  # pixels that are converted at a time
 # OpenCV decodes to RGB in full size only.
 _REDUCED = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -53,7 +63,7 @@ def decode_image(
     name: str = 'image',
     background: Color | None = None,
     upright: bool = True,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
     """Return the picture as a viewer shows it: upright, first frame, 8 bits per channel, RGB.
 
@@ -70,7 +80,8 @@ def decode_image(
             ignored and pixels have the colour that the file stores for them,
             as with ``cv2.imread`` and ``PIL.Image.convert('RGB')``.
         upright: Whether to apply the EXIF rotation; ``PIL.Image.open`` does not.
-        max_pixels: Height times width, as the header states them, above which nothing is decoded.
+        max_pixels: Height times width, as the header states them, above which nothing is decoded. By default it is
+            :func:`limit_pixels`: 153 million of an ordinary JPEG.
 
     Returns:
         (H, W, 3) uint8, contiguous; (H, W) is the header's ``upright_size``.
@@ -85,7 +96,7 @@ def decode_image(
 
 
 def decode_reduced(
-    data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes, scale: Size, *, name: str = 'image', background: Color | None = None, max_pixels: int | None = None
 ) -> tuple[np.ndarray, Size]:
     """Return the picture at a half, a quarter or an eighth of its size if that is still large enough.
 
@@ -121,14 +132,25 @@ def decode_reduced(
     return _decode(data, header, name, background, True, reduction), header.upright_size
 
 
-def _read_checked(data: bytes, name: str, max_pixels: int) -> ImageHeader:
+def limit_pixels(header: ImageHeader) -> int:
+    """Return how many pixels of a format take :data:`MEMORY` to be decoded."""
+    return MEMORY // BYTES_PER_PIXEL.get(header.kind, OTHER_BYTES_PER_PIXEL)
+
+
+def _read_checked(data: bytes, name: str, max_pixels: int | None) -> ImageHeader:
     """Return the header of an image that is small enough to be decoded."""
     header = read_header(data, name)
     height, width = header.size
-    if height * width > max_pixels:
+    most = limit_pixels(header) if max_pixels is None else max_pixels
+    if height * width > most:
         raise ImageDecodeError(
-            f'{name} has {height * width} pixels ({width} x {height}), more than max_pixels={max_pixels}, above which '
-            'nothing is decoded: LoadImage(max_pixels=...) in the config raises that limit'
+            f'{name} has {height * width} pixels ({width} x {height}), more than max_pixels={most}, above which no '
+            f'{header.kind} is decoded: LoadImage(max_pixels=...) in the config raises that limit'
+        )
+    if header.tile > most:
+        raise ImageDecodeError(
+            f'{name} has tiles of {header.tile} pixels, more than max_pixels={most}, above which no {header.kind} is '
+            'decoded: LoadImage(max_pixels=...) in the config raises that limit'
         )
     return header
 
@@ -142,18 +164,25 @@ def _decode(
         _check_complete(data, header, name)
         image = _imdecode(data, _REDUCED[reduction])
     if image is None:
-        image, reduction = _decode_with_pillow(data, name, background), 1
-    if image.shape[:2] != tuple(-(-edge // reduction) for edge in header.size):
-        raise ImageDecodeError(
-            f'{name} is damaged: its header states {header.size[1]} x {header.size[0]} pixels, and it holds '
-            f'{image.shape[1]} x {image.shape[0]}'
-        )
+        image, reduction = _decode_with_pillow(data, header, name, background), 1
+    _check_size(image.shape, tuple(-(-edge // reduction) for edge in header.size), header, name)
     turn = _TURNS.get(header.orientation) if upright else None
     return image if turn is None else turn(image)
 
 
+def _check_size(found: tuple[int, ...], wanted: tuple[int, ...], header: ImageHeader, name: str) -> None:
+    if found[:2] != wanted:
+        raise ImageDecodeError(
+            f'{name} is damaged: its header states {header.size[1]} x {header.size[0]} pixels, and it holds '
+            f'{found[1]} x {found[0]}'
+        )
+
+
 def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
-    """Raise for an incomplete JPEG, which libjpeg would silently fill with grey; takes 2 % of the decoding time."""
+    """Raise for an incomplete JPEG, which libjpeg would silently fill with grey, and for one of far too many scans.
+
+    This takes 2 % of the decoding time.
+    """
     marker = _MARKER.search(data, header.scan)
     if marker and marker[0][1] not in _AFTER_SCAN:
         raise ImageDecodeError(
@@ -162,6 +191,14 @@ def _check_complete(data: bytes, header: ImageHeader, name: str) -> None:
         )
     if not marker or data.find(_EOI, marker.start()) < 0:
         raise ImageDecodeError(f'{name} is truncated: its {len(data)} bytes have no JPEG end marker')
+    if marker[0] != _EOI:  # more than one scan, each of which goes over all pixels
+        pixels = header.size[0] * header.size[1]
+        scans, most = 1 + data.count(_SOS, header.scan), max(_SCANS, _SCANNED // pixels)
+        if scans > most:
+            raise ImageDecodeError(
+                f'{name} is damaged: it has {scans} JPEG scans, and a picture of {header.size[1]} x {header.size[0]} '
+                f'pixels has {most} at most'
+            )
 
 
 def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
@@ -173,22 +210,37 @@ def _imdecode(data: bytes, flag: int) -> np.ndarray | None:
     return image if image is None or flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_pillow(data: bytes, name: str, background: Color | None) -> np.ndarray:
-    """Pixels of an image as stored, RGB."""
+def _decode_with_pillow(data: bytes, header: ImageHeader, name: str, background: Color | None) -> np.ndarray:
+    """Pixels of an image as stored, RGB, (H, W, 3) uint8."""
     try:
         picture = open_with_pillow(_without_metadata(data))
+        _check_size(picture.size[::-1], header.size, header, name)  # of two headers Pillow believes the last
         picture.load()
+    except ImageDecodeError:
+        raise
     except Exception as error:  # decoders raise many kinds of errors on damaged bytes
         raise undecodable(data, name, error) from error
+    if picture.mode in ('I', 'F'):
+        raise ImageDecodeError(f'{name} has 32-bit samples, whose range is not known: convert it to 8 bits')
+    width, height = picture.size
+    image = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):  # since a conversion of the whole takes several copies of it
+        bottom = min(top + rows, height)
+        band = picture if rows >= height else picture.crop((0, top, width, bottom))
+        image[top:bottom] = _convert(band, background)
+    return image
+
+
+def _convert(picture: Image.Image, background: Color | None) -> np.ndarray:
+    """Return the pixels of a Pillow image as RGB, (H, W, 3) uint8."""
     if picture.mode.startswith('I;16'):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    elif picture.mode in ('I', 'F'):
-        raise ImageDecodeError(f'{name} has 32-bit samples, whose range is not known: convert it to 8 bits')
     if background is not None or 'transparency' in picture.info:
         picture = picture.convert('RGBA')
         if background is not None:
             picture = Image.alpha_composite(Image.new('RGBA', picture.size, (*background, 255)), picture)
-    return np.array(picture.convert('RGB'))
+    return np.asarray(picture.convert('RGB'))
 
 
 def _without_metadata(data: bytes) -> bytes:

@@ -20,15 +20,23 @@ _EXIF = b'Exif\0\0'
 _APP1, _SOS = 0xE1, 0xDA
 # Start-of-frame markers; C4, C8 and CC among them mean other things.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 RESTARTS = range(0xD0, 0xD8)
 
 
 class ImageHeader(NamedTuple):
-    """Size (h, w) in pixels as stored, EXIF orientation 1 to 8, and of a JPEG the offset of its pixel data."""
+    """What a file says of its picture before the pixels."""
 
     size: Size
+    """(h, w) in pixels as stored."""
+    kind: str
+    """Pillow's name of the format; ``'progressive JPEG'`` where a decoder keeps the coefficients of several scans."""
     orientation: int = 1
+    """By EXIF, 1 to 8."""
     scan: int = 0
+    """Offset of the pixel data of a JPEG."""
+    tile: int = 0
+    """Pixels of a tile of a TIFF, which a decoder reads as a whole even where the picture is smaller."""
 
     @property
     def upright_size(self) -> Size:
@@ -60,7 +68,8 @@ def read_header(data: bytes, name: str) -> ImageHeader:
             # Pillow turns the pixels of a TIFF by itself, and states their size as turned.
             turned = isinstance(picture, TiffImagePlugin.TiffImageFile)
             orientation = None if turned else read_orientation(picture.info.get('exif'))
-            return ImageHeader(picture.size[::-1], orientation or 1)
+            tile = _tile_of(picture) if turned else 0
+            return ImageHeader(picture.size[::-1], picture.format or '', orientation or 1, tile=tile)
     except Exception as error:  # plugins raise many kinds of errors on damaged bytes
         raise undecodable(data, name, error) from error
 
@@ -76,6 +85,12 @@ def read_orientation(exif: bytes | None) -> int | None:
     except Exception:  # what a damaged block makes the parser raise depends on its bytes
         return None
     return orientation if orientation in range(1, 9) else None
+
+
+def _tile_of(picture: Image.Image) -> int:
+    """Pixels of a tile of a TIFF, 0 where it has none."""
+    tags = picture.tag_v2  # type: ignore[attr-defined]
+    return int(tags.get(TiffImagePlugin.TILEWIDTH, 0)) * int(tags.get(TiffImagePlugin.TILELENGTH, 0))
 
 
 # Pillow knows more. EPS among them starts another program, and an icon's picture is not of the size that it states.
@@ -118,6 +133,7 @@ def undecodable(data: bytes, name: str, error: Exception) -> ImageDecodeError:
 
 def _read_jpeg(data: bytes, name: str) -> ImageHeader:
     size, orientation = None, None
+    progressive, components = False, b''
     position = 2
     while True:
         # Bytes between segments are skipped, as libjpeg does; real files have some.
@@ -130,14 +146,16 @@ def _read_jpeg(data: bytes, name: str) -> ImageHeader:
             continue
         start, position = position + 3, position + 1 + int.from_bytes(data[position + 1 : position + 3], 'big')
         if marker in _FRAMES and start + 5 <= len(data):
-            size = struct.unpack_from('>HH', data, start + 1)
+            size, components = struct.unpack_from('>HH', data, start + 1), data[start + 5 : start + 6]
+            progressive = marker in _PROGRESSIVE
         elif marker == _APP1 and orientation is None and data.startswith(_EXIF, start):
             orientation = read_orientation(data[start:position])
         elif marker == _SOS:
             break
     if size is None or 0 in size:
         raise ImageDecodeError(f'{name} is damaged: its JPEG header states no picture size')
-    return ImageHeader(size, orientation or 1, position)
+    progressive = progressive or data[start : start + 1] != components  # of which the first scan lacks some
+    return ImageHeader(size, 'progressive JPEG' if progressive else 'JPEG', orientation or 1, position)
 
 
 def _read_png(data: bytes, name: str) -> ImageHeader:
@@ -150,7 +168,7 @@ def _read_png(data: bytes, name: str) -> ImageHeader:
             orientation = read_orientation(data[start + 8 : end - 4])
     if size is None or 0 in size:
         raise ImageDecodeError(f'{name} is damaged: its PNG header states no picture size')
-    return ImageHeader(size, orientation or 1)
+    return ImageHeader(size, 'PNG', orientation or 1)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

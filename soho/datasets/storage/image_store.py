@@ -19,6 +19,7 @@ from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.tar_shards import TarShards, is_sharded
 from soho.datasets.storage.zip_reader import MAX_BYTES, ZipReader, describe_excess
 from soho.errors import UserError, clip
+from soho.files import open_without_waiting
 
 SCANNERS = 16  # folders listed in parallel, since a network file system is slow to answer
 _MISSING = {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
@@ -164,7 +165,7 @@ class ImageStore:
             raise ImageMissingError(f'{self.path}: {error}') from error
         try:
             # Not blocking, or a pipe would be waited for.
-            with open(os.path.join(self.path, name), 'rb', opener=_open_without_waiting) as file:
+            with open(os.path.join(self.path, name), 'rb', opener=open_without_waiting) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise ImageMissingError(f'the image {clip(name)} of {self.path} is not a regular file')
@@ -226,10 +227,6 @@ def _walk(root: str) -> Iterator[str]:
             real = os.path.realpath(os.path.join(root, folder, name))
             if real not in above:
                 pending.append((f'{folder}{name}/', (*above, real)))
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _nearest(names: Sequence[str], name: str, count: int = 3) -> str:

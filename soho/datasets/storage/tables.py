@@ -11,7 +11,7 @@ from typing import Any
 
 from soho.datasets.storage.json_files import enumerate_lines, stream_array
 from soho.errors import UserError, quote
-from soho.files import LONGEST_TEXT, PathLike, open_text
+from soho.files import LONGEST_TEXT, PathLike, open_regular, open_text
 
 DELIMITERS = {'.csv': ',', '.tsv': '\t', '.txt': '\t'}  # where the header has none
 ENDINGS = (*DELIMITERS, '.jsonl', '.json')
@@ -76,11 +76,8 @@ def _name_values(path: PathLike, reader: csv.DictReader) -> Iterator[tuple[str, 
 
 def _find_encoding(path: PathLike) -> str:
     """UTF-16 where a byte-order mark says so, as in Excel's "Unicode text", or else UTF-8."""
-    try:
-        with open(path, 'rb') as file:
-            return 'utf-16' if file.read(2) in _UTF16 else 'utf-8-sig'
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+    with open_regular(path) as file:
+        return 'utf-16' if file.read(2) in _UTF16 else 'utf-8-sig'
 
 
 def _find_delimiter(header: str, usual: str) -> str:

@@ -80,9 +80,11 @@ class TarShards(Sequence):
                     if os.pread(raw.fileno(), tarfile.BLOCKSIZE, tar.offset).strip(b'\0'):
                         raise tarfile.ReadError(f'no header at byte {tar.offset}')
             # Of damaged headers tarfile lets pass what its parts raise.
-            except (tarfile.TarError, ValueError, OverflowError, EOFError, struct.error) as error:
+            except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError, struct.error) as error:
+                # tarfile reads each header that belongs to the next one within the last.
+                why = 'too many headers of one member' if isinstance(error, RecursionError) else clip(error)
                 raise tarfile.ReadError(
-                    f'the shard {shard} is damaged, or compressed, which shards are not ({clip(error)})'
+                    f'the shard {shard} is damaged, or compressed, which shards are not ({why})'
                 ) from error
         members.sort()
         if twice := [one[0] for one, other in pairwise(members) if one[0] == other[0]]:

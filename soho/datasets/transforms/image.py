@@ -12,7 +12,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from soho.datasets.storage.decoding import MAX_PIXELS, Color, Size, decode_image, decode_reduced
+from soho.datasets.storage.decoding import Color, Size, decode_image, decode_reduced
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.transforms.base import ImageTransform, Results
 from soho.errors import UserError, clip
@@ -40,7 +40,8 @@ class LoadImage(ImageTransform):
             is ignored, as in the official code.
         upright: ``False`` ignores the EXIF orientation, as ImageNet is read
             with Pillow; not together with ``reduce_to``.
-        max_pixels: Height times width above which an image is refused before it is decoded.
+        max_pixels: Height times width above which an image is refused before it is decoded; by default what can be
+            decoded in 1 GiB of memory, from 33 million to 153 by the format.
 
     Raises:
         ValueError: ``upright=False`` with ``reduce_to``.
@@ -53,7 +54,7 @@ class LoadImage(ImageTransform):
         reduce_to: Size | None = None,
         background: Color | None = None,
         upright: bool = True,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int | None = None,
     ) -> None:
         if reduce_to is not None and not upright:
             raise UserError('LoadImage: images decoded at reduced scale (reduce_to) are always turned upright')
