@@ -16,6 +16,7 @@ from soho.datasets.storage.json_files import PathLike, write_json
 from soho.datasets.storage.json_records import read_members, stream_members, stream_records, to_record
 from soho.errors import UserError, clip, quote
 from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.submission import Submission
 from soho.registry import METRICS
 
 # Steps of a question's program that only phrase the answer.
@@ -108,6 +109,24 @@ def read_questions(path: PathLike) -> dict[str, Question]:
         UserError: It is not in the official form.
     """
     return read_members(path, GQATruth, _question)
+
+
+def number_questions(names: Collection[str], path: PathLike) -> dict[int, str]:
+    """Return the official id of each question by its number, as which it is in a batch.
+
+    Args:
+        names: The official ids, which may have leading zeros.
+        path: Their file, for messages.
+
+    Raises:
+        UserError: One is no number, or two are the same number.
+    """
+    if strange := [name for name in names if not is_number(name)]:
+        raise UserError(f'{path} has the question id {quote(strange[0])}; the ids of GQA are up to 18 digits')
+    numbers = {int(name): name for name in names}
+    if len(numbers) < len(names):
+        raise UserError(f'{path} has ids that differ in leading zeros only, which cannot be told apart')
+    return numbers
 
 
 def read_choices(path: PathLike) -> dict[str, Choices]:
@@ -234,11 +253,7 @@ class GQAAccuracy(Metric):
         if is_main_process():  # metrics are computed on one rank
             self.questions = read_questions(questions)
             self.choices = None if choices is None else read_choices(choices)
-        if strange := [name for name in self.questions if not is_number(name)]:
-            raise UserError(f'{questions} has the question id {quote(strange[0])}; the ids of GQA are up to 18 digits')
-        self.names = {int(name): name for name in self.questions}
-        if len(self.names) < len(self.questions):
-            raise UserError(f'{questions} has ids that differ in leading zeros only, which cannot be told apart')
+        self.names = number_questions(self.questions, questions)
 
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         """Store question id and label of each question: ``question_id`` and ``label`` (R',) int64."""
@@ -285,8 +300,8 @@ class GQAAccuracy(Metric):
         )
 
 
-def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
-    """Check a server file of GQA, and return its number of predictions.
+def check_submission(path: PathLike, questions: PathLike | None = None) -> Submission:
+    """Check a server file of GQA, and return what it holds.
 
     Args:
         path: The json file.
@@ -297,10 +312,12 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
         UserError: What is wrong with it.
     """
     found: set[str] = set()
+    empty = 0
     for item in stream_records(path, GQAPrediction, strict=True):
         if item.questionId in found:
             raise UserError(f'{path} predicts the question {clip(item.questionId)} twice')
         found.add(item.questionId)
+        empty += not item.prediction.strip()
     if questions is not None:
         expected = {name for name, _ in stream_members(questions, GQATruth)}
         for names, what in ((expected - found, 'lacks'), (found - expected, 'predicts')):
@@ -309,4 +326,4 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
                 raise UserError(
                     f'{path} {what} {len(names)} questions {beyond}of {questions}, such as {clip(min(names))}'
                 )
-    return len(found)
+    return Submission(len(found), empty)

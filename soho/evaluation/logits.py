@@ -7,9 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from soho.datasets.records import GQATruth
 from soho.datasets.storage.arrays import read_arrays
+from soho.datasets.storage.json_files import enumerate_members
+from soho.datasets.storage.json_records import stream_members
 from soho.errors import UserError
-from soho.evaluation.vqa import GroundTruth, question_accuracy
+from soho.evaluation.gqa import number_questions
+from soho.evaluation.vqa import GroundTruth, load_truth, question_accuracy
 from soho.files import PathLike
 from soho.models.heads.classification import confidences
 
@@ -86,13 +90,51 @@ def average_logits(dumps: Mapping[str, SavedLogits], weights: Sequence[float] | 
     return base._replace(logits=np.asarray(mean, np.float32))
 
 
+class Questions(NamedTuple):
+    """What the official file of a task says of its questions."""
+
+    truth: dict[int, GroundTruth]
+    """Answers by number, of GQA those that are public."""
+    names: dict[int, str] | None
+    """Of GQA the official id by number, which may begin with zeros."""
+
+    def to_submission(self, answers: Mapping[int, str]) -> list[dict]:
+        """Return answers in the form of the task's server.
+
+        Raises:
+            UserError: A question of GQA is not in the official file.
+        """
+        if self.names is None:
+            return [dict(question_id=number, answer=answer) for number, answer in answers.items()]
+        if unknown := answers.keys() - self.names.keys():
+            raise UserError(f'question {min(unknown)}, of which there are logits, is not in the file of questions')
+        return [dict(questionId=self.names[number], prediction=answer) for number, answer in answers.items()]
+
+
+def load_questions(path: PathLike) -> Questions:
+    """Read VQA's annotations, see :func:`soho.evaluation.vqa.load_truth`, or GQA's questions.
+
+    They are told apart by the first member, which of GQA is a question.
+
+    Raises:
+        FileNotFoundError, UserError: There is no such file, or it is in neither form.
+    """
+    first = next(iter(enumerate_members(path)), None)
+    if first is None or not isinstance(first[1], dict) or not {'question', 'imageId'} <= first[1].keys():
+        return Questions(load_truth(path), None)
+    answers = {name: record.answer for name, record in stream_members(path, GQATruth)}
+    names = number_questions(answers, path)
+    truth = {i: GroundTruth((answer,)) for i, name in names.items() if (answer := answers[name]) is not None}
+    return Questions(truth, names)
+
+
 def score_logits(saved: SavedLogits, answers: Sequence[str], truth: Mapping[int, GroundTruth]) -> np.ndarray:
     """Return the official VQA accuracy of the most probable answer to each question, (N,) float64 in [0, 1].
 
     Args:
         saved: The logits.
         answers: Answer list.
-        truth: See :func:`soho.evaluation.vqa.load_truth`; questions without logits are not scored.
+        truth: See :func:`load_questions`; questions without logits are not scored.
 
     Raises:
         UserError: The answer list is of another length, or a question is not in ``truth``.

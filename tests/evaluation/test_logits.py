@@ -134,6 +134,36 @@ def test_the_ensemble_tool(questions, load_tool, capsys):
         load_tool('analysis/ensemble').main([a, b, *arguments])
 
 
+def gqa_question(answer=None):
+    """A question of GQA, with what comes with an answer."""
+    asked = dict(question='Is it?', imageId='n1', isBalanced=True)
+    if answer is None:
+        return asked
+    types = dict(structural='verify', semantic='obj', detailed='')
+    return dict(asked, answer=answer, types=types, groups={'global': None}, semantic=[], entailed=[])
+
+
+def test_both_tools_take_the_questions_of_gqa(questions, load_tool, capsys):
+    folder, a, b = questions
+    official, out = folder / 'questions.json', folder / 'out.json'
+    official.write_text(json.dumps({f'0{i}': gqa_question('no' if i % 2 == 0 else 'yes') for i in range(1, 5)}))
+    arguments = ['--answers', str(folder / 'data.json'), '--annotations', str(official), '--out', str(out)]
+    load_tool('analysis/calibrate').main([a, *arguments])
+    assert 'accuracy 75.00' in capsys.readouterr().out
+    load_tool('analysis/ensemble').main([a, b, *arguments])
+    assert '100.00  mean' in capsys.readouterr().out
+    expected = [dict(questionId=f'0{i}', prediction='no' if i % 2 == 0 else 'yes') for i in range(1, 5)]
+    assert json.loads(out.read_text()) == expected
+    official.write_text(json.dumps({f'0{i}': gqa_question() for i in range(1, 5)}))  # those of the server
+    load_tool('analysis/ensemble').main([a, b, *arguments])
+    assert json.loads(out.read_text()) == expected and '100.00' not in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='question 1, of which there are logits, is not in the annotations'):
+        load_tool('analysis/calibrate').main([a, *arguments])
+    official.write_text(json.dumps({'01': gqa_question()}))
+    with pytest.raises(SystemExit, match='question 2, of which there are logits, is not in the file of questions'):
+        load_tool('analysis/ensemble').main([a, b, *arguments])
+
+
 def test_the_calibration_tool_stores_the_temperature(questions, load_tool, capsys):
     from soho.engine.checkpoint.config_text import config_of
     from soho.engine.checkpoint.read import read_checkpoint

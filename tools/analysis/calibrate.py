@@ -8,8 +8,9 @@
 Validation data must not have been trained on. Prints log loss and expected calibration error before and after, the
 latter by two-fold cross-validation too: fitted on either half of the questions, measured on the other. ``--out`` keeps
 the figures; ``--checkpoint`` writes a copy whose config holds the temperature, so that whatever is built from the
-checkpoint gives calibrated confidences. A run takes it by ``--cfg-options model.heads.vqa.temperature=T``. Answers and
-accuracy do not change.
+checkpoint gives calibrated confidences. Of GQA the annotations are its file of questions, such as
+``testdev_balanced_questions.json``, and the head is ``gqa``. A run takes the temperature by ``--cfg-options
+model.heads.vqa.temperature=T``. Answers and accuracy do not change.
 """
 
 import argparse
@@ -30,10 +31,10 @@ from soho.evaluation.logits import (
     answer_confidence,
     fit_temperature,
     load_logits,
+    load_questions,
     measure_calibration,
     score_logits,
 )
-from soho.evaluation.vqa import load_truth
 from soho.files import atomic_path
 
 
@@ -77,7 +78,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('dump', metavar='DUMP.npz', help='saved logits of validation data')
     parser.add_argument('--answers', type=Path, required=True, metavar='FILE', help='annotation file: the answer list')
-    parser.add_argument('--annotations', type=Path, required=True, metavar='FILE', help='VQA annotations of the data')
+    parser.add_argument(
+        '--annotations', type=Path, required=True, metavar='FILE', help='VQA annotations or GQA questions'
+    )
     parser.add_argument('--out', type=Path, metavar='FILE.json', help='keep temperature and figures')
     parser.add_argument('--checkpoint', nargs=2, metavar=('IN', 'OUT'), help='write a checkpoint with the temperature')
     parser.add_argument('--head', default='vqa', help='name of the head in the model')
@@ -88,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with exit_on_user_error():
         saved = load_logits(args.dump)
-        score = score_logits(saved, load_answer_list(args.answers), load_truth(args.annotations))
+        score = score_logits(saved, load_answer_list(args.answers), load_questions(args.annotations).truth)
         temperature = fit_temperature(saved, score)
         figures = {
             name: measure_calibration(confidence, score)._asdict()
