@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'detection.lvis': ['LVISAP'],
         'detection.voc': ['VOCAP'],
         'dump': ['PredictionDump'],
+        'entailment': ['EntailmentAccuracy'],
         'evaluator': ['Evaluator', 'Metric'],
         'gqa': ['GQAAccuracy'],
         'masked_words': ['MaskedWordAccuracy'],
