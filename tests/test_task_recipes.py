@@ -61,3 +61,17 @@ def test_the_command_for_the_parts_of_nlvr2_can_be_typed():
     assert config.test_evaluator.keys() == {'type', 'majority_answer', 'subsets', 'categories', 'annotation_file'}
     assert config.test_evaluator.subsets.keys() == {'balanced', 'unbalanced'}
     assert config.test_dataloader.dataset.ann_file == 'nlvr2_dev.jsonl'
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name in names('Pretrain', 'VQA', 'Retrieval', 'NLVR2', 'SNLIVE', 'GQA')
+        if re.search(r'/soho_res\d+', name) and not re.search('_(blind|scales)$', name)
+    ],
+)
+def test_a_recipe_says_its_cost_and_whether_a_score_is_published(name):
+    text = ' '.join(docstring(name).split())
+    assert re.search(r'of one H100 .*at (100|50) TFLOP/s', text), 'hours of one H100 at the assumed rate'
+    assert 'ot run' in text and re.search('[Pp]ublished|the paper has no score|The paper does not have', text)
