@@ -93,8 +93,8 @@ def average_logits(dumps: Mapping[str, SavedLogits], weights: Sequence[float] | 
 class Questions(NamedTuple):
     """What the official file of a task says of its questions."""
 
-    truth: dict[int, GroundTruth]
-    """Answers by number, of GQA those that are public."""
+    truth: Mapping[int | str, GroundTruth]
+    """Answers by id; of GQA, whose ids are numbers here, those that are public."""
     names: dict[int, str] | None
     """Of GQA the official id by number, which may begin with zeros."""
 
@@ -124,11 +124,13 @@ def load_questions(path: PathLike) -> Questions:
         return Questions(load_truth(path), None)
     answers = {name: record.answer for name, record in stream_members(path, GQATruth)}
     names = number_questions(answers, path)
-    truth = {i: GroundTruth((answer,)) for i, name in names.items() if (answer := answers[name]) is not None}
+    truth: dict[int | str, GroundTruth] = {
+        number: GroundTruth((answer,)) for number, name in names.items() if (answer := answers[name]) is not None
+    }
     return Questions(truth, names)
 
 
-def score_logits(saved: SavedLogits, answers: Sequence[str], truth: Mapping[int, GroundTruth]) -> np.ndarray:
+def score_logits(saved: SavedLogits, answers: Sequence[str], truth: Mapping[int | str, GroundTruth]) -> np.ndarray:
     """Return the official VQA accuracy of the most probable answer to each question, (N,) float64 in [0, 1].
 
     Args:
