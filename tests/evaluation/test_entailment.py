@@ -9,7 +9,8 @@ from soho.datasets.records import ENTAILMENT_LABELS
 from soho.evaluation.entailment import EntailmentAccuracy, score_same_hypothesis
 
 TRAINING = [('A dog.', 2), ('A dog.', 0), ('a  DOG.', 2), ('A cat.', 0), ('A bus.', 1), ('A car.', 0), ('?', None)]
-# By the same hypothesis entailment (right, wrong), of an unknown one contradiction (right).
+TRAINING += [('Repeated.', 1)] * 5
+# By the same hypothesis entailment (right, wrong); of an unknown one contradiction (right), as of most that occur once.
 EVALUATED = [('a dog.', 2), ('A dog.', 1), ('A tree.', 0), ('Nobody agreed.', None)]
 
 
@@ -67,5 +68,8 @@ def test_a_baseline_that_cannot_be_known_is_left_out_and_said(files, monkeypatch
     write(tmp_path / 'dev.jsonl', EVALUATED[:1])
     assert evaluate(EntailmentAccuracy(**files), [2, 1, 0]) == dict(accuracy=100)
     assert '3 statements were evaluated, and ' in said[-1] and said[-1].endswith('dev.jsonl has 1.')
+    write(tmp_path / 'train.jsonl', [('?', None)])
+    with pytest.raises(ValueError, match=r'train\.jsonl has no statement with a label'):
+        score_same_hypothesis(files['training_file'], files['evaluated_file'])
     with pytest.raises(ValueError, match='blind=101 of EntailmentAccuracy is no accuracy in percent'):
         EntailmentAccuracy(blind=101)
