@@ -35,7 +35,7 @@ def test_the_hypothesis_alone_stands_beside_the_accuracy(name):
     config = load(name)
     for split in ('val', 'test'):
         evaluator, dataset = config[f'{split}_evaluator'], config[f'{split}_dataloader'].dataset
-        assert evaluator.type == 'EntailmentAccuracy'
+        assert evaluator.type == 'SNLIVEAccuracy'
         assert evaluator.evaluated_file == f'{dataset.data_root}/{dataset.ann_file}'
         train = config.train_dataloader.dataset
         assert evaluator.training_file == f'{train.data_root}/{train.ann_file}'

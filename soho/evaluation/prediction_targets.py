@@ -26,7 +26,7 @@ TASKS = dict(
     VQAAccuracy='questions',
     GQAAccuracy='questions',
     ClassificationAccuracy='questions',
-    EntailmentAccuracy='questions',
+    SNLIVEAccuracy='questions',
     StatementAccuracy='statements',
     CaptionMetrics='captions',
 )

@@ -50,7 +50,7 @@ def score_same_hypothesis(training_file: PathLike, evaluated_file: PathLike) -> 
 
 
 @METRICS.register_module()
-class EntailmentAccuracy(ClassificationAccuracy):
+class SNLIVEAccuracy(ClassificationAccuracy):
     """``accuracy`` in percent, and what is reached without a look at the image, which it has to beat.
 
     ``accuracy_hypothesis`` is that of the most frequent training label of the same hypothesis. A figure that is not
@@ -72,7 +72,7 @@ class EntailmentAccuracy(ClassificationAccuracy):
     ) -> None:
         super().__init__(**kwargs)
         if blind is not None and not 0 <= blind <= 100:
-            raise UserError(f'blind={blind} of EntailmentAccuracy is no accuracy in percent, from 0 to 100')
+            raise UserError(f'blind={blind} of SNLIVEAccuracy is no accuracy in percent, from 0 to 100')
         self.evaluated_file = evaluated_file
         self.training_file = training_file
         self.blind = blind

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soho.datasets.records import ENTAILMENT_LABELS
-from soho.evaluation.entailment import EntailmentAccuracy, score_same_hypothesis
+from soho.evaluation.snli_ve import SNLIVEAccuracy, score_same_hypothesis
 
 TRAINING = [('A dog.', 2), ('A dog.', 0), ('a  DOG.', 2), ('A cat.', 0), ('A bus.', 1), ('A car.', 0), ('?', None)]
 TRAINING += [('Repeated.', 1)] * 5
@@ -43,14 +43,14 @@ def evaluate(metric, predicted):
 def test_the_label_of_the_same_hypothesis_stands_beside_the_accuracy(files, caplog):
     accuracy, count = score_same_hypothesis(files['training_file'], files['evaluated_file'])
     assert accuracy == pytest.approx(200 / 3) and count == 3
-    metrics = evaluate(EntailmentAccuracy(**files, blind=70.0), [2, 1, 0])
+    metrics = evaluate(SNLIVEAccuracy(**files, blind=70.0), [2, 1, 0])
     assert metrics == dict(accuracy=100, accuracy_hypothesis=pytest.approx(200 / 3), accuracy_blind=70)
 
 
 def test_an_accuracy_that_the_hypotheses_give_away_is_a_warning(files, monkeypatch):
     said = []
     monkeypatch.setattr('soho.evaluation.baselines.print_log', lambda text, **_: said.append(text))
-    metric = EntailmentAccuracy(**files, blind=66.0)
+    metric = SNLIVEAccuracy(**files, blind=66.0)
     evaluate(metric, [2, 0, 0])
     (warning,) = said  # 66.67 beats 66, and not 66.67
     assert 'does not beat that of the most frequent label of the same hypothesis in training, 66.67 %' in warning
@@ -60,16 +60,16 @@ def test_an_accuracy_that_the_hypotheses_give_away_is_a_warning(files, monkeypat
 
 def test_a_baseline_that_cannot_be_known_is_left_out_and_said(files, monkeypatch, tmp_path):
     said = []
-    monkeypatch.setattr('soho.evaluation.entailment.print_log', lambda text, **_: said.append(text))
-    assert evaluate(EntailmentAccuracy(), [2, 1, 0]) == dict(accuracy=100) and not said
+    monkeypatch.setattr('soho.evaluation.snli_ve.print_log', lambda text, **_: said.append(text))
+    assert evaluate(SNLIVEAccuracy(), [2, 1, 0]) == dict(accuracy=100) and not said
     absent = str(tmp_path / 'absent.jsonl')
-    assert evaluate(EntailmentAccuracy(**dict(files, training_file=absent)), [2, 1, 0]) == dict(accuracy=100)
+    assert evaluate(SNLIVEAccuracy(**dict(files, training_file=absent)), [2, 1, 0]) == dict(accuracy=100)
     assert said == [f'No accuracy_hypothesis: there is no file {absent}.']
     write(tmp_path / 'dev.jsonl', EVALUATED[:1])
-    assert evaluate(EntailmentAccuracy(**files), [2, 1, 0]) == dict(accuracy=100)
+    assert evaluate(SNLIVEAccuracy(**files), [2, 1, 0]) == dict(accuracy=100)
     assert '3 statements were evaluated, and ' in said[-1] and said[-1].endswith('dev.jsonl has 1.')
     write(tmp_path / 'train.jsonl', [('?', None)])
     with pytest.raises(ValueError, match=r'train\.jsonl has no statement with a label'):
         score_same_hypothesis(files['training_file'], files['evaluated_file'])
-    with pytest.raises(ValueError, match='blind=101 of EntailmentAccuracy is no accuracy in percent'):
-        EntailmentAccuracy(blind=101)
+    with pytest.raises(ValueError, match='blind=101 of SNLIVEAccuracy is no accuracy in percent'):
+        SNLIVEAccuracy(blind=101)
