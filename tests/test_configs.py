@@ -151,7 +151,7 @@ def shrink_retrieval(node, place, small_synthetic):
     elif kind == 'SNLIVEDataset' and 'ann_file' in node:
         file = dict(train='train', val='dev', test='test')[part]
         node.update(data_root=str(root), ann_file=f'snli_ve/snli_ve_{file}.jsonl', images=SPLITS[part])
-    elif kind == 'SNLIVEAccuracy':
+    elif kind == 'SNLIVEAccuracy' and 'evaluated_file' in node:
         file = dict(val='dev', test='test')[part]
         node.update(
             evaluated_file=str(root / f'snli_ve/snli_ve_{file}.jsonl'),
