@@ -77,7 +77,7 @@ def compare(direction: Direction, found: Measured, seeds: int) -> list[Compariso
 
 def format_table(found: Measured, seeds: int, directions: Sequence[Direction] = DIRECTIONS) -> str:
     """Return the table in Markdown, figures in percent."""
-    lines = ['| direction | measured | the one | the other | difference | holds |', '|---|---|---|---|---|---|']
+    lines = ['| comparison | metric | first | second | difference | holds |', '|---|---|---|---|---|---|']
     for direction in directions:
         comparisons = compare(direction, found, seeds)
         if not comparisons:

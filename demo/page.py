@@ -159,12 +159,12 @@ def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequen
         'Pretraining',
         [
             f'Pretraining sees {images["train2014"]:,} pictures with captions and {images["visual_genome"]:,} '
-            'more with descriptions of single objects. It has three tasks: guess words that are hidden from a '
-            'sentence (MLM), guess dictionary words that are hidden from the picture (MVM), and tell whether a '
+            'more with descriptions of single objects. It has three tasks: guess words that are masked in a '
+            'sentence (MLM), guess dictionary words that are masked in the picture (MVM), and tell whether a '
             'sentence belongs to the picture or to another one (ITM). Without looking, always giving the more '
             f'frequent of these two answers is right for {itm_chance["training"]:.0f} % of the training sentences '
             f'and {itm_chance["held_out"]:.0f} % of the held-out ones; the dashed line is the former. '
-            'Curves of training batches are running means of five logged values, since a batch has few hidden '
+            'Curves of training batches are running means of five logged values, since a batch has few masked '
             f'dictionary words. The table is measured on {metrics["measured_on"]}. '
             'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
         ],

@@ -194,7 +194,7 @@ def _chart(
 ) -> Chart | None:
     """Return a chart of metrics on training batches, or on held-out pictures where they were measured only there.
 
-    What is measured on batches is drawn as a running mean of five values: a batch has few hidden words of the
+    What is measured on batches is drawn as a running mean of five values: a batch has few masked words of the
     dictionary.
 
     Args:

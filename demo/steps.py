@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from soho.apis.sources import locate_checkpoint
+from soho.datasets.batch import Batch
 from soho.datasets.storage.json_files import write_json
 from soho.engine import Runner, load_config
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 from soho.visualization.training_curves import read_curves
 

@@ -1,5 +1,6 @@
 """How a command ends that cannot go on: with a sentence, and what only a developer reads in the log."""
 
+import difflib
 import io
 import itertools
 import logging
@@ -8,7 +9,7 @@ import reprlib
 import signal
 import sys
 import traceback
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ _REPR.maxlevel = 2
 def quote(value: Any) -> str:
     """Return a value as Python writes it, shortened for a message; a value may be a whole file's text."""
     return _REPR.repr(value)
+
+
+def suggest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``; did you mean ...?`` where one of ``known`` is close to a name that is not among them, else nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f'; did you mean {quote(close[0])}?' if close else ''
 
 
 def clip(name: Any) -> str:
@@ -127,7 +134,7 @@ def exit_on_user_error(output: os.PathLike | None = None) -> Generator[None, Non
                 traceback.print_exception(error, file=file)
             where = f' (traceback in {log})'
         kind = '' if isinstance(error, (TrainingError, OSError)) else f'{type(error).__name__}: '
-        message = (format_error(error).strip().splitlines() or ['no more is known'])[0]
+        message = first_line(format_error(error))
         raise _exit(f'{kind}{message}{where}') from None
 
 
@@ -171,3 +178,8 @@ def format_error(error: Exception) -> str:
     if message.startswith(_OF_A_WORKER):
         message = message.strip().splitlines()[-1].partition(': ')[2]
     return message
+
+
+def first_line(text: str, default: str = 'no more is known') -> str:
+    """Return the first line of what a library says, which may be long; ``default`` where it says nothing."""
+    return (text.strip().splitlines() or [default])[0]

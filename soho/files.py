@@ -1,13 +1,9 @@
-"""Files and folders that are complete or absent, and a lock between processes.
+"""Files and folders that are complete or absent.
 
 Every file that this project keeps is written through :func:`atomic_path` or one of the functions on top of it.
-
-The lock is ours rather than the package filelock's (4.3): that one leaves its lock file beside the data, which must
-stay as it was, raises where a folder is read-only, on which callers here go on, and takes 236 us where this takes 47.
 """
 
 import errno
-import fcntl
 import gzip
 import hashlib
 import io
@@ -15,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import threading
 import zlib
 from collections.abc import Generator, Iterator
@@ -25,13 +20,13 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from soho.errors import TrainingError, UserError, clip
+from soho.locks import file_lock
 
 PathLike = str | os.PathLike
 
 LONGEST_TEXT = 1 << 28
 """Bytes of a file that is read as a whole, and characters of one that is packed or of a line of any."""
 _TEMPORARY = re.compile(r'\..+\.[0-9a-f]{16}\.tmp(\.[^.]*)?')  # names of atomic_path
-_held: set[TextIO] = set()
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -106,7 +101,11 @@ def open_text(path: PathLike, newline: str | None = None, encoding: str = 'utf-8
     try:
         return open(path, encoding=encoding, newline=newline)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+        raise _missing(path) from error
+
+
+def _missing(path: PathLike) -> FileNotFoundError:
+    return FileNotFoundError(f'There is no file {clip(path)}.')
 
 
 def read_bytes(path: PathLike) -> bytes:
@@ -122,7 +121,7 @@ def read_bytes(path: PathLike) -> bytes:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
             raise
-        raise FileNotFoundError(f'There is no file {clip(path)}.') from error
+        raise _missing(path) from error
     if len(data) > LONGEST_TEXT:
         raise UserError(f'{path} has more than {LONGEST_TEXT} bytes, which is more than a file of its kind has.')
     return data
@@ -189,7 +188,7 @@ def _open_packed(path: PathLike, newline: str | None) -> TextIO:
     try:
         return gzip.open(path, 'rt', encoding='utf-8-sig', newline=newline)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'There is no file {path}.') from error
+        raise _missing(path) from error
 
 
 def hash_file(path: PathLike) -> str:
@@ -305,95 +304,3 @@ def remove_leftovers(folder: PathLike) -> list[str]:
     for name in names:
         Path(folder, name).unlink(missing_ok=True)
     return names
-
-
-@contextmanager
-def folder_lock(folder: PathLike) -> Generator[None, None, None]:
-    """Hold a folder as the only process that writes to it.
-
-    Nobody waits: a second process is refused. A killed process, or a forked child of the holder, holds nothing.
-
-    Args:
-        folder: Path of the folder.
-
-    Raises:
-        UserError: Another process holds it; the message says which.
-        OSError: The folder cannot be written.
-    """
-    path = Path(folder, '.lock')
-    try:
-        lock = _acquire(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with suppress(OSError):
-            raise UserError(
-                f'{folder} is in use by another run ({path.read_text(encoding="utf-8").strip() or "which just began"}):'
-                ' wait for its end or name another folder'
-            ) from None
-        raise
-    with lock:
-        _held.add(lock)
-        lock.truncate(0)
-        lock.write(f'process {os.getpid()} on {socket.gethostname()}\n')
-        lock.flush()
-        try:
-            yield
-        finally:
-            _held.discard(lock)
-            path.unlink(missing_ok=True)
-
-
-def _release_in_child() -> None:
-    """A lock lasts until the last process closes it, and data workers may outlive a killed run."""
-    for lock in _held:
-        lock.close()
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_release_in_child)
-
-
-@contextmanager
-def file_lock(path: PathLike) -> Generator[bool, None, None]:
-    """Hold the lock of a file that is about to be written; one process, or thread, at a time has it.
-
-    Args:
-        path: Path of the file. Its folder is made where it is missing.
-
-    Yields:
-        Whether the folder can be written. Where it cannot there is no lock, and the caller goes on without the file.
-    """
-    path = Path(path)
-    lock_path = path.with_name(f'.{path.name}.lock')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquire(lock_path)
-    except OSError:
-        yield False
-        return
-    with lock:
-        try:
-            yield True
-        finally:
-            lock_path.unlink(missing_ok=True)
-
-
-def _acquire(path: Path, operation: int = fcntl.LOCK_EX) -> TextIO:
-    """Open the file at ``path`` and lock it.
-
-    Raises:
-        BlockingIOError: ``operation`` does not wait, and another process has the lock.
-    """
-    while True:
-        lock = open(path, 'a', encoding='utf-8')
-        try:
-            fcntl.flock(lock, operation)
-        except BlockingIOError:
-            lock.close()
-            raise
-        except OSError:  # a file system without locks: atomic_path still keeps the file whole
-            return lock
-        # Its last owner has removed it, and a third process may have locked a new file of this name meanwhile.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
-                return lock
-        lock.close()

@@ -91,7 +91,7 @@ def small_synthetic(synthetic, tmp_path_factory):
         answers=len(questions['label2ans']),
         PretrainDataset=folder / 'captions.json',
         VQADataset=folder / 'questions.json',
-        LabelledImages=synthetic / 'objects_train2014.json',
+        LabeledImages=synthetic / 'objects_train2014.json',
         folder=folder,
     )
 

@@ -23,6 +23,7 @@ NO_BEST = {
     'large_pretrain',
     'linear_probe',
     'pretrain',
+    'pretrain_again',
     'pretrain_align',
     'pretrain_decay',
     'pretrain_long',
@@ -200,7 +201,7 @@ def shrink(cfg, small_synthetic, work_dir):
             evaluated = dict(
                 PretrainDataset='coco_cap_val_pre.json',
                 VQADataset=f'{path[0].split("_")[0]}_data_vqa.json',
-                LabelledImages='objects_val2014.json',
+                LabeledImages='objects_val2014.json',
             )
             whole = dict(
                 CaptioningDataset=f'annotations/captions_{known}.json',
@@ -211,7 +212,7 @@ def shrink(cfg, small_synthetic, work_dir):
             else:
                 file = small_synthetic[kind] if split == 'train2014' else root / evaluated[kind]
                 images = split if kind == 'VQADataset' else known
-            if kind == 'LabelledImages':
+            if kind == 'LabeledImages':
                 images = file.stem
             node.update(data_root='', ann_file=str(file), images=node.images and str(root / images))
         if node.get('annotation_file'):
@@ -297,6 +298,16 @@ def test_the_sizes_that_a_recipe_states_are_its_own():
                 if stated.replace(',', '') != str(value(cfg)):
                     wrong.append(f'{path}: {claim} is {stated}, and {value(cfg)} in the config')
     assert not wrong and seen == CLAIMS.keys()
+
+
+@pytest.mark.parametrize('path', FILES, ids=str)
+def test_the_hidden_width_stands_with_the_language_model_alone(path):
+    for call in ast.walk(ast.parse((CONFIGS / path).read_text())):
+        if isinstance(call, ast.Call):
+            given = {argument.arg: getattr(argument.value, 'value', None) for argument in call.keywords}
+            kind = str(given.get('type'))
+            repeated = {'hidden_size': kind.endswith('Head'), 'out_channels': kind in ('PlainNeck', 'DictionaryNeck')}
+            assert not [name for name in repeated if repeated[name] and name in given], f'line {call.lineno}'
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=str)

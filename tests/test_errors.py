@@ -12,7 +12,16 @@ import pytest
 from mmengine.logging import MMLogger
 
 from soho.engine.config_checks import ConfigError
-from soho.errors import LONGEST_SENTENCE, TrainingError, UserError, clip, exit_on_user_error, format_error, quote
+from soho.errors import (
+    LONGEST_SENTENCE,
+    TrainingError,
+    UserError,
+    clip,
+    exit_on_user_error,
+    first_line,
+    format_error,
+    quote,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -149,3 +158,8 @@ def test_a_sentence_is_short_whatever_it_quotes():
     assert len(clip(text)) < 250 and len(quote(text)) < 100
     traceback = f'Caught UserError in worker 0.\n{text}\nUserError: a.json is broken'  # as torch hands it on
     assert format_error(UserError(traceback)) == 'a.json is broken'
+
+
+def test_what_says_nothing_has_a_first_line_too():
+    assert first_line('\nan error\nand where it comes from\n') == 'an error'
+    assert first_line(' \n', 'KeyError') == 'KeyError'

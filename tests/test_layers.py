@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room imports from those to the right of it only. What draws pictures reads what a model has learnt.
 ORDER = ['__main__', 'app', 'apis', 'engine', 'evaluation', 'visualization', 'models', 'datasets']
 # Below all rooms; they import only each other.
-GROUND = {'errors', 'files', 'lazy', 'paths', 'platform', 'ranks', 'registry', 'version'}
+GROUND = {'errors', 'files', 'lazy', 'locks', 'paths', 'platform', 'ranks', 'registry', 'version'}
 
 
 def names_of(path):

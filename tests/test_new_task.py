@@ -21,8 +21,11 @@ import numpy as np
 import torch.nn.functional as F
 from torch import nn
 
-from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.models.heads.base import Head, accuracy, cls_only
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy
+from soho.models.heads.positions import cls_positions
 from soho.registry import DATASETS, MODELS
 
 
@@ -61,7 +64,7 @@ class LeftOrRightHead(Head):
         return ('answer_labels',) if mode == 'loss' else ('question_id',)
 
     def output_positions(self, batch, length, cells):
-        return cls_only(batch)
+        return cls_positions(batch['input_ids'])
 
     def forward(self, features):
         return self.classifier(features.text[:, 0].unflatten(0, (-1, 2)).flatten(1))

@@ -16,11 +16,7 @@ _base_ = [
     '../_base_/schedules/adamw_sgd.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    heads=dict(
-        _delete_=True, gqa=dict(type='ClassificationHead', hidden_size=768, num_classes=1842, loss='ce', dropout=0.5)
-    )
-)
+model = dict(heads=dict(_delete_=True, gqa=dict(type='ClassificationHead', num_classes=1842, loss='ce', dropout=0.5)))
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=5e-5), accumulative_counts=1)
 param_scheduler = [{{_base_.warmup}}, dict(type='MultiStepLR', milestones=[3, 4], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=1)

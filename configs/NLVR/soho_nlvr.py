@@ -13,10 +13,8 @@ resources/runs/soho_nlvr); the full training set was not at hand.
 _base_ = ['../_base_/models/soho_small.py', '../_base_/schedules/adamw_cosine.py', '../_base_/default_runtime.py']
 data_root = '{{$NLVR:data/nlvr}}'
 model = dict(
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=1),
-    heads=dict(
-        _delete_=True, nlvr=dict(type='ClassificationHead', hidden_size=128, num_classes=2, loss='ce', dropout=0.1)
-    ),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, pool=1),
+    heads=dict(_delete_=True, nlvr=dict(type='ClassificationHead', num_classes=2, loss='ce', dropout=0.1)),
     language=dict(vocab_size=30522),
 )
 tokenizer = dict(vocab='{{$SOHO_BERT:bert-base-uncased}}', max_length=40)

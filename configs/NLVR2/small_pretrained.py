@@ -21,8 +21,7 @@ train_pipeline = [*load, dict(type='SwapImages', prob=0.5), *pack]
 test_pipeline = [*load, *pack]
 model = dict(
     heads=dict(
-        _delete_=True,
-        nlvr2=dict(type='ClassificationHead', hidden_size=384, num_classes=2, loss='ce', num_images=2, dropout=0.3),
+        _delete_=True, nlvr2=dict(type='ClassificationHead', num_classes=2, loss='ce', num_images=2, dropout=0.3)
     )
 )
 source = dict(type='NLVR2Dataset', data_root=data_root, images='images')

@@ -27,8 +27,7 @@ _base_ = [
 ]
 model = dict(
     heads=dict(
-        _delete_=True,
-        nlvr2=dict(type='ClassificationHead', hidden_size=768, num_classes=2, loss='ce', num_images=2, dropout=0.1),
+        _delete_=True, nlvr2=dict(type='ClassificationHead', num_classes=2, loss='ce', num_images=2, dropout=0.1)
     )
 )
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16', optimizer=dict(lr=5e-5), accumulative_counts=1)

@@ -26,7 +26,7 @@ model = dict(
         frozen=True,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained + '/efficientnet_lite0.safetensors'),
     ),
-    neck=dict(type='PlainNeck', in_channels=320, out_channels=384, pool=2),
+    neck=dict(type='PlainNeck', in_channels=320, pool=2),
     language=dict(
         type='CrossModalBert',
         pretrained=pretrained + '/minilm',
@@ -36,7 +36,7 @@ model = dict(
         num_attention_heads=12,
         intermediate_size=1536,
     ),
-    heads=dict(vqa=dict(type='ClassificationHead', hidden_size=384, num_classes=1000, dropout=0.3)),
+    heads=dict(vqa=dict(type='ClassificationHead', num_classes=1000, dropout=0.3)),
 )
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),

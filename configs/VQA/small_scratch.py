@@ -18,9 +18,9 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(num_stages=4, out_indices=(3,)),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=512, out_channels=128, pool=1),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=512, pool=1),
     language=dict(vocab_size=1000),
-    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', hidden_size=128, num_classes=1000, dropout=0.3)),
+    heads=dict(_delete_=True, vqa=dict(type='ClassificationHead', num_classes=1000, dropout=0.3)),
 )
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=1)
 param_scheduler = [

@@ -13,10 +13,9 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, out_channels=128, pool=2),
+    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, pool=2),
     heads=dict(
-        _delete_=True,
-        nlvr2=dict(type='ClassificationHead', hidden_size=128, num_classes=2, loss='ce', num_images=2, dropout=0.1),
+        _delete_=True, nlvr2=dict(type='ClassificationHead', num_classes=2, loss='ce', num_images=2, dropout=0.1)
     ),
 )
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-"""The longer recipe's last stage: one pass in which the rate falls to nearly zero.
+"""The longer recipe's fourth stage: one pass in which the rate falls to nearly zero. ``pretrain_again.py`` goes on.
 
     python tools/train.py configs/demo/pretrain_decay.py
     python tools/analysis/pretraining.py configs/demo/pretrain_decay.py work_dirs/demo/pretrain_decay/epoch_1.pth \\

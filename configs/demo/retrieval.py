@@ -1,7 +1,9 @@
 """The demo's image-text retrieval: among 1,500 captions those of a picture, among 300 pictures that of a caption.
 
 python tools/train.py configs/demo/retrieval.py
-python tools/test.py configs/demo/retrieval.py work_dirs/demo/retrieval/epoch_2.pth
+python tools/test.py configs/demo/retrieval.py work_dirs/demo/retrieval/epoch_1.pth
+
+It starts from the longer pretraining, which ships with the repository and has learnt to match.
 """
 
 _base_ = [
@@ -20,7 +22,7 @@ optim_wrapper = dict(
     constructor='PatternConstructor',
     paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}),
 )
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
-param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=2, eta_min=1e-5, convert_to_iter_based=True)]
-load_from = 'work_dirs/demo/pretrain/epoch_1.pth'
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=1, eta_min=1e-5, convert_to_iter_based=True)]
+load_from = 'resources/runs/soho_synthetic/model.safetensors'
 work_dir = 'work_dirs/demo/retrieval'

@@ -11,7 +11,6 @@ model = dict(
         _delete_=True,
         type='DictionaryNeck',
         in_channels=128,
-        out_channels=128,
         pool=2,
         dictionary=dict(num_words=256, decay=0.9, unused_words='restart'),
     )
@@ -19,5 +18,5 @@ model = dict(
 train_cfg = dict(max_epochs=4)
 param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=4, eta_min=1e-5, convert_to_iter_based=True)]
 load_parts = None
-load_from = 'work_dirs/demo/pretrain_decay/epoch_1.pth'
+load_from = 'work_dirs/demo/pretrain_again/epoch_6.pth'
 work_dir = 'work_dirs/demo/vqa_from_all'

@@ -33,7 +33,7 @@ from soho.visualization.attribution import word_colors
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = 'What color is the circle?'
-SEED = 1  # of what is hidden
+SEED = 1  # of what is masked
 SPACE = '\u2581'  # of SentencePiece, before what begins a word
 WIDTH = 1000  # of a drawing, in its own units, as in draw_architecture.py
 
@@ -57,10 +57,10 @@ def draw_soho_words() -> Figure:
     words = extractor.find_words(soho.sample_image()).cells
     figure = Figure(figsize=(WIDTH / 72, 260 / 72), facecolor=PAPER)
     panels = [figure.add_axes((0.005 + 0.335 * i, 0.01, 0.32, 0.87)) for i in range(3)]
-    show(panels[0], picture, f'the picture: {picture.shape[1]} x {picture.shape[0]} pixels')
+    show(panels[0], picture, f'image: {picture.shape[1]} x {picture.shape[0]} pixels')
     height, width, channels = feature.shape
     length = np.linalg.norm(feature, axis=2)
-    show(panels[1], length / length.max(), f'CNN: {width} x {height} cells of {channels} numbers, their length')
+    show(panels[1], length / length.max(), f'CNN: {width} x {height} cells, norm of {channels} channels')
     tints = 0.5 + word_colors(words) / 510
     show(panels[2], tints, f'dictionary: {words.shape[1]} x {words.shape[0]} cells, {len(np.unique(words))} words')
     for (row, column), word in np.ndenumerate(words):
@@ -85,27 +85,27 @@ def draw_soho_targets() -> Figure:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(330, 0))
     axes.axis('off')
     vocabulary = read_vocabulary()
-    write(axes, 275, 20, 'MLM: hidden words, and what each was taken for', weight='bold')
-    write(axes, WIDTH - 15, 20, 'ITM: does it fit?', weight='bold', align='right')
+    write(axes, 275, 20, 'MLM: masked words, and the prediction for each', weight='bold')
+    write(axes, WIDTH - 15, 20, 'ITM: does it match?', weight='bold', align='right')
     for row, (ids, targets) in enumerate(zip(batch['input_ids'][0].tolist(), batch['mlm_labels'][0].tolist())):
         top = 55 + 72 * row
         text = [vocabulary[target if target >= 0 else token] for token, target in zip(ids, targets)]
-        hidden = {}
+        masked = {}
         for place, target in enumerate(targets):
             if target >= 0:
                 best, token = next(guesses).max(0)
-                hidden[place] = vocabulary[int(token)], float(best)
+                masked[place] = vocabulary[int(token)], float(best)
         draw_sentence(
             axes,
             275,
             top,
             [word for word in text if word not in ('[CLS]', '[SEP]', '[PAD]')],
-            {place - 1: found for place, found in hidden.items()},
+            {place - 1: found for place, found in masked.items()},
         )
         write(axes, WIDTH - 15, top, f'{fits[row]:.2f}', size=14, weight='bold', align='right')
-        whose = 'of this picture' if batch['itm_labels'][0, row] else 'of another picture'
+        whose = 'of this image' if batch['itm_labels'][0, row] else 'of another image'
         write(axes, WIDTH - 15, top + 19, whose, size=11, align='right', color=MUTED)
-    write(axes, 15, 20, 'MVM: hidden cells', weight='bold')
+    write(axes, 15, 20, 'MVM: masked cells', weight='bold')
     first = words[: visual.valid.size(1)]  # of the first sentence with a mask
     cells = (first >= 0).view(grid_of(batch))
     picture = read_picture(extractor)
@@ -116,8 +116,8 @@ def draw_soho_targets() -> Figure:
     axes.imshow(shown, extent=(15, 255, 220, 40), aspect='auto', interpolation='none')
     axes.set(xlim=(0, WIDTH), ylim=(330, 0))  # which imshow changes
     guessed = cosines[: len(first)][first >= 0].argmax(1).tolist()
-    write(axes, 15, 238, f'hidden: word {int(first.max())}, in {len(guessed)} cells')
-    write(axes, 15, 258, f'taken for: {", ".join(map(str, guessed))}')
+    write(axes, 15, 238, f'masked: word {int(first.max())}, in {len(guessed)} cells')
+    write(axes, 15, 258, f'predicted: {", ".join(map(str, guessed))}')
     return figure
 
 
@@ -177,7 +177,7 @@ def draw_virtex_attention() -> Figure:
 def open_pretrained() -> soho.FeatureExtractor:
     """The pretrained model; its file has neither config nor vocabulary."""
     weights = ROOT / 'resources' / 'runs' / 'soho_synthetic' / 'model.safetensors'
-    return soho.FeatureExtractor(weights, config=str(ROOT / 'configs' / 'demo' / 'pretrain_decay.py'), device='cpu')
+    return soho.FeatureExtractor(weights, config=str(ROOT / 'configs' / 'demo' / 'pretrain_again.py'), device='cpu')
 
 
 @cache
@@ -285,15 +285,15 @@ def draw_table(titles: Sequence[str], names: Sequence[str], rows: Sequence[Seque
 
 
 def draw_sentence(
-    axes: Axes, left: float, top: float, words: Sequence[str], hidden: dict[int, tuple[str, float]]
+    axes: Axes, left: float, top: float, words: Sequence[str], masked: dict[int, tuple[str, float]]
 ) -> None:
-    """Words in a row; below a hidden one what it was taken for."""
+    """Words in a row; below a masked one the prediction."""
     for place, word in enumerate(words):
-        wide = 8.1 * max(len(word), len(hidden[place][0]) if place in hidden else 0) + 7
+        wide = 8.1 * max(len(word), len(masked[place][0]) if place in masked else 0) + 7
         if left + wide > WIDTH - 150:
             left, top = 275, top + 36
-        if place in hidden:
-            guess, probability = hidden[place]
+        if place in masked:
+            guess, probability = masked[place]
             axes.add_patch(
                 FancyBboxPatch((left, top - 10), wide - 5, 20, 'round,pad=0,rounding_size=4', fc=READING, ec=LINE)
             )

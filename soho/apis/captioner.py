@@ -9,7 +9,7 @@ from soho.apis.explanation import Explanation
 from soho.apis.images import ImageInput, for_images
 from soho.apis.inferencer import Inferencer, Prediction, Query
 from soho.datasets.tokenizer import SentencePieceTokenizer
-from soho.engine.checkpoint.inference_spec import tokenizer_argument
+from soho.engine.checkpoint.vocabulary import tokenizer_argument
 from soho.errors import UserError, write_option
 from soho.models.heads.captioning import CaptioningHead
 from soho.models.virtex import VirTex

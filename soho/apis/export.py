@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from soho.apis.inferencer import Inferencer
 from soho.apis.vqa import VQA
-from soho.errors import UserError
+from soho.errors import UserError, first_line
 from soho.files import PathLike, atomic_path, write_text
 from soho.models.necks.positions import valid_cells
 
@@ -105,7 +105,7 @@ class AnswerScores(Part):
         Returns:
             (B, A) float32 probabilities.
         """
-        visual = self.model.encode_image(self.model.data_preprocessor.normalise(image, image_size), image_size)
+        visual = self.model.encode_image(self.model.data_preprocessor.normalize(image, image_size), image_size)
         text, _ = self.model.language(input_ids, attention_mask, visual.tokens[:, 0], visual.valid)
         return self.head.probabilities(self.head.classifier(text[:, 0]))
 
@@ -142,10 +142,9 @@ class ImageFeatures(Part):
         Returns:
             (B, C, h, w) float32 maps, and (B, C) float32 means over the cells on the picture.
         """
-        feature = self.model.backbone(self.model.data_preprocessor.normalise(image, image_size))[-1]
+        feature = self.model.backbone(self.model.data_preprocessor.normalize(image, image_size))[-1]
         canvas, grid = (image.size(2), image.size(3)), (feature.size(2), feature.size(3))
-        rows, columns = valid_cells(image_size, canvas, grid)
-        valid = (rows[:, :, None] & columns[:, None, :])[:, None].to(feature.dtype)  # (B, 1, h, w)
+        valid = valid_cells(image_size, canvas, grid)[:, None].to(feature.dtype)  # (B, 1, h, w)
         return feature, (feature * valid).sum((2, 3)) / valid.sum((2, 3))
 
 
@@ -182,7 +181,7 @@ def export_model(inferencer: Inferencer, out: PathLike, part: str | None = None,
             try:
                 write(module, temporary)
             except Exception as error:  # each exporter has many classes of its own
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = first_line(str(error), type(error).__name__)
                 raise UserError(f'{part} of {inferencer.source} cannot be exported to {path.name}: {reason}') from error
             differences = dict(compare(module, read(temporary)))
         if not max(differences.values()) <= bound:

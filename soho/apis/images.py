@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from soho.datasets.storage.image_store import ImageDecodeError, ImageError, ImageMissingError, ImageStore
+from soho.datasets.storage.names import IMAGE_EXTENSIONS, is_image
 from soho.errors import UserError, clip, count_of
 
-ENDINGS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 TIMEOUT = 30  # seconds
 LARGEST = 1 << 28  # bytes of a download
 ON_ERROR = ('raise', 'skip')
@@ -106,9 +106,9 @@ def list_images(source: str | os.PathLike) -> list[str]:
         UserError: It has none.
         FileNotFoundError: There is no such folder or zip.
     """
-    names = [name for name in ImageStore(source).names if name.lower().endswith(ENDINGS)]
+    names = [name for name in ImageStore(source).names if is_image(name)]
     if not names:
-        raise UserError(f'{os.fspath(source)} has no images: no name in it ends in {", ".join(ENDINGS)}')
+        raise UserError(f'{os.fspath(source)} has no images: no name in it ends in {", ".join(IMAGE_EXTENSIONS)}')
     return names
 
 

@@ -29,17 +29,11 @@ from soho.apis.words import Words, find_words
 from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.transforms.base import ImageTransform
-from soho.engine.checkpoint.inference_spec import (
-    InferenceSpec,
-    build_model,
-    drop_vocabulary,
-    encode_vocabulary,
-    require_registered,
-    save_weights,
-    tokenizer_argument,
-    use_vocabulary,
-)
+from soho.datasets.transforms.renamed import rename_transforms
+from soho.engine.checkpoint.inference_spec import InferenceSpec, build_model, require_registered, save_weights
 from soho.engine.checkpoint.read import HEADER_KEY, CheckpointError
+from soho.engine.checkpoint.vocabulary import drop_vocabulary, encode_vocabulary, tokenizer_argument, use_vocabulary
+from soho.engine.dtypes import DTYPES
 from soho.errors import UserError, clip, write_option
 from soho.files import write_text
 from soho.models.folding import fold_norms
@@ -52,7 +46,6 @@ CPU_PICTURES, GPU_PICTURES = 8, 32
 PICTURE_PIXELS, PICTURE_TEXTS = 608 * 1024, 64
 FIRST_WINDOW = 64  # samples that are sorted by shape, before anything is known of their size
 WINDOW = 8  # batches, likewise, later on
-DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 Prediction = dict[str, Tensor]
 Sample = dict[str, Any]
 
@@ -109,7 +102,8 @@ class Inferencer(ModelHubMixin, ABC, library_name='soho'):
         if not isinstance(source, OpenedModel):
             source = open_model(source, config, class_names, vocabulary, revision)
         self.source = source.source
-        self.spec = self.find_spec(source)
+        spec = self.find_spec(source)
+        self.spec = replace(spec, pipeline=rename_transforms(spec.pipeline))
         if self.datasets and self.spec.dataset not in self.datasets:
             raise CheckpointError(
                 f'{self.source} was trained on a {self.spec.dataset or "data set that it does not name"}, and '

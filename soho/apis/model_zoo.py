@@ -3,7 +3,6 @@
 Nothing here imports torch, so that ``soho models`` answers at once.
 """
 
-import difflib
 import fnmatch
 import os
 from collections.abc import Mapping
@@ -89,12 +88,6 @@ def find_model(name: str) -> ModelEntry | None:
     return read_zoo().get(name)
 
 
-def guess_model(name: str) -> str:
-    """``; did you mean ...?`` where a model is called nearly so."""
-    close = difflib.get_close_matches(name, list_models(), n=1)
-    return f'; did you mean {close[0]!r}?' if close else ''
-
-
 def describe_zoo() -> str:
     """``docs/model_zoo.md``, in Markdown."""
     entries = list(read_zoo().values())
@@ -104,19 +97,19 @@ def describe_zoo() -> str:
         '',
         '<!-- made from the metafile.yml files of configs/ by `soho models --markdown` -->',
         '',
-        '`soho models` lists these, and `soho.load(NAME)` opens one that ships or can be downloaded.',
+        '`soho models` lists these; `soho.load(NAME)` loads one that ships with soho or can be downloaded.',
         '',
         '## Shipped with soho',
         '',
-        'They are small, work offline and are what the examples of the documents use: config, answers, vocabulary and '
-        'preprocessing are in the file. What each learnt from is in its folder of `resources/models/`.',
+        'They are small, work offline and are used by the examples of this documentation: the file contains config, '
+        'answers, vocabulary and preprocessing. How each was trained is recorded in its folder of `resources/models/`.',
         '',
         *_table(shipped, ('model', 'config', 'results', 'size'), _shipped_row),
         '',
         '## Published',
         '',
-        'Scores are those of the papers. Official checkpoints are read as they are: a name with an address is '
-        'downloaded by `soho.load(NAME)`; of any other the file is given, with the config that it belongs to:',
+        'Scores are those of the papers. Official checkpoints load unchanged: `soho.load(NAME)` downloads those with a '
+        'link; for any other, pass the file and its config:',
         '',
         '```python',
         "soho.VQA('soho_res18_vqa.pth', config='VQA/soho_res18_vqa', class_names='data/coco/val_data_vqa.json')",

@@ -9,8 +9,9 @@ from soho.apis.model_zoo import find_model
 from soho.apis.sources import locate_checkpoint
 from soho.datasets.answer_list import read_answer_lines, read_label2ans
 from soho.datasets.storage.json_files import load_json
-from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec, use_vocabulary
+from soho.engine.checkpoint.inference_spec import InferenceSpec, read_spec
 from soho.engine.checkpoint.read import HEADER_KEY, read_checkpoint, state_dict_of
+from soho.engine.checkpoint.vocabulary import use_vocabulary
 from soho.engine.config import load_config
 from soho.errors import UserError
 

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from soho.apis.model_zoo import find_model, guess_model
+from soho.apis.model_zoo import find_model, list_models
 from soho.engine.checkpoint.errors import CheckpointError
+from soho.errors import first_line, suggest
 from soho.files import hash_file
 
 WEIGHTS = 'model.safetensors'
@@ -44,8 +45,8 @@ def locate_checkpoint(source: str | os.PathLike, revision: str | None = None) ->
     match = HUB_ID.fullmatch(name)
     if match is None or name.endswith(ENDINGS):
         raise CheckpointError(
-            f'there is no checkpoint {name}, and no model of that name{guess_model(name)}; `soho models` lists those '
-            'that there are'
+            f'there is no checkpoint {name}, and no model of that name{suggest(name, list_models())}; `soho models` '
+            'lists those that there are'
         )
     return fetch_from_hub(match[1], match[2] or revision)
 
@@ -66,7 +67,7 @@ def fetch_from_hub(repository: str, revision: str | None = None, **options: Any)
     try:
         return hf_hub_download(repository, WEIGHTS, revision=revision, library_name='soho', **options)
     except (OSError, ValueError) as error:  # every error of the Hub is one of these
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(str(error), type(error).__name__)
         raise CheckpointError(
             f'{repository} is no file here, and its {WEIGHTS} could not be fetched from the Hub: {reason}'
         ) from error

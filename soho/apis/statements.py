@@ -34,21 +34,13 @@ class VisualReasoning(VQA):
     command: ClassVar[str] = 'app'
     datasets: ClassVar[tuple[str, ...]] = ('NLVRDataset', 'NLVR2Dataset')
 
-    def __call__(
-        self,
-        images: Any,
-        statements: str | Sequence[str],
-        top_k: int = 2,
-        batch_size: int | None = None,
-        on_error: str | None = None,
-    ) -> Any:
+    def __call__(self, images: Any, statements: str | Sequence[str], top_k: int = 2) -> Any:
         """Answers ``True`` and ``False`` with their scores, the more probable first.
 
         Args:
             images: As many pictures as the model reads together, one or a list of two.
             statements: One, or a list, all about these pictures.
             top_k: Answers of a statement.
-            batch_size, on_error: For calls that are the same for every model; these pictures are one sample.
 
         Raises:
             soho.datasets.storage.image_store.ImageError: A picture is missing or damaged.

@@ -134,7 +134,7 @@ class Task(ABC):
 class VQATask(Task):
     """Questions about a picture."""
 
-    title = 'Ask a picture'
+    title = 'Ask about a picture'
     text = 'Question'
     examples = (
         'What color is the circle?',

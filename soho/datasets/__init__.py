@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'concat': ['ConcatDataset'],
         'image_folders': ['ImageFolders'],
         'inaturalist': ['INaturalist'],
-        'labelled_images': ['LabelledImages'],
+        'labeled_images': ['LabeledImages'],
         'nlvr': ['NLVRDataset'],
         'nlvr2': ['NLVR2Dataset'],
         'pretrain': ['PretrainDataset'],

@@ -39,6 +39,11 @@ class Field(NamedTuple):
     """One entry a caption: with S > 1 captions an image a dimension S stands behind B."""
 
     @property
+    def shape_text(self) -> str:
+        """The shape as a tuple is written: ``(B, S)``, ``(B,)``."""
+        return f'({", ".join(map(str, self.shape))}{"," if len(self.shape) == 1 else ""})'
+
+    @property
     def per_image(self) -> bool:
         """Whether the field has one entry per image, not per sample."""
         return self.shape[0] == 'B*M'
@@ -155,7 +160,7 @@ def check_sample(sample: Mapping[str, Any], required: Iterable[str], source: str
         if value.dtype.kind != np.dtype(field.dtype).kind or value.ndim not in dimensions:
             raise UserError(
                 f'{source} gives {name!r} as {value.dtype} of shape {value.shape}, but a batch holds it as '
-                f'{field.dtype} of shape ({", ".join(map(str, field.shape))}), whose first dimension is the batch'
+                f'{field.dtype} of shape {field.shape_text}, whose first dimension is the batch'
             )
 
 
@@ -163,7 +168,8 @@ def describe_fields() -> str:
     """Return the table in Markdown, for the documentation."""
     rows = ['| field | shape | type | padding | meaning |', '|---|---|---|---|---|']
     for name, field in FIELDS.items():
-        shape = ', '.join(map(str, field.shape))
         padding = '' if field.padding is None else f'{field.padding:g}'
-        rows.append(f'| `{name}` | ({shape}) | {field.dtype} | {padding} | {field.meaning.replace("``", "`")} |')
+        rows.append(
+            f'| `{name}` | {field.shape_text} | {field.dtype} | {padding} | {field.meaning.replace("``", "`")} |'
+        )
     return '\n'.join(rows)

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset, first_id
+from soho.datasets.base import ImageTextDataset, first_id
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ImageRecord
 from soho.datasets.storage.image_sizes import coco_sizes
 from soho.datasets.storage.index import IndexBuilder

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.datasets.object_table import ObjectTable, outline
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
+from soho.datasets.object_table import ObjectTable, check_object, describe_object, outline
 from soho.datasets.records import BoxedObject, Category, CocoImage, LVISImage, OutlinedObject
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.image_store import ImageStore
@@ -162,11 +163,7 @@ class CocoDetection(DetectionDataset):
     def _object(
         self, item: BoxedObject, labels: dict[int, int], images: dict[int | str, Any]
     ) -> tuple[list[float], int, list[np.ndarray]]:
-        where = f'{self.ann_file}: image {quote(item.image_id)}'
-        if item.image_id not in images:
-            raise UserError(f'{where} has an object, but the list of images lacks it')
-        if item.category_id not in labels:
-            raise UserError(f'{where} has an object of category {item.category_id}, which the list of categories lacks')
+        check_object(item, images, labels, self.ann_file)
         x, y, width, height = item.bbox
         rings = []
         if isinstance(item, OutlinedObject):
@@ -174,7 +171,7 @@ class CocoDetection(DetectionDataset):
             try:
                 rings = outline(item.segmentation, image.height, image.width)
             except UserError as error:
-                raise UserError(f'{where} has an object of category {item.category_id} with {error}') from error
+                raise UserError(f'{describe_object(item, self.ann_file)} with {error}') from error
             rings = [ring.astype(np.float32) for ring in rings]
         return [x, y, x + width, y + height], labels[item.category_id], rings
 

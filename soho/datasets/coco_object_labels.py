@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.coco import CocoDataset
+from soho.datasets.object_table import describe_object
 from soho.datasets.records import CategoryId, CategoryOfImage
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
 from soho.datasets.storage.json_records import stream_records
-from soho.errors import UserError, quote
+from soho.errors import UserError
 from soho.registry import DATASETS
 
 
@@ -43,10 +44,7 @@ class ObjectLabelsDataset(CocoDataset):
         by_image: dict[int | str, set[int]] = {}
         for item in stream_records(self.ann_file, CategoryOfImage, 'annotations'):
             if item.category_id not in number:
-                raise UserError(
-                    f'{self.ann_file}: image {quote(item.image_id)} has an object of category '
-                    f'{item.category_id}, which the list of categories lacks'
-                )
+                raise UserError(f'{describe_object(item, self.ann_file)}, which the list of categories lacks')
             by_image.setdefault(item.image_id, set()).add(number[item.category_id])
         labels, ends = out.numbers('label'), out.numbers('labels_end')
 

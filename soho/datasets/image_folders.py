@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ListedImage
+from soho.datasets.storage.names import is_image
 from soho.errors import UserError, clip
 from soho.registry import DATASETS
 
@@ -43,7 +44,7 @@ class ImageFolders(ImageTextDataset):
         folders = {
             folder: files
             for folder, names in found.files.items()
-            if (files := [name for name in names if name.lower().endswith(IMG_EXTENSIONS)]) or not names
+            if (files := [name for name in names if is_image(name)]) or not names
         }
         loose = folders.pop('', [])
         if not any(folders.values()):

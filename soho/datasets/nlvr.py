@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.base import ImageTable
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ListedImage, NLVRStatement
 from soho.datasets.statements import StatementDataset, check_unique, parse_label
 from soho.datasets.storage.json_records import stream_lines

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, group_sentences
+from soho.datasets.base import group_sentences
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ListedImage, NLVR2Statement
 from soho.datasets.statements import StatementDataset, check_unique, parse_label
 from soho.datasets.storage.json_records import stream_lines

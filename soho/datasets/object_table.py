@@ -1,15 +1,16 @@
-"""Objects of many images in flat arrays: boxes, labels and outlines.
+"""Objects of many images in flat arrays: boxes, labels and outlines, and what is checked of each object.
 
 Forked workers share flat arrays without copying them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from soho.datasets.records import RunLengths, Segmentation
-from soho.errors import UserError
+from soho.datasets.records import CategoryOfImage, RunLengths, Segmentation
+from soho.errors import UserError, quote
+from soho.files import PathLike
 
 Rings = list[np.ndarray]
 
@@ -83,6 +84,29 @@ class ObjectTable:
             for ring in (self.points[slice(*self.ring_ends[r : r + 2])] for r in rings)
         ]
         return np.concatenate(edges) if edges else np.zeros((0, 4), np.float32)
+
+
+def check_object(item: CategoryOfImage, images: Container, categories: Container, source: PathLike) -> None:
+    """Check that the image and the category of an object are listed in its file.
+
+    Args:
+        item: The object.
+        images: Ids of the images that the file lists.
+        categories: Ids of the categories that it lists.
+        source: The file, for the message.
+
+    Raises:
+        UserError: They are not.
+    """
+    if item.image_id not in images:
+        raise UserError(f'{source}: image {quote(item.image_id)} has an object, but the list of images lacks it')
+    if item.category_id not in categories:
+        raise UserError(f'{describe_object(item, source)}, which the list of categories lacks')
+
+
+def describe_object(item: CategoryOfImage, source: PathLike) -> str:
+    """Return how a sentence about a faulty object begins: ``FILE: image 7 has an object of category 3``."""
+    return f'{source}: image {quote(item.image_id)} has an object of category {item.category_id}'
 
 
 def outline(segmentation: Segmentation | None, height: int, width: int) -> Rings:

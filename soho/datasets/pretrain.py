@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.base import ImageTextDataset, group_sentences
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import CaptionedImage
 from soho.datasets.storage.index import IndexBuilder, open_index, spans
 from soho.datasets.storage.json_records import stream_records

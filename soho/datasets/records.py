@@ -76,7 +76,7 @@ class QuestionedImage(ImageRecord):
             raise ValueError("has neither a list 'vqa' nor 'question' and 'question_id'")
 
 
-class LabelledImage(ImageRecord):
+class LabeledImage(ImageRecord):
     """An image with one label for each attribute, -1 where it is not known."""
 
     labels: list[Integer]
@@ -313,7 +313,7 @@ class ExampleName(Struct):
     identifier: Name
 
 
-class LabelledStatement(ExampleName):
+class LabeledStatement(ExampleName):
     """A statement about images, as a line of NLVR and NLVR2 has it; the label is absent where it is not public."""
 
     sentence: str
@@ -327,13 +327,13 @@ class LabelledStatement(ExampleName):
             raise ValueError(f'has the label {quote(self.label)}; a label is True or False')
 
 
-class NLVRStatement(LabelledStatement):
+class NLVRStatement(LabeledStatement):
     """A line of NLVR, whose three boxes are drawn in their six orders."""
 
     images: tuple[Name, Name, Name, Name, Name, Name] | None = None
 
 
-class NLVR2Statement(LabelledStatement):
+class NLVR2Statement(LabeledStatement):
     """A line of NLVR2; ``tools/prepare/nlvr2.py`` adds the names and sizes of the left and the right image."""
 
     images: tuple[Name, Name] | None = None

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import ListedImage
 from soho.datasets.storage.names import is_litter
 from soho.errors import UserError, quote

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from soho.datasets.answer_list import check_agreement, read_ans2label, read_label2ans
-from soho.datasets.base import ImageTable, ImageTextDataset, group_sentences
+from soho.datasets.base import ImageTextDataset, group_sentences
+from soho.datasets.image_table import ImageTable
 from soho.datasets.records import Question, QuestionedImage
 from soho.datasets.storage.index import IndexBuilder, expand, open_index, spans
 from soho.datasets.storage.json_files import load_members

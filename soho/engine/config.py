@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 from mmengine.config import Config
 
 from soho import paths
-from soho.engine.config_error import ConfigError, hint
+from soho.engine.config_error import ConfigError
 from soho.engine.config_file import find_key, list_files, read_config
-from soho.errors import clip, quote
+from soho.errors import clip, quote, suggest
 
 SEE_LIST = '; `soho configs` lists those that do'
 # That the runners read besides the arguments of mmengine's.
@@ -52,7 +52,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """
     found = paths.find_config(path)
     if found is None:
-        guess = hint(paths.config_name(path), paths.list_configs(), cutoff=0.5)
+        guess = suggest(paths.config_name(path), paths.list_configs(), cutoff=0.5)
         raise ConfigError(f'there is no config {path}, and none of that name ships with soho{guess or SEE_LIST}')
     path = found
     cfg = read_config(path)
@@ -64,7 +64,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     for key in options or {}:
         head = key.split('.')[0]
         if head not in known and head not in cfg:
-            raise ConfigError(f'--cfg-options {key}: {path} has no key {quote(head)}{hint(head, known | set(cfg))}')
+            raise ConfigError(f'--cfg-options {key}: {path} has no key {quote(head)}{suggest(head, known | set(cfg))}')
     for key, value in (options or {}).items():
         try:
             cfg.merge_from_dict({key: value})
@@ -79,7 +79,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
                 check_parts(value, key, path)
             else:
                 # As long, so that a helper variable "evaluator" is not taken for "val_evaluator".
-                guess = hint(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
+                guess = suggest(key, [k for k in known if abs(len(k) - len(key)) <= 2], cutoff=0.8)
                 if guess:
                     raise ConfigError(f'{path}: unknown key {quote(key)}{guess}', key)
     except ConfigError as error:

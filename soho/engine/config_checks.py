@@ -10,8 +10,8 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from soho import registry as registries
-from soho.engine.config_error import ConfigError, hint
-from soho.errors import clip, quote
+from soho.engine.config_error import ConfigError
+from soho.errors import clip, quote, suggest
 
 # What mmengine takes out before it builds the part.
 TAKEN_OUT = {
@@ -27,7 +27,7 @@ TOGETHER = (
 )
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch_per_epoch', '_delete_'} - {'self'}
-PLAIN = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
+CONFIG_TYPES = (bool, int, float, str, list, tuple, dict, NoneType)  # what configs are made of
 # torch's own annotations name what it imports for type checkers only.
 LOADER_TYPES = dict(
     drop_last=bool, persistent_workers=bool, pin_memory=bool, prefetch_factor=int | None, timeout=float, dataset=dict
@@ -51,12 +51,12 @@ def check_parts(node: Any, where: str, path: str) -> None:
         if where in LOADERS:
             for key in node.keys() - LOADER_KEYS:
                 raise ConfigError(
-                    f'{path}: {clip(where)} has no key {quote(key)}{hint(key, LOADER_KEYS)}', f'{where}.{key}'
+                    f'{path}: {clip(where)} has no key {quote(key)}{suggest(key, LOADER_KEYS)}', f'{where}.{key}'
                 )
             for key in LOADER_TYPES.keys() & node.keys():
                 check_type(node[key], LOADER_TYPES[key], f'{where}.{key}', path)
             for key in SMALLEST.keys() & node.keys():
-                if not fits(node[key], int) or node[key] < SMALLEST[key]:
+                if not is_valid(node[key], int) or node[key] < SMALLEST[key]:
                     raise ConfigError(
                         f'{path}: {clip(where)}.{key} is {quote(node[key])}; it is a number from {SMALLEST[key]} on',
                         f'{where}.{key}',
@@ -78,7 +78,7 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
     if makers is None:
         raise ConfigError(
             f'{path}: {clip(where)} is of the type {clip(part["type"])}, which nobody has registered'
-            + hint(part['type'], _parts()),
+            + suggest(part['type'], _parts()),
             where,
         )
     head = where.split('.')[0]
@@ -94,10 +94,10 @@ def _check(part: dict[str, Any], where: str, path: str) -> None:
         if key not in known.keys() | taken_out:
             raise ConfigError(
                 f'{path}: {clip(where)} is of the type {clip(part["type"])}, which takes no {quote(key)}'
-                + hint(key, known),
+                + suggest(key, known),
                 f'{where}.{key}',
             )
-        if key in known and not any(value is p.default or fits(value, p.annotation) for p in known[key]):
+        if key in known and not any(value is p.default or is_valid(value, p.annotation) for p in known[key]):
             check_type(value, known[key][0].annotation, f'{where}.{key}', path, f'{clip(part["type"])} takes')
 
 
@@ -122,12 +122,12 @@ def check_complete(cfg: Mapping[str, Any], path: str, split: str) -> None:
 
 def check_type(value: Any, annotation: Any, where: str, path: str, what: str = 'it is') -> None:
     """Raise a :class:`ConfigError` for a value that is not what an annotation says."""
-    if not fits(value, annotation):
+    if not is_valid(value, annotation):
         name = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace('typing.', '')
         raise ConfigError(f'{path}: {clip(where)} is {quote(value)}; {what} {name}', where)
 
 
-def fits(value: Any, annotation: Any) -> bool:
+def is_valid(value: Any, annotation: Any) -> bool:
     """Whether a config's value may be what an annotation says; what a config cannot hold is taken on trust.
 
     Lists and tuples stand for each other, a whole number for a float (and 1e5 for an integer), and a dict for what is
@@ -135,10 +135,10 @@ def fits(value: Any, annotation: Any) -> bool:
     """
     origin, inner = get_origin(annotation) or annotation, get_args(annotation)
     if origin in (Union, UnionType):
-        return any(fits(value, part) for part in inner)
+        return any(is_valid(value, part) for part in inner)
     if origin is Literal:
         return value in inner
-    if not isinstance(value, PLAIN) or not isinstance(origin, type):
+    if not isinstance(value, CONFIG_TYPES) or not isinstance(origin, type):
         return True
     if origin in (int, float):
         whole = isinstance(value, int) or isinstance(value, float) and (origin is float or value.is_integer())
@@ -151,7 +151,7 @@ def fits(value: Any, annotation: Any) -> bool:
         if not isinstance(value, (list, tuple)):
             return False
         parts = inner if origin is tuple and ... not in inner else inner[:1] * len(value)
-        return not inner or (len(parts) == len(value) and all(map(fits, value, parts)))
+        return not inner or (len(parts) == len(value) and all(map(is_valid, value, parts)))
     return isinstance(value, dict) or origin.__module__.split('.')[0] not in ('torch', 'mmengine')
 
 

@@ -1,9 +1,6 @@
-"""What is wrong with a config, and what was probably meant. Imports nothing that takes long."""
+"""What is wrong with a config. Imports nothing that takes long."""
 
-import difflib
-from collections.abc import Iterable
-
-from soho.errors import UserError, quote
+from soho.errors import UserError
 
 
 class ConfigError(UserError):
@@ -17,9 +14,3 @@ class ConfigError(UserError):
     def __init__(self, message: str, key: str = '') -> None:
         super().__init__(message)
         self.key = key
-
-
-def hint(key: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``; did you mean ...?`` where one of ``known`` is close."""
-    close = difflib.get_close_matches(key, known, n=1, cutoff=cutoff)
-    return f'; did you mean {quote(close[0])}?' if close else ''

@@ -4,6 +4,7 @@ mmengine runs a temporary copy of each file, and leaves what Python says of the 
 """
 
 import ast
+import math
 import os
 import re
 import sys
@@ -12,12 +13,14 @@ from importlib import import_module
 from types import FrameType
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from soho.engine.config_error import ConfigError, hint
-from soho.errors import clip, quote
+from soho.engine.config_error import ConfigError
+from soho.errors import clip, first_line, quote, suggest
 
+MOST_VALUES = 10**6  # of a YAML file
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 # mmengine replaces the first before Python reads the file, and the second by what the bases hold.
 _ENVIRONMENT = re.compile(r'\{\{[\'"]?\s*\$\w+\s*:\s*\S*?\s*[\'"]?\}\}')
@@ -36,6 +39,9 @@ def read_config(path: str) -> Config:
     if not path.endswith(SUFFIXES):
         raise ConfigError(f'{path} is no config: its name ends in none of {", ".join(SUFFIXES)}')
     files = list_files(path)
+    for file in files:
+        if file.endswith(('.yaml', '.yml')):
+            _check_aliases(file)
     try:
         # Text configs with calls are otherwise taken for "lazy" ones.
         cfg = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
@@ -53,6 +59,26 @@ def list_files(path: str) -> list[str]:
         ConfigError: One is missing, is no Python, or is a base of its own.
     """
     return list(_walk(path, ()))
+
+
+def _check_aliases(path: str) -> None:
+    """Refuse YAML that unfolds to more values than anybody writes, as a kilobyte can by aliases of aliases."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            tree = yaml.compose(file, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):  # which mmengine meets too
+        return
+    known: dict[int, float] = {}
+
+    def count(node: yaml.Node | None) -> float:
+        if isinstance(node, yaml.CollectionNode) and id(node) not in known:
+            known[id(node)] = math.inf  # of one that holds itself
+            parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+            known[id(node)] = 1 + sum(map(count, parts))
+        return known.get(id(node), 1)
+
+    if count(tree) > MOST_VALUES:
+        raise ConfigError(f'{_shown(path)} stands for more than {MOST_VALUES} values by its aliases')
 
 
 def find_key(files: Sequence[str], key: str) -> str:
@@ -174,12 +200,12 @@ def _format_error(error: Exception, path: str) -> str:
     if isinstance(inner, SyntaxError):
         return f'{shown}:{inner.lineno}: {clip(inner.msg)}'
     lines = [line for frame, line in frames if frame.f_code.co_filename == os.path.abspath(file)]
-    what = _first_line(error)
+    what = _describe(error)
     if isinstance(error, AttributeError) and (
         missing := re.search(r"ConfigDict' object has no attribute '(\w+)'", what)
     ):
         bases = reading[-1].f_locals.get('base_cfg_dict', {}) if reading else {}
-        what = f'the config has no {quote(missing[1])} there{hint(missing[1], bases)}'
+        what = f'the config has no {quote(missing[1])} there{suggest(missing[1], bases)}'
     elif not isinstance(error, OSError):
         what = f'{type(error).__name__}: {what}'
     return f'{shown}:{lines[-1]}: {what}' if lines else f'{shown}: {what}'
@@ -195,7 +221,7 @@ def _missing_base_value(file: str, reading: FrameType) -> str:
                     try:
                         value = value[key]
                     except (KeyError, TypeError):
-                        near = hint(key, value) if isinstance(value, dict) else ''
+                        near = suggest(key, value) if isinstance(value, dict) else ''
                         return f'{number}: the bases hold no {clip(name)}{near}'
     return ''
 
@@ -234,12 +260,12 @@ def _place(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f' (line {trace.tb_lineno} of {_shown(trace.tb_frame.f_code.co_filename)})' if trace else ''
-    return f'{type(error).__name__}: {_first_line(error)}{place}'
+    return f'{type(error).__name__}: {_describe(error)}{place}'
 
 
-def _first_line(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return clip((text.strip().splitlines() or ['no more is known'])[0])
+    return clip(first_line(text))
 
 
 def _folder(file: str) -> str:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from soho.datasets.batch import check_sample
 from soho.engine.checkpoint.read import MissingCheckpointError
 from soho.errors import UserError
-from soho.models.widths import fill_widths, stated
+from soho.models.widths import fill_widths, get_argument
 from soho.registry import DATASETS, MODELS
 
 PREPARED_PARTS = ('efficientnet_lite0.safetensors', 'minilm')
@@ -41,7 +41,7 @@ def open_datasets(cfg: Config, splits: Sequence[str]) -> dict[str, Dataset]:
     heads = _build_heads(model)
     if 'train' in splits:
         check_weight_files(model)
-    vocabulary = stated(language, 'vocab_size') if isinstance(language, dict) else None
+    vocabulary = get_argument(language, 'vocab_size') if isinstance(language, dict) else None
     datasets = {}
     for split in splits:
         dataset = build_split(cfg, split)

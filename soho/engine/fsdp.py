@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD, Optimizer
 
+from soho.engine.dtypes import DTYPES
 from soho.engine.hooks.fold_norms import FoldNormsHook
 from soho.engine.retrieval_loops import PairScoringLoop
 from soho.errors import UserError
@@ -25,7 +26,6 @@ from soho.registry import HOOKS, LOOPS, MODEL_WRAPPERS
 LAYERS = ('BertLayer', 'PartialBertLayer', 'DecoderLayer', 'BasicBlock', 'Bottleneck')
 """Classes of the layers that models here repeat."""
 FLOAT32 = MixedPrecisionPolicy(cast_forward_inputs=False)  # inputs are cast by autocast alone
-DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
 
 @MODEL_WRAPPERS.register_module()

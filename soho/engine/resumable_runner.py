@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import mmengine
@@ -29,11 +30,11 @@ from soho.engine.checkpoint.train_state import AVERAGE, check_train_state, check
 from soho.engine.distributed import gather_tensors, unwrap_model
 from soho.engine.fsdp import FSDP2
 from soho.engine.loops import TrainLoop
-from soho.engine.optimizers.optim_wrapper import OptimWrapper
+from soho.engine.optimizers.optim_wrapper import NOT_FINITE, OptimWrapper
 from soho.engine.random_state import get_random_state
 from soho.engine.sharding import full_tensor, is_sharded
 from soho.errors import TrainingError, UserError, clip
-from soho.files import folder_lock
+from soho.locks import folder_lock
 
 
 class ResumableRunner(MMEngineRunner):
@@ -102,6 +103,7 @@ class ResumableRunner(MMEngineRunner):
         Raises:
             TrainingError: A weight is infinite or not a number, or this file or the last one cannot be written.
         """
+        self.call_hook('before_gather_state')
         whole_state = self._state_of_all_ranks() if save_optimizer else {}
         is_fsdp = isinstance(self.model, FSDP2)
         if self.rank != 0 and not is_fsdp:
@@ -134,12 +136,19 @@ class ResumableRunner(MMEngineRunner):
             self.writer.write(checkpoint, path)
 
     def _state_of_all_ranks(self) -> dict[str, Any]:
-        """Place in the data, random generators and accumulated gradients, those of all ranks on rank 0."""
+        """Place in the data, random generators, accumulated gradients and their faults, of all ranks on rank 0."""
         state: dict[str, Any] = dict(random_states=all_gather_object(get_random_state()))
         if isinstance(self._train_loop, TrainLoop):
             state['loop'] = self._train_loop.state_dict()
         gradients = getattr(self.optim_wrapper, 'accumulated_gradients', lambda: None)()
         if gradients is not None:
+            wrapper: Any = self.optim_wrapper
+            found = all_gather_object(wrapper.find_faults())
+            kinds = {kind for _, kind in found}
+            if kinds != {None}:  # the update will be skipped, and nothing that is no number is saved
+                gradients = [None if gradient is None else torch.zeros_like(gradient) for gradient in gradients]
+            kind = next((kind for kind in NOT_FINITE if kind in kinds), None)
+            state['faults'] = dict(bad_loss=any(bad for bad, _ in found), gradients=kind)
             # Sharded ones are means over the ranks already.
             sharded = any(map(is_sharded, gradients))
             state['gradients'] = [gradients] if sharded else gather_tensors(gradients)
@@ -268,6 +277,8 @@ class ResumableRunner(MMEngineRunner):
             else:  # the next update takes the mean over the ranks
                 means: list[Any] = [None if some[0] is None else sum(some) / len(some) for some in zip(*gradients)]
                 self.optim_wrapper.set_accumulated_gradients(means)
+            if 'faults' in state:
+                self.optim_wrapper.set_faults(state['faults']['bad_loss'], state['faults']['gradients'])
         self._resumed = {}
 
     def load_checkpoint(
@@ -377,7 +388,7 @@ class ResumableRunner(MMEngineRunner):
             self.logger.warning(f'{filename} holds averaged weights, which end here: the config has no EMAHook')
         elif average is None and averages:
             self.logger.warning(f'{filename} holds no averaged weights; the average of the EMAHook begins here')
-        taken = ('random_states', 'loop', 'gradients', KEY)
+        taken = ('random_states', 'loop', 'gradients', 'faults', KEY)
         self._resumed = {name: checked[name] for name in taken if name in checked}
         return checked
 
@@ -404,10 +415,22 @@ class ResumableRunner(MMEngineRunner):
         for folder in [self.work_dir, *self._saving_folders()]:
             place = os.path.realpath(folder)
             if place not in self._locked:
+                check_folder(folder)
                 os.makedirs(folder, exist_ok=True)
                 self._locks.enter_context(folder_lock(folder))
                 self._locked.add(place)
                 self._locks.callback(self._locked.discard, place)
+
+
+def check_folder(path: str) -> None:
+    """Refuse the path of a folder that cannot be made where a file is.
+
+    Raises:
+        UserError: It is that of a file, or of something below one.
+    """
+    there = next((place for place in [Path(path), *Path(path).parents] if os.path.lexists(place)), None)
+    if there is not None and not there.is_dir():
+        raise UserError(f'{path} is to be a folder of checkpoints and logs, and {there} is none: name another one')
 
 
 def _to_host(value: torch.Tensor) -> torch.Tensor:

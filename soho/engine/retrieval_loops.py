@@ -17,8 +17,9 @@ from torch import Tensor
 from soho.datasets.retrieval import RetrievalDataset
 from soho.engine.distributed import unwrap_model
 from soho.errors import UserError
-from soho.evaluation.pair_scores import Captions, ScoreMatrix, score_images, score_pairs, scores_digest
+from soho.evaluation.pair_scores import Captions, score_images, score_pairs
 from soho.evaluation.retrieval import chosen_pairs, rerank
+from soho.evaluation.score_matrix import ScoreMatrix, scores_digest
 from soho.models.heads.retrieval import RetrievalHead
 from soho.ranks import wait_for_all_ranks
 from soho.registry import LOOPS

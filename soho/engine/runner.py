@@ -28,11 +28,11 @@ from soho.engine.data_checks import check_data, check_steps, open_datasets
 from soho.engine.distributed import init_gloo, name_ranks, unwrap_model
 from soho.engine.fsdp import FSDP2, check_sharding, exchange_parameters
 from soho.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from soho.engine.resumable_runner import ResumableRunner
+from soho.engine.resumable_runner import ResumableRunner, check_folder
 from soho.engine.stopping import Stopping
 from soho.errors import TrainingError, UserError
 from soho.files import make_write_error, name_full_disk
-from soho.models.sync_bn import synchronise_parts
+from soho.models.sync_bn import synchronize_parts
 from soho.platform import keep_freed_memory, use_cpu_threads, use_onednn_products
 from soho.ranks import ANSWER_TIMEOUT, LIMIT, name_absent, note_progress, prepare_ranks
 from soho.registry import EVALUATOR, MODEL_WRAPPERS, RUNNERS, import_parts
@@ -83,6 +83,7 @@ class Runner(ResumableRunner):
         """
         import_parts()
         check_sharding(cfg)
+        check_folder(cfg.work_dir)
         datasets = open_datasets(cfg, splits) if splits else {}
         with name_full_disk(cfg.work_dir):
             # mmengine's function only calls the class that it is given.
@@ -133,7 +134,7 @@ class Runner(ResumableRunner):
         """
         if is_model_wrapper(model) or not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
-        model = synchronise_parts(model, self.cfg.get('sync_bn', False))
+        model = synchronize_parts(model, self.cfg.get('sync_bn', False))
         wrapper = dict(dict(type='MMDistributedDataParallel'), **(model_wrapper_cfg or {}))
         make = MODEL_WRAPPERS.get(wrapper['type'])
         if make is None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from soho.datasets.batch import Batch
 from soho.evaluation.classification import top_k_correct
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 

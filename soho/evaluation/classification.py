@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import torch
 
 from soho.datasets.base import id_order
+from soho.datasets.batch import Batch
 from soho.datasets.storage.json_files import write_json
 from soho.errors import UserError
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 

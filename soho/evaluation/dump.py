@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.datasets.batch import Batch
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.files import atomic_write
 from soho.registry import METRICS
 

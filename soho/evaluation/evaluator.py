@@ -13,11 +13,11 @@ from mmengine.dist import broadcast_object_list, gather_object, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.evaluator import Evaluator as MMEngineEvaluator
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
 from soho.ranks import group_of_ranks, wait_for_all_ranks
 from soho.registry import EVALUATOR
 
-Batch = dict[str, torch.Tensor]
 Prediction = dict[str, torch.Tensor]
 
 

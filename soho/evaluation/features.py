@@ -22,7 +22,7 @@ def center_crop_pipeline(resize: int = 256, crop: int = 224) -> list[dict[str, A
     """Pipeline of evaluations on frozen features: resize the short edge, crop the centre."""
     return [
         dict(type='LoadImage'),
-        dict(type='ResizeShortest', size=resize),
+        dict(type='ResizeShortEdge', size=resize),
         dict(type='CenterCrop', size=crop),
         dict(type='PackSample', keys=['attribute_labels']),
     ]
@@ -78,7 +78,7 @@ def extract(
         if (batch['image_size'] != torch.tensor(batch['image'].shape[-2:])).any():
             raise UserError(
                 'features are compared between images of one size, but those of a batch differ: the '
-                'pipeline must end in a crop, as ResizeShortest and CenterCrop do'
+                'pipeline must end in a crop, as ResizeShortEdge and CenterCrop do'
             )
         labels.append(batch['attribute_labels'])
         with torch.inference_mode():

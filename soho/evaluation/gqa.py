@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
+from soho.datasets.batch import Batch
 from soho.datasets.records import GQAChoices, GQAPrediction, GQATruth
 from soho.datasets.storage.json_files import PathLike, write_json
 from soho.datasets.storage.json_records import read_members, stream_members, stream_records, to_record
 from soho.errors import UserError, clip, quote
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.evaluation.submission import Submission
 from soho.registry import METRICS
 

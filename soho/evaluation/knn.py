@@ -11,15 +11,15 @@ from torch import Tensor
 
 from soho.evaluation.classification import top_k_correct
 
-NEIGHBOURS = 20
+NEIGHBORS = 20
 TEMPERATURE = 0.07
 
 
 @torch.inference_mode()
-def neighbours(
+def find_neighbors(
     queries: Tensor,
     bank: Tensor,
-    count: int = NEIGHBOURS,
+    count: int = NEIGHBORS,
     device: str | torch.device = 'cpu',
     query_chunk: int = 1024,
     bank_chunk: int = 65536,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from soho.datasets.batch import Batch
 from soho.datasets.tokenizer import BertTokenizer
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 
@@ -39,7 +40,7 @@ class MaskedWordAccuracy(Metric):
 
         Args:
             data_batch: ``mlm_labels`` int64 (B, S, L), -100 where nothing is masked.
-            prediction: ``mlm_correct`` bool (M,), of the M masked tokens in their order.
+            prediction: ``mlm_correct`` bool (P,), of the P masked tokens in their order.
         """
         labels = data_batch['mlm_labels'].cpu().flatten().numpy()
         kinds = self.kind_of[labels[labels >= 0]]

@@ -1,6 +1,7 @@
 """Metrics of the pretraining objectives."""
 
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.datasets.batch import Batch
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 

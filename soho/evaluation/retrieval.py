@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 TOP_K = (1, 5, 10)

@@ -13,14 +13,15 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from soho.datasets.batch import Batch
 from soho.datasets.nlvr2 import parse_identifier
-from soho.datasets.records import ExampleName, LabelledStatement
+from soho.datasets.records import ExampleName, LabeledStatement
 from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.json_files import PathLike
 from soho.datasets.storage.json_records import stream_lines
 from soho.errors import UserError, clip, quote
 from soho.evaluation.baselines import warn_unless_beaten
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.evaluation.submission import Submission
 from soho.files import atomic_write, iterate_lines
 from soho.registry import METRICS
@@ -143,7 +144,7 @@ class StatementAccuracy(Metric):
             self.subsets[name] = {record.identifier for record in stream_lines(path, ExampleName)}
         if categories is not None and annotation_file is not None:
             self.categories = read_categories(categories)
-            records = stream_lines(annotation_file, LabelledStatement)
+            records = stream_lines(annotation_file, LabeledStatement)
             self.sentences = {record.identifier: record.sentence for record in records}
 
     @BaseMetric.dataset_meta.setter

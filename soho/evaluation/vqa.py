@@ -16,12 +16,13 @@ from torch import Tensor
 
 from soho.datasets.answer_list import answer_text
 from soho.datasets.base import first_id, id_order
+from soho.datasets.batch import Batch
 from soho.datasets.records import Answer, AnsweredQuestion, AskedQuestion, VQAPrediction
 from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, load_members, write_json
 from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, quote
 from soho.evaluation.baselines import warn_unless_beaten
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.evaluation.submission import Submission
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'detector': ['Detector'],
         'preprocessor': ['ImageTextPreprocessor'],
         'soho': ['SOHO'],
-        'sync_bn': ['SyncBatchNorm', 'convert_sync_batchnorm', 'synchronise_parts'],
+        'sync_bn': ['SyncBatchNorm', 'convert_sync_batchnorm', 'synchronize_parts'],
         'virtex': ['VirTex'],
     },
 )

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection.image_list import ImageList
 
 from soho.datasets.batch import Batch
+from soho.models.structures import Targets
 from soho.registry import MODELS
 
 
@@ -71,7 +72,7 @@ class Detector(BaseModel):
         maps = self.backbone(image)
         return self.neck(maps) if self.neck else {'0': maps[-1]}
 
-    def targets(self, batch: Batch) -> list[dict[str, Tensor]]:
+    def targets(self, batch: Batch) -> Targets:
         """Objects of each image without padding, in the form that torchvision's detection modules take."""
         fields = dict(boxes=batch['boxes'], labels=batch['box_labels'])
         if 'mask_edges' in batch:
@@ -84,15 +85,16 @@ class Detector(BaseModel):
     def predict(self, detections: list[dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
         """
         Args:
-            detections: Of each image, in pixels of the canvas.
+            detections: Of each image, K of them: ``boxes`` (K, 4) in pixels of the canvas, ``scores`` (K,),
+                ``labels`` (K,) and with a mask head ``masks`` (K, size, size), see :class:`RegionHeads`.
             batch: The preprocessed batch.
 
         Returns:
-            With D the largest number of detections of an image, padded with zeros:
-            ``image_id`` (B,), ``full_size`` (B, 2), ``boxes`` (B, D, 4) in
-            pixels of the full image, ``scores`` (B, D) in descending order,
-            ``labels`` (B, D), 0 for padding, and with a mask head ``masks``
-            (B, D, M, M) in [0, 1], relative to the box.
+            With K the largest number of detections of an image, padded with zeros:
+            ``image_id`` (B,) int64, ``full_size`` (B, 2) int64, ``boxes`` (B, K, 4)
+            float32 in pixels of the full image, ``scores`` (B, K) float32 in
+            descending order, ``labels`` (B, K) int64, 0 for padding, and with a
+            mask head ``masks`` (B, K, size, size) float32 in [0, 1], relative to the box.
         """
         prediction = dict(image_id=batch['image_id'], full_size=batch['full_size'])
         for name in detections[0]:

@@ -51,10 +51,10 @@ class ImageTextPreprocessor(BaseDataPreprocessor):
         """
         batch: Any = self.cast_data(data if self.device.type == 'cpu' else cache_target_positions(data))
         if 'image' in batch:
-            batch['image'] = self.normalise(batch['image'], batch['image_size'])
+            batch['image'] = self.normalize(batch['image'], batch['image_size'])
         return batch
 
-    def normalise(self, image: Tensor, image_size: Tensor) -> Tensor:
+    def normalize(self, image: Tensor, image_size: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 and (B, 2) valid sizes to (B, 3, H, W) float32."""
         height, width = image.shape[-2:]
         rows = torch.arange(height, device=image.device) < image_size[:, :1]  # (B, H)

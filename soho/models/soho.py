@@ -10,7 +10,8 @@ from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
 from soho.errors import UserError
-from soho.models.heads.base import Head, name_heads, run_heads, union_of_positions
+from soho.models.heads.base import Head, connect_heads, run_heads
+from soho.models.heads.positions import merge_positions
 from soho.models.structures import FusedFeatures, VisualTokens
 from soho.models.widths import fill_widths
 from soho.registry import MODELS
@@ -51,7 +52,7 @@ class SOHO(BaseModel):
         self.language = MODELS.build(language)
         built: dict[str, Head] = {name: MODELS.build(head) for name, head in heads.items()}
         self.heads: Any = ModuleDict(built)  # torch's ModuleDict does not say of what class its modules are
-        name_heads(built, self.language)
+        connect_heads(built, self.language)
 
     def forward(
         self, mode: str = 'tensor', **batch: Tensor
@@ -74,7 +75,7 @@ class SOHO(BaseModel):
             return self.fuse(ids, attention, visual)
         cells = visual.valid.size(1) if visual else 0
         read = [head.output_positions(batch, ids.size(2), cells) for head in self.heads.values()]
-        fused = self.fuse(ids, attention, visual, union_of_positions(read))
+        fused = self.fuse(ids, attention, visual, merge_positions(read))
         return run_heads(self.heads, mode, fused, batch)
 
     def encode_image(
@@ -87,6 +88,9 @@ class SOHO(BaseModel):
             image_size: (B*M, 2) int64, valid height and width in pixels.
             mvm_cell: (B*M,) float in [0, 1), the cell whose dictionary word is masked; ``None`` masks nothing.
             mvm_sentences: (B*M, S) bool, the sentences for which it is masked.
+
+        Returns:
+            Tokens (B*M, 1, N, D), or (B*M, S, N, D) where cells are masked, and what is known of their cells.
         """
         assert self.backbone is not None and self.neck is not None, 'this model has no image branch'
         feature = self.backbone(image)[-1]  # (B*M, C, h', w')

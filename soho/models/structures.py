@@ -2,7 +2,7 @@
 
 ``B`` samples, ``M`` images per sample, ``S`` sentences per sample, ``R = B * M * S`` rows (image-major: for each
 sample, for each of its images, its sentences), ``L`` text tokens, ``N`` visual tokens, ``D`` hidden size, ``K``
-dictionary words, ``V`` vocabulary, ``C`` channels of the backbone.
+dictionary words, ``V`` vocabulary, ``C`` channels of the backbone, ``P`` positions that a head reads.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from soho.models.decoding.decode_step import DecodeStep
+
+Targets = list[dict[str, Tensor]]
+"""Objects of each image that a detector is trained on, K of them: ``boxes`` (K, 4) float32, ``labels`` (K,) int64 from
+1 and, for masks, ``masks`` (K, E, 4) float32, the edges of the outlines."""
 
 
 class VisualTokens(NamedTuple):
@@ -23,12 +27,14 @@ class VisualTokens(NamedTuple):
     """(B*M, S, N) int64: the dictionary word of a masked cell, -100 at the others."""
     words: Tensor | None = None
     """(B*M, N) int64: the dictionary word nearest to each cell."""
+    grid: tuple[int, int] | None = None
+    """Height and width (h, w) of the grid of the N = h * w cells; ``None`` where the tokens are no cells."""
 
     def select(self, images: Tensor) -> 'VisualTokens':
         """Tokens of ``images`` (int64 indices, repeats allowed), for scoring image-text pairs."""
         labels = None if self.labels is None else self.labels[images]
         words = None if self.words is None else self.words[images]
-        return VisualTokens(self.tokens[images], self.valid[images], labels, words)
+        return VisualTokens(self.tokens[images], self.valid[images], labels, words, self.grid)
 
 
 class FusedFeatures(NamedTuple):
@@ -60,6 +66,6 @@ class CaptionFeatures(NamedTuple):
     feature: Tensor
     """(B, C, h, w) last feature map of the backbone."""
     logits: dict[str, Tensor]
-    """(M, V) logits at the positions that :meth:`Head.text_positions` returns, by token field."""
+    """(P, V) logits at the positions that :meth:`Head.text_positions` returns, by token field."""
     decode_step: DecodeStep | None = None
     """Step of caption decoding; ``None`` for a model without a caption transformer."""

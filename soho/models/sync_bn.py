@@ -40,8 +40,8 @@ class SyncBatchNorm(_BatchNorm):
         total = all_reduce(local)
         count = total[-1].detach()
         mean = total[:-1] / count
-        centred = values - mean.view(shape)
-        var = all_reduce(centred.square().sum(dims)) / count
+        centered = values - mean.view(shape)
+        var = all_reduce(centered.square().sum(dims)) / count
         if self.track_running_stats:
             with torch.no_grad():
                 mean_buffer, var_buffer, steps = self.running_mean, self.running_var, self.num_batches_tracked
@@ -50,13 +50,13 @@ class SyncBatchNorm(_BatchNorm):
                 factor = self.momentum if self.momentum is not None else 1 / float(steps)
                 mean_buffer.lerp_(mean, factor)
                 var_buffer.lerp_(var * count / (count - 1), factor)
-        out = centred * torch.rsqrt(var + self.eps).view(shape)
+        out = centered * torch.rsqrt(var + self.eps).view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(x.dtype)
 
 
-def synchronise_parts(model: nn.Module, parts: bool | Sequence[str]) -> nn.Module:
+def synchronize_parts(model: nn.Module, parts: bool | Sequence[str]) -> nn.Module:
     """Synchronise the batch-norms of some parts of a model, by :func:`convert_sync_batchnorm`.
 
     Args:

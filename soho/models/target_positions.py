@@ -25,7 +25,7 @@ def target_positions(batch: Batch, name: str) -> Tensor:
             array is ``tokens[..., 1:]``, the tokens that are predicted.
 
     Returns:
-        (M,) int64, ascending.
+        (P,) int64, ascending.
     """
     cached = f'{name}_positions'
     return batch[cached] if cached in batch else _find(batch, name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import Head, name_heads, run_heads
+from soho.models.heads.base import Head, connect_heads, run_heads
 from soho.models.structures import CaptionFeatures, VisualFeatures
 from soho.registry import MODELS
 
@@ -47,7 +47,7 @@ class VirTex(BaseModel):
         self.language = MODELS.build(language) if language else None
         built: dict[str, Head] = {name: MODELS.build(head) for name, head in heads.items()}
         self.heads: Any = ModuleDict(built)  # torch's ModuleDict does not say of what class its modules are
-        name_heads(built, self.language)
+        connect_heads(built, self.language)
         self.frozen_backbone = frozen_backbone
         if frozen_backbone:
             self.backbone.requires_grad_(False)
@@ -80,6 +80,9 @@ class VirTex(BaseModel):
 
         Args:
             image: (B, 3, H, W) float32, normalised, without padding.
+
+        Returns:
+            The last feature map (B, C, h, w) and, with a language model, its projection (B, h * w, D).
         """
         with torch.no_grad() if self.frozen_backbone else nullcontext():
             feature = self.backbone(image)[-1]  # (B, C, h, w)

@@ -11,7 +11,7 @@ from soho.registry import MODELS
 _NAMES = ('hidden_size', 'out_channels')
 
 
-def stated(part: Mapping[str, Any], name: str) -> Any:
+def get_argument(part: Mapping[str, Any], name: str) -> Any:
     """Return what a part's config states for an argument, or else what the part takes by default; ``None`` if neither.
 
     Args:
@@ -40,7 +40,7 @@ def fill_widths(
     Raises:
         UserError: A part states another width.
     """
-    width = stated(language, 'hidden_size')
+    width = get_argument(language, 'hidden_size')
     if width is None:
         return neck, dict(heads)
     filled = {name: _fill(head, f'heads.{name}', width) for name, head in heads.items()}

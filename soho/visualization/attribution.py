@@ -5,8 +5,7 @@ the logit of the result on the way from the tokens of an empty picture to those 
 to the difference of the two logits; only what speaks for the result is shown.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import cls_only
 from soho.models.heads.classification import ClassificationHead
+from soho.models.heads.positions import cls_positions
 from soho.models.necks.dictionary_neck import DictionaryNeck
 from soho.models.soho import SOHO
 from soho.models.structures import VisualTokens
@@ -67,23 +66,23 @@ def explain_answer(
         raise UserError('this model answers without looking at the picture')
     batch = model.data_preprocessor(batch)
     with torch.no_grad():
-        with grid_of(model) as grid:
-            visual = model.encode_image(batch['image'], batch['image_size'])
+        visual = model.encode_image(batch['image'], batch['image_size'])
         empty = model.encode_image(torch.zeros_like(batch['image']), batch['image_size'])
         length = batch['input_ids'].size(2)
-        answer = model.fuse(batch['input_ids'], batch['attention_mask'], visual, cls_only(batch))
+        answer = model.fuse(batch['input_ids'], batch['attention_mask'], visual, cls_positions(batch['input_ids']))
         logits = head(answer, batch)[0].float()
     chosen = int(logits.argmax()) if label is None else label
     text = {name: batch[name].expand(STEPS, 1, length) for name in ('input_ids', 'attention_mask')}
 
     def score(tokens: Tensor) -> Tensor:
         steps = VisualTokens(tokens[:, None], visual.valid.expand(STEPS, -1))
-        fused = model.fuse(text['input_ids'], text['attention_mask'], steps, cls_only(batch))
+        fused = model.fuse(text['input_ids'], text['attention_mask'], steps, cls_positions(batch['input_ids']))
         rows = dict(batch, sentence_mask=batch['sentence_mask'].expand(STEPS, 1))
         return head(fused, rows)[:, chosen].float().sum()
 
     contribution = _integrate(score, visual.tokens[:, 0], empty.tokens[:, 0]) * visual.valid[0]
-    heat = _heat(contribution, grid)
+    assert visual.grid is not None
+    heat = _heat(contribution, visual.grid)
     return logits.cpu(), _over_picture(heat, batch).to_pixels(smooth=True).clip(0, 1)
 
 
@@ -127,11 +126,10 @@ def read_words(model: SOHO, batch: Batch) -> Grid:
             'pretrained one has it'
         )
     batch = model.data_preprocessor(batch)
-    with grid_of(model) as grid:
-        visual = model.encode_image(batch['image'], batch['image_size'])
-    assert visual.words is not None
+    visual = model.encode_image(batch['image'], batch['image_size'])
+    assert visual.words is not None and visual.grid is not None
     words = visual.words.masked_fill(~visual.valid, -1)[0]
-    return _over_picture(words.view(grid[0], grid[1]).cpu().numpy(), batch)
+    return _over_picture(words.view(visual.grid).cpu().numpy(), batch)
 
 
 def draw_heat(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
@@ -142,9 +140,9 @@ def draw_heat(picture: np.ndarray, heat: np.ndarray) -> Image.Image:
         heat: (H, W) in [0, 1].
     """
     picture, heat = _enlarge(picture, cv2.INTER_CUBIC), _enlarge(heat.astype(np.float32), cv2.INTER_LINEAR)
-    colours = cv2.cvtColor(cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colors = cv2.cvtColor(cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     weight = OPACITY * heat[:, :, None]
-    return Image.fromarray((picture * (1 - weight) + colours * weight).round().astype(np.uint8))
+    return Image.fromarray((picture * (1 - weight) + colors * weight).round().astype(np.uint8))
 
 
 def draw_words(picture: np.ndarray, words: Grid) -> Image.Image:
@@ -182,9 +180,9 @@ def _integrate(score: Callable[[Tensor], Tensor], tokens: Tensor, empty: Tensor)
     return ((tokens - empty)[0] * gradient.mean(0)).sum(-1)
 
 
-def _heat(contribution: Tensor, grid: Sequence[int]) -> np.ndarray:
+def _heat(contribution: Tensor, grid: tuple[int, int]) -> np.ndarray:
     """(h, w) float32, what speaks for the result, 1 at the largest."""
-    heat = contribution.detach().float().clamp(min=0).view(grid[0], grid[1])
+    heat = contribution.detach().float().clamp(min=0).view(grid)
     return (heat / heat.max().clamp(min=1e-12)).cpu().numpy()
 
 
@@ -192,15 +190,3 @@ def _over_picture(cells: np.ndarray, batch: Batch) -> Grid:
     height, width = batch['image'].shape[-2:]
     rows, columns = batch['image_size'][0].tolist()
     return Grid(cells, (height, width), (rows, columns))
-
-
-@contextmanager
-def grid_of(model: SOHO) -> Generator[list[int], None, None]:
-    """Height and width of the neck's grid, filled in when the neck has run; it does not return them itself."""
-    grid: list[int] = []
-    assert model.neck is not None
-    hook = model.neck.conv.register_forward_hook(lambda _, args, out: grid.extend(out.shape[-2:]))
-    try:
-        yield grid
-    finally:
-        hook.remove()

@@ -10,9 +10,9 @@ from soho.datasets.batch import FIELDS
 from soho.visualization.pictures import jpeg_uri
 from soho.visualization.report import SampleView
 
-HIDDEN = -100  # value of ``mlm_labels`` where nothing is hidden
+NO_TARGET = -100  # value of ``mlm_labels`` where no token is masked
 LONGEST = 480  # pixels of a picture in the page
-COVER = (214, 60, 160)  # of hidden cells, RGB
+COVER = (214, 60, 160)  # of masked cells, RGB
 COLORS = ((230, 90, 40), (40, 130, 220), (30, 160, 110), (150, 100, 210))  # of boxes, RGB, by class
 MAX_NAMES = 12  # labels that are written out
 
@@ -34,35 +34,35 @@ class BatchReader:
         self.label_names: Mapping[str, Sequence[str]] = metainfo.get('label_names') or {}
         self.writers: dict[str, Callable[[Mapping[str, np.ndarray], np.ndarray], str]] = {
             'input_ids': self._sentences,
-            'mlm_labels': self._hidden_words,
+            'mlm_labels': self._masked_tokens,
             'itm_labels': self._matching,
             'answer_labels': self._answers,
             'caption_tokens': self._tokens,
             'noitpac_tokens': self._tokens,
-            'masked_labels': self._hidden_in_caption,
+            'masked_labels': self._masked_caption_tokens,
             'attribute_labels': self._attributes,
             'box_labels': self._box_labels,
         }
         # Shown with another field, or as a picture.
         self.told = {'image', 'attention_mask', 'sentence_mask', 'answer_scores', 'boxes', 'mask_edges', 'mvm_cell'}
 
-    def read(self, batch: Mapping[str, Any], hidden: Sequence[np.ndarray] = ()) -> list[SampleView]:
+    def read(self, batch: Mapping[str, Any], masked: Sequence[np.ndarray] = ()) -> list[SampleView]:
         """The samples of a batch.
 
         Args:
             batch: Tensors or arrays by name, on the CPU; ``image`` uint8 (B*M, 3, H, W), as it is before normalisation.
-            hidden: The cells of each image that are hidden, (h, w) bool, which are covered in its picture.
+            masked: The cells of each image that are masked, (h, w) bool, which are covered in its picture.
         """
         arrays = {name: np.asarray(value) for name, value in batch.items()}
         samples = min((len(value) for name, value in arrays.items() if not _per_image(name)), default=0)
         samples = samples or len(arrays['image'])
-        images = len(hidden) // samples
+        images = len(masked) // samples
         return [
-            self._sample(_rows_of(arrays, number, samples), hidden[number * images : (number + 1) * images])
+            self._sample(_rows_of(arrays, number, samples), masked[number * images : (number + 1) * images])
             for number in range(samples)
         ]
 
-    def _sample(self, sample: Mapping[str, np.ndarray], hidden: Sequence[np.ndarray]) -> SampleView:
+    def _sample(self, sample: Mapping[str, np.ndarray], masked: Sequence[np.ndarray]) -> SampleView:
         names = [name for name in FIELDS if name in sample] + [name for name in sample if name not in FIELDS]
         facts = [
             (name, self.writers[name](sample, sample[name]) if name in self.writers else _numbers(sample[name]))
@@ -70,9 +70,9 @@ class BatchReader:
             if name not in self.told
         ]
         if 'mvm_cell' in sample:
-            facts.append(('mvm_cell', self._hidden_cells(sample, hidden)))
+            facts.append(('mvm_cell', self._masked_cells(sample, masked)))
         drawn = [draw_boxes(image.transpose(1, 2, 0), sample) for image in sample.get('image', ())]
-        drawn = [cover_cells(picture, cells) for picture, cells in zip(drawn, hidden)] if len(hidden) else drawn
+        drawn = [cover_cells(picture, cells) for picture, cells in zip(drawn, masked)] if len(masked) else drawn
         return SampleView([jpeg_uri(picture, LONGEST, quality=88) for picture in drawn], facts)
 
     def _pieces(self, ids: np.ndarray) -> list[str]:
@@ -88,13 +88,13 @@ class BatchReader:
         lines = [' '.join(self._pieces(row[mask != 0])) for row, mask in zip(ids, attention)]
         return '\n'.join(line if held is None or held[row] else '(no sentence)' for row, line in enumerate(lines))
 
-    def _hidden_words(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
-        return '\n'.join(self._hidden(row, row != HIDDEN) for row in labels)
+    def _masked_tokens(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
+        return '\n'.join(self._name_tokens(row, row != NO_TARGET) for row in labels)
 
-    def _hidden_in_caption(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
-        return self._hidden(labels, labels != 0)
+    def _masked_caption_tokens(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
+        return self._name_tokens(labels, labels != 0)
 
-    def _hidden(self, labels: np.ndarray, chosen: np.ndarray) -> str:
+    def _name_tokens(self, labels: np.ndarray, chosen: np.ndarray) -> str:
         places = np.flatnonzero(chosen)
         words = self._pieces(labels[places])
         return ', '.join(f'{word} (token {place})' for place, word in zip(places, words)) or '(none)'
@@ -102,12 +102,14 @@ class BatchReader:
     def _matching(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
         return '\n'.join('of this image' if label else 'of another image' for label in labels)
 
-    def _hidden_cells(self, sample: Mapping[str, np.ndarray], hidden: Sequence[np.ndarray]) -> str:
-        masked = np.flatnonzero(sample.get('mvm_sentences', ()))
+    def _masked_cells(self, sample: Mapping[str, np.ndarray], masked: Sequence[np.ndarray]) -> str:
+        sentences = np.flatnonzero(sample.get('mvm_sentences', ()))
         cells = ', '.join(f'at {100 * float(cell):.0f} % of the valid cells' for cell in sample['mvm_cell'])
-        if len(hidden) and len(masked):
-            cells += ' (covered: ' + ', '.join(f'{found.sum()} of {found.size}' for found in hidden) + ')'
-        return f'{cells}, for sentence {", ".join(map(str, masked))}' if len(masked) else f'{cells}, for no sentence'
+        if len(masked) and len(sentences):
+            cells += ' (covered: ' + ', '.join(f'{found.sum()} of {found.size}' for found in masked) + ')'
+        return (
+            f'{cells}, for sentence {", ".join(map(str, sentences))}' if len(sentences) else f'{cells}, for no sentence'
+        )
 
     def _answers(self, sample: Mapping[str, np.ndarray], labels: np.ndarray) -> str:
         scores = sample.get('answer_scores', np.ones(labels.shape))
@@ -154,7 +156,7 @@ def draw_boxes(image: np.ndarray, sample: Mapping[str, np.ndarray]) -> np.ndarra
 
 
 def cover_cells(image: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """A copy of a picture whose hidden cells are covered.
+    """A copy of a picture whose masked cells are covered.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -27,7 +27,7 @@ class Patch(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """All grid cells that lie on pictures, as parallel arrays of length M."""
+    """All grid cells that lie on pictures, as parallel arrays of length N."""
 
     item: np.ndarray
     """int64, index of the sample."""
@@ -36,7 +36,7 @@ class Cells(NamedTuple):
     distance: np.ndarray
     """float32, L2 distance to it."""
     box: np.ndarray
-    """(M, 4) float32, as :attr:`Patch.box`."""
+    """(N, 4) float32, as :attr:`Patch.box`."""
 
 
 class Atlas:
@@ -121,20 +121,16 @@ def read_cells(
     if not isinstance(neck, DictionaryNeck):
         raise UserError(f'{type(neck).__name__} has no visual dictionary')
     model.eval()
-    captured: dict[str, Any] = {}
-    # The neck does not return features and grid; hooks read them without computing anything twice.
-    hooks = [
-        neck.conv.register_forward_hook(lambda _, args, out: captured.update(grid=out.shape[-2:])),
-        neck.vq.register_forward_hook(lambda _, args, out: captured.update(features=args[0])),
-    ]
+    features: list[Tensor] = []
+    # The neck does not return what it looked up; a hook reads it without computing anything twice.
+    hook = neck.vq.register_forward_hook(lambda _, args, out: features.append(args[0]))
     try:
         parts = [
-            _read_batch(model, collate([dataset[i] for i in batch]), batch, captured)
+            _read_batch(model, collate([dataset[i] for i in batch]), batch, features)
             for batch in _batches(items, batch_size)
         ]
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return Cells(*map(np.concatenate, zip(*parts)))
 
 
@@ -142,15 +138,15 @@ def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _read_batch(model: SOHO, batch: dict[str, Tensor], items: Sequence[int], captured: dict[str, Any]) -> Cells:
+def _read_batch(model: SOHO, batch: dict[str, Tensor], items: Sequence[int], features: list[Tensor]) -> Cells:
     sizes, canvas = batch['image_size'].float(), batch['image'].shape[-2:]
     batch = model.data_preprocessor(dict(image=batch['image'], image_size=batch['image_size']))
     found = model.encode_image(batch['image'], batch['image_size'])
-    assert found.words is not None and isinstance(model.neck, DictionaryNeck)
+    assert found.words is not None and found.grid is not None and isinstance(model.neck, DictionaryNeck)
     valid, words = found.valid.cpu(), found.words.cpu()  # (B, N)
     nearest = model.neck.dictionary[found.words.flatten()]
-    distance = (captured['features'].float() - nearest).norm(dim=1).view_as(found.words).cpu()
-    h, w = captured['grid']
+    distance = (features.pop().float() - nearest).norm(dim=1).view_as(found.words).cpu()
+    h, w = found.grid
     row, column = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
     corners = torch.stack([column, row, column + 1, row + 1], -1).view(1, h * w, 4)  # in cells
     cell = torch.tensor([canvas[1] / w, canvas[0] / h]).repeat(2)  # in pixels

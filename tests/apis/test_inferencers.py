@@ -23,8 +23,9 @@ from soho.datasets.storage.image_store import ImageError
 from soho.datasets.tokenizer import SentencePieceTokenizer
 from soho.engine import Runner
 from soho.engine.checkpoint.adapters.official import to_official
-from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights, vocabulary_of
+from soho.engine.checkpoint.inference_spec import InferenceSpec, describe_run, read_spec, save_weights
 from soho.engine.checkpoint.read import CheckpointError
+from soho.engine.checkpoint.vocabulary import vocabulary_of
 from soho.errors import UserError
 from soho.evaluation.dump import PredictionDump
 from soho.paths import CONFIGS
@@ -320,6 +321,25 @@ def test_features_and_words(make_model, soho_config, synthetic, picture, tmp_pat
     batch = model.data_preprocessor(extractor.collate([extractor.prepare(Query([picture], {}))]))
     words = model.encode_image(batch['image'], batch['image_size']).words.view(8, 8)[:6]
     assert (found.cells == words.numpy()).all() and found.picture.size == (512, 384)
+
+
+@pytest.mark.parametrize(
+    'before, now',
+    [
+        (dict(type='ResizeShortest', size=40), dict(type='ResizeShortEdge', size=40)),
+        (
+            dict(type='ResizeShortEdge', short_edges=(40,), long_edge=50),
+            dict(type='RandomResizeShortEdge', short_edges=(40,), long_edge=50),
+        ),
+    ],
+)
+def test_a_pipeline_with_earlier_names_is_the_same(before, now, make_model, soho_config, picture, tmp_path):
+    vectors, weights = [], make_model('pretrain').state_dict()
+    for number, resize in enumerate((before, now)):
+        spec = InferenceSpec(soho_config('pretrain'), [dict(type='LoadImage'), resize])
+        save_weights(tmp_path / f'{number}.safetensors', weights, spec)
+        vectors.append(soho.load(tmp_path / f'{number}.safetensors', device='cpu')(picture))
+    assert np.array_equal(*vectors)
 
 
 def test_an_answer_shows_the_words_that_its_picture_holds(vqa, make_model, soho_config, picture, tmp_path, capsys):

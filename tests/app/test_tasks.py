@@ -167,7 +167,7 @@ def test_sentences_are_compared(make_task, sample):
 
 def test_captions(synthetic, sample, tmp_path):
     from soho.datasets.tokenizer import SentencePieceTokenizer
-    from soho.engine.checkpoint.inference_spec import vocabulary_of
+    from soho.engine.checkpoint.vocabulary import vocabulary_of
 
     tokenizer = dict(vocab=str(synthetic / 'captions.model'), max_length=12)
     language = dict(type='CaptionTransformer', visual_size=64, vocab_size=150, hidden_size=64, initializer_range=0.2)

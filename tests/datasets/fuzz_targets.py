@@ -31,7 +31,7 @@ from soho.datasets import (
     CocoDetection,
     ImageFolders,
     INaturalist,
-    LabelledImages,
+    LabeledImages,
     LVISDetection,
     NLVR2Dataset,
     NLVRDataset,
@@ -57,6 +57,7 @@ from soho.datasets.synthetic.generate import MANIFEST as SYNTHETIC
 from soho.datasets.synthetic.generate import VERSION, find_synthetic
 from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.inference_spec import read_spec
+from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.engine.config import load_config
 from soho.engine.config_file import read_config
@@ -223,7 +224,7 @@ FORMATS = {
     ),
     'labels': (
         dict(data=[dict(SCENE, labels=[0, 1])], labels=dict(a=['x'], b=['y', 'z'])),
-        lambda path: read_samples(LabelledImages(path, None, [])),
+        lambda path: read_samples(LabeledImages(path, None, [])),
     ),
     'answers': (
         dict(annotations=[dict(question_id=1, answers=[dict(answer='a')], answer_type='other', question_type='what')]),
@@ -527,6 +528,7 @@ TENSORS = st.sampled_from(
     ]
     + [torch.ones(4, 3, dtype=torch.complex64), torch.ones(4, 3).to_sparse(), torch.ones(1).expand(4, 3)]
     + [torch.ones(4, 3, dtype=torch.float64), torch.ones(3, 4).T, torch.zeros(0), torch.tensor(10**15)]
+    + [torch.ones(1).expand(10**11), torch.ones(3, device='meta')]
 )
 
 
@@ -713,4 +715,5 @@ TARGETS = {
     ),
     'description in safetensors': description_target(),
     'state of a run': state_target(saved_state(), go_on_from),
+    'newest checkpoint': state_target(saved_state(), lambda path: newest_checkpoint([Path(path).parent])),
 }

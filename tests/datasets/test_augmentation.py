@@ -9,7 +9,7 @@ from soho.datasets.transforms import (
     ColorJitter,
     RandomFlip,
     RandomResizedCrop,
-    ResizeShortest,
+    ResizeShortEdge,
     augmentation,
 )
 from soho.datasets.transforms.augmentation import jitter
@@ -39,7 +39,7 @@ def rng(seed=0):
 )
 def test_the_short_edge_is_resized_as_officially(size, expected):
     image = noise(*size)
-    results = ResizeShortest(256)(dict(image=image))
+    results = ResizeShortEdge(256)(dict(image=image))
     assert results['image_size'] == results['image'].shape[:2] == expected
     assert np.array_equal(results['image'], cv2.resize(image, expected[::-1], interpolation=cv2.INTER_LINEAR))
 
@@ -53,9 +53,9 @@ def test_the_middle_is_where_it_is_officially(size, origin):
 
 
 def test_an_image_decoded_at_reduced_scale_ends_at_the_same_size():
-    results = ResizeShortest(100)(dict(image=noise(214, 320), reduced_from=(427, 640)))
+    results = ResizeShortEdge(100)(dict(image=noise(214, 320), reduced_from=(427, 640)))
     assert results['image_size'] == (100, 150) and 'reduced_from' not in results
-    results = ResizeShortest(30)(results)
+    results = ResizeShortEdge(30)(results)
     assert results['image_size'] == (30, 45)
 
 

@@ -14,7 +14,7 @@ from soho.datasets.coco_detection import read_categories
 from soho.datasets.collate import collate
 from soho.datasets.storage.image_store import ImageError
 from soho.datasets.synthetic.exports.formats import EXPORTS
-from soho.datasets.transforms import PlaceObjects, ResizeShortEdge
+from soho.datasets.transforms import PlaceObjects, RandomResizeShortEdge
 from soho.datasets.voc_detection import image_number, read_names, read_voc_image
 from soho.models.detection.outlines import rasterize
 
@@ -148,7 +148,7 @@ def test_a_mirrored_box_keeps_its_corners_in_order():
 
 
 def test_short_edges_are_drawn_and_long_ones_bounded():
-    resize = ResizeShortEdge((40, 50), 90)
+    resize = RandomResizeShortEdge((40, 50), 90)
     shapes = set()
     for seed in range(20):
         image = np.zeros((100, 200, 3), np.uint8)

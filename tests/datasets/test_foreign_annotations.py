@@ -12,7 +12,7 @@ from soho.datasets import (
     CocoDetection,
     ConcatDataset,
     INaturalist,
-    LabelledImages,
+    LabeledImages,
     LVISDetection,
     PretrainDataset,
     VOCDetection,
@@ -301,7 +301,7 @@ def test_a_url_ends_in_folder_and_name(tmp_path):
 def test_an_image_has_a_label_of_each_attribute(labels, sentence, tmp_path):
     content = dict(data=[dict(SCENE, labels=labels)], labels=dict(a=['x'], b=['y', 'z']))
     with pytest.raises(UserError, match=sentence):
-        LabelledImages(written(tmp_path, content), None, [])
+        LabeledImages(written(tmp_path, content), None, [])
 
 
 def test_cut_outs_are_numbered_whatever_the_ids_are(tmp_path):

@@ -17,7 +17,7 @@ from soho.datasets.storage import checksums
 from soho.datasets.storage import index as index_file
 from soho.datasets.storage.prepared_tokens import find_tokens
 from soho.errors import UserError
-from soho.files import file_lock
+from soho.locks import file_lock
 from soho.registry import DATASETS
 
 KINDS = {
@@ -285,7 +285,7 @@ def test_a_broken_file_leaves_no_index(tmp_path, always):
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
-def tokenised(synthetic, kind, path):
+def tokenized(synthetic, kind, path):
     vocabulary = dict(vocab=str(synthetic / 'vocab.txt'), max_length=9)
     flip = dict(type='RandomFlip', prob=0.5)
     return build(kind, path, sentence_group=3, pipeline=[flip, dict(type='Tokenize', tokenizer=vocabulary)])
@@ -302,12 +302,12 @@ def test_prepared_tokens_are_those_of_the_tokenizer(kind, synthetic, tmp_path, a
             results.append(dataset.pipeline(sample))
         return np.array([[r['input_ids'], r['attention_mask']] for r in results])
 
-    dataset = tokenised(synthetic, kind, path)
+    dataset = tokenized(synthetic, kind, path)
     expected = ids(dataset)
     assert dataset.tokens is None
     prepare = load_tool('prepare/tokens').prepare
     assert 'sentences in' in prepare(dataset)
-    dataset = pickle.loads(pickle.dumps(tokenised(synthetic, kind, path)))
+    dataset = pickle.loads(pickle.dumps(tokenized(synthetic, kind, path)))
     # Those of a mirrored picture whose words change are tokenised anew, so that nothing differs.
     assert dataset.tokens is not None and np.array_equal(ids(dataset), expected)
     assert prepare(dataset) == 'is up to date, nothing to do'
@@ -318,7 +318,7 @@ def test_prepared_tokens_are_those_of_the_tokenizer(kind, synthetic, tmp_path, a
     with pytest.raises(UserError, match=r'tokens was cut off by another program'):
         dataset.tokens[0]
     replace_and_keep_the_date(path, 'red', 'RED')
-    assert tokenised(synthetic, kind, path).tokens is None
+    assert tokenized(synthetic, kind, path).tokens is None
 
 
 def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(synthetic, tmp_path, monkeypatch, load_tool):
@@ -331,6 +331,6 @@ def test_tokens_of_a_folder_that_cannot_be_written_go_to_the_cache(synthetic, tm
         monkeypatch.setattr(
             f'soho.datasets.storage.{module}.index_places', lambda *_: [tmp_path / 'blocked' / 'i', cached]
         )
-    load_tool('prepare/tokens').prepare(tokenised(synthetic, 'PretrainDataset', path))
+    load_tool('prepare/tokens').prepare(tokenized(synthetic, 'PretrainDataset', path))
     assert sorted(file.suffix for file in (cache / 'soho').iterdir()) == ['.index', '.tokens']
-    assert tokenised(synthetic, 'PretrainDataset', path).tokens is not None
+    assert tokenized(synthetic, 'PretrainDataset', path).tokens is not None

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from soho.apis.images import list_images
 from soho.datasets import VOC07, AspectRatioBatchSampler, EpochSampler, ImageFolders, INaturalist
 from soho.datasets.storage.decoding import decode_image
+from soho.datasets.storage.image_store import ImageStore
+from soho.datasets.storage.named_pictures import find_pictures
+from soho.datasets.storage.names import IMAGE_EXTENSIONS
 from soho.datasets.synthetic.exports.formats import EXPORTS
 from soho.datasets.transforms import LoadImage
 
@@ -50,6 +54,18 @@ def test_folders_are_classes_in_alphabetical_order(train, kind):
     sample = dataset[2]
     assert sample['attribute_labels'].tolist() == [2] and sample['image'].shape == (40, 36, 3)
     assert abs(int(sample['image'].mean()) - 10) < 3
+
+
+def test_the_same_endings_are_images_wherever_images_are_listed(tmp_path):
+    (tmp_path / 'images' / 'a').mkdir(parents=True)
+    stems = [f'{number}{ending}' for number, ending in enumerate(IMAGE_EXTENSIONS)]
+    for stem in stems:
+        Image.new('L', (40, 36)).save(tmp_path / 'images' / 'a' / stem.upper())
+    names = sorted(f'a/{stem.upper()}' for stem in stems)
+    assert list(ImageFolders(str(tmp_path / 'images'), TAKE).images.file_names) == names
+    assert list_images(tmp_path / 'images') == names
+    found, problems = find_pictures(ImageStore(tmp_path / 'images'), [stem.split('.')[0] for stem in stems], min_side=1)
+    assert sorted(picture.size.file_name for picture in found.values()) == names and not problems
 
 
 def test_no_image_is_opened_to_begin_with(train):

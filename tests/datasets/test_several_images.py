@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from soho.datasets.base import ImageTable, ImageTextDataset
+from soho.datasets.base import ImageTextDataset
 from soho.datasets.collate import collate
+from soho.datasets.image_table import ImageTable
 from soho.datasets.samplers import AspectRatioBatchSampler, EpochSampler
 from soho.datasets.storage.image_store import ImageDecodeError
 

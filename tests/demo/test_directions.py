@@ -111,6 +111,6 @@ def test_the_table_says_what_has_not_been_run():
     assert summarize(found, 3, [PAIR])['directions'] == {'d': {}}
     first, second = format_table(found, 2, [PAIR]).splitlines()[-2:]
     assert first == '| one against other | VQA | 55.0 ± 5.0 | 53.2 ± 5.2 | +1.8 ± 0.2 | not shown |'
-    assert second.startswith('|  | hidden colours | 55.0 ± 5.0 |')
+    assert second.startswith('|  | masked colours | 55.0 ± 5.0 |')
     del found['one'][1]['colors']
     assert 'not run' in format_table(found, 2, [PAIR])

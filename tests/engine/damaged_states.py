@@ -58,6 +58,7 @@ def saved_state():
         ),
         random_states=[get_random_state()],
         gradients=[wrapper.accumulated_gradients()],
+        faults=dict(bad_loss=False, gradients=None),
         **{
             KEY: describe_optimizer_types(wrapper, schedulers),
             AVERAGE: {'steps': torch.tensor(3), **{f'module.{name}': value.clone() for name, value in state.items()}},
@@ -77,4 +78,6 @@ def go_on_from(path):
     wrapper.initialize_count_status(model, checkpoint['meta']['iter'], 8)
     if checkpoint.get('gradients'):
         wrapper.set_accumulated_gradients(checkpoint['gradients'][0])
+        if 'faults' in checkpoint:
+            wrapper.set_faults(checkpoint['faults']['bad_loss'], checkpoint['faults']['gradients'])
     take_step(model, wrapper, schedulers)

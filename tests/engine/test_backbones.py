@@ -102,7 +102,7 @@ def test_a_frozen_backbone_neither_learns_nor_keeps_a_graph(tiny_config, checkpo
     """In a run: classifier on a frozen CNN from a checkpoint, batch-norm statistics included."""
     path, weights = checkpoints['official_virtex']
     source = dict(
-        type='LabelledImages',
+        type='LabeledImages',
         ann_file='objects_train2014.json',
         images='objects_train2014',
         data_root=str(synthetic),

@@ -259,6 +259,11 @@ DAMAGES = {
     'epochs without end': (('loop', 'epoch'), lambda x: 10**9, 'only 6 iterations were done'),
     'an order that is none': (('loop', 'order'), lambda x: 'text', 'another order: train_dataloader was'),
     'kinds that are none': (('kinds', 'optimizers'), lambda x: 'text', "kinds.optimizers is 'text' and no dict"),
+    'more iterations than an update takes': (
+        ('kinds', 'optimizers', 'optimizer', 'gathered'),
+        lambda x: 9,
+        'kinds.optimizer.gathered is 9; an update takes 1',
+    ),
 }
 
 

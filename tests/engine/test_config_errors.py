@@ -179,6 +179,19 @@ def test_what_a_person_may_write_is_accepted(write):
     assert cfg.workers == 3 and cfg.param_scheduler[0].end == 100
 
 
+def test_aliases_of_aliases_are_not_unfolded(tmp_path):
+    path = tmp_path / 'a.yaml'
+    layers = [f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 10)]
+    path.write_text('\n'.join(['a0: &a0 [1]', *layers]))
+    with pytest.raises(ConfigError, match=r'a\.yaml stands for more than 1000000 values by its aliases'):
+        load_config(str(path))
+    path.write_text('a: &a [*a]')
+    with pytest.raises(ConfigError, match='stands for more than'):
+        load_config(str(path))
+    path.write_text('a: &a [1, 2]\nb: [*a, *a]')
+    assert load_config(str(path)).b == [[1, 2], [1, 2]]
+
+
 def test_custom_imports_are_found_beside_the_config(write):
     write(
         a="custom_imports = dict(imports=['part_beside_the_config'])\nmodel = dict(type='BesideTheConfig', width=3)",

@@ -9,7 +9,7 @@ from soho.engine import Runner
 from soho.engine.data_checks import open_datasets
 from soho.errors import UserError
 from soho.evaluation.evaluator import Evaluator
-from soho.models.widths import fill_widths, stated
+from soho.models.widths import fill_widths, get_argument
 from soho.registry import MODELS
 
 
@@ -78,8 +78,8 @@ def test_widths_are_stated_once():
     )
     assert neck['out_channels'] == 24 and heads['itm']['hidden_size'] == 24 and heads['mlm'] == dict(type='MLMHead')
     bert = MODELS.build(dict(language, num_attention_heads=2, num_hidden_layers=1, intermediate_size=4)).config
-    assert (bert.hidden_size, bert.vocab_size) == (24, stated(language, 'vocab_size'))
-    assert stated(dict(type='CrossModalBert'), 'hidden_size') == type(bert)().hidden_size
+    assert (bert.hidden_size, bert.vocab_size) == (24, get_argument(language, 'vocab_size'))
+    assert get_argument(dict(type='CrossModalBert'), 'hidden_size') == type(bert)().hidden_size
 
 
 @pytest.mark.parametrize('keys', [dict(persistent_workers=True), dict(prefetch_factor=4)])

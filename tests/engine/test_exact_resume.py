@@ -25,6 +25,7 @@ def state_of(runner):
     return saved_state(runner.work_dir)
 
 
+SELDOM = {'default_hooks.checkpoint.interval': 11}
 FORMS = {
     'epochs': {},
     'iterations': dict(iters=29),
@@ -57,6 +58,28 @@ def test_kills_at_random_steps_leave_no_trace(form, tmp_path):
     assert_same(state_of(broken), state_of(whole))
     best = [sorted(path.name for path in (tmp_path / name).glob('best_*')) for name in ('whole', 'broken')]
     assert best[0] == best[1] and len(best[0]) == ('best' in form)
+
+
+def test_a_run_whose_score_stands_still_ends_where_an_unbroken_one_does(tmp_path):
+    """After two validations, and the best score, with an earlier run; also where it is started again at its end."""
+    patient = dict(type='EarlyStoppingHook', monitor='score', rule='greater', min_delta=1000.0, patience=2)
+
+    def run(folder, kill=None):
+        cfg = small_config(tmp_path / folder, kill=kill, epochs=6, val=True, ema=False, **SELDOM)
+        cfg.custom_hooks.append(patient)
+        runner = Runner.from_cfg(cfg)
+        try:
+            runner.train()
+        except Killed:
+            assert kill is not None
+        return runner
+
+    whole = run('whole')
+    assert whole.epoch == 3
+    run('broken', kill=30)
+    assert (broken := run('broken')).iter == whole.iter
+    assert_same(state_of(broken), state_of(whole))
+    assert run('broken').iter == whole.iter
 
 
 def test_twenty_kills_at_any_moment_leave_no_trace(tmp_path):

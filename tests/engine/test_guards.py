@@ -3,6 +3,8 @@
 import re
 from math import isfinite
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from soho.engine import Runner
+from soho.engine.checkpoint.save import nonfinite_tensors
 from soho.engine.hooks.dictionary_usage import dictionary_usage
 from soho.engine.hooks.finite_loss import FiniteLossHook
 from soho.engine.optimizers import AdamWLARS, AdamWSGD, Lookahead
@@ -18,9 +21,10 @@ from soho.engine.optimizers.optim_wrapper import AmpOptimWrapper, OptimWrapper
 from soho.engine.optimizers.skipping import step_unless
 from soho.errors import TrainingError
 from soho.models.necks.visual_dictionary import VisualDictionary
-from soho.registry import HOOKS
+from soho.registry import HOOKS, MODELS
 from tests.engine.sharded_runs import sharded_config
-from tests.engine.small_runs import SAMPLES, Record, small_config
+from tests.engine.small_runs import SAMPLES, Killed, Record, SmallModel, small_config
+from tests.engine.soak import differences, saved_state
 from tests.host_reads import HostReads
 
 OPTIMIZERS = {
@@ -164,6 +168,28 @@ class Spoil(Hook):
             data_batch['x'][0, 0] = self.value
 
 
+@MODELS.register_module(force=True)
+class AddingModel(SmallModel):
+    """Adds a number to its loss, which changes no gradient."""
+
+    added = 0.0
+
+    def forward(self, x, index, mode='loss'):
+        outputs = super().forward(x, index, mode)
+        return dict(loss=outputs['loss'] + self.added) if mode == 'loss' else outputs
+
+
+@HOOKS.register_module(force=True)
+class SpoilLoss(Hook):
+    """Makes the loss of an iteration (counted from 1) infinite, and no gradient."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        runner.model.added = float('inf') if runner.iter + 1 == self.iteration else 0.0
+
+
 @HOOKS.register_module(force=True)
 class Keep(Hook):
     """Keeps the model after each iteration."""
@@ -209,6 +235,57 @@ def test_a_bad_batch_leaves_model_and_statistics_and_is_named(tmp_path):
     assert runner.message_hub.get_scalar('train/skipped_updates').current() == 1
 
 
+@pytest.mark.parametrize('scaled', [False, True], ids=['float32', 'float16'])
+@pytest.mark.parametrize(
+    'hook', [dict(type='SpoilLoss', iteration=3), dict(type='Spoil', iterations=[3])], ids=lambda hook: hook['type']
+)
+def test_what_spoils_an_update_outlives_a_kill_within_it(hook, scaled, tmp_path):
+    """The first of two iterations; what is saved between them holds numbers only, and is skipped all the same."""
+    options: dict = {'optim_wrapper.accumulative_counts': 2, 'model.type': 'AddingModel', 'ema': False, 'iters': 8}
+    if scaled:
+        options |= {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'float16'}
+
+    def run(folder, kill=None):
+        cfg = small_config(folder, kill=kill, **options)
+        cfg.custom_hooks += [hook, dict(type='FiniteLossHook')]
+        Runner.from_cfg(cfg).train()
+
+    run(tmp_path / 'whole')
+    with pytest.raises(Killed):
+        run(tmp_path / 'broken', kill=3)
+    saved = torch.load(tmp_path / 'broken' / 'iter_3.pth', weights_only=True)
+    assert len(saved['gradients']) == 1 and not nonfinite_tensors(saved['gradients'])
+    run(tmp_path / 'broken')
+    assert not differences(saved_state(tmp_path / 'broken'), saved_state(tmp_path / 'whole'))
+    assert 'no number in iteration 4' in log(tmp_path / 'broken')
+
+
+def test_the_samples_of_each_bad_batch_are_named(tmp_path):
+    """Two iterations an update: of three that are skipped, one for its first batch."""
+    spoiled(tmp_path, [3, 6, 9, 10], iters=12, **NEVER, **{'optim_wrapper.accumulative_counts': 2})[0].train()
+    named = '; '.join(
+        f'iteration {i}, epoch 1, samples {", ".join(map(str, Record.seen[i - 1]))}' for i in (3, 6, 9, 10)
+    )
+    assert f'in iterations 4, 6, 10: the update was skipped ({named} of train_dataloader)' in log(tmp_path)
+
+
+@pytest.mark.parametrize('loss', [float('nan'), 1.0], ids=['loss', 'gradient'])
+def test_the_rank_of_a_bad_batch_is_named(loss, monkeypatch):
+    """Rank 0 speaks for both: its own loss is a number, and its batch is to blame where both losses are."""
+    said, answers = [], [[[[1.0]], [[loss]]], [[[3, 5], [7, 9]][: 1 if loss == 1 else 0] + [[]], [[7, 9]] * 2]]
+    monkeypatch.setattr('soho.engine.hooks.finite_loss.all_gather_object', lambda value: answers.pop(0))
+    runner: Any = SimpleNamespace(
+        world_size=2, rank=0, train_loop=SimpleNamespace(samples_of=lambda epoch, number: [3, 5]), max_iters=9,
+        message_hub=SimpleNamespace(update_info=lambda *args: None, update_scalar=lambda *args: None),
+        logger=SimpleNamespace(warning=said.append),
+    )  # fmt: skip
+    hook = FiniteLossHook()
+    hook._waiting = [(1, (0, 0), torch.tensor(True), torch.tensor(1.0))]
+    hook.before_gather_state(runner)
+    first = 'iteration 1, rank 0, epoch 1, samples 3, 5; iteration 1, rank 1' if loss == 1 else 'rank 1'
+    assert said[0].endswith(f'the update was skipped ({first}, epoch 1, samples 7, 9 of train_dataloader)')
+
+
 @pytest.mark.parametrize('interval', [1, 50])
 def test_too_many_in_a_row_end_the_run_with_the_last_good_checkpoint(interval, tmp_path):
     runner, _ = spoiled(
@@ -222,6 +299,14 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_checkpoint(interval, t
     assert all(value.isfinite().all() for value in state['state_dict'].values())
 
 
+def test_updates_in_a_row_are_counted_over_a_kill(tmp_path):
+    options: dict = {'default_hooks.checkpoint.interval': 2, 'max_skipped': 5, 'iters': 12}
+    with pytest.raises(Killed):
+        spoiled(tmp_path, range(4, 13), kill=6, **options)[0].train()
+    with pytest.raises(TrainingError, match='at iteration 8: training stopped; the last 5 updates were skipped'):
+        spoiled(tmp_path, range(4, 13), **options)[0].train()
+
+
 def test_a_run_that_ends_without_learning_does_not_end_well(tmp_path):
     runner, _ = spoiled(tmp_path, range(17, 21), **NEVER)
     with pytest.raises(TrainingError, match='at iteration 20: training stopped; the last 4 updates were skipped'):
@@ -232,9 +317,9 @@ def test_a_loss_that_jumps_is_said(tmp_path):
     runner, _ = spoiled(tmp_path, [])
     hook = FiniteLossHook()
     for loss in [1.0, 1.1, 0.9, 1.05] * 15:
-        hook._watch(runner, 1, None, loss)
+        hook._report_jump(runner, 1, None, loss)
     assert 'the loss jumps' not in log(tmp_path)
-    hook._watch(runner, 61, None, 9.0)
+    hook._report_jump(runner, 61, None, 9.0)
     assert re.search(r'the loss jumps from 1\.01\d*, the mean of 60 iterations, to 9 in iteration 61', log(tmp_path))
 
 

@@ -1,16 +1,20 @@
 """--resume: the newest sound checkpoint, whatever has become of the others, of the pointer and of the folder."""
 
+import copy
 import os
 import shutil
+import zipfile
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from soho.engine import Runner
+from soho.engine.checkpoint.errors import CheckpointError
 from soho.engine.checkpoint.newest import newest_checkpoint
+from soho.engine.checkpoint.read import read_checkpoint, read_header
 from soho.errors import UserError
-from soho.files import folder_lock
+from soho.locks import folder_lock
 
 
 def save(path, iteration, number=0, value=1.0, **changes):
@@ -44,6 +48,95 @@ def test_a_damaged_one_is_passed_over_and_named(damage, tmp_path):
         list(rejected) == [str(tmp_path / 'epoch_3.pth')]
         and 'epoch_3.pth is' in rejected[str(tmp_path / 'epoch_3.pth')]
     )
+
+
+def held_by_itself():
+    value = []
+    value.append(value)
+    return value
+
+
+def shared(depth):
+    return [shared(depth - 1)] * 10 if depth else 'x'
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else 1
+
+
+UNBOUNDED = dict(
+    sparse=(torch.eye(3).to_sparse(), 'no tensor of plain numbers'),
+    meta=(torch.ones(3, device='meta'), 'no tensor of plain numbers'),
+    repeated=(torch.ones(1).expand(10**11), 'said to hold 400000000400 bytes, far more than the file'),
+    cycle=(held_by_itself(), 'holds itself'),
+    nested=(nested(100), 'more than 64 dicts and lists'),
+    shared=([shared(9)], 'values in dicts and lists, more than 10000000'),
+    bytes=(b'x', 'it asks for _codecs.encode'),
+    bytearray=(bytearray(3), 'it asks for __builtin__.bytearray'),
+)
+
+
+@pytest.mark.parametrize('place', ['state_dict', 'optimizer', 'message_hub', 'meta'])
+@pytest.mark.parametrize('what', UNBOUNDED)
+def test_one_that_unfolds_without_bound_is_passed_over(what, place, tmp_path):
+    value, message = UNBOUNDED[what]
+    save(tmp_path / 'epoch_1.pth', 10, 1)
+    meta = dict(iter=20, epoch=0, save_number=2)
+    parts = dict(meta=meta, state_dict=dict(weight=torch.ones(100)), optimizer={}, message_hub={})
+    parts[place] = dict(parts[place], odd=value)
+    save(tmp_path / 'epoch_2.pth', 20, **parts)
+    path, rejected = newest_checkpoint([tmp_path])
+    assert path == str(tmp_path / 'epoch_1.pth')
+    assert message in rejected[str(tmp_path / 'epoch_2.pth')]
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(str(tmp_path / 'epoch_2.pth'))
+
+
+def repack(path, method=zipfile.ZIP_STORED, rename=str, times=1):
+    """Write a file of torch again, compressed, under other names, or with parts that share their bytes."""
+    with zipfile.ZipFile(path) as source:
+        parts = {rename(name): source.read(name) for name in source.namelist()}
+    with zipfile.ZipFile(path, 'w', method) as target:
+        for name, data in parts.items():
+            target.writestr(name, data)
+        largest = max(target.infolist(), key=lambda part: part.file_size)
+        for number in range(times - 1):
+            copied = copy.copy(largest)
+            copied.filename = f'{largest.filename}{number}'
+            target.filelist.append(copied)
+
+
+@pytest.mark.parametrize('read', [read_checkpoint, read_header])
+def test_parts_hold_no_more_than_their_file(read, tmp_path):
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        save(tmp_path / 'a.pth', 10)
+        repack(tmp_path / 'a.pth', method)
+        with pytest.raises(CheckpointError, match=r'its part \S+ is compressed'):
+            read(str(tmp_path / 'a.pth'))
+    save(tmp_path / 'a.pth', 10, state_dict=dict(weight=torch.ones(10_000)))
+    repack(tmp_path / 'a.pth')
+    read(str(tmp_path / 'a.pth'))
+    repack(tmp_path / 'a.pth', times=3)
+    with pytest.raises(CheckpointError, match='its parts say that they are larger than the file'):
+        read(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('damaged', [False, True])
+def test_what_makes_bytes_is_found_as_torch_finds_it(damaged, tmp_path):
+    """torch looks for names in capitals too, and at no checksum."""
+    save(tmp_path / 'a.pth', 10, odd=bytearray(b'0123456789'))
+    repack(tmp_path / 'a.pth', rename=str if damaged else str.upper)
+    if damaged:
+        data = (tmp_path / 'a.pth').read_bytes()
+        (tmp_path / 'a.pth').write_bytes(data.replace(b'0123456789', b'1123456789'))
+    with pytest.raises(CheckpointError, match='it asks for __builtin__.bytearray'):
+        read_header(str(tmp_path / 'a.pth'))
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    save(tmp_path / 'epoch_1.pth', 10)
+    os.mkfifo(tmp_path / 'epoch_2.pth')
+    assert newest_checkpoint([tmp_path]) == (str(tmp_path / 'epoch_1.pth'), {})
 
 
 def test_weights_that_are_no_numbers_are_passed_over(tmp_path):

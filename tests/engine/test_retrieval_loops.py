@@ -8,8 +8,8 @@ import torch
 
 from soho.datasets import samplers
 from soho.engine import Runner
-from soho.evaluation.pair_scores import ScoreMatrix
 from soho.evaluation.retrieval import evaluate_retrieval
+from soho.evaluation.score_matrix import ScoreMatrix
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from soho.engine.checkpoint.background import BackgroundWriter
 from soho.engine.checkpoint.newest import newest_checkpoint
 from soho.engine.checkpoint.read import CheckpointError, read_checkpoint
 from soho.engine.checkpoint.save import nonfinite_tensors, write_checkpoint
-from soho.errors import TrainingError
-from soho.files import folder_lock
+from soho.errors import TrainingError, UserError
+from soho.locks import folder_lock
 
 
 def test_a_save_that_fails_leaves_the_old_checkpoint_whole(run_training, monkeypatch):
@@ -229,6 +229,21 @@ def test_a_run_that_is_refused_leaves_the_work_dir_as_it_was(tiny_config, tmp_pa
         assert (folder / 'recipe.py').read_text() == 'of the run that trains'
     Runner.from_cfg(cfg, ('train',)).train()
     assert 'train_dataloader' in (folder / 'recipe.py').read_text() and not (folder / '.lock').exists()
+
+
+@pytest.mark.parametrize('below', ['', 'runs/first'])
+@pytest.mark.parametrize('key', ['work_dir', 'out_dir'])
+def test_a_file_is_no_folder_to_write_to(key, below, tiny_config, tmp_path):
+    file = tmp_path / 'file'
+    file.write_text('')
+    cfg = tiny_config('vqa')
+    if key == 'work_dir':
+        cfg.work_dir = str(file / below)
+    else:
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', out_dir=str(file / below))
+    with pytest.raises(UserError, match='file is none: name another one'):
+        Runner.from_cfg(cfg, ('train',)).train()
+    assert file.read_text() == ''
 
 
 def test_a_folder_of_checkpoints_has_one_run_at_a_time(tiny_config, tmp_path):

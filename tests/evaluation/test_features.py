@@ -6,14 +6,14 @@ from torch.utils.data import Subset
 
 from soho.engine.checkpoint.backbones import load_backbone
 from soho.evaluation.features import build_dataset, center_crop_pipeline, extract
-from soho.evaluation.knn import accuracy, neighbours, vote
+from soho.evaluation.knn import accuracy, find_neighbors, vote
 
 
 @pytest.fixture(scope='module')
 def dataset(synthetic):
     return build_dataset(
         dict(
-            type='LabelledImages',
+            type='LabeledImages',
             data_root=str(synthetic),
             ann_file='objects_val2014.json',
             images='objects_val2014',
@@ -76,13 +76,13 @@ def test_images_of_several_sizes_are_refused(synthetic, backbone):
 @pytest.mark.parametrize('query_chunk, bank_chunk', [(1000, 1000), (3, 7), (1, 1), (5, 4)])
 def test_chunks_change_nothing(query_chunk, bank_chunk):
     queries, bank = torch.randn(11, 6), torch.randn(50, 6)
-    values, rows = neighbours(queries, bank, 5, query_chunk=query_chunk, bank_chunk=bank_chunk)
+    values, rows = find_neighbors(queries, bank, 5, query_chunk=query_chunk, bank_chunk=bank_chunk)
     best, order = (queries @ bank.T).sort(descending=True)
     assert rows.equal(order[:, :5]) and torch.allclose(values, best[:, :5], atol=1e-6)
 
 
 def test_a_small_bank_gives_all_it_has():
-    assert neighbours(torch.randn(2, 3), torch.randn(4, 3), 20)[1].sort().values.tolist() == [[0, 1, 2, 3]] * 2
+    assert find_neighbors(torch.randn(2, 3), torch.randn(4, 3), 20)[1].sort().values.tolist() == [[0, 1, 2, 3]] * 2
 
 
 def test_votes_by_hand():

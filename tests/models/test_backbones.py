@@ -6,7 +6,7 @@ import torchvision
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from soho.errors import UserError
-from soho.models import convert_sync_batchnorm, synchronise_parts
+from soho.models import convert_sync_batchnorm, synchronize_parts
 from soho.registry import MODELS
 
 
@@ -160,11 +160,11 @@ def test_conversion_to_synchronised_norms_changes_nothing_in_one_process(config)
     torch.testing.assert_close(statistics[1], statistics[0])
 
 
-@pytest.mark.parametrize('parts, synchronised', [(True, {'backbone', 'neck'}), (['neck'], {'neck'}), (False, set())])
-def test_the_norms_of_the_named_parts_are_synchronised(parts, synchronised):
+@pytest.mark.parametrize('parts, synchronized', [(True, {'backbone', 'neck'}), (['neck'], {'neck'}), (False, set())])
+def test_the_norms_of_the_named_parts_are_synchronised(parts, synchronized):
     net = torch.nn.ModuleDict({name: MODELS.build(dict(type='ResNet', depth=18)) for name in ('backbone', 'neck')})
-    net = synchronise_parts(net, parts)
+    net = synchronize_parts(net, parts)
     kinds = {name: {type(m) for m in part.modules() if isinstance(m, _BatchNorm)} for name, part in net.items()}
-    assert all((kinds[name] != {torch.nn.BatchNorm2d}) == (name in synchronised) for name in net)
+    assert all((kinds[name] != {torch.nn.BatchNorm2d}) == (name in synchronized) for name in net)
     with pytest.raises(UserError, match="sync_bn of the config names 'spine'; the parts .* are backbone, neck"):
-        synchronise_parts(net, ['spine'])
+        synchronize_parts(net, ['spine'])

@@ -50,12 +50,12 @@ def test_the_word_embedding_is_one_parameter(make_model, make_batch, preprocess)
 
 def test_mvm_scores_by_cosine_and_the_dictionary_gets_no_gradient():
     head = MODELS.build(dict(type='MVMHead', temperature=0.5))
-    words = torch.randn(7, 8)
-    inputs = fused()._replace(dictionary=words, visual_labels=torch.randint(-1, 7, (6, 4)))
+    words, labels = torch.randn(7, 8), torch.randint(-1, 7, (6, 4))
+    labels = labels.masked_fill(labels < 0, -100)  # at cells that are not masked
+    inputs = fused()._replace(dictionary=words, visual_labels=labels)
     losses = head.loss(inputs, dict(mvm_sentences=torch.ones(3, 2, dtype=torch.bool)))
     cosine = F.cosine_similarity(inputs.visual[:, :, None], words, dim=-1)
-    labels = inputs.visual_labels.flatten()
-    expected = F.cross_entropy(cosine.flatten(0, 1) / 0.5, labels, ignore_index=-1)
+    expected = F.cross_entropy(cosine.flatten(0, 1) / 0.5, labels.flatten())
     torch.testing.assert_close(losses['loss_mvm'], expected)
 
 

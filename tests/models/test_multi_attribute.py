@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from soho.datasets.labelled_images import LabelledImages
+from soho.datasets.labeled_images import LabeledImages
 from soho.evaluation.attribute_accuracy import AttributeAccuracy
 from soho.models.heads.multi_attribute import MultiAttributeHead
 from soho.models.structures import VisualFeatures
@@ -49,16 +49,16 @@ def annotations(tmp_path, labels):
 
 def test_dataset_gives_the_wanted_kinds(tmp_path):
     path = annotations(tmp_path, [[0, 2], [1, -1]])
-    dataset = LabelledImages(path, None, [], attributes=['color'])
+    dataset = LabeledImages(path, None, [], attributes=['color'])
     assert dataset.metainfo == dict(label_names=dict(color=['red', 'blue', 'green']))
     assert [dataset.get_annotation(i, None)['attribute_labels'].tolist() for i in range(2)] == [[2], [-1]]
     with pytest.raises(ValueError, match="no labels of the attribute 'size'; it has 'shape', 'color'"):
-        LabelledImages(path, None, [], attributes=['size'])
+        LabeledImages(path, None, [], attributes=['size'])
 
 
 def test_a_label_outside_its_list_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r'image 1.jpg has the shape 2, but there are 2 \(0 to 1'):
-        LabelledImages(annotations(tmp_path, [[0, 2], [2, 0]]), None, [])
+        LabeledImages(annotations(tmp_path, [[0, 2], [2, 0]]), None, [])
 
 
 def test_accuracy_counts_known_labels_over_all_batches():

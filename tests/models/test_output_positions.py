@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from soho.evaluation.evaluator import Evaluator
-from soho.models.heads.base import Head, union_of_positions
+from soho.models.heads.base import Head
 from soho.models.heads.captioning import CaptioningHead
 from soho.models.heads.itm import ITMHead
 from soho.models.heads.masked_captions import MaskedCaptionHead
 from soho.models.heads.mlm import MLMHead
 from soho.models.heads.multi_attribute import MultiAttributeHead
 from soho.models.heads.multi_label import MultiLabelHead
+from soho.models.heads.positions import merge_positions
 from soho.registry import METRICS, MODELS
 
 # Of every head of SOHO a config for the small model; those of VirTex name positions of captions instead.
@@ -60,8 +61,8 @@ def test_part_and_whole_agree(name, make_model, make_batch, preprocess, soho_con
 
 def test_all_positions_are_computed_where_a_head_reads_all():
     some = torch.tensor([3, 8])
-    assert union_of_positions([some, None]) is None and union_of_positions([]) is None
-    assert union_of_positions([some, some[:0], some + 1]).tolist() == [3, 8, 4, 9]
+    assert merge_positions([some, None]) is None and merge_positions([]) is None
+    assert merge_positions([some, some[:0], some + 1]).tolist() == [3, 8, 4, 9]
 
 
 def test_a_head_that_names_too_few_positions_gets_no_number(make_model, make_batch, preprocess):

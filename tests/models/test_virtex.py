@@ -217,8 +217,8 @@ def test_a_set_of_labels_is_judged_where_there_is_one(make_virtex, batch):
     assert predicted['classification_correct'].tolist() == correct
     loss = model(mode='loss', **dict(batch, label_set=labels))['loss_classification']
     assert predicted['classification_losses'].mean().item() == pytest.approx(loss.item(), rel=1e-5)
-    unlabelled = {name: value for name, value in batch.items() if name != 'label_set'}
-    assert 'classification_correct' not in model(mode='predict', **unlabelled)[0]
+    unlabeled = {name: value for name, value in batch.items() if name != 'label_set'}
+    assert 'classification_correct' not in model(mode='predict', **unlabeled)[0]
 
 
 def test_any_timm_cnn_is_a_backbone(make_virtex, batch):

@@ -19,7 +19,7 @@ from soho.models.preprocessor import ImageTextPreprocessor
 from tests.parity.fixture import Fixture, folders_above
 from tests.parity.soho_model import PRETRAIN, VQA, recipe
 
-NORMALISED = 1e-6
+NORMALIZED = 1e-6
 SUM = 1e-6  # relative
 
 
@@ -35,14 +35,14 @@ def check_images(fixture: Fixture) -> None:
     """``preprocess``: decode, resize, normalise and pad, one image and in batches."""
     size = _resize_of(recipe(PRETRAIN).train_dataloader.dataset.datasets[0].pipeline)
     preprocessor = recipe(PRETRAIN).model.data_preprocessor
-    normalise = ImageTextPreprocessor(**{k: v for k, v in preprocessor.items() if k != 'type'})
-    fixture.check('norm/mean', normalise.mean.flatten(), NORMALISED, 1e-6)
-    fixture.check('norm/std', normalise.std.flatten(), NORMALISED, 1e-6)
+    normalize = ImageTextPreprocessor(**{k: v for k, v in preprocessor.items() if k != 'type'})
+    fixture.check('norm/mean', normalize.mean.flatten(), NORMALIZED, 1e-6)
+    fixture.check('norm/std', normalize.std.flatten(), NORMALIZED, 1e-6)
     photos = [name.removesuffix('/jpeg') for name in fixture.values if name.endswith('/jpeg') and name.count('/') == 1]
-    images = {photo: _check_photo(fixture, photo, size, normalise) for photo in photos}
+    images = {photo: _check_photo(fixture, photo, size, normalize) for photo in photos}
     for batch in [name.removesuffix('/names') for name in fixture.values if name.endswith('/names')]:
-        _check_batch(fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalise)
-    _check_random_resize(fixture, photos, normalise)
+        _check_batch(fixture, batch + '/', [images[name] for name in fixture[batch + '/names'].tolist()], normalize)
+    _check_random_resize(fixture, photos, normalize)
     for case in [name.removesuffix('jpeg') for name in fixture.names('decode/') if name.endswith('/jpeg')]:
         image = decode_image(fixture[case + 'jpeg'].tobytes(), name=case)
         fixture.check(case + 'shape', image.shape)
@@ -58,15 +58,15 @@ def _load(fixture: Fixture, photo: str) -> dict:
     return LoadImage()(dict(image_store=_FixtureStore(fixture), file_name=photo + '/jpeg'))
 
 
-def _prepared(images: list[np.ndarray], normalise: ImageTextPreprocessor) -> dict[str, Tensor]:
-    return normalise(collate([dict(image=image) for image in images]))
+def _prepared(images: list[np.ndarray], normalize: ImageTextPreprocessor) -> dict[str, Tensor]:
+    return normalize(collate([dict(image=image) for image in images]))
 
 
 def _with_channels(size: Sequence[int]) -> list[int]:
     return [*map(int, size), 3]
 
 
-def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalise: ImageTextPreprocessor) -> np.ndarray:
+def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalize: ImageTextPreprocessor) -> np.ndarray:
     results, name = _load(fixture, photo), photo + '/'
     decoded = results['image'][..., ::-1]
     fixture.check(name + 'decoded_bgr_grid8', decoded[::8, ::8])
@@ -77,12 +77,12 @@ def _check_photo(fixture: Fixture, photo: str, resize: ResizeKeepRatio, normalis
     fixture.check(name + 'resized_bgr_sum', image[..., ::-1].sum((0, 1), dtype=np.int64))
     fixture.check(name + 'img_shape', image.shape)
     fixture.check(name + 'scale_factor', _factor(decoded.shape, resize.scale), rtol=1e-12)
-    batch = _prepared([image], normalise)
+    batch = _prepared([image], normalize)
     fixture.check(name + 'pad_shape', _with_channels(batch['pad_size'][0]))
     out, (h, w) = batch['image'][0], image.shape[:2]
-    fixture.check(name + 'out/grid16', out[:, ::16, ::16], NORMALISED)
-    fixture.check(name + 'out/top_left', out[:, :24, :24], NORMALISED)
-    fixture.check(name + 'out/bottom_right', out[:, h - 24 : h + 8, w - 24 : w + 8], NORMALISED)
+    fixture.check(name + 'out/grid16', out[:, ::16, ::16], NORMALIZED)
+    fixture.check(name + 'out/top_left', out[:, :24, :24], NORMALIZED)
+    fixture.check(name + 'out/bottom_right', out[:, h - 24 : h + 8, w - 24 : w + 8], NORMALIZED)
     fixture.check(name + 'out/sum', out.double().sum((1, 2)), rtol=SUM)
     fixture.check(name + 'out/abs_sum', out.double().abs().sum((1, 2)), rtol=SUM)
     return image
@@ -93,15 +93,15 @@ def _factor(shape: Sequence[int], scale: Sequence[int]) -> float:
     return min(max(scale) / max(shape[:2]), min(scale) / min(shape[:2]))
 
 
-def _check_batch(fixture: Fixture, name: str, images: list[np.ndarray], normalise: ImageTextPreprocessor) -> None:
-    batch = _prepared(images, normalise)
+def _check_batch(fixture: Fixture, name: str, images: list[np.ndarray], normalize: ImageTextPreprocessor) -> None:
+    batch = _prepared(images, normalize)
     fixture.check(name + 'shape', tuple(batch['image'].shape))
-    fixture.check(name + 'grid16', batch['image'][:, :, ::16, ::16], NORMALISED)
+    fixture.check(name + 'grid16', batch['image'][:, :, ::16, ::16], NORMALIZED)
     fixture.check(name + 'pad_shape', [_with_channels(size) for size in batch['pad_size']])
     fixture.check(name + 'img_shape', [_with_channels(size) for size in batch['image_size']])
 
 
-def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTextPreprocessor) -> None:
+def _check_random_resize(fixture: Fixture, photos: list[str], normalize: ImageTextPreprocessor) -> None:
     """The VQA training resize; numpy's old global stream stands in for the sample's generator."""
     if 'vqa_train/table' not in fixture:
         return
@@ -115,8 +115,8 @@ def _check_random_resize(fixture: Fixture, photos: list[str], normalise: ImageTe
         results = _load(fixture, photos[recorded['image_index']])
         factor = _factor(results['image'].shape, scale)
         image = resize_keep_ratio(results, scale)['image']
-        batch = _prepared([image], normalise)
-        fixture.check(f'vqa_train/{i}/grid32', batch['image'][0, :, ::32, ::32], NORMALISED)
+        batch = _prepared([image], normalize)
+        fixture.check(f'vqa_train/{i}/grid32', batch['image'][0, :, ::32, ::32], NORMALIZED)
         fixture.check(f'vqa_train/{i}/scale_factor', factor, rtol=1e-12)
         (h, w), (pad_h, pad_w) = image.shape[:2], batch['pad_size'][0].tolist()
         ours.append(

@@ -6,14 +6,20 @@ import re
 import numpy as np
 
 from soho.datasets.collate import collate
-from soho.datasets.transforms.augmentation import CenterCrop, RandomResizedCrop, ResizeShortest, crop_and_resize, jitter
+from soho.datasets.transforms.augmentation import (
+    CenterCrop,
+    RandomResizedCrop,
+    ResizeShortEdge,
+    crop_and_resize,
+    jitter,
+)
 from soho.datasets.transforms.image import LoadImage, RandomFlip
 from soho.models.preprocessor import ImageTextPreprocessor
 from tests.parity.fixture import Fixture
 from tests.parity.soho_model import recipe
 from tests.parity.virtex_text import CAPTIONS
 
-NORMALISED = 2e-6  # README: another order of operations differs by up to 5e-7
+NORMALIZED = 2e-6  # README: another order of operations differs by up to 5e-7
 SIGMAS = 6.0  # of a statistic over random draws
 QUANTILE = 0.01
 SCALES = dict(pretrain=(0.2, 1.0), imagenet=(0.08, 1.0))
@@ -34,7 +40,7 @@ def _load(fixture: Fixture, name: str) -> np.ndarray:
 def _evaluated(image: np.ndarray, setting: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Resized, cropped and normalised (h, w, 3), as the setting's name says: the short edge, then the side."""
     short, side = map(int, re.search(r'(\d+)_(\d+)$', setting).groups())
-    resized = ResizeShortest(short)(dict(image=image))['image']
+    resized = ResizeShortEdge(short)(dict(image=image))['image']
     cropped = CenterCrop(side)(dict(image=resized))['image']
     batch = ImageTextPreprocessor()(collate([dict(image=cropped)]))
     return resized, cropped, batch['image'][0].permute(1, 2, 0).numpy()
@@ -47,11 +53,11 @@ def check_arrays(fixture: Fixture) -> None:
     for name, image in images.items():
         fixture.check('decoded_slice/' + name, image[::20, ::20])
         for setting in ('eval_256_224', 'pretrain_val_224_224'):
-            _, cropped, normalised = _evaluated(image, setting)
+            _, cropped, normalized = _evaluated(image, setting)
             place = f'{setting}/{name}/'
             fixture.check(place + 'cropped_u8', cropped)
-            fixture.check(place + 'normalized', normalised, NORMALISED)
-            fixture.check(place + 'normalized_slice', normalised[::16, ::16], NORMALISED)
+            fixture.check(place + 'normalized', normalized, NORMALIZED)
+            fixture.check(place + 'normalized_slice', normalized[::16, ::16], NORMALIZED)
     for i, crop in enumerate(_pinned(settings, next(iter(images.values())))):
         fixture.check(f'pinned_crop/{i}/slice', crop[::14, ::14])
     for i, image in enumerate(_singles(settings, fixture['jitter/input'])):
@@ -115,21 +121,21 @@ def _check_image(fixture: Fixture, place: str, jpeg: np.ndarray, image: np.ndarr
     fixture.check(place + 'decoded_sha256', _sha256(image))
     fixture.remark(place + 'pillow_decoded_shape', place + 'pillow_decoded_max_abs_diff')
     for setting in dict.fromkeys(name.split('/')[2] for name in fixture.names(place) if name.count('/') == 3):
-        resized, cropped, normalised = _evaluated(image, setting)
+        resized, cropped, normalized = _evaluated(image, setting)
         ours = dict(
             resized_shape=resized.shape,
             resized_sha256=_sha256(resized),
             cropped_sha256=_sha256(cropped),
-            normalized_dtype=str(normalised.dtype),
+            normalized_dtype=str(normalized.dtype),
         )
         fixture.check_all(ours, prefix=f'{place}{setting}/')
-        values = normalised.reshape(-1, 3).astype(np.float64)
-        fixture.check_all(dict(mean=values.mean(0), std=values.std(0)), NORMALISED, prefix=f'{place}{setting}/')
+        values = normalized.reshape(-1, 3).astype(np.float64)
+        fixture.check_all(dict(mean=values.mean(0), std=values.std(0)), NORMALIZED, prefix=f'{place}{setting}/')
 
 
 def _check_sizes(fixture: Fixture) -> None:
     name = 'smallest_resize_shapes'
-    resize = ResizeShortest(recipe(CAPTIONS).test_dataloader.dataset.pipeline[1]['size'])
+    resize = ResizeShortEdge(recipe(CAPTIONS).test_dataloader.dataset.pipeline[1]['size'])
     sizes = [size for size, _ in fixture.values[name]]
     fixture.check(
         name, [[size, list(resize(dict(image=np.zeros((*size, 3), np.uint8)))['image_size'])] for size in sizes]
@@ -152,14 +158,14 @@ def _check_sizes(fixture: Fixture) -> None:
 
 def _check_settings(fixture: Fixture) -> None:
     """What the published recipe states."""
-    config, normalise = recipe(CAPTIONS), ImageTextPreprocessor()
-    crop, colours = config.crop, config.jitter
-    ranges = {name: (1 - colours[name], 1 + colours[name]) for name in ('brightness', 'contrast', 'saturation')}
+    config, normalize = recipe(CAPTIONS), ImageTextPreprocessor()
+    crop, colors = config.crop, config.jitter
+    ranges = {name: (1 - colors[name], 1 + colors[name]) for name in ('brightness', 'contrast', 'saturation')}
     ours = dict(
         random_resized_crop=dict(height=crop['size'], width=crop['size'], scale=crop['scale'], ratio=crop['ratio']),
         horizontal_flip=dict(p=config.flip['prob']),
-        color_jitter=dict(ranges, p=colours['prob'], hue=(-colours['hue'], colours['hue'])),
-        normalize=dict(mean=normalise.mean.flatten() / 255, std=normalise.std.flatten() / 255),
+        color_jitter=dict(ranges, p=colors['prob'], hue=(-colors['hue'], colors['hue'])),
+        normalize=dict(mean=normalize.mean.flatten() / 255, std=normalize.std.flatten() / 255),
     )
     for name, values in ours.items():
         fixture.check_all(values, 1e-6, prefix=f'transforms/{name}/')

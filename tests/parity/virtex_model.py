@@ -87,7 +87,7 @@ def official_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: value for name, value in official.items() if name not in aliases}
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in the official order of operations."""
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     return ((images.float() - 255 * mean) * (1 / (255 * std))).permute(0, 3, 1, 2).contiguous()
@@ -101,7 +101,7 @@ def read_batch(fixture: Fixture, prefix: str, images: str = 'images_u8') -> dict
         prefix: Of these names.
         images: Name of the uint8 images.
     """
-    batch = dict(image=normalised(fixture.tensor(images)))
+    batch = dict(image=normalized(fixture.tensor(images)))
     recorded = ('caption_tokens', 'noitpac_tokens', 'caption_lengths', 'masked_labels', 'labels')
     for name, ours in zip(recorded, (*recorded[:-1], 'label_set')):
         if prefix + name in fixture:

@@ -5,7 +5,7 @@ import pytest
 
 from soho.datasets.batch import FIELDS
 from soho.visualization.batch_view import BatchReader, cover_cells, draw_boxes
-from soho.visualization.hidden_cells import find_hidden_cells
+from soho.visualization.masked_cells import find_masked_cells
 
 
 class Pieces:
@@ -79,7 +79,7 @@ def test_boxes_are_drawn_on_a_copy():
     assert drawn[1, 3].any() and not drawn[2, 2].any() and not image.any()
 
 
-def test_hidden_cells_are_covered():
+def test_masked_cells_are_covered():
     image = np.full((1, 3, 8, 12), 200, np.uint8)
     cells = np.zeros((2, 3), bool)
     cells[1, 2] = True
@@ -91,16 +91,16 @@ def test_hidden_cells_are_covered():
     assert dict(view.facts)['mvm_cell'] == 'at 90 % of the valid cells (covered: 1 of 6), for sentence 1'
 
 
-def test_the_model_says_which_cells_are_hidden(make_model, make_batch):
+def test_the_model_says_which_cells_are_masked(make_model, make_batch):
     model, batch = make_model(), make_batch()
     batch['mvm_sentences'][1] = False
     visual = model.encode_image(*(model.data_preprocessor(dict(batch))[name] for name in ('image', 'image_size')))
     for trained in (False, True):
-        hidden = find_hidden_cells(model, dict(batch), trained)
-        assert len(hidden) == 3 and not hidden[1].any()
+        masked = find_masked_cells(model, dict(batch), trained)
+        assert len(masked) == 3 and not masked[1].any()
         for row in (0, 2):
             words = visual.words[row].numpy()
-            chosen = hidden[row].ravel()
+            chosen = masked[row].ravel()
             assert len(set(words[chosen])) == 1 and visual.valid[row].numpy()[chosen].all()
             same = (words == words[chosen][0]) & visual.valid[row].numpy()
             assert (chosen == same).all() if trained else chosen.sum() == 1

@@ -3,8 +3,8 @@
 python tools/analysis/browse_dataset.py CONFIG [--split train] [--number 16] [--checkpoint FILE] [--out browse.html]
 
 Pictures are shown on their padded canvas as before normalisation, with the boxes of detection; tokens as the pieces
-of the vocabulary, [MASK] included; hidden words, labels and answers by name. Of masked visual modelling the cell that
-is drawn is covered, and with ``--checkpoint``, whose dictionary tells which cells have its word, all that are hidden.
+of the vocabulary, [MASK] included; masked words, labels and answers by name. Of masked visual modelling the cell that
+is drawn is covered, and with ``--checkpoint``, whose dictionary tells which cells have its word, all that are masked.
 Samples are those that the sampler draws first, with the random choices of the first epoch. The page loads nothing from
 elsewhere.
 """
@@ -28,7 +28,7 @@ from soho.errors import UserError, exit_on_user_error
 from soho.files import write_text
 from soho.registry import DATA_SAMPLERS, FUNCTIONS, MODELS
 from soho.visualization.batch_view import BatchReader
-from soho.visualization.hidden_cells import find_hidden_cells
+from soho.visualization.masked_cells import find_masked_cells
 from soho.visualization.report import SampleView, Section, render_page, render_samples
 
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=16, help='samples that are shown')
-    parser.add_argument('--checkpoint', metavar='FILE', help='of a pretraining with this config: its hidden cells')
+    parser.add_argument('--checkpoint', metavar='FILE', help='of a pretraining with this config: its masked cells')
     parser.add_argument('--out', default='browse.html', help='the page (default: browse.html)')
     add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
     args = parser.parse_args(argv)
@@ -55,7 +55,7 @@ def read_samples(cfg: Config, split: str, number: int, checkpoint: str | None = 
         cfg: Config of a run.
         split: ``'train'``, ``'val'`` or ``'test'``.
         number: How many.
-        checkpoint: Of a run with this config, see :func:`hidden_cells`.
+        checkpoint: Of a run with this config, see :func:`masked_cells`.
 
     Raises:
         UserError: The config has no such data, or they cannot be read.
@@ -74,28 +74,28 @@ def read_samples(cfg: Config, split: str, number: int, checkpoint: str | None = 
     sampler = DATA_SAMPLERS.build({'seed': seed, **loader.sampler, 'dataset': dataset, '_scope_': cfg.default_scope})
     batch = collate_fn([dataset[key] for key in itertools.islice(sampler, number)])
     part = getattr(dataset, 'datasets', [dataset])[0]
-    return BatchReader(part.tokenizer, dataset.metainfo).read(batch, hidden_cells(cfg, batch, checkpoint))
+    return BatchReader(part.tokenizer, dataset.metainfo).read(batch, masked_cells(cfg, batch, checkpoint))
 
 
-def hidden_cells(cfg: Config, batch: Batch, checkpoint: str | None) -> list[np.ndarray]:
-    """The hidden cells of each image of a batch; none where nothing is hidden.
+def masked_cells(cfg: Config, batch: Batch, checkpoint: str | None) -> list[np.ndarray]:
+    """The masked cells of each image of a batch; none where nothing is masked.
 
     Args:
         cfg: Config of a run.
         batch: Samples as collated.
-        checkpoint: Its dictionary tells which cells are hidden with the drawn one; ``None``: the drawn one is shown.
+        checkpoint: Its dictionary tells which cells are masked with the drawn one; ``None``: the drawn one is shown.
 
     Raises:
         UserError: The checkpoint is of another model, or there is nothing that it would show.
     """
     if 'mvm_cell' not in batch or cfg.model.get('neck', {}).get('type') != 'DictionaryNeck':
         if checkpoint:
-            raise UserError('--checkpoint tells which cells are hidden, and this config hides none')
+            raise UserError('--checkpoint tells which cells are masked, and this config masks none')
         return []
     model = MODELS.build(cfg.model).eval()
     if checkpoint:
         load_weights(model, state_dict_of(read_checkpoint(checkpoint)), checkpoint, strict=True)
-    return find_hidden_cells(model, batch, trained=checkpoint is not None)
+    return find_masked_cells(model, batch, trained=checkpoint is not None)
 
 
 def compose(config: str, split: str, views: Sequence[SampleView]) -> str:

@@ -5,13 +5,13 @@ python tools/analysis/pretraining.py CONFIG CHECKPOINT [--pictures 100] [--draws
 Three figures, in percent:
 
 - matching: pairs told apart, half of them with the caption of another picture (chance 50);
-- hidden words of each kind, as the config's test evaluator counts them, with the image, by the same weights without
+- masked words of each kind, as the config's test evaluator counts them, with the image, by the same weights without
   it and, with --language, by a transformer that was trained without images;
 - retrieval: whether the caption with the highest matching score, among all captions of --pictures pictures, is the
   picture's own (image to text), and the reverse.
 
-Which words are hidden and which captions exchanged is drawn anew --draws times; the first two figures are means. A
-config without the head ``itm`` gets no matching and retrieval, one without ``mlm`` no hidden words.
+Which words are masked and which captions exchanged is drawn anew --draws times; the first two figures are means. A
+config without the head ``itm`` gets no matching and retrieval, one without ``mlm`` no masked words.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from soho.engine import Runner, load_config
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import read_checkpoint, state_dict_of
 from soho.errors import UserError, exit_on_user_error
+from soho.models.heads.positions import cls_positions
 from soho.models.soho import SOHO
 from soho.registry import DATASETS, MODELS
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument('config', help='path of a config of pretraining')
     parser.add_argument('checkpoint', help='path of its checkpoint')
     parser.add_argument('--pictures', type=int, default=100, help='pictures among which captions are retrieved')
-    parser.add_argument('--draws', type=int, default=5, help='draws of hidden words and exchanged captions')
+    parser.add_argument('--draws', type=int, default=5, help='draws of masked words and exchanged captions')
     parser.add_argument('--language', metavar='CHECKPOINT', help='a model trained on the captions alone')
     parser.add_argument('--out', help='file for the figures')
     args = parser.parse_args(argv)
@@ -76,7 +77,7 @@ def test(
     Args:
         args: Of the command line.
         keep: Heads of the model that are evaluated.
-        mask: Whether words are hidden.
+        mask: Whether words are masked.
         blind: Leave the image away, and take this checkpoint.
     """
     draws = []
@@ -120,7 +121,7 @@ def score(model: SOHO, samples: Sequence[dict[str, Any]]) -> Tensor:
     ids, attention = (batch[key].flatten(0, 1)[None] for key in ('input_ids', 'attention_mask'))  # (1, B * S, L)
     rows = []
     for image in torch.arange(len(samples)):
-        fused = model.fuse(ids, attention, visual.select(image[None]), output_positions=ids.new_empty(0))
+        fused = model.fuse(ids, attention, visual.select(image[None]), output_positions=cls_positions(ids))
         logits = model.heads['itm'](fused).float()
         rows.append(logits[:, 1] - logits[:, 0])
     return torch.stack(rows)

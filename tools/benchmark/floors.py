@@ -23,7 +23,7 @@ def copy_rate(bench: Bench) -> float:
     return 2 * source.nbytes / bench.seconds(lambda: target.copy_(source))
 
 
-def utilisation(name: str, call: Callable[[], Any], seconds: float, rate: float) -> Rows:
+def utilization(name: str, call: Callable[[], Any], seconds: float, rate: float) -> Rows:
     """Return the FLOPs of a call that takes ``seconds``, and its utilisation of a rate in FLOP/s."""
     # Compiled code is counted in its eager form.
     with torch.compiler.set_stance('force_eager'), FlopCounterMode(display=False) as counter:

@@ -7,7 +7,7 @@ import torch
 
 from soho.models.folding import fold_norms
 from tools.benchmark.bench import Bench, Rows
-from tools.benchmark.floors import matrix_rate, utilisation
+from tools.benchmark.floors import matrix_rate, utilization
 from tools.benchmark.recipes import build, random_batch, recipe
 
 
@@ -46,7 +46,7 @@ def inference(bench: Bench) -> Rows:
     rows = [
         (f'{name}: norms folded', 1000 * seconds, 'ms'),
         (f'{name}: norms not folded', 1000 * bench.seconds(Prediction(bench, 'vqa', 1, fold=False)), 'ms'),
-        *utilisation(name, predict, seconds, rate),
+        *utilization(name, predict, seconds, rate),
     ]
     rates = {images: throughput(bench, 'vqa', images) for images in (1, *bench.args.batches)}
     name = f'vqa inference at {size}, batches'

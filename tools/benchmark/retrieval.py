@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from soho.engine import load_config
 from soho.evaluation.pair_scores import Captions, score_images
+from soho.models.heads.positions import cls_positions
 from soho.paths import CONFIGS
 from soho.registry import MODELS
 from tools.benchmark.bench import Bench, Rows
@@ -57,7 +58,7 @@ class PairScores:
         ids = self.tokens.input_ids[:1].expand(images, 1, -1)
         with self.bench.autocast():
             visual = self.model.encode_image(self.batch['image'], self.batch['image_size'])
-            features = self.model.fuse(ids, torch.ones_like(ids), visual, ids.new_empty(0))
+            features = self.model.fuse(ids, torch.ones_like(ids), visual, cls_positions(ids))
             return self.head.score(features)[:, None]
 
 

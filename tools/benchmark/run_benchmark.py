@@ -55,7 +55,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from soho.engine import add_config_options
-from soho.errors import USER_ERRORS, format_error
+from soho.errors import USER_ERRORS, first_line, format_error
 from soho.files import write_text
 from tools.benchmark import PARTS, USUAL, gpu_check, measure
 from tools.benchmark.bench import Rows
@@ -172,7 +172,7 @@ def show(rows: Rows, heading: str = '') -> str:
 
 def reason(error: Exception) -> str:
     """Return one sentence for an error, with its class unless it is an error of the user."""
-    message = next(iter(format_error(error).splitlines()), '')
+    message = first_line(format_error(error), '')
     return message if isinstance(error, USER_ERRORS) else f'{type(error).__name__}: {message}'
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tools.benchmark.bench import Bench, Rows
-from tools.benchmark.floors import copy_rate, matrix_rate, utilisation
+from tools.benchmark.floors import copy_rate, matrix_rate, utilization
 from tools.benchmark.recipes import CROP, build, precision, random_batch, recipe
 
 
@@ -106,5 +106,5 @@ def training_step(bench: Bench, kind: str) -> Rows:
         (f'{name}: peak memory', memory, 'GiB'),
         (f'{name}: least bytes of the optimizer', moved / 1e9, 'GB'),
         (f'{name}: optimizer, of the rate of a copy', 100 * moved / parts[-1] / copy_rate(bench), '%'),
-        *utilisation(name, step.gradients, whole, rate),
+        *utilization(name, step.gradients, whole, rate),
     ]

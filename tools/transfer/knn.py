@@ -19,7 +19,7 @@ from soho.datasets.storage.json_files import write_json
 from soho.engine import ConfigError, add_config_options, load_config
 from soho.errors import exit_on_user_error
 from soho.evaluation.features import build_dataset
-from soho.evaluation.knn import NEIGHBOURS, TEMPERATURE, accuracy, neighbours, vote
+from soho.evaluation.knn import NEIGHBORS, TEMPERATURE, accuracy, find_neighbors, vote
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_arguments(parser)
     parser.add_argument('--config', default='configs/Transfer/imagenet_linear.py', help='what is looked at')
     add_config_options(parser, 'val_dataloader.dataset.data_root=DIR')
-    parser.add_argument('-k', type=int, default=NEIGHBOURS, help='neighbours')
+    parser.add_argument('-k', type=int, default=NEIGHBORS, help='neighbours')
     parser.add_argument('--temperature', type=float, default=TEMPERATURE, help='0 counts all neighbours alike')
     parser.add_argument('--chunk', type=int, default=65536, help='rows of the training features on the device at once')
     return parser.parse_args(argv)
@@ -57,7 +57,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     datasets, names = sources(args)
     cnn = FrozenCNN.from_args(args)
     (bank, known), (queries, truth) = map(cnn.features, datasets, ('neighbours', 'questions'))
-    similarities, rows = neighbours(queries, bank, args.k, cnn.device, bank_chunk=args.chunk)
+    similarities, rows = find_neighbors(queries, bank, args.k, cnn.device, bank_chunk=args.chunk)
     metrics = {}
     for i, (kind, classes) in enumerate(names.items()):
         votes = vote(similarities, known[rows, i], len(classes), args.temperature or None)

@@ -19,7 +19,8 @@ val_dataloader = dict(
 val_evaluator = dict(type='CaptionMetrics', annotation_file={{_base_.val_captions}}, tokenizer={{_base_.tokenizer}})
 test_dataloader = dict(
     dataset=dict(
-        val_source, pipeline=[{{_base_.load}}, dict(type='ResizeShortest', size=256), {{_base_.center}}, tokenize, pack]
+        val_source,
+        pipeline=[{{_base_.load}}, dict(type='ResizeShortEdge', size=256), {{_base_.center}}, tokenize, pack],
     )
 )
 test_evaluator = val_evaluator

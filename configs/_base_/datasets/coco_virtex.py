@@ -13,7 +13,7 @@ load = dict(type='LoadImage')
 crop = dict(type='RandomResizedCrop', size=224, scale=(0.2, 1.0), ratio=(0.75, 1.333))
 flip = dict(type='RandomFlip', prob=0.5, within_words=True)  # as published, a known bug
 jitter = dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8)
-shortest = dict(type='ResizeShortest', size=224)
+shortest = dict(type='ResizeShortEdge', size=224)
 center = dict(type='CenterCrop', size=224)
 loader = dict(batch_size=32, num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate'))
 train_dataloader = dict(**loader, drop_last=True, sampler=dict(type='EpochSampler', shuffle=True))

@@ -2,7 +2,7 @@
 
 crop = dict(type='RandomResizedCrop', size=224, scale=(0.08, 1.0), ratio=(0.75, 1.333))
 flip = dict(type='RandomFlip', prob=0.5)
-shortest = dict(type='ResizeShortest', size=256)
+shortest = dict(type='ResizeShortEdge', size=256)
 center = dict(type='CenterCrop', size=224)
 pack = dict(type='PackSample', keys=['attribute_labels'])
 loader = dict(batch_size=32, num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate'))

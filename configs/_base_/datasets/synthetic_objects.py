@@ -12,7 +12,7 @@ pipeline = [
 ]
 test_pipeline = [pipeline[0], pipeline[1], pipeline[3]]
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type='collate', size_divisor=8))
-source = dict(type='LabelledImages', data_root=data_root, attributes=['category', 'color', 'texture'])
+source = dict(type='LabeledImages', data_root=data_root, attributes=['category', 'color', 'texture'])
 train_dataloader = dict(
     **loader,
     batch_size=64,

@@ -3,14 +3,18 @@
 data_root = '{{$IN_OUT_PATH:.}}/data/VOCdevkit'
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='ResizeShortEdge', short_edges=(480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800), long_edge=1333),
+    dict(
+        type='RandomResizeShortEdge',
+        short_edges=(480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800),
+        long_edge=1333,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PlaceObjects'),
     dict(type='PackSample', keys=['boxes', 'box_labels']),
 ]
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(type='ResizeShortEdge', short_edges=(800,), long_edge=1333),
+    dict(type='RandomResizeShortEdge', short_edges=(800,), long_edge=1333),
     dict(type='PackSample', keys=['image_id', 'full_size']),
 ]
 loader = dict(num_workers=4, persistent_workers=True, pin_memory=True, collate_fn=dict(type='collate', size_divisor=32))

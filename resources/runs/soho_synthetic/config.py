@@ -548,7 +548,8 @@ decided_by_image = [
     'snow',
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=30, type='CheckpointHook'),
+    checkpoint=dict(interval=1, max_keep_ckpts=3, type='CheckpointHook'),
+    dictionary_usage=dict(type='DictionaryUsageHook'),
     finite_loss=dict(interval=50, type='FiniteLossHook'),
     logger=dict(interval=50, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -561,6 +562,7 @@ default_hooks = dict(
 default_scope = 'soho'
 draw_visual_mask = dict(prob=0.02, type='DrawVisualMask')
 env_cfg = dict(
+    cpu_threads=1,
     dist_cfg=dict(backend='nccl'),
     keep_freed_memory=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
@@ -592,7 +594,7 @@ kinds = dict(
 )
 launcher = 'none'
 load = dict(reduce_to=(96, 72), type='LoadImage')
-load_from = 'work_dirs/demo/pretrain_long/epoch_3.pth'
+load_from = 'work_dirs/demo/pretrain_decay/epoch_1.pth'
 log_level = 'INFO'
 log_processor = dict(window_size=50)
 mask = dict(
@@ -639,7 +641,7 @@ model = dict(
         zero_init_residual=True,
     ),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(itm=dict(hidden_size=128, type='ITMHead'), mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead')),
+    heads=dict(itm=dict(type='ITMHead'), mlm=dict(type='MLMHead'), mvm=dict(type='MVMHead')),
     language=dict(
         attention_probs_dropout_prob=0.0,
         hidden_dropout_prob=0.0,
@@ -655,7 +657,6 @@ model = dict(
     neck=dict(
         dictionary=dict(decay=0.9, num_words=256, unused_words='restart'),
         in_channels=128,
-        out_channels=128,
         pool=2,
         type='DictionaryNeck',
     ),
@@ -665,14 +666,14 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0),
     constructor='PatternConstructor',
     dtype='bfloat16',
-    optimizer=dict(fused=True, lr=0.0003, type='AdamW', weight_decay=0.01),
+    optimizer=dict(fused=True, lr=0.0004, type='AdamW', weight_decay=0.01),
     paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.5)}),
     type='AmpOptimWrapper',
 )
 pack = dict(keys=['mlm_labels', 'itm_labels', 'mvm_cell', 'mvm_sentences'], type='PackSample')
 param_scheduler = [
     dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR'),
-    dict(T_max=1, convert_to_iter_based=True, eta_min=1e-05, type='CosineAnnealingLR'),
+    dict(T_max=6, convert_to_iter_based=True, eta_min=1e-05, type='CosineAnnealingLR'),
 ]
 pipeline = [
     dict(reduce_to=(96, 72), type='LoadImage'),
@@ -821,7 +822,7 @@ pipeline = [
 ]
 randomness = dict(diff_rank_seed=True, seed=0)
 resize = dict(scale=(96, 72), type='ResizeKeepRatio')
-resume = False
+resume = 'auto'
 source = dict(
     data_root='data/synthetic/demo',
     pipeline=[
@@ -861,7 +862,8 @@ test_dataloader = dict(
         sentence_group=5,
         type='PretrainDataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
 test_evaluator = [
@@ -897,7 +899,7 @@ test_evaluator = [
 ]
 tokenize = dict(tokenizer=dict(max_length=32, vocab='data/synthetic/demo/vocab.txt'), type='Tokenize')
 tokenizer = dict(max_length=32, vocab='data/synthetic/demo/vocab.txt')
-train_cfg = dict(max_epochs=1, type='EpochBasedTrainLoop', val_interval=1)
+train_cfg = dict(max_epochs=6, type='EpochBasedTrainLoop', val_interval=1)
 train_dataloader = dict(
     batch_sampler=dict(boundaries=[0.8, 1.2], drop_last=True, type='AspectRatioBatchSampler'),
     batch_size=8,
@@ -1223,7 +1225,8 @@ train_dataloader = dict(
         ],
         type='ConcatDataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(shuffle=True, type='EpochSampler'),
 )
 undecided = ['no', 'none', 'nothing', 'more', 'fewer', 'many', 'except', 'but']
@@ -1252,7 +1255,8 @@ val_dataloader = dict(
         sentence_group=5,
         type='PretrainDataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
 val_evaluator = [
@@ -1348,4 +1352,4 @@ words = dict(
         'checks',
     ],
 )
-work_dir = 'work_dirs/demo/pretrain_decay'
+work_dir = 'work_dirs/demo/pretrain_again'

@@ -17,7 +17,8 @@ from zlib import crc32
 
 from platformdirs import user_cache_path
 
-from soho.files import PathLike, file_lock, write_text
+from soho.files import PathLike, write_text
+from soho.locks import file_lock
 
 SEALED = 0x2144DF1C
 """CRC-32 of any file that ends with the CRC-32 of what comes before, see :func:`seal_file`."""

@@ -31,7 +31,8 @@ from soho.datasets.storage.json_records import to_record
 from soho.datasets.storage.names import check_name
 from soho.datasets.storage.packed_strings import CODEC, PackedStrings
 from soho.errors import UserError
-from soho.files import atomic_path, file_lock
+from soho.files import atomic_path
+from soho.locks import file_lock
 
 FORMAT = 3  # version of the file layout; an index of another version is rebuilt
 SMALL = 1 << 22  # bytes of an annotation file that needs no index to be read quickly

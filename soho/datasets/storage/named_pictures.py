@@ -9,8 +9,7 @@ from typing import NamedTuple
 from soho.datasets.storage.decoding import decode_reduced
 from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.image_store import ImageError, ImageStore
-
-ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+from soho.datasets.storage.names import is_image
 
 
 class Picture(NamedTuple):
@@ -35,8 +34,8 @@ def find_pictures(store: ImageStore, names: Iterable[str], min_side: int) -> tup
     exact = set(listing)
     short: dict[str, list[str]] = defaultdict(list)
     for name in listing:
-        stem, ending = os.path.splitext(name)
-        if ending.lower() in ENDINGS:
+        if is_image(name):
+            stem = os.path.splitext(name)[0]
             for key in {stem, os.path.basename(stem), os.path.basename(name)}:
                 short[key].append(name)
     pictures, problems = {}, {}

@@ -1,10 +1,17 @@
-"""Names of files below a data set: which are nobody's data, and which an annotation file may not say."""
+"""Names of files below a data set: which are images, nobody's data, or not for an annotation file to say."""
 
 import os
 
 from soho.errors import UserError, quote
 
+IMAGE_EXTENSIONS = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+"""How the name of an image ends, in lower case."""
 _LITTER = frozenset({'__MACOSX', 'Thumbs.db', 'ehthumbs.db', 'desktop.ini'})
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is an image by the end of its name."""
+    return name.lower().endswith(IMAGE_EXTENSIONS)
 
 
 def is_litter(name: str) -> bool:

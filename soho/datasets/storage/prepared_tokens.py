@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from soho.datasets.storage.index import Index, index_places, load, save
-from soho.files import file_lock
+from soho.locks import file_lock
 
 CHUNK = 1 << 14  # sentences tokenised at a time
 

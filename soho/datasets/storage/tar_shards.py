@@ -15,7 +15,7 @@ import numpy as np
 
 from soho.datasets.storage.checksums import stamp_archive
 from soho.datasets.storage.index import IndexBuilder, cached_place, load_or_build
-from soho.datasets.storage.names import is_folder, is_litter
+from soho.datasets.storage.names import is_folder, is_image, is_litter
 from soho.datasets.storage.packed_strings import PackedStrings
 from soho.datasets.storage.zip_reader import MAX_BYTES, describe_excess
 from soho.errors import clip
@@ -183,11 +183,5 @@ def shard_files(folder: str) -> Iterator[Path]:
 
 def holds_images(folder: str) -> bool:
     """Return whether a folder holds images, or folders that may hold them; listing stops at the first one."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS  # torch with it, which a single picture does without
-
     with os.scandir(folder) as entries:
-        return any(
-            entry.name.lower().endswith(IMG_EXTENSIONS) or is_folder(entry)
-            for entry in entries
-            if not is_litter(entry.name)
-        )
+        return any(is_image(entry.name) or is_folder(entry) for entry in entries if not is_litter(entry.name))

@@ -26,8 +26,8 @@ _HSV = {
 
 def sample_color(rng: np.random.Generator, name: str) -> np.ndarray:
     """Return a random shade of a named colour, (3,) float32 RGB in 0..255."""
-    centre, spread = _HSV[name]
-    hue, saturation, value = (c + s * u for c, s, u in zip(centre, spread, rng.uniform(-1, 1, 3)))
+    center, spread = _HSV[name]
+    hue, saturation, value = (c + s * u for c, s, u in zip(center, spread, rng.uniform(-1, 1, 3)))
     return np.array(colorsys.hsv_to_rgb(hue / 360 % 1, min(saturation, 1), min(value, 1)), np.float32) * 255
 
 
@@ -75,8 +75,8 @@ def _draw_object(rng: np.random.Generator, image: np.ndarray, obj: SceneObject, 
     shadow = cv2.GaussianBlur(shadow, (0, 0), max(0.7, 0.7 * reach))
     planes *= 1 - shadow * np.float32(0.5 / 255)
 
-    x = (np.arange(x0, x1, dtype=np.float32) - obj.centre[0]) / obj.diameter
-    y = (np.arange(y0, y1, dtype=np.float32) - obj.centre[1])[:, None] / obj.diameter
+    x = (np.arange(x0, x1, dtype=np.float32) - obj.center[0]) / obj.diameter
+    y = (np.arange(y0, y1, dtype=np.float32) - obj.center[1])[:, None] / obj.diameter
     cosine, sine = (float(turn(np.deg2rad(obj.rotation))) for turn in (np.cos, np.sin))
     color = sample_color(rng, obj.color)[:, None, None]
     weight = _texture(rng, obj, x * cosine + y * sine, y * cosine - x * sine)

@@ -126,8 +126,8 @@ def make_statement_set(rng: np.random.Generator, scenes: Sequence[Scene]) -> Sta
             if len(found) < PAIRS // 2 and pair not in found:
                 found.append(pair)
             if all(len(found) == PAIRS // 2 for found in pairs.values()):
-                labelled = [(pair, label) for label, found in pairs.items() for pair in found]
-                order = [labelled[i] for i in rng.permutation(len(labelled))]
+                labeled = [(pair, label) for label, found in pairs.items() for pair in found]
+                order = [labeled[i] for i in rng.permutation(len(labeled))]
                 return StatementSet(
                     words.sentence(statement.text), [pair for pair, _ in order], [label for _, label in order]
                 )

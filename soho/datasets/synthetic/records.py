@@ -139,7 +139,7 @@ def _scene(scene: Scene, visible: list[dict], identity: int, name: str) -> dict:
                 color=obj.color,
                 size=obj.size,
                 texture=obj.texture,
-                center=[round(value, 2) for value in obj.centre],
+                center=[round(value, 2) for value in obj.center],
                 diameter=round(obj.diameter, 2),
                 rotation=round(obj.rotation, 2),
                 bbox=instance['bbox'],

@@ -26,8 +26,8 @@ def lies_in_direction(scene: Scene, obj: SceneObject, direction: str, reference:
     needs the obj to be on the other side.
     """
     axis, sign = DIRECTIONS[direction]
-    ahead = sign * (obj.centre[axis] - reference.centre[axis]) / scene.short_side
-    sideways = abs(obj.centre[1 - axis] - reference.centre[1 - axis]) / scene.short_side
+    ahead = sign * (obj.center[axis] - reference.center[axis]) / scene.short_side
+    sideways = abs(obj.center[1 - axis] - reference.center[1 - axis]) / scene.short_side
     if ahead >= _CLEAR and sideways <= 1.5 * ahead:
         return True
     if ahead <= -_NOT_AT_ALL:
@@ -61,13 +61,13 @@ def outermost(scene: Scene, direction: str) -> SceneObject | None:
     if len(scene.objects) < 2:
         return None
     axis, sign = DIRECTIONS[direction]
-    ordered = sorted(scene.objects, key=lambda obj: -sign * obj.centre[axis])
-    gap = abs(ordered[0].centre[axis] - ordered[1].centre[axis]) / scene.short_side
+    ordered = sorted(scene.objects, key=lambda obj: -sign * obj.center[axis])
+    gap = abs(ordered[0].center[axis] - ordered[1].center[axis]) / scene.short_side
     return ordered[0] if gap >= _CLEAR / 2 else None
 
 
 def _gap(scene: Scene, one: SceneObject, other: SceneObject) -> float:
-    distance = np.hypot(one.centre[0] - other.centre[0], one.centre[1] - other.centre[1])
+    distance = np.hypot(one.center[0] - other.center[0], one.center[1] - other.center[1])
     return float(distance - 0.5 * (one.diameter + other.diameter)) / scene.short_side
 
 
@@ -79,7 +79,7 @@ def next_to(scene: Scene, one: SceneObject, other: SceneObject) -> bool | None:
 
 def between(obj: SceneObject, one: SceneObject, other: SceneObject) -> bool:
     """Whether ``obj`` lies near the middle of the way from ``one`` to ``other``."""
-    a, b, c = (np.array(t.centre) for t in (one, other, obj))
+    a, b, c = (np.array(t.center) for t in (one, other, obj))
     way = b - a
     length = float(np.hypot(*way))
     along = float((c - a) @ way) / length**2
@@ -89,8 +89,8 @@ def between(obj: SceneObject, one: SceneObject, other: SceneObject) -> bool:
 
 def area_of_picture(scene: Scene, obj: SceneObject) -> str | None:
     """'left', 'right', 'top', 'bottom' or 'middle'; None in the corners and between."""
-    x = obj.centre[0] / scene.width - 0.5
-    y = obj.centre[1] / scene.height - 0.5
+    x = obj.center[0] / scene.width - 0.5
+    y = obj.center[1] / scene.height - 0.5
     if abs(x) <= 0.13 and abs(y) <= 0.13:
         return 'middle'
     if abs(x) >= 0.2 and abs(y) <= 0.13:

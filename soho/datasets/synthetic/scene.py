@@ -44,7 +44,7 @@ class SceneObject:
 
     Attributes:
         shape, color, size, texture: Values of ``ATTRIBUTES``.
-        centre: Centre (x, y) in pixels.
+        center: Centre (x, y) in pixels.
         diameter: Diameter in pixels.
         rotation: Clockwise rotation in degrees.
     """
@@ -53,14 +53,14 @@ class SceneObject:
     color: str
     size: str
     texture: str
-    centre: tuple[float, float]
+    center: tuple[float, float]
     diameter: float
     rotation: float
 
     @property
     def polygon(self) -> np.ndarray:
         """Outline, (P, 2) float64 points (x, y) in pixels."""
-        return shapes.outline(self.shape, self.centre, self.diameter, self.rotation)
+        return shapes.outline(self.shape, self.center, self.diameter, self.rotation)
 
     def has(self, description: dict[str, str]) -> bool:
         """Return whether the object has all attribute values of ``description``."""
@@ -162,13 +162,13 @@ def _place(
         # Far enough from the border for every point and the outline to be inside.
         margin = 0.62 * diameter + 4
         for _ in range(25):
-            centre = (float(rng.uniform(margin, width - margin)), float(rng.uniform(margin, height - margin)))
+            center = (float(rng.uniform(margin, width - margin)), float(rng.uniform(margin, height - margin)))
             if any(
-                np.hypot(centre[0] - other.centre[0], centre[1] - other.centre[1]) < 0.42 * (diameter + other.diameter)
+                np.hypot(center[0] - other.center[0], center[1] - other.center[1]) < 0.42 * (diameter + other.diameter)
                 for other in placed
             ):
                 continue
-            obj = SceneObject(shape, color, size, texture, centre, diameter, rotation)
+            obj = SceneObject(shape, color, size, texture, center, diameter, rotation)
             mask = shapes.fill(obj.polygon * scale, *mask_size) > 0
             left = [area - int(np.count_nonzero(v & mask)) for v, area in zip(visible, areas)]
             hidden = [now / np.count_nonzero(full) for now, full in zip(left, masks)]

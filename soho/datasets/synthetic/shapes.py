@@ -40,12 +40,12 @@ UNIT_POLYGONS = {
 }
 
 
-def outline(shape: str, centre: tuple[float, float], diameter: float, rotation: float) -> np.ndarray:
+def outline(shape: str, center: tuple[float, float], diameter: float, rotation: float) -> np.ndarray:
     """Return the polygon of an object in pixels.
 
     Args:
         shape: A key of ``UNIT_POLYGONS``.
-        centre: Centre (x, y) in pixels.
+        center: Centre (x, y) in pixels.
         diameter: Width of the unit polygon in pixels.
         rotation: Clockwise rotation in degrees.
 
@@ -54,7 +54,7 @@ def outline(shape: str, centre: tuple[float, float], diameter: float, rotation: 
     """
     angle = np.deg2rad(rotation)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return UNIT_POLYGONS[shape] @ turn * diameter + np.asarray(centre)
+    return UNIT_POLYGONS[shape] @ turn * diameter + np.asarray(center)
 
 
 def fixed_point(polygon: np.ndarray) -> np.ndarray:

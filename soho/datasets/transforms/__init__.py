@@ -5,8 +5,8 @@ from soho.lazy import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        'augmentation': ['CenterCrop', 'ColorJitter', 'RandomResizedCrop', 'ResizeShortest'],
-        'boxes': ['PlaceObjects', 'ResizeShortEdge'],
+        'augmentation': ['CenterCrop', 'ColorJitter', 'RandomResizedCrop', 'ResizeShortEdge'],
+        'boxes': ['PlaceObjects', 'RandomResizeShortEdge'],
         'captions': ['LabelTokens', 'MaskCaption', 'TokenizeCaption'],
         'image': ['LoadImage', 'RandomFlip', 'RandomResizeKeepRatio', 'ResizeKeepRatio'],
         'negatives': ['ReplaceWord'],

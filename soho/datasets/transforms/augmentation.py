@@ -71,7 +71,7 @@ def crop_and_resize(results: Results, part: tuple[int, int, int, int], size: int
 
 
 @TRANSFORMS.register_module()
-class ResizeShortest(ImageTransform):
+class ResizeShortEdge(ImageTransform):
     """Resize so that the short edge has ``size`` pixels; halves round to even.
 
     Args:
@@ -103,7 +103,7 @@ class CenterCrop(ImageTransform):
         if min(height, width) < self.size:
             raise UserError(
                 f'CenterCrop takes {self.size} x {self.size} pixels, but the image has {width} x '
-                f'{height}; ResizeShortest before it makes any image large enough'
+                f'{height}; ResizeShortEdge before it makes any image large enough'
             )
         top, left = (height - self.size) // 2, (width - self.size) // 2
         image = results['image'][top : top + self.size, left : left + self.size]
@@ -122,8 +122,8 @@ def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the grey image."""
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return cv2.addWeighted(image, factor, grey, 1 - factor, 0)
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(image, factor, gray, 1 - factor, 0)
 
 
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:

@@ -13,8 +13,10 @@ from soho.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class ResizeShortEdge(ImageTransform):
+class RandomResizeShortEdge(ImageTransform):
     """Resize so that the short edge has a random one of several lengths, and the long one at most ``long_edge``.
+
+    For detection; :class:`ResizeShortEdge` has one length and no limit.
 
     Args:
         short_edges: Lengths of the short edge in pixels; (640, 672, ... 800) for COCO.

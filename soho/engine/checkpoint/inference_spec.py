@@ -5,10 +5,9 @@ A checkpoint of a run holds the config (``meta.cfg``), the answer list (``meta.d
 named by one word under which it is registered, and what would read a file or import a module is left out.
 """
 
-import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,20 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope, Registry
 from torch import Tensor
 
-from soho.datasets.tokenizer import BertTokenizer, SentencePieceTokenizer
 from soho.engine.checkpoint.config_text import check_names, config_of
 from soho.engine.checkpoint.load import load_weights
 from soho.engine.checkpoint.read import HEADER_KEY, VALIDATED_ITER, CheckpointError, is_count
 from soho.engine.checkpoint.safetensors_file import write_safetensors
+from soho.engine.checkpoint.vocabulary import vocabulary_of
 from soho.errors import clip, write_option
 from soho.paths import CONFIGS, config_name
 from soho.registry import MODELS
 
 # Which part of a config says how a sample is made, the first that there is.
-LOADERS = ('test_dataloader', 'val_dataloader', 'train_dataloader')
+PIPELINE_SOURCES = ('test_dataloader', 'val_dataloader', 'train_dataloader')
 # Arguments of parts that read a file, or ask the Hub for one: the weights are in the checkpoint.
 READING = ('init_cfg', 'pretrained', 'checkpoint_path')
-WORDPIECE, SENTENCEPIECE = 'wordpiece', 'sentencepiece'
-PLAIN = (str, int, float, bool, type(None))
+SCALAR_TYPES = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def read_spec(checkpoint: Mapping[str, Any], source: str, config: Mapping[str, A
     model = own.get('model')
     if not isinstance(model, dict):
         raise CheckpointError(f'the config of {source} has no model')
-    loader = next((own[name] for name in LOADERS if isinstance(own.get(name), dict)), {})
+    loader = next((own[name] for name in PIPELINE_SOURCES if isinstance(own.get(name), dict)), {})
     dataset = _first_dataset(loader.get('dataset'))
     collate = loader.get('collate_fn')
     meta = checkpoint.get('meta')
@@ -172,8 +170,8 @@ def describe_run(dataset: Any, config_file: str | None) -> dict[str, Any]:
         config_file: Of the run.
 
     Returns:
-        ``vocabulary``, see :func:`vocabulary_of`; ``config_name``: what ``soho train`` takes for a config that ships
-        with soho, and the bare name of another.
+        ``vocabulary``, see :mod:`soho.engine.checkpoint.vocabulary`; ``config_name``: what ``soho train`` takes for a
+        config that ships with soho, and the bare name of another.
     """
     described: dict[str, Any] = dict(vocabulary=vocabulary_of(dataset))
     if config_file:
@@ -181,35 +179,6 @@ def describe_run(dataset: Any, config_file: str | None) -> dict[str, Any]:
         name = file.relative_to(CONFIGS) if file.is_relative_to(CONFIGS) else file.name
         described['config_name'] = config_name(name)
     return described
-
-
-def vocabulary_of(dataset: Any) -> dict[str, str]:
-    """The vocabulary of a data set's tokenizer in the form that a checkpoint holds; empty where it has none."""
-    dataset = getattr(dataset, 'datasets', [dataset])[0]  # of a concatenation the first
-    return encode_vocabulary(getattr(dataset, 'tokenizer', None))
-
-
-def encode_vocabulary(tokenizer: Any) -> dict[str, str]:
-    """As :func:`vocabulary_of`, of the tokenizer itself."""
-    if isinstance(tokenizer, BertTokenizer):
-        return {WORDPIECE: '\n'.join(tokenizer.vocabulary)}
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        return {SENTENCEPIECE: base64.b64encode(tokenizer.vocabulary).decode()}
-    return {}
-
-
-def tokenizer_argument(vocabulary: Mapping[str, str], source: str) -> list[str] | bytes | None:
-    """The argument ``vocab`` of a tokenizer, out of what :func:`vocabulary_of` returns; ``None`` where it is empty.
-
-    Raises:
-        CheckpointError: It is damaged.
-    """
-    try:
-        if SENTENCEPIECE in vocabulary:
-            return base64.b64decode(vocabulary[SENTENCEPIECE], validate=True)
-    except ValueError as error:
-        raise CheckpointError(f'the vocabulary in {source} is damaged: {error}') from error
-    return vocabulary[WORDPIECE].split('\n') if WORDPIECE in vocabulary else None
 
 
 def _require_known(node: Any, known: set[str], where: str) -> None:
@@ -239,7 +208,7 @@ def _plain(node: Any) -> Any:
         return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return [_plain(value) for value in node]
-    return node if isinstance(node, PLAIN) else str(node)
+    return node if isinstance(node, SCALAR_TYPES) else str(node)
 
 
 def _first_dataset(node: Any) -> dict[str, Any]:
@@ -288,25 +257,3 @@ def _figures(hub: Any, iteration: Any) -> dict[str, float]:
         if str(name).startswith('val/') and not name.endswith(timed) and isinstance(values, Tensor) and len(values):
             figures[name.removeprefix('val/')] = round(float(values[-1]), 4)
     return figures
-
-
-def use_vocabulary(
-    pipeline: Sequence[Mapping[str, Any]], vocab: list[str] | bytes | str | None
-) -> list[dict[str, Any]]:
-    """Return the transforms with ``vocab`` in every tokenizer, instead of the path that the config names."""
-    return _with_tokenizers(pipeline, lambda config: config if vocab is None else dict(config, vocab=vocab))
-
-
-def drop_vocabulary(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the transforms without the path of a vocabulary, which is of one machine only."""
-    return _with_tokenizers(pipeline, lambda config: {name: config[name] for name in config if name != 'vocab'})
-
-
-def _with_tokenizers(
-    pipeline: Sequence[Mapping[str, Any]], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return the transforms with the config of every tokenizer changed."""
-    return [
-        dict(step, tokenizer=change(step['tokenizer'])) if isinstance(step.get('tokenizer'), Mapping) else dict(step)
-        for step in pipeline
-    ]

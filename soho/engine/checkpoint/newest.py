@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from soho.engine.checkpoint.read import CheckpointError, check_sums, is_count, read_header
 from soho.engine.checkpoint.save import nonfinite_tensors
 from soho.engine.checkpoint.shards import check_shards, iter_shards, shards_of
-from soho.errors import UserError
+from soho.errors import UserError, clip
 
 POINTER = 'last_checkpoint'
 """File of a work dir with the path of the newest checkpoint, relative to it; a hint for people and for other tools."""
@@ -46,7 +46,7 @@ def saved_runs(folders: Iterable[str | os.PathLike]) -> tuple[list[SavedRun], di
 
 def _files_in(folders: Iterable[str | os.PathLike]) -> list[Path]:
     paths = {path.resolve(): path for folder in folders for path in Path(folder).glob('[!.]*.pth')}
-    return sorted(paths.values())
+    return sorted(path for path in paths.values() if path.is_file())  # to open a pipe would wait for ever
 
 
 def _saved_run(path: str) -> SavedRun | None:
@@ -110,7 +110,7 @@ def newest_checkpoint(
             continue
         if not wrong:
             return run.path, rejected
-        rejected[run.path] = f'{run.path} holds values that are no numbers, in {wrong[0]}'
+        rejected[run.path] = f'{run.path} holds values that are no numbers, in {clip(wrong[0])}'
     if without:
         return None, rejected
     if rejected:

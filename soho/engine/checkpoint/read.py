@@ -6,22 +6,19 @@ Needs torch and torchvision only, so that ``hubconf.py`` can use it; a file of s
 
 import os
 import pickle
-import pickletools
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
 
+from soho.engine.checkpoint.bounds import check_parts, check_values, find_harmful_name, is_zip
 from soho.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
 from soho.errors import clip
 
 HEADER_KEY = 'inference'
 """Under which a file of safetensors describes its model; see :mod:`soho.engine.checkpoint.inference_spec`."""
-_LONGEST_NAME = 1000  # characters of a class or function that a pickle names
-_OLD_PICKLES = 5  # that a file of an older torch begins with
 VALIDATED_ITER = 'figures_iter'  # not val..., which mmengine's log shows
 """In the message hub of a checkpoint: the iteration after which its newest validation figures were measured."""
 
@@ -80,7 +77,7 @@ def read_header(path: str) -> dict[str, Any]:
     Raises:
         CheckpointError: See :func:`read_checkpoint`.
     """
-    return _load(path, 'cpu', mmap=zipfile.is_zipfile(path))
+    return _load(path, 'cpu', mmap=is_zip(path))
 
 
 def check_sums(path: str) -> None:
@@ -100,11 +97,14 @@ def check_sums(path: str) -> None:
             return
     try:
         with zipfile.ZipFile(path) as archive:
+            check_parts(archive, path)
             names = archive.namelist()
             wrong = next((name for name in names if not _is_sound(archive, name)), None)
             if wrong is None or not any(_is_sound(archive, name) for name in names):
                 return
-    except Exception as error:  # damaged bytes make zipfile and its decompressors raise whatever they happen to
+    except CheckpointError:
+        raise
+    except Exception as error:  # damaged bytes make zipfile raise whatever they happen to
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {clip(error)}') from error
     raise CheckpointError(
         f'{path} is damaged: its part {wrong} is no longer what was written (the checksum differs); '
@@ -124,8 +124,8 @@ def _is_sound(archive: zipfile.ZipFile, name: str) -> bool:
 
 def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
     try:
-        if endless := _find_long_name(path):
-            raise _refuse(path, endless)
+        if harmful := find_harmful_name(path):
+            raise _refuse(path, harmful)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except CheckpointError:
         raise
@@ -137,30 +137,8 @@ def _load(path: str, map_location: Any, mmap: bool = False) -> dict[str, Any]:
         raise CheckpointError(f'{path} is damaged, cut short or no checkpoint: {clip(reason)}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}; a checkpoint is a dict of tensors')
+    check_values(checkpoint, path)
     return checkpoint
-
-
-def _find_long_name(path: str) -> str | None:
-    """A name without end: what torch does to say that it does not know one takes the square of its length."""
-    try:
-        if zipfile.is_zipfile(path):
-            return _first_long(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-        with open(path, 'rb') as file:
-            return _first_long(name for _ in range(_OLD_PICKLES) for name in _read_names(file))
-    except UnicodeDecodeError:  # names are ASCII
-        raise
-    except Exception:  # damaged, or no more pickles: torch knows better what to say
-        return None
-
-
-def _first_long(names: Iterable[str]) -> str | None:
-    return next((name for name in names if len(name) > _LONGEST_NAME), None)
-
-
-def _read_names(file: IO[bytes]) -> Iterator[str]:
-    for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name == 'GLOBAL' and isinstance(argument, str):
-            yield argument.replace(' ', '.')
 
 
 def _refuse(path: str, wanted: str) -> CheckpointError:

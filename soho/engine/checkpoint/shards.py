@@ -31,7 +31,7 @@ from torch.distributed.tensor import Shard
 from torch.distributed.tensor import zeros as sharded_zeros
 
 from soho.engine.checkpoint.errors import CheckpointError
-from soho.errors import clip
+from soho.errors import clip, first_line
 from soho.files import hash_file
 
 KEY = 'shards'
@@ -308,6 +308,6 @@ def _load(reader: SafeReader, targets: dict[str, Any], path: str) -> dict[str, T
         failures = getattr(error, 'failures', {})
         cause = next((failure[0] for failure in failures.values()), error)
         raise CheckpointError(
-            f'{path} is damaged: its shards cannot be read: {str(cause).splitlines()[0]:.200}'
+            f'{path} is damaged: its shards cannot be read: {first_line(str(cause), type(cause).__name__):.200}'
         ) from error
     return targets

@@ -135,6 +135,11 @@ def _check_place(checkpoint: dict[str, Any], wrapper: Any) -> None:
         require(is_random_state(state), f'random_states.{number} is no state of random generators')
     gradients = checkpoint.get('gradients', [])
     require(isinstance(gradients, list), f'gradients is {show(gradients)} and no list')
+    faults = checkpoint.get('faults', dict(bad_loss=False, gradients=None))  # older checkpoints have none
+    require(isinstance(faults, dict), f'faults is {show(faults)} and no dict')
+    bad_loss, kind = faults.get('bad_loss'), faults.get('gradients')
+    require(isinstance(bad_loss, bool), f'faults.bad_loss is {show(bad_loss)}; it is True or False')
+    require(kind in (None, 'nan', 'inf'), f"faults.gradients is {show(kind)}; it is 'nan', 'inf' or None")
     parameters = [p for g in wrapper.optimizer.param_groups for p in g['params']] if gradients else []
     for rank, of_rank in enumerate(gradients):
         here = f'gradients.{rank}'
@@ -238,6 +243,11 @@ def _check_message_hub(hub: Any, folders: Sequence[str], meta: dict[str, Any]) -
         _require_plain(value, where)
         if key.startswith('best_score'):
             require(is_number(value), f'{where} is {show(value)} and no number')
+        elif key.startswith('early_stopping_'):
+            fits = isinstance(value, list) and len(value) == 2 and is_number(value[0]) and is_count(value[1])
+            require(fits, f'{where} is {show(value)}; it is the best score and the validations since')
+        elif key == 'skipped_in_row':
+            require(is_count(value), f'{where} is {show(value)}; it is a whole number, 0 or more')
         elif key in ('epoch', 'iter'):  # as RuntimeInfoHook saw it in the last iteration
             fits = is_count(value) and meta[key] - value in (0, 1)
             require(fits, f'{where} is {show(value)}, and meta.{key} {meta[key]}: at most one more')

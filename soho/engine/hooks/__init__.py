@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'chance_loss': ['ChanceLossHook'],
         'checkpoint': ['CheckpointHook'],
         'dictionary_usage': ['DictionaryUsageHook'],
+        'early_stopping': ['EarlyStoppingHook'],
         'finite_loss': ['FiniteLossHook'],
         'fold_norms': ['FoldNormsHook'],
         'precise_norm': ['PreciseNormHook'],

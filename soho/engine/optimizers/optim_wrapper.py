@@ -12,12 +12,14 @@ from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
 
+from soho.engine.dtypes import HALF_DTYPES
 from soho.engine.optimizers.skipping import step_unless
 from soho.engine.sharding import full_tensor, is_sharded, local_part, shard_like
 from soho.errors import UserError
 from soho.registry import OPTIM_WRAPPERS
 
-DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
+NOT_FINITE = ('nan', 'inf')
+"""What :meth:`OptimWrapper.find_faults` finds in gradients."""
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
@@ -76,6 +78,30 @@ class OptimWrapper(MMEngineOptimWrapper):
         if self.should_update():
             return None
         return [p.grad for p in self._parameters()]
+
+    def find_faults(self) -> tuple[bool, str | None]:
+        """What will make the next update be skipped, on this rank; the host waits for the device.
+
+        Returns:
+            Whether a loss was no number, and what accumulated gradients hold that is none: ``'nan'``, ``'inf'`` or
+            ``None``.
+        """
+        gradients = [local_part(p.grad) for p in self._parameters() if p.grad is not None]
+        nothing = torch.zeros((), dtype=torch.bool, device=self._parameters()[0].device)
+        flags = [nothing if self._bad_loss is None else self._bad_loss.to(nothing.device)]
+        for find in (torch.isnan, torch.isinf):
+            found = [find(gradient).any().to(nothing.device) for gradient in gradients]
+            flags.append(torch.stack([nothing, *found]).any())
+        bad_loss, *kinds = torch.stack(flags).tolist()
+        return bad_loss, next((kind for kind, found in zip(NOT_FINITE, kinds) if found), None)
+
+    def set_faults(self, bad_loss: bool, kind: str | None) -> None:
+        """Skip the next update for what :meth:`find_faults` found, whose gradients no checkpoint holds."""
+        if bad_loss:
+            self._bad_loss = torch.ones((), dtype=torch.bool, device=self._parameters()[0].device)
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        if kind is not None and gradients:
+            local_part(min(gradients, key=Tensor.numel)).fill_(float(kind))
 
     def set_accumulation_count(self, count: int) -> None:
         """Go on after so many of the iterations of an update; those of the next begin with the one after."""
@@ -174,9 +200,9 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         OptimWrapper.__init__(self, **kwargs)
         self.device_type = get_device().split(':')[0]
         dtype = dtype or ('bfloat16' if self.device_type == 'cpu' else 'float16')
-        if dtype not in DTYPES:
-            raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(DTYPES)}')
-        self.cast_dtype = DTYPES[dtype]
+        if dtype not in HALF_DTYPES:
+            raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(HALF_DTYPES)}')
+        self.cast_dtype = HALF_DTYPES[dtype]
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
             raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
         self._scale_update_param = float(loss_scale) if isinstance(loss_scale, (int, float)) else None

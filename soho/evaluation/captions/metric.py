@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from soho.datasets.base import first_id, id_order
+from soho.datasets.batch import Batch
 from soho.datasets.records import CocoCaption
 from soho.datasets.storage.json_files import PathLike, write_json
 from soho.datasets.storage.json_records import stream_records
@@ -17,7 +18,7 @@ from soho.errors import UserError, quote
 from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.captions.scores import Score, bleu, cider_d, rouge_l
 from soho.evaluation.captions.treebank import tokenize
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 from soho.registry import METRICS
 
 JAVA_METRICS = ('meteor', 'spice')

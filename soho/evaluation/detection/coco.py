@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from soho.datasets.base import first_id
 from soho.datasets.coco_detection import read_categories
-from soho.datasets.object_table import check_polygon, run_lengths
+from soho.datasets.object_table import check_object, check_polygon, describe_object, run_lengths
 from soho.datasets.records import CategoryId, RunLengths, TruthImage, TruthObject
 from soho.datasets.storage.image_sizes import list_once
 from soho.datasets.storage.json_records import stream_records
@@ -74,16 +74,12 @@ def read_truth(
     categories = list_once(stream_records(annotation_file, category_record, 'categories'), 'category', annotation_file)
     annotations, without_mask = [], None
     for number, item in enumerate(stream_records(annotation_file, TruthObject, 'annotations'), start=1):
-        where = f'{annotation_file}: image {quote(item.image_id)}'
-        if item.image_id not in listed:
-            raise UserError(f'{where} has an object, but the list of images lacks it')
-        if item.category_id not in categories:
-            raise UserError(f'{where} has an object of category {item.category_id}, which the list of categories lacks')
+        check_object(item, listed, categories, annotation_file)
         image = listed[item.image_id]
         try:
             mask = _mask(item, image.height, image.width)
         except UserError as error:
-            raise UserError(f'{where} has an object of category {item.category_id} with {error}') from error
+            raise UserError(f'{describe_object(item, annotation_file)} with {error}') from error
         known: dict[str, Any] = dict(
             id=number,
             image_id=numbers[item.image_id],
@@ -92,7 +88,10 @@ def read_truth(
             iscrowd=int(item.iscrowd and crowds),
         )
         if mask is None:
-            without_mask = without_mask or f'{where} has an object without a mask, or states no height and width'
+            without_mask = without_mask or (
+                f'{annotation_file}: image {quote(item.image_id)} has an object without a mask, or states no height '
+                'and width'
+            )
         else:
             known['segmentation'] = mask
         known['area'] = _area(item, mask, image) if item.area is None else item.area

@@ -7,8 +7,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from soho.datasets.base import id_order
+from soho.datasets.batch import Batch
 from soho.datasets.storage.json_files import write_json_array
-from soho.evaluation.evaluator import Batch, Metric, Prediction
+from soho.evaluation.evaluator import Metric, Prediction
 
 CocoResult = dict[str, Any]
 
@@ -36,7 +37,7 @@ def paste_mask(mask: np.ndarray, box: Sequence[float], size: tuple[int, int]) ->
     is 0 outside.
 
     Args:
-        mask: (M, M) float in [0, 1].
+        mask: (size, size) float in [0, 1].
         box: x0, y0, x1, y1 in pixels.
         size: (h, w) of the image.
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from soho.errors import UserError
 from soho.models.decoding.decode_step import DecodeStep, select
+from soho.models.precision import upcast
 from soho.registry import MODELS
 
 FORBIDDEN = -1e4  # log-probability that the official code gives to a repeated token
@@ -82,7 +83,7 @@ class BeamSearch:
                 f'a beam of {beams} with {self.per_node} continuations per beam needs a vocabulary of '
                 f'at least {max(beams, self.per_node)} tokens, not of {logits.size(1)}'
             )
-        scores, last = _logprobs(logits).topk(beams)  # (B, K)
+        scores, last = upcast(logits).log_softmax(-1).topk(beams)  # (B, K)
         tokens = last[..., None]  # (B, K, 1)
         state = None if self.drop_start else select(state, rows.repeat_interleave(beams))
         for _ in range(self.max_steps - 1):
@@ -101,14 +102,10 @@ class BeamSearch:
 
     def _continuations(self, logits: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities and ids (R, P) of the best next tokens; a text that has ended only continues with [EOS]."""
-        logprobs = _logprobs(logits)
+        logprobs = upcast(logits).log_softmax(-1)
         if self.forbid_repeats:
             logprobs.scatter_(1, last[:, None], FORBIDDEN)
         ended = last == self.eos_id
         logprobs[ended] = -torch.inf
         logprobs[ended, self.eos_id] = 0.0
         return logprobs.topk(self.per_node)
-
-
-def _logprobs(logits: Tensor) -> Tensor:
-    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

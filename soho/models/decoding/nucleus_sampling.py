@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from soho.models.decoding.decode_step import DecodeStep
+from soho.models.precision import upcast
 from soho.registry import MODELS
 
 REMOVED = -1e12  # logit of a token that cannot be sampled
@@ -83,7 +84,7 @@ class NucleusSampling:
 
     def restrict(self, logits: Tensor, last: Tensor) -> Tensor:
         """Logits (R, V) with those of excluded tokens set to ``REMOVED``."""
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = upcast(logits)
         ordered, order = logits.sort(1, descending=True)
         held = ordered.softmax(1).cumsum(1)
         beyond = torch.zeros_like(held, dtype=torch.bool)

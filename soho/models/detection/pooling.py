@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 from torchvision.ops._utils import convert_boxes_to_roi_format
 
-from soho.models.heads.base import no_autocast, upcast
+from soho.models.precision import no_autocast, upcast
 
 # A region of 224 x 224 pixels belongs to the level of stride 16 (arXiv:1612.03144, equation 1).
 CANONICAL_SIZE, CANONICAL_STRIDE = 224, 16

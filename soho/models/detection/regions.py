@@ -16,10 +16,9 @@ from soho.errors import UserError
 from soho.models.detection.heads import MaskHead
 from soho.models.detection.outlines import rasterize
 from soho.models.detection.pooling import RegionPool
-from soho.models.heads.base import upcast
+from soho.models.precision import upcast
+from soho.models.structures import Targets
 from soho.registry import MODELS
-
-Targets = list[dict[str, Tensor]]
 
 
 @MODELS.register_module()
@@ -130,13 +129,13 @@ class RegionHeads(RoIHeads):
     def _score_boxes(
         self, maps: list[Tensor], proposals: list[Tensor], stage: Callable[[Tensor], Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        """(R, C + 1) scores and (R, (C + 1) * 4) boxes of the proposals of all images."""
+        """(R, C + 1) scores and (R, (C + 1) * 4) deltas of the boxes of the proposals of all images."""
         regions = self.box_roi_pool(maps, proposals)
         scores, deltas = self.box_predictor(self.box_head(stage(regions) if stage else regions))
         return upcast(scores), upcast(deltas)
 
     def _box_losses(self, scores: Tensor, deltas: Tensor, labels: Tensor, box_targets: Tensor) -> dict[str, Tensor]:
-        """Losses of (R, C + 1) scores and (R, (C + 1) * 4) boxes against (R,) labels and (R, 4) boxes."""
+        """Losses of (R, C + 1) scores and (R, (C + 1) * 4) deltas against (R,) labels and (R, 4) target deltas."""
         own = deltas.view(len(labels), -1, 4)[torch.arange(len(labels), device=labels.device), labels]
         distance = (own - box_targets).abs().sum(1)
         # The target of a background region in an image without objects is infinite.

@@ -14,10 +14,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 
 from soho.models.detection.anchors import Anchors
-from soho.models.heads.base import upcast
+from soho.models.precision import upcast
+from soho.models.structures import Targets
 from soho.registry import MODELS
-
-Targets = list[dict[str, Tensor]]
 
 
 @MODELS.register_module()

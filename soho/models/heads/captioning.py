@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.models.heads.base import Head
+from soho.models.heads.losses import reduce_mean
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import CaptionFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
@@ -58,7 +61,7 @@ class CaptioningHead(Head):
             logits = features.logits[name]
             targets = batch[name][..., 1:].flatten()[target_positions(batch, name)]
             with no_autocast(logits):
-                losses[f'loss_captioning_{direction}'] = mean_over(
+                losses[f'loss_captioning_{direction}'] = reduce_mean(
                     F.cross_entropy(upcast(logits), targets, reduction='none')
                 )
         return losses

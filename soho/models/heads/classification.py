@@ -10,8 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, accuracy, cls_only, counted_rows, mean_over, no_autocast, upcast
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy, reduce_mean
+from soho.models.heads.positions import cls_positions, get_sentence_mask
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
@@ -85,7 +89,7 @@ class ClassificationHead(Head):
             )
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
-        return cls_only(batch)
+        return cls_positions(batch['input_ids'])
 
     def forward(self, features: FusedFeatures, batch: Batch) -> Tensor:
         """(B * S, A) logits from the [CLS] of B * M * S rows."""
@@ -110,24 +114,24 @@ class ClassificationHead(Head):
         it is ``acc_<name>``, in percent, and sentences with an unknown label (-1) count in neither.
         """
         logits = self(features, batch)
-        counted = counted_rows(batch)
+        counted = get_sentence_mask(batch)
         if not self.soft:
             losses, correct, counted = self.per_sample_loss(logits, batch)
-            loss = mean_over(losses, counted.sum().float())
+            loss = reduce_mean(losses, counted.sum().float())
             return {f'loss_{self.name}': loss, f'acc_{self.name}': accuracy(correct, counted)}
         targets, counted = self.targets(batch), counted.float()
         with no_autocast(logits):
             losses = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction='none').sum(1)
         score = targets.gather(1, logits.detach().argmax(1, keepdim=True)).squeeze(1)
         return {
-            f'loss_{self.name}': mean_over(losses * counted, counted.sum()),
+            f'loss_{self.name}': reduce_mean(losses * counted, counted.sum()),
             'score': (score * counted).sum() / counted.sum().clamp(min=1),
         }
 
     def per_sample_loss(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(B * S,) cross-entropies, 0 at unknown labels; whether the class is correct; whether the label is known."""
         labels = batch['answer_labels'][..., 0].flatten()
-        labels = labels.masked_fill(~counted_rows(batch), -1)
+        labels = labels.masked_fill(~get_sentence_mask(batch), -1)
         with no_autocast(logits):
             losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
         return losses, logits.detach().argmax(1) == labels, labels >= 0
@@ -143,7 +147,7 @@ class ClassificationHead(Head):
             ``question_id`` and ``label`` int64, ``confidence`` float32 in [0, 1], each (R',), and ``logits``
             (R', A) float32. See :meth:`probabilities` for the confidence.
         """
-        counted = counted_rows(batch)
+        counted = get_sentence_mask(batch)
         logits = self(features, batch).float()  # (B * V * S, A), V scales of an image
         samples, sentences = batch['sentence_mask'].shape
         logits = logits.view(samples, -1, sentences, self.num_classes).mean(1).flatten(0, 1)[counted]

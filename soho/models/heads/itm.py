@@ -6,7 +6,11 @@ Paper: SOHO, arXiv:2104.03135, section 3.4.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, accuracy, cls_only, no_autocast
+from soho.datasets.batch import Batch
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy
+from soho.models.heads.positions import cls_positions
+from soho.models.precision import no_autocast
 from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
@@ -30,7 +34,7 @@ class ITMHead(Head):
         return ('itm_labels',)
 
     def output_positions(self, batch: Batch, length: int, cells: int) -> Tensor:
-        return cls_only(batch)
+        return cls_positions(batch['input_ids'])
 
     def forward(self, features: FusedFeatures) -> Tensor:
         """(R, 2) logits."""

@@ -6,7 +6,7 @@ virtex/models/masked_lm.py.
 
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch
+from soho.datasets.batch import Batch
 from soho.models.heads.mlm import MLMHead
 from soho.models.structures import CaptionFeatures
 from soho.models.target_positions import target_positions
@@ -27,6 +27,6 @@ class MaskedCaptionHead(MLMHead):
         return dict(caption_tokens=target_positions(batch, 'masked_labels'))
 
     def logits(self, features: CaptionFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(M, V) logits and (M,) labels of the masked tokens."""
+        """(P, V) logits and (P,) labels of the masked tokens."""
         labels = batch['masked_labels'].flatten()
         return features.logits['caption_tokens'], labels[target_positions(batch, 'masked_labels')]

@@ -5,8 +5,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast, upcast
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy, reduce_mean
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import CaptionFeatures
 from soho.registry import MODELS
 
@@ -50,7 +53,7 @@ class MultiAttributeHead(Head):
             known = labels >= 0
             with no_autocast(logits):
                 losses = F.cross_entropy(upcast(logits), labels, ignore_index=-1, reduction='none')
-            outputs[f'loss_{attribute}'] = mean_over(losses, known.sum().float())
+            outputs[f'loss_{attribute}'] = reduce_mean(losses, known.sum().float())
             outputs[f'acc_{attribute}'] = accuracy(logits.detach().argmax(1) == labels, known)
         return outputs
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from soho.models.heads.base import Batch, Head, mean_over, no_autocast, upcast
+from soho.datasets.batch import Batch
+from soho.models.heads.base import Head
+from soho.models.heads.losses import reduce_mean
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import CaptionFeatures
 from soho.registry import MODELS
 
@@ -51,23 +54,23 @@ class MultiLabelHead(Head):
 
     def loss(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_classification``: cross-entropy, mean over the images that have a label."""
-        each, labelled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
-        return dict(loss_classification=mean_over(each, labelled.sum().to(each.dtype)))
+        each, labeled = self.per_sample_loss(self(features), self.targets(batch['label_set']))
+        return dict(loss_classification=reduce_mean(each, labeled.sum().to(each.dtype)))
 
     def predict(self, features: CaptionFeatures, batch: Batch) -> dict[str, Tensor]:
         """``image_id`` (B,); ``labels`` (B, k) int64 and ``probabilities`` (B, k) float32, in descending order.
 
         Where the batch has ``label_set``, also ``classification_losses`` float32 and ``classification_correct``
-        bool (the most probable label is correct) of the M images that have a label.
+        bool (the most probable label is correct) of the B' images that have a label.
         """
         logits = self(features)
         probabilities, labels = upcast(logits).softmax(1).topk(self.top_k)
         outputs = dict(image_id=batch['image_id'], labels=labels, probabilities=probabilities)
         if 'label_set' in batch:
             present = self.targets(batch['label_set'])
-            losses, labelled = self.per_sample_loss(logits, present)
+            losses, labeled = self.per_sample_loss(logits, present)
             correct = present.gather(1, labels[:, :1]).squeeze(1)
-            outputs.update(classification_losses=losses[labelled], classification_correct=correct[labelled])
+            outputs.update(classification_losses=losses[labeled], classification_correct=correct[labeled])
         return outputs
 
     def per_sample_loss(self, logits: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

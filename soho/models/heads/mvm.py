@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soho.models.heads.base import Batch, Head, accuracy, mean_over, no_autocast
+from soho.datasets.batch import Batch
+from soho.models.heads.base import Head
+from soho.models.heads.losses import accuracy, reduce_mean
+from soho.models.precision import no_autocast
 from soho.models.structures import FusedFeatures
 from soho.models.target_positions import target_positions
 from soho.registry import MODELS
@@ -39,17 +42,17 @@ class MVMHead(Head):
     def loss(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``loss_mvm`` (mean cross-entropy over masked cells) and ``acc_mvm`` (percent)."""
         losses, correct, masked = self.per_sample_loss(features, batch)
-        return dict(loss_mvm=mean_over(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
+        return dict(loss_mvm=reduce_mean(losses, masked.sum().float()), acc_mvm=accuracy(correct, masked))
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
-        """``mvm_losses`` float32 and ``mvm_correct`` bool of the M masked cells."""
+        """``mvm_losses`` float32 and ``mvm_correct`` bool of the P' masked cells."""
         losses, correct, masked = self.per_sample_loss(features, batch)
         return dict(mvm_losses=losses[masked], mvm_correct=correct[masked])
 
     def per_sample_loss(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(P,) cross-entropies, whether the predicted word is correct, and whether the cell is masked."""
         scores, labels = self.scores(features, batch)
-        losses = F.cross_entropy(scores / self.temperature, labels.clamp(min=-1), ignore_index=-1, reduction='none')
+        losses = F.cross_entropy(scores / self.temperature, labels, reduction='none')  # 0 at labels of -100
         return losses, scores.detach().argmax(1) == labels, labels >= 0
 
     def scores(self, features: FusedFeatures, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from soho.datasets.batch import Batch
 from soho.errors import UserError
-from soho.models.heads.base import Batch, accuracy, mean_over, no_autocast, upcast
 from soho.models.heads.itm import ITMHead
+from soho.models.heads.losses import accuracy, reduce_mean
+from soho.models.heads.positions import get_sentence_mask
+from soho.models.precision import no_autocast, upcast
 from soho.models.structures import FusedFeatures
 from soho.registry import MODELS
 
@@ -57,7 +60,7 @@ class RetrievalHead(ITMHead):
         labels, mask = batch['itm_labels'], batch['sentence_mask']
         scores = upcast(self.score(features)).view_as(labels)  # (B, S)
         losses, correct = self.per_sample_loss(scores, labels, mask)
-        output = dict(loss_retrieval=mean_over(losses), acc_txt=accuracy(correct))
+        output = dict(loss_retrieval=reduce_mean(losses), acc_txt=accuracy(correct))
         if self.image_negatives:
             if labels.size(0) != labels.size(1):
                 raise UserError(
@@ -65,7 +68,7 @@ class RetrievalHead(ITMHead):
                     f'have {labels.size(1)} captions each: collate with collate_in_batch'
                 )
             losses, correct = self.per_sample_loss(scores.t(), labels.t(), mask.t())
-            output |= dict(loss_retrieval_image=mean_over(losses), acc_img=accuracy(correct))
+            output |= dict(loss_retrieval_image=reduce_mean(losses), acc_img=accuracy(correct))
         return output
 
     def per_sample_loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,4 +96,4 @@ class RetrievalHead(ITMHead):
 
     def predict(self, features: FusedFeatures, batch: Batch) -> dict[str, Tensor]:
         """``match_score`` (R',) float32 of the sentences that count."""
-        return dict(match_score=self.score(features).float()[batch['sentence_mask'].flatten()])
+        return dict(match_score=self.score(features).float()[get_sentence_mask(batch)])

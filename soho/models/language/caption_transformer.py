@@ -127,6 +127,9 @@ class CaptionTransformer(BaseModule):
             backward: ``tokens`` are reversed captions.
             positions: (P,) int64, positions whose logits are computed, counted over all R captions; by default all.
             past: Keys and values of the tokens before these, for each layer.
+
+        Returns:
+            Logits (R, L, V), or (P, V) at ``positions``, with keys and values of tokens and image for later steps.
         """
         transformer = self.backward_transformer if backward else self.transformer
         assert transformer is not None, 'backward needs a bidirectional model'

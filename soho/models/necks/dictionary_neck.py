@@ -89,7 +89,7 @@ class DictionaryNeck(PlainNeck):
 
         Returns:
             Tokens (B, S, N, D), or (B, 1, N, D) where nothing is masked;
-            validity, labels and words.
+            validity, labels, words and the grid.
         """
         repeats = mvm_sentences.size(1) if self.count_sentences and mvm_sentences is not None else 1
         x, grid = self.project(feature, repeats)  # (B, N, D)
@@ -97,13 +97,13 @@ class DictionaryNeck(PlainNeck):
         embedded, words = self._look_up(x, valid, repeats)
         tokens = self.ln(embedded + positions)[:, None]  # (B, 1, N, D)
         if mvm_cell is None:
-            return VisualTokens(tokens, valid, words=words)
+            return VisualTokens(tokens, valid, words=words, grid=grid)
         assert mvm_sentences is not None, 'mvm_cell comes with mvm_sentences'
         masked = self.masked_cells(words, valid, mvm_cell)[:, None] & mvm_sentences[:, :, None]  # (B, S, N)
         mask_token = self.ln(self.mask_emb.weight + positions)[:, None]
         tokens = torch.where(masked[..., None], mask_token, tokens)
         labels = torch.where(masked, words[:, None], -100)
-        return VisualTokens(tokens, valid, labels, words)
+        return VisualTokens(tokens, valid, labels, words, grid)
 
     def _look_up(self, x: Tensor, valid: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
         """Grid features (B, N, D) to mixed features (B, N, D) and words (B, N)."""

@@ -64,9 +64,8 @@ class PlainNeck(BaseModule):
         """Validity (B, N) bool and positions (B, N, D) float32 of the cells."""
         if self.square_mask:
             canvas = (canvas[0], canvas[0])
-        rows, columns = valid_cells(image_size, canvas, grid)
-        valid = (rows[:, :, None] & columns[:, None, :]).flatten(1)
-        return valid, sine_positions(rows, columns, self.out_channels)
+        valid = valid_cells(image_size, canvas, grid)  # (B, h, w)
+        return valid.flatten(1), sine_positions(valid, self.out_channels)
 
     def forward(self, feature: Tensor, image_size: Tensor, canvas: tuple[int, int], **masking: Tensor) -> VisualTokens:
         """
@@ -77,11 +76,11 @@ class PlainNeck(BaseModule):
             **masking: Random numbers of necks that mask; ignored.
 
         Returns:
-            Tokens (B, 1, N, D) and their validity.
+            Tokens (B, 1, N, D), their validity and the grid.
         """
         x, grid = self.project(feature)
         valid, positions = self.locate(image_size, canvas, grid)
-        return VisualTokens(tokens=self.ln(x + positions)[:, None], valid=valid)
+        return VisualTokens(tokens=self.ln(x + positions)[:, None], valid=valid, grid=grid)
 
 
 def conv_norm(module: ConvModule, x: Tensor, repeats: int = 1) -> Tensor:

@@ -11,6 +11,7 @@ from mmengine.dist import all_gather, all_reduce, get_rank
 from torch import Tensor, nn
 
 from soho.errors import UserError
+from soho.models.precision import no_autocast
 from soho.registry import MODELS
 
 UNUSED_WORDS = ('keep', 'zero', 'restart')
@@ -73,16 +74,16 @@ class VisualDictionary(nn.Module):
         without any that contributes leaves the dictionary as it is.
 
         Args:
-            features: (M, D) of any float dtype.
-            counted: (M,) bool, the features that contribute to the update; by
+            features: (F, D) of any float dtype.
+            counted: (F,) bool, the features that contribute to the update; by
                 default all.
             weight: Weight of each feature in the update.
 
         Returns:
-            Quantised features (M, D) float32 with a straight-through gradient
-            to ``features``, and word indices (M,) int64.
+            Quantised features (F, D) float32 with a straight-through gradient
+            to ``features``, and word indices (F,) int64.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        with no_autocast(features):
             features = features.float()
             with torch.no_grad():
                 indices = self.nearest(features)
@@ -96,10 +97,10 @@ class VisualDictionary(nn.Module):
         """Index of the word with the smallest L2 distance; the lowest index where several tie.
 
         Args:
-            features: (M, D) float32.
+            features: (F, D) float32.
 
         Returns:
-            (M,) int64.
+            (F,) int64.
         """
         # |f|^2 is the same for all words, so it is left out.
         distance = torch.addmm(self.embed.square().sum(1), features, self.embed.t(), alpha=-2)

@@ -40,7 +40,7 @@ def test_a_scene_that_was_written_is_read_as_it_was(synthetic):
     scenes, names = read_scenes(synthetic, 'val2014')
     expected = sample_scene(0, 'val2014', 3)
     assert scenes[3].key() == expected.key() and names[3].startswith('COCO_val2014_')
-    assert scenes[3].objects[0].centre == tuple(round(value, 2) for value in expected.objects[0].centre)
+    assert scenes[3].objects[0].center == tuple(round(value, 2) for value in expected.objects[0].center)
     assert make_examples(0, 'dev', scenes, names) == make_examples(0, 'dev', scenes, names)
 
 

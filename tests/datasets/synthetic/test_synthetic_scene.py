@@ -33,10 +33,10 @@ def test_splits_share_no_scene_even_apart_from_positions():
 
 def test_the_key_of_a_scene_forgets_positions_and_order():
     scene = SCENES[0]
-    moved = [replace(obj, centre=(9.0, 9.0), diameter=5.0, rotation=0.0) for obj in reversed(scene.objects)]
+    moved = [replace(obj, center=(9.0, 9.0), diameter=5.0, rotation=0.0) for obj in reversed(scene.objects)]
     assert replace(scene, objects=tuple(moved), width=1).key() == scene.key()
-    recoloured = replace(scene.objects[0], color='?')
-    assert replace(scene, objects=(recoloured, *scene.objects[1:])).key() != scene.key()
+    recolored = replace(scene.objects[0], color='?')
+    assert replace(scene, objects=(recolored, *scene.objects[1:])).key() != scene.key()
 
 
 def test_objects_are_visible_inside_and_of_the_size_they_are_called():

@@ -93,7 +93,7 @@ def the_one(scene, phrase):
 def beyond(scene, aside, reference):
     """The objects on one side of another, by their centres."""
     axis, sign = ASIDE[aside]
-    return [obj for obj in scene.objects if sign * (obj.centre[axis] - reference.centre[axis]) > 0]
+    return [obj for obj in scene.objects if sign * (obj.center[axis] - reference.center[axis]) > 0]
 
 
 def answer(scene, question):
@@ -119,7 +119,7 @@ def answer(scene, question):
         extreme = next((word for word in EXTREMES if word in text), None)
         if extreme:
             axis, sign = EXTREMES[extreme]
-            found = max(scene.objects, key=lambda obj: sign * obj.centre[axis])
+            found = max(scene.objects, key=lambda obj: sign * obj.center[axis])
         else:
             (found,) = beyond(scene, relation[1], the_one(scene, text[relation.end() :]))
         return found.color if text.startswith('what color') else found.shape
@@ -127,7 +127,7 @@ def answer(scene, question):
         return scene.background
     if kind == 'position':
         obj = the_one(scene, text)
-        x, y = obj.centre[0] / scene.width - 0.5, obj.centre[1] / scene.height - 0.5
+        x, y = obj.center[0] / scene.width - 0.5, obj.center[1] / scene.height - 0.5
         if max(abs(x), abs(y)) < 0.15:
             return 'middle'
         return ('left' if x < 0 else 'right') if abs(x) > abs(y) else ('top' if y < 0 else 'bottom')
@@ -223,7 +223,7 @@ def test_regions_are_inside_and_their_boxes_hold_what_the_phrase_names():
             inside = [
                 obj
                 for obj in find(scene, region['phrase'])
-                if x <= obj.centre[0] <= x + width and y <= obj.centre[1] <= y + height
+                if x <= obj.center[0] <= x + width and y <= obj.center[1] <= y + height
             ]
             if not re.search(r'background|next|beside|close|' + RELATION.pattern, region['phrase']):
                 assert inside, region

@@ -15,7 +15,7 @@ def read_scenes(root: Path, split: str) -> tuple[list[Scene], list[str]]:
         objects = tuple(
             SceneObject(
                 *(item[name] for name in ('shape', 'color', 'size', 'texture')),
-                centre=tuple(item['center']),
+                center=tuple(item['center']),
                 diameter=item['diameter'],
                 rotation=item['rotation'],
             )

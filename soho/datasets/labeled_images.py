@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from soho.datasets.base import ImageTable, ImageTextDataset
-from soho.datasets.records import LabelledImage
+from soho.datasets.base import ImageTextDataset
+from soho.datasets.image_table import ImageTable
+from soho.datasets.records import LabeledImage
 from soho.datasets.storage.json_files import load_members
 from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, clip, enumerate_names
@@ -14,7 +15,7 @@ from soho.registry import DATASETS
 
 
 @DATASETS.register_module()
-class LabelledImages(ImageTextDataset):
+class LabeledImages(ImageTextDataset):
     """Images with one label for each of several attributes.
 
     The annotation file is ``{data: [{file_name, image_id, height, width,
@@ -48,7 +49,7 @@ class LabelledImages(ImageTextDataset):
         sizes = [len(names[attribute]) for attribute in attributes]
         labels: list[list[int]] = []
 
-        def add_labels(record: LabelledImage) -> None:
+        def add_labels(record: LabeledImage) -> None:
             if len(record.labels) != len(names):
                 raise UserError(
                     f'{self.ann_file}: image {clip(record.file_name)} has {len(record.labels)} labels, '
@@ -63,7 +64,7 @@ class LabelledImages(ImageTextDataset):
                     )
             labels.append(chosen)
 
-        self.images = ImageTable(stream_records(self.ann_file, LabelledImage, 'data'), add_labels, self.min_side)
+        self.images = ImageTable(stream_records(self.ann_file, LabeledImage, 'data'), add_labels, self.min_side)
         self.labels = np.asarray(labels, np.int64).reshape(-1, len(attributes))
         self.item_images = np.arange(len(self.images))[:, None]
 
