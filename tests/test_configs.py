@@ -144,7 +144,7 @@ def shrink_statements(node, place, small_synthetic):
 
 
 def shrink_retrieval(node, place, small_synthetic):
-    """A data set of retrieval or visual entailment on the synthetic data set; says whether it is one."""
+    """A data set or metric of retrieval or visual entailment on the synthetic data set; says whether it is one."""
     kind, root, part = node.get('type'), small_synthetic['root'], place.split('_')[0]
     if kind == 'RetrievalDataset' and 'ann_file' in node:
         file, images = dict(train=(small_synthetic['PretrainDataset'], 'train2014')).get(
@@ -154,6 +154,12 @@ def shrink_retrieval(node, place, small_synthetic):
     elif kind == 'SNLIVEDataset' and 'ann_file' in node:
         file = dict(train='train', val='dev', test='test')[part]
         node.update(data_root=str(root), ann_file=f'snli_ve/snli_ve_{file}.jsonl', images=SPLITS[part])
+    elif kind == 'SNLIVEAccuracy' and 'evaluated_file' in node:
+        file = dict(val='dev', test='test')[part]
+        node.update(
+            evaluated_file=str(root / f'snli_ve/snli_ve_{file}.jsonl'),
+            training_file=str(root / 'snli_ve/snli_ve_train.jsonl'),
+        )
     elif kind == 'RetrievalRecall':
         node.folds = min(node.get('folds', 1), 4)  # of eight images
     else:

@@ -37,8 +37,8 @@ val_dataloader = dict(
 test_dataloader = dict(
     **evaluation, dataset=dict(**source, ann_file='test.jsonl', images='test', test_mode=True, pipeline=test_pipeline)
 )
-val_evaluator = dict(type='StatementAccuracy')
-test_evaluator = dict(type='StatementAccuracy')
+val_evaluator = dict(type='StatementAccuracy', majority_answer='True')
+test_evaluator = dict(type='StatementAccuracy', majority_answer='True')
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)

@@ -33,3 +33,4 @@ val_dataloader = dict(dataset=dict(_delete_=True, **evaluation, ann_file='statem
 test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='StatementAccuracy')
 test_evaluator = val_evaluator
+custom_hooks = [dict(type='ChanceLossHook', head='nlvr2', after=400, window=200)]

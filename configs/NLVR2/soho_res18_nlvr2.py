@@ -4,6 +4,15 @@
     bash tools/dist_train.sh configs/NLVR2/soho_res18_nlvr2.py 8
     python tools/test.py configs/NLVR2/soho_res18_nlvr2.py CHECKPOINT --out test1.csv
 
+The balanced and unbalanced parts of dev, and its thirteen categories, by the official files in ``data/nlvr2``:
+
+    python tools/test.py configs/NLVR2/soho_res18_nlvr2.py CHECKPOINT --cfg-options \\
+        test_dataloader.dataset.ann_file=nlvr2_dev.jsonl test_dataloader.dataset.images=images/dev \\
+        test_evaluator.subsets.balanced=data/nlvr2/balanced_dev.json \\
+        test_evaluator.subsets.unbalanced=data/nlvr2/unbalanced_dev.json \\
+        test_evaluator.categories=data/nlvr2/annotated_dev_examples.txt \\
+        test_evaluator.annotation_file=data/nlvr2/dev.json
+
 A classifier reads the [CLS] of the statement with the left image beside its [CLS] with the right one; the paper says
 neither of its head nor of its rates here, so that both are of peers. 64 pairs a step on 8 GPUs. Cost, estimated from
 the measured 0.12 TFLOP an image and training step: 20 PFLOP an epoch, about an hour of one H100 for the run at 100

@@ -3,8 +3,12 @@
     bash tools/dist_train.sh configs/Pretrain/soho_res101_pre.py 8
 
 The release has no recipe of this size; everything but the size is that of ``soho_res18_pre_corrected.py``, without the
-known bugs of the release. The larger recipes of the other tasks begin with its last checkpoint. Estimated cost from the
-layers' operations: about 0.9 TFLOP an image and step. Not run.
+known bugs of the release. The larger recipes of the other tasks begin with its last checkpoint.
+
+Computed cost, not run: 0.72 TFLOP a group of four captions and training step, three times the forward pass that
+``tools/analysis/get_flops.py`` counts at 800x600; 1.6 million groups an epoch, of which 1.35 are of Visual Genome's 5.4
+million regions; 46 EFLOP for the run: five days of one H100 at 100 TFLOP/s, 16 hours of eight, and 64 hours of
+eight V100 at an assumed 25 TFLOP/s. Pretraining itself has no published score.
 """
 
 _base_ = './soho_res18_pre_corrected.py'

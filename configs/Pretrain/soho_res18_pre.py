@@ -8,6 +8,11 @@ Source: researchmm/soho, configs/Pretrain/soho_res18_pre.py.
 Differs from the release: losses are means over the targets of all GPUs, where the release averages the means of each
 GPU; each step's batches share one orientation, and short groups of captions are filled anew in every epoch
 (``OfficialBatchSampler`` and ``fill_seed`` do as the release).
+
+Computed cost, not run: 0.17 TFLOP a group of four captions and training step, three times the forward pass that
+``tools/analysis/get_flops.py`` counts at 800x600; 1.6 million groups an epoch, of which 1.35 are of Visual Genome's 5.4
+million regions; 11 EFLOP for the run: 31 hours of one H100 at 100 TFLOP/s, four of eight, and 16 hours of eight V100 at
+an assumed 25 TFLOP/s. Pretraining itself has no published score.
 """
 
 _base_ = [

@@ -8,6 +8,9 @@ the dictionary, unused words are re-initialised instead of becoming zero, a
 caption is replaced by any other image's caption, [UNK] is never a label, and
 batch-norm statistics are updated once per step. Its checkpoints are for
 ``configs/VQA/soho_res18_vqa_corrected.py``.
+
+Its computed cost is that of ``soho_res18_pre.py``, 31 hours of one H100 at 100 TFLOP/s. Not run; pretraining itself has
+no published score.
 """
 
 _base_ = './soho_res18_pre.py'

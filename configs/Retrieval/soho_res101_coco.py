@@ -4,6 +4,7 @@
 
 Estimated cost: 0.27 EFLOP an epoch, about eight hours of one H100 for the run at 100 TFLOP/s; the test scores 125
 million pairs at 26 GFLOP in float32, 3.3 EFLOP, 18 hours of one H100 at 50 TFLOP/s or a bit over two of eight. Not run.
+The paper has this task; its published score is not at hand here.
 """
 
 _base_ = [

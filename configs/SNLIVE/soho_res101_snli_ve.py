@@ -4,7 +4,7 @@
 
 Published (SOHO, CVPR 2021; not reproduced here): val 85.00, test 84.95. Estimated cost: 1.1 TFLOP a group of six
 hypotheses and training step, 0.1 EFLOP an epoch, about two and a half hours of one H100 for the run at 100 TFLOP/s.
-Not run.
+Not run. Beside the score belongs that of ``soho_res101_snli_ve_blind.py``, the same model without the image.
 """
 
 _base_ = './soho_res18_snli_ve.py'

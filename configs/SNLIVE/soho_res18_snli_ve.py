@@ -7,7 +7,9 @@
 Three classes from the [CLS] of image and hypothesis; the premise's caption is never read. What the paper says of head
 and rates could not be found. 64 images of up to six hypotheses a step on 8 GPUs. Estimated cost: 0.23 TFLOP a group of
 six and training step, 21 PFLOP an epoch, about half an hour of one H100 for the run at 100 TFLOP/s. Not run. Beside
-the score belongs that of ``soho_res18_snli_ve_blind.py``, the same model without the image; chance is 33.3.
+the accuracy stands ``accuracy_hypothesis``, that of the most frequent training label of the same hypothesis, and with
+``--cfg-options test_evaluator.blind=FIGURE`` that of ``soho_res18_snli_ve_blind.py``, the same model without the image;
+chance is 33.3. The paper has no score for this size.
 """
 
 _base_ = [

@@ -3,8 +3,10 @@
     bash tools/dist_train.sh configs/VQA/soho_res101_vqa.py 8
 
 Published (SOHO, CVPR 2021; not reproduced here): test-dev 73.25, test-std 73.47. The release has no recipe of this
-size; everything but the size is that of ``soho_res18_vqa_corrected.py``. Estimated cost from the layers' operations:
-about 0.9 TFLOP an image and step. Not run.
+size; everything but the size is that of ``soho_res18_vqa_corrected.py``. Computed cost, not run: 0.53
+TFLOP a question and training step, three times the forward pass that ``tools/analysis/get_flops.py`` counts at the mean
+of the scales; 658,111 questions an epoch, 7 EFLOP for the run: 39 hours of one H100 at 50 TFLOP/s of float32, or half
+of that with ``--amp`` at 100, five of eight, and 30 hours of eight V100 at an assumed 8 TFLOP/s of float32.
 """
 
 _base_ = './soho_res18_vqa_corrected.py'

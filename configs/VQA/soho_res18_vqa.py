@@ -8,6 +8,11 @@ Source: researchmm/soho, configs/VQA/soho_res18_vqa.py.
 
 Differs from the release: the loss is a mean over the questions of all GPUs, and each step's batches share one
 orientation (``OfficialBatchSampler`` does as the release).
+
+Computed cost, not run: 0.12 TFLOP a question and training step, three times the forward pass that
+``tools/analysis/get_flops.py`` counts at the mean of the scales; 658,111 questions an epoch, 1.6 EFLOP for the run:
+nine hours of one H100 at 50 TFLOP/s of float32, or half of that with ``--amp`` at 100, about one hour of eight, and
+seven of eight V100 at an assumed 8 TFLOP/s of float32. No score of this size is published.
 """
 
 _base_ = [

@@ -5,6 +5,9 @@
 Differences from the published recipe: the mask of the valid area has the shape
 of the canvas, text is cleaned as in BERT, and tests use batches of several
 images.
+
+Its computed cost is that of ``soho_res18_vqa.py``, nine hours of one H100 at 50
+TFLOP/s of float32. Not run; no score of this size is published.
 """
 
 _base_ = './soho_res18_vqa.py'

@@ -67,7 +67,9 @@ FIELDS: dict[str, Field] = {
     ),
     'pad_size': Field(('B*M', 2), 'int64', '``image_size`` rounded up to a multiple of ``size_divisor``'),
     'image_id': Field(('B',), 'int64', "the image's id, or where not all ids are numbers its place"),
-    'image_index': Field(('B',), 'int64', "the image's place in its data set, the row of a matrix of scores"),
+    'image_index': Field(
+        ('B',), 'int64', "the image's place in its data set or in the concatenation, the row of a matrix of scores"
+    ),
     # Sentences of SOHO
     'input_ids': Field(
         ('B', 'S', 'L'), 'int64', 'WordPiece tokens, [CLS] ... [SEP], padded on the right', model_input=True

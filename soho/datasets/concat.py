@@ -18,7 +18,7 @@ class ConcatDataset(Dataset):
 
     Args:
         datasets: Configs or datasets. The random choices of a sample depend on
-            its index in the concatenation.
+            its index in the concatenation, over which ``image_index`` counts as well.
     """
 
     def __init__(self, datasets: Sequence[dict | ImageTextDataset]) -> None:
@@ -61,7 +61,10 @@ class ConcatDataset(Dataset):
         key = SampleKey.of(key)
         part = int(np.searchsorted(self.ends, key.index, side='right'))
         start = self.ends[part - 1] if part else 0
-        return self.datasets[part].prepare(int(key.index - start), key.rng())
+        sample = self.datasets[part].prepare(int(key.index - start), key.rng())
+        if 'image_index' in sample:  # otherwise images of two data sets would pass for one
+            sample['image_index'] = sample['image_index'] + start
+        return sample
 
 
 AnyDataset = ImageTextDataset | ConcatDataset

@@ -1,6 +1,7 @@
 """What the commands that run a config have in common: ``tools/train.py`` and ``tools/test.py``."""
 
 import argparse
+import ast
 import os
 from typing import Any
 
@@ -10,7 +11,10 @@ from soho.engine.config import default_work_dir, load_config
 
 
 class ConfigOptions(DictAction):
-    """mmengine's ``KEY=VALUE ...``; what it cannot read is an error of the command line, with exit code 2."""
+    """mmengine's ``KEY=VALUE ...``, in which a value may also have dicts, written as in a config.
+
+    What cannot be read is an error of the command line, with exit code 2.
+    """
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *option) -> None:
         for text in values:
@@ -20,6 +24,19 @@ class ConfigOptions(DictAction):
                 super().__call__(parser, namespace, [text], *option)
             except AssertionError:
                 parser.error(f'{self.option_strings[0]} {text}: the brackets are not in pairs')
+            except (ValueError, SyntaxError):
+                parser.error(
+                    f"{self.option_strings[0]} {text}: a dict is written as in a config, as {{'type': 'ResNet'}}"
+                )
+            except RecursionError:
+                parser.error(f'{self.option_strings[0]} {text}: only the brackets around all of a value divide it')
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """Return the value that a text stands for; mmengine's splits dicts at their commas."""
+        if val.startswith(('{', '[', '(')) and '{' in val and '{{' not in val:
+            return ast.literal_eval(val)
+        return DictAction._parse_iterable(val)
 
 
 def add_config_options(parser: argparse.ArgumentParser, example: str = 'optim_wrapper.optimizer.lr=1e-4') -> None:

@@ -44,6 +44,8 @@ class PairScoringLoop:
             images) after the metrics are computed.
         top_captions: ``None``: the exact protocol. A number: all pairs are first scored with few visual tokens, and
             for each image so many captions, the best by that score, are scored exactly and stand before the others.
+            That first pass is no two-tower one: SOHO has no tower of text whose vectors could be compared, so that
+            all I x T pairs still go through the transformer, each for a fraction of the exact cost.
         top_images: The same for the images of each caption.
         pool: How many neighbouring visual tokens are averaged to one for that first score.
         **kwargs: See mmengine's ValLoop and TestLoop. Scores are computed in float32 unless ``fp16`` is set.

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         'masked_words': ['MaskedWordAccuracy'],
         'pretrain': ['PretrainMetrics'],
         'retrieval': ['RetrievalRecall'],
+        'snli_ve': ['SNLIVEAccuracy'],
         'statements': ['StatementAccuracy'],
         'vqa': ['VQAAccuracy'],
     },

@@ -13,19 +13,19 @@ from soho.evaluation.captions.treebank import tokenize
 MOST_CANDIDATES, MOST_PICTURES = 100, 200  # which take about a second
 
 
-def warn_unless_beaten(measure: str, value: float, baseline: float, guess: str, unit: str = '') -> None:
-    """Log a warning where a model is not better than the same answer or caption for every picture.
+def warn_unless_beaten(measure: str, value: float, baseline: float, rule: str, unit: str = '') -> None:
+    """Log a warning where a model is not better than what does without the picture.
 
     Args:
         measure: Name of the figure.
         value: The model's.
-        baseline: That of the guess.
-        guess: What is always given.
+        baseline: That of the rule.
+        rule: What does without, as in ``"always giving 'yes'"``.
         unit: Of both.
     """
     if value <= baseline:
         print_log(
-            f'The {measure} of {value:.2f}{unit} does not beat that of always giving {guess!r}, {baseline:.2f}{unit}: '
+            f'The {measure} of {value:.2f}{unit} does not beat that of {rule}, {baseline:.2f}{unit}: '
             'the model has learnt nothing from the pictures yet.',
             logger='current',
             level=logging.WARNING,

@@ -17,6 +17,7 @@ from soho.datasets.storage.json_files import PathLike, write_json
 from soho.datasets.storage.json_records import read_members, stream_members, stream_records, to_record
 from soho.errors import UserError, clip, quote
 from soho.evaluation.evaluator import Metric, Prediction
+from soho.evaluation.submission import Submission
 from soho.registry import METRICS
 
 # Steps of a question's program that only phrase the answer.
@@ -303,8 +304,8 @@ class GQAAccuracy(Metric):
         write_submission(path, {name: answers[name] for name in self.questions if name in answers})
 
 
-def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
-    """Check a server file of GQA, and return its number of predictions.
+def check_submission(path: PathLike, questions: PathLike | None = None) -> Submission:
+    """Check a server file of GQA, and return what it holds.
 
     Args:
         path: The json file.
@@ -315,10 +316,12 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
         UserError: What is wrong with it.
     """
     found: set[str] = set()
+    empty = 0
     for item in stream_records(path, GQAPrediction, strict=True):
         if item.questionId in found:
             raise UserError(f'{path} predicts the question {clip(item.questionId)} twice')
         found.add(item.questionId)
+        empty += not item.prediction.strip()
     if questions is not None:
         expected = {name for name, _ in stream_members(questions, GQATruth)}
         for names, what in ((expected - found, 'lacks'), (found - expected, 'predicts')):
@@ -327,4 +330,4 @@ def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
                 raise UserError(
                     f'{path} {what} {len(names)} questions {beyond}of {questions}, such as {clip(min(names))}'
                 )
-    return len(found)
+    return Submission(len(found), empty)

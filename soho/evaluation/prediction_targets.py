@@ -26,6 +26,7 @@ TASKS = dict(
     VQAAccuracy='questions',
     GQAAccuracy='questions',
     ClassificationAccuracy='questions',
+    SNLIVEAccuracy='questions',
     StatementAccuracy='statements',
     CaptionMetrics='captions',
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from soho.datasets.batch import Batch
@@ -21,6 +22,7 @@ from soho.datasets.storage.json_records import stream_lines
 from soho.errors import UserError, clip, quote
 from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.evaluator import Metric, Prediction
+from soho.evaluation.submission import Submission
 from soho.files import atomic_write, iterate_lines
 from soho.registry import METRICS
 
@@ -107,7 +109,7 @@ class StatementAccuracy(Metric):
 
     Args:
         subsets: Name to an official file (jsonl) with the examples of a subset, such as ``balanced_dev.json``:
-            adds ``accuracy_<name>``.
+            adds ``accuracy_<name>``, over those of them that the data set has; how many it lacks is said in the log.
         categories: The official ``annotated_dev_examples.txt``: adds ``category/<name>``. Its sentences are looked
             up in ``annotation_file``.
         annotation_file: The official jsonl of the split; needed for ``categories`` only.
@@ -117,7 +119,8 @@ class StatementAccuracy(Metric):
         **kwargs: See :class:`Metric`. ``out_file`` is the official submission: a csv of identifier and label.
 
     Raises:
-        FileNotFoundError, UserError: When built: a file is missing or faulty.
+        FileNotFoundError, UserError: When built: a file is missing or faulty. When the loop is built, before the
+            first prediction: a file of examples is of another split than the data set.
     """
 
     def __init__(
@@ -144,6 +147,23 @@ class StatementAccuracy(Metric):
             records = stream_lines(annotation_file, LabeledStatement)
             self.sentences = {record.identifier: record.sentence for record in records}
 
+    @BaseMetric.dataset_meta.setter
+    def dataset_meta(self, meta: dict[str, Any]) -> None:
+        """Take the names of the examples, and check that the subsets are of them."""
+        self._dataset_meta = meta
+        examples = set(meta.get('identifiers', ()))
+        asked = {f'the subset {name!r}': members for name, members in self.subsets.items()}
+        if self.sentences:
+            asked['annotation_file'] = set(self.sentences)
+        for what, members in asked.items() if examples else ():
+            if not (there := members & examples):
+                raise UserError(
+                    f'none of the {len(members)} examples of {what} of StatementAccuracy, such as '
+                    f'{clip(min(members))}, is in the data set, which has {clip(min(examples))}'
+                )
+            if len(there) < len(members):
+                print_log(f'The data set has {len(there)} of the {len(members)} examples of {what}.', logger='current')
+
     def process(self, data_batch: Batch, prediction: Prediction) -> None:
         """Store the logits and the label of each sentence.
 
@@ -159,7 +179,7 @@ class StatementAccuracy(Metric):
         """Compute the metrics in percent; see the class.
 
         Raises:
-            UserError: An example has no prediction, or a subset has examples that the data set lacks.
+            UserError: An example has no prediction.
         """
         predictions = self._predictions(results)
         label = {record.question_id: record.label for record in results}
@@ -172,15 +192,12 @@ class StatementAccuracy(Metric):
         metrics = {name: 100 * value for name, value in scores._asdict().items()}
         if self.majority_answer is not None:
             majority = 100 * sum(CLASS_NAMES[value] == self.majority_answer for value in label.values()) / len(label)
-            warn_unless_beaten('accuracy', metrics['accuracy'], majority, self.majority_answer, ' %')
+            rule = f'always giving {self.majority_answer!r}'
+            warn_unless_beaten('accuracy', metrics['accuracy'], majority, rule, ' %')
             metrics['accuracy_majority'] = majority
         by_name = {identifiers[number]: right for number, right in correct.items()}
         for name, members in self.subsets.items():
-            if unknown := members - by_name.keys():
-                raise UserError(
-                    f'the subset {name!r} has {len(unknown)} examples that the data set lacks, such as '
-                    f'{clip(min(unknown))}'
-                )
+            members &= by_name.keys()
             metrics[f'accuracy_{name}'] = 100 * sum(by_name[member] for member in members) / len(members)
         if self.categories:
             sentences = [self.sentences.get(name, '') for name in by_name]
@@ -243,8 +260,8 @@ def read_submission(path: PathLike) -> dict[str, bool]:
     return predictions
 
 
-def check_submission(path: PathLike, annotation_file: PathLike | None = None) -> int:
-    """Check a submission of NLVR2, and return its number of predictions.
+def check_submission(path: PathLike, annotation_file: PathLike | None = None) -> Submission:
+    """Check a submission of NLVR2, and return what it holds.
 
     Args:
         path: The csv.
@@ -260,7 +277,7 @@ def check_submission(path: PathLike, annotation_file: PathLike | None = None) ->
         raise UserError(f'{path} predicts {", ".join(sorted(splits)) or "nothing"}; a submission is of one split')
     if annotation_file is not None:
         check_complete(predictions, (record.identifier for record in stream_lines(annotation_file, ExampleName)), path)
-    return len(predictions)
+    return Submission(len(predictions))
 
 
 def check_complete(predicted: Iterable[str], expected: Iterable[str], path: PathLike) -> None:

@@ -18,11 +18,12 @@ from soho.datasets.answer_list import answer_text
 from soho.datasets.base import first_id, id_order
 from soho.datasets.batch import Batch
 from soho.datasets.records import Answer, AnsweredQuestion, AskedQuestion, VQAPrediction
-from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, write_json
+from soho.datasets.storage.json_files import MissingKeyError, PathLike, load_json, load_members, write_json
 from soho.datasets.storage.json_records import stream_records, to_record
 from soho.errors import UserError, quote
 from soho.evaluation.baselines import warn_unless_beaten
 from soho.evaluation.evaluator import Metric, Prediction
+from soho.evaluation.submission import Submission
 from soho.evaluation.vqa_normalization import clean_answer, normalize_answer
 from soho.registry import METRICS
 
@@ -148,38 +149,53 @@ def _summarize(ids: Collection[int | str]) -> str:
     return f'{len(ids)} question{"s" * (len(ids) > 1)} (the first is {quote(first_id(ids))})'
 
 
-def check_submission(path: PathLike, questions: PathLike | None = None) -> int:
-    """Check a file of VQA answers for EvalAI, and return its number of answers.
+def check_submission(path: PathLike, questions: PathLike | None = None) -> Submission:
+    """Check a file of VQA answers for EvalAI, and return what it holds.
 
     Both phases of the challenge, test-dev and test-standard, take the answers to all questions of test2015.
 
     Args:
         path: ``[{question_id, answer}, ...]``, see :meth:`VQAAccuracy.write`.
-        questions: The official file of questions: each must be answered, and no other. By default only the number
-            of answers is compared with that of test2015.
+        questions: The official file of questions: each must be answered, and no other; it is not that of test-dev. By
+            default only the number of answers is compared with that of test2015.
 
     Raises:
         FileNotFoundError: A file is missing.
         UserError: What is wrong with it.
     """
     found: set[int | str] = set()
+    empty = 0
     for item in stream_records(path, VQAPrediction, strict=True):
         if item.question_id in found:
             raise UserError(f'{path} answers question {item.question_id} twice')
         found.add(item.question_id)
+        empty += not item.answer.strip()
     if questions is not None:
         expected = {item.question_id for item in stream_records(questions, AskedQuestion, 'questions')}
         for ids, what in ((expected - found, 'lacks'), (found - expected, 'answers')):
             if ids:
                 beyond = '' if what == 'lacks' else ', not asked in'
                 raise UserError(f'{path} {what} {_summarize(ids)}{beyond or " of"} {questions}')
+        if len(expected) == TEST_DEV_QUESTIONS or _is_test_dev(questions):
+            raise UserError(
+                f'{questions} has the questions of test-dev alone; EvalAI takes the answers to all {TEST_QUESTIONS} of '
+                'test2015, for test-dev as well'
+            )
     elif len(found) != TEST_QUESTIONS:
         part = ': these are the questions of test-dev alone' if len(found) == TEST_DEV_QUESTIONS else ''
         raise UserError(
             f'{path} answers {len(found)} questions{part}; EvalAI takes all {TEST_QUESTIONS} of test2015, for test-dev '
             'as well (answers to another split are checked against its file of questions)'
         )
-    return len(found)
+    return Submission(len(found), empty)
+
+
+def _is_test_dev(questions: PathLike) -> bool:
+    """Return whether a file of questions says that it is that of test-dev."""
+    try:
+        return str(load_members(questions, 'data_subtype')['data_subtype']).startswith('test-dev')
+    except MissingKeyError:  # only the official files have it
+        return False
 
 
 @METRICS.register_module()
@@ -285,7 +301,8 @@ class VQAAccuracy(Metric):
     def _with_majority(self, metrics: dict[str, float], scores: Sequence[float]) -> dict[str, float]:
         """Add what the majority answer scores, in percent, and warn where the model is not better."""
         majority = 100 * sum(scores) / len(scores)
-        warn_unless_beaten('accuracy', metrics['accuracy'], majority, self.majority_answer or '', ' %')
+        rule = f'always giving {self.majority_answer!r}'
+        warn_unless_beaten('accuracy', metrics['accuracy'], majority, rule, ' %')
         return dict(metrics, accuracy_majority=majority)
 
     def _majority_label(self) -> int:

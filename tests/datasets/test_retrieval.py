@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from soho.datasets.concat import ConcatDataset
 from soho.datasets.retrieval import RetrievalDataset, collate_in_batch
 from soho.datasets.sample_key import SampleKey
 
@@ -78,6 +79,16 @@ def test_all_captions_of_a_batch_meet_all_its_images(make_dataset):
     assert batch['sentence_mask'].equal(counted)
     with pytest.raises(ValueError, match='these samples have 3: set negatives=0'):
         collate_in_batch([make_dataset(negatives=2)[0]])
+
+
+def test_images_of_two_data_sets_are_never_the_same_image(make_dataset):
+    part = make_dataset(negatives=0)
+    joined = ConcatDataset([part, part])
+    samples = [joined[i] for i in (1, 3, 5)]
+    assert [sample['image_index'] for sample in samples] == [1, 3, 5]
+    samples = [joined[i] for i in (1, 4)]
+    samples[1]['input_ids'] = joined[3]['input_ids']  # another caption, so that only the image could exclude it
+    assert collate_in_batch(samples)['sentence_mask'].all()
 
 
 def test_what_is_wrong_in_the_file_is_said(make_dataset):

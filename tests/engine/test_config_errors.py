@@ -129,7 +129,7 @@ def test_options_that_do_not_fit(options, sentence, write):
         load_config(write(a=text), options)
 
 
-@pytest.mark.parametrize('option', ['lr', '=3', 'lr=[1,(2]'])
+@pytest.mark.parametrize('option', ['lr', '=3', 'lr=[1,(2]', 'lr={a: 1, b: 2}', "lr={'a':1", 'lr=max(1,2)'])
 def test_options_that_cannot_be_read_are_errors_of_the_command_line(option, capsys):
     with pytest.raises(SystemExit) as stopped:
         run_parser('').parse_args(['a.py', '--cfg-options', option])

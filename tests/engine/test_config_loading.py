@@ -61,6 +61,14 @@ def test_parts_to_load_can_be_named_on_the_command_line(config):
     assert cfg.load_parts == ['backbone']
 
 
+def test_options_take_dicts_as_a_config_does(config):
+    text = "model = dict(neck=dict(type='PlainNeck'))\nval_evaluator = []\nhelper = dict(one=0)"
+    options = ["val_evaluator=[{'type': 'VQAAccuracy', 'prefix': 'a, b'}]", "helper={'one': 1}", 'work_dir=a{b}']
+    cfg = load_run(run_parser('').parse_args([config(text), '--cfg-options', *options]))
+    assert cfg.val_evaluator == [dict(type='VQAAccuracy', prefix='a, b')] and cfg.helper == dict(one=1)
+    assert cfg.work_dir == 'a{b}'
+
+
 @pytest.mark.parametrize(
     'options, message',
     [

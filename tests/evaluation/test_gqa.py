@@ -83,7 +83,7 @@ def test_the_metric_and_the_server_file(files):
     assert metrics['structural/compare'] == 100 and metrics['words/4'] == 50
     # The ids of the batch are numbers; the server's keep their zeros.
     assert json.loads(out.read_text())[0] == dict(questionId='01', prediction='red')
-    assert check_submission(out, files / 'questions.json') == 5
+    assert check_submission(out, files / 'questions.json') == (5, 0)
 
 
 def test_questions_without_answers_give_a_server_file_alone(files):

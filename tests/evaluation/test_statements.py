@@ -43,7 +43,7 @@ def test_metric_and_submission(tmp_path):
     metrics = evaluate(metric, [(3, 2.0), (0, 1.0), (2, -1.0), (1, -3.0)], [1, 1, 0, 1])
     assert metrics == dict(accuracy=75.0, consistency=pytest.approx(200 / 3))
     assert out.read_text() == 'dev-1-0-0,True\ndev-1-1-0,False\ndev-1-0-1,False\ndev-2-0-0,True\n'
-    assert check_submission(out) == 4
+    assert check_submission(out) == (4, 0)
 
 
 def test_predictions_of_both_orders_are_averaged():
@@ -68,9 +68,25 @@ def test_subsets_and_categories(tmp_path):
     metrics = evaluate(metric, [(0, 1.0), (1, -1.0), (2, -1.0), (3, 1.0)], [1, 1, 0, 1])
     assert metrics['accuracy_balanced'] == 50
     assert metrics['category/negation'] == 75 and metrics['category/hard cardinality'] == pytest.approx(200 / 3)
-    with pytest.raises(ValueError, match='1 examples that the data set lacks, such as dev-9-0-0'):
-        (tmp_path / 'balanced.json').write_text('{"identifier": "dev-9-0-0"}')
-        evaluate(StatementAccuracy(dict(x=str(tmp_path / 'balanced.json'))), [(n, 1.0) for n in range(4)], [1] * 4)
+
+
+def test_a_subset_is_scored_on_what_the_data_set_has_of_it(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('soho.evaluation.statements.print_log', lambda text, **_: said.append(text))
+    path = tmp_path / 'balanced.json'
+    path.write_text('\n'.join(json.dumps(dict(identifier=name)) for name in (*NAMES[:2], 'dev-9-0-0')))
+    metric = StatementAccuracy(dict(balanced=str(path)))
+    assert evaluate(metric, [(n, 1.0) for n in range(4)], [1, 0, 1, 1])['accuracy_balanced'] == 50
+    assert said == ["The data set has 2 of the 3 examples of the subset 'balanced'."]
+
+
+def test_examples_of_another_split_are_refused_before_the_evaluation(tmp_path):
+    path = tmp_path / 'file'
+    path.write_text('{"identifier": "test1-9-0-0", "sentence": "A b."}')
+    for options in (dict(subsets=dict(x=str(path))), dict(annotation_file=str(path), categories=str(path))):
+        metric = StatementAccuracy(**options)
+        with pytest.raises(UserError, match='none of the 1 examples of .*, such as test1-9-0-0, is in the data set'):
+            metric.dataset_meta = dict(identifiers=NAMES, groups=GROUPS)
 
 
 def test_categories_are_counted_over_examples_with_their_number():
@@ -129,7 +145,7 @@ def test_what_is_no_text_or_no_csv_or_not_packed_is_said(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
     (tmp_path / 'dev.json').write_text('\n'.join(json.dumps(dict(identifier=name)) for name in NAMES))
     (tmp_path / 'out.csv').write_text('\n'.join(f'{name},True' for name in NAMES), encoding='utf-8-sig')
-    assert check_submission(tmp_path / 'out.csv', tmp_path / 'dev.json') == len(NAMES)
+    assert check_submission(tmp_path / 'out.csv', tmp_path / 'dev.json') == (len(NAMES), 0)
     (tmp_path / 'categories.txt').write_text('a dog\n* negation\n', encoding='utf-8-sig')
     with gzip.open(tmp_path / 'categories.txt.gz', 'wt', encoding='utf-8-sig') as file:
         file.write('a dog\n* negation\n')

@@ -4,7 +4,7 @@ What kind of file it is follows from its contents. A new kind is a function
 ``check(fixture)`` and its line in ``KINDS``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from soho.errors import UserError
@@ -77,12 +77,13 @@ KINDS: list[Kind] = [
 ]
 
 
-def check_file(path: str, vocab: str | None = None) -> Fixture:
+def check_file(path: str, vocab: str | None = None, annotations: Sequence[str] = ()) -> Fixture:
     """Compare every recorded value of a file with ours.
 
     Args:
         path: npz or json.
         vocab: A BERT vocabulary for files of tokenisation.
+        annotations: Folders of the official files of NLVR2 and NLVR, which are looked up near the file otherwise.
 
     Returns:
         The fixture with its ``title`` and ``rows``.
@@ -92,7 +93,7 @@ def check_file(path: str, vocab: str | None = None) -> Fixture:
         ValueError: Its contents are of no known kind, or lack something that
             their kind must have.
     """
-    fixture = Fixture(path, vocab)
+    fixture = Fixture(path, vocab, annotations)
     kind = next((kind for kind in KINDS if kind.matches(fixture)), None)
     if kind is None:
         raise UserError(f'{path} is of no known kind; it begins with {", ".join(list(fixture.values)[:4])}')

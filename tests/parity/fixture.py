@@ -3,7 +3,7 @@
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,15 +44,17 @@ class Fixture:
             ``pretrain/samples/adamw``. A list of dicts with the same keys
             becomes one list for each key.
         vocab: A BERT vocabulary for fixtures of tokenisation.
+        annotations: Folders of the official files that predictions are of, for fixtures that do not hold them.
 
     Raises:
         ValueError: Neither of the two formats.
     """
 
-    def __init__(self, path: str, vocab: str | None = None) -> None:
+    def __init__(self, path: str, vocab: str | None = None, annotations: Sequence[str] = ()) -> None:
         self.path = path
         self.title = ''
         self.vocab = vocab
+        self.annotations = annotations
         self.values = _read(path)
         self.rows: list[Row] = []
         self.remarks: list[str] = []
@@ -89,7 +91,7 @@ class Fixture:
         for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
             if name.endswith(('.npz', '.json')) and not os.path.samefile(path, self.path):
-                other = Fixture(path, self.vocab)
+                other = Fixture(path, self.vocab, self.annotations)
                 if all(any(part in value for value in other.values) for part in parts):
                     return other
         raise FileNotFoundError(f'{self.path} belongs to a file that has {" and ".join(parts)}; {folder} has none')

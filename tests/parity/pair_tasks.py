@@ -1,10 +1,12 @@
 """Scores of NLVR2, NLVR and GQA by their official scripts.
 
-A file holds predictions and what a script made of them; the annotations of NLVR2 and NLVR are looked up near it.
+A file holds predictions and what a script made of them; the annotations of NLVR2 and NLVR are in the folders that are
+named, or looked up near it.
 """
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,9 +76,13 @@ def _read_lines(path: str) -> list[dict[str, Any]]:
 
 
 def _near(fixture: Fixture, name: str, rows: list[str]) -> str | None:
-    path = find_near(fixture.path, name)
+    """Path of an official file, packed or not; where there is none the rows fail."""
+    own = os.path.basename(name)
+    names = {own: None, own.removesuffix('.gz'): None, own.removeprefix('nlvr2_').removesuffix('.gz'): None}
+    places = [os.path.join(folder, each) for folder in fixture.annotations for each in (name, *names)]
+    path = next(filter(os.path.isfile, places), None) or find_near(fixture.path, name)
     if path is None:
-        fixture.fail(rows, f'needs {name} in a folder above it, or in data there')
+        fixture.fail(rows, f'needs {name} in a folder above it, or in data there, or {own} in one of --annotations')
     return path
 
 

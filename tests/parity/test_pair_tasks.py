@@ -52,6 +52,23 @@ def test_without_the_examples_nothing_counts_as_checked(tmp_path, monkeypatch):
     assert check(tmp_path, cases=[case])[1] == ['0/test7/x/accuracy', '0/test7/x/consistency']
 
 
+def test_the_folder_of_the_examples_can_be_named(nlvr2, tmp_path_factory, monkeypatch):
+    elsewhere, official = tmp_path_factory.mktemp('elsewhere'), tmp_path_factory.mktemp('official')
+    monkeypatch.chdir(elsewhere)
+    for packed, name in (
+        (nlvr2 / 'data/refs/nlvr2/dev.json.gz', 'dev.json'),
+        (nlvr2 / 'data/refs/nlvr2/balanced_dev.json.gz', 'balanced_dev.json'),
+        (nlvr2 / 'nlvr2_annotated_dev_examples.txt.gz', 'annotated_dev_examples.txt'),
+    ):
+        (official / name).write_bytes(gzip.decompress(packed.read_bytes()))  # as they are published
+    case = dict(split='dev', name='all true', predictions='TTF', accuracy=2 / 3, consistency=1 / 2)
+    case |= dict(balanced_dev_accuracy_percent=50.0, category_accuracy_percent=dict(negation=[50.0, 2]))
+    (elsewhere / 'file').write_text(json.dumps(dict(cases=[case])))
+    assert not any(row.passed for row in check_file(str(elsewhere / 'file')).rows)
+    found = check_file(str(elsewhere / 'file'), annotations=[str(elsewhere), str(official)])
+    assert len(found.rows) == 5 and all(row.passed for row in found.rows)
+
+
 def test_nlvr(tmp_path):
     records = [dict(identifier='5-0', label='true'), dict(identifier='5-1', label='false')]
     write_lines(tmp_path / 'nlvr/dev.jsonl', *records, dict(identifier='6-0', label='true'))

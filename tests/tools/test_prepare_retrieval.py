@@ -43,9 +43,27 @@ def test_coco_in_karpathys_split(tool, tmp_path, capsys):
     assert [len(json.loads((tmp_path / f'retrieval_{s}.json').read_text())) for s in ('val', 'test')] == [1, 1]
     assert not (tmp_path / 'retrieval_train.json').exists()
     said = capsys.readouterr().out
-    assert "test: 1 images, 1 captions (in Karpathy's split 5000 and 25010)" in said and 'train: none' in said
+    assert "test: 1 images, 1 captions (in Karpathy's split 5000 and 25010)" in said and 'train: none; Karpathy' in said
+    assert 'the images of val2014 are not there yet, and are published at https://cocodataset.org' in said
     tool.main(['coco', '--root', str(tmp_path)])
     assert 'is up to date, nothing to do' in capsys.readouterr().out
+
+
+def test_cocos_images_are_looked_for_though_files_say_their_sizes(tool, tmp_path, capsys):
+    (tmp_path / 'dataset_coco.json').write_text(karpathy(*((name, 'test', ['x']) for name in 'abc'), folder='val2014'))
+    sizes = [dict(id=i, file_name=f'{name}.jpg', height=30 + i, width=40) for i, name in enumerate('abc')]
+    (tmp_path / 'captions_val2014.json').write_text(json.dumps(dict(images=sizes, annotations=[])))
+    write_images(tmp_path / 'val2014', a=(30, 40))
+    sentence = r'2 images of test, such as b\.jpg, are not in .*val2014; they are published at https://cocodataset\.org'
+    with pytest.raises(SystemExit, match=sentence):
+        tool.main(['coco', '--root', str(tmp_path)])
+    assert not (tmp_path / 'retrieval_test.json').exists()
+    write_images(tmp_path / 'val2014', b=(31, 40), c=(32, 40))
+    tool.main(['coco', '--root', str(tmp_path)])
+    assert 'test: 3 images' in (said := capsys.readouterr().out) and 'not there yet' not in said
+    (tmp_path / 'val2014' / 'c.jpg').unlink()
+    with pytest.raises(SystemExit, match='1 images of test, such as c'):
+        tool.main(['coco', '--root', str(tmp_path)])
 
 
 def test_token_files_with_lists_and_a_bogus_name(tool, tmp_path, capsys):
@@ -67,7 +85,7 @@ def test_token_files_with_lists_and_a_bogus_name(tool, tmp_path, capsys):
     [
         ([('a', 'test', ['  '])], "image a.jpg has the caption '  '; a caption is a text that is not empty"),
         ([('a', 'testing', ['x'])], "image a.jpg is of the split 'testing'; a split is one of train"),
-        ([('b', 'test', ['x'])], 'flickr30k-images has no image b.jpg'),
+        ([('b', 'test', ['x'])], '1 images of test, such as b.jpg, are not in '),
         ([('a', 'test', [])], 'image a.jpg has no caption'),
     ],
 )
@@ -82,10 +100,15 @@ def test_what_is_missing_is_said(tool, tmp_path):
     with pytest.raises(SystemExit, match=r'dataset_coco\.json \(in caption_datasets\.zip of https://cs\.stanford'):
         tool.main(['coco', '--root', str(tmp_path)])
     (tmp_path / 'results_20130124.token').write_text('a.jpg\tno number')
-    with pytest.raises(SystemExit, match=r'needs train\.txt, the images of its train split'):
+    with pytest.raises(
+        SystemExit, match=r'needs train\.txt, the images of its train split, .* published at https://git'
+    ):
         tool.main(['flickr30k', '--root', str(tmp_path)])
     for name in ('train', 'val', 'test'):
         (tmp_path / f'{name}.txt').write_text('17\n')
+    with pytest.raises(SystemExit, match=r'neither exists; they are published at https://shannon\.cs\.illinois\.edu'):
+        tool.main(['flickr30k', '--root', str(tmp_path)])
+    write_images(tmp_path / 'flickr30k-images')
     with pytest.raises(SystemExit, match=r'line 1 of .*token is .*; a line is NAME\.jpg#0, a tab and a caption'):
         tool.main(['flickr30k', '--root', str(tmp_path)])
     (tmp_path / 'results_20130124.token').write_text('a.jpg#0\ta dog')
@@ -102,8 +125,12 @@ def test_snli_ve_is_checked_and_gets_sizes(load_tool, tmp_path, capsys):
         dict(Flickr30K_ID=17, pairID='17.jpg#0r1n', gold_label='-', sentence1='THE PREMISE', sentence2='two'),
     ]
     (tmp_path / 'snli_ve_dev.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    with pytest.raises(SystemExit, match=r'neither exists; they are published at https://shannon\.cs\.illinois\.edu'):
+        tool.main(['--root', str(tmp_path)])
     write_images(tmp_path / 'flickr30k-images', **{'18': (30, 40)})
-    with pytest.raises(SystemExit, match='statement 1 is of an image that is not there'):
+    with pytest.raises(
+        SystemExit, match=r'1 images of dev, such as 17\.jpg, are not in .*; they are published at http'
+    ):
         tool.main(['--root', str(tmp_path)])
     write_images(tmp_path / 'flickr30k-images', **{'17': (30, 40)})
     tool.main(['--root', str(tmp_path)])
@@ -111,6 +138,6 @@ def test_snli_ve_is_checked_and_gets_sizes(load_tool, tmp_path, capsys):
     assert (record['height'], record['width'], record['sentence2']) == (30, 40, 'one') and 'sentence1' not in record
     said = capsys.readouterr().out
     assert 'dev: 1 statements (0 contradiction, 0 neutral, 1 entailment) of 1 images, 1 without a common label' in said
-    assert 'published are 17858 of 1000' in said and 'train: no snli_ve_train.jsonl' in said
+    assert 'published are 17858 of 1000' in said and 'train: missing, snli_ve_train.jsonl is published at' in said
     with pytest.raises(SystemExit, match='is where the downloads are'):
         tool.main(['--root', str(tmp_path), '--out', str(tmp_path)])

@@ -161,6 +161,25 @@ def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_pat
     )
 
 
+def test_a_table_of_train_and_test_has_val_cut_from_train(tool, tmp_path, pictures, capsys):
+    rows = [('image', 'question', 'answer', 'split')]
+    rows += [
+        (f'p{i}', f'{what} is it red', ('no', 'yes')[i % 2], 'test' if i > 9 else 'train')
+        for i in range(12)
+        for what in 'ab'
+    ]
+    table = str(write_csv(tmp_path / 'qa.csv', rows))
+    for options, number in ((), 2), (('--val', '0.5'), 5):
+        out = tmp_path / f'own{number}'
+        tool.main([table, '--images', str(pictures), '--out', str(out), *options])
+        said = f'the table has no split val: {number} of its 10 training pictures are it (see --val)'
+        assert said in capsys.readouterr().out
+        items = {split: json.loads((out / f'{split}.json').read_text())['data'] for split in tool.SPLITS}
+        assert {split: len(found) for split, found in items.items()} == dict(train=10 - number, val=number, test=2)
+        assert {item['file_name'] for item in items['test']} == {'p10.png', 'p11.png'}
+        assert {len(item['vqa']) for found in items.values() for item in found} == {2}  # a picture with all its rows
+
+
 @pytest.mark.parametrize(
     ('name', 'text', 'message'),
     [
@@ -169,7 +188,21 @@ def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_pat
         ('qa.csv', 'image,color\na,b\n', 'neither a column question nor caption'),
         ('qa.csv', 'image,question,answer\nmissing,b,c\n', 'no picture of .* is in .*there is no such picture'),
         ('qa.csv', 'image,question,answer,split\np1,b,c,holdout\n', r"qa\.csv, line 2 is of the split 'holdout'"),
-        ('qa.csv', 'image,question,answer\np1,a,b\n', "nothing for the split 'val'"),
+        (
+            'qa.csv',
+            'image,question,answer\np1,a,b\n',
+            "the 1 pictures leave nothing for the split 'val'; see --val and --test$",
+        ),
+        (
+            'qa.csv',
+            'image,question,answer,split\np1,a,b,train\np2,a,b,test\n',
+            "the 1 pictures of the split train leave nothing for the split 'val'; see --val, or name some in",
+        ),
+        (
+            'qa.csv',
+            'image,question,answer,split\np1,a,b,val\np2,a,b,test\n',
+            "the 2 pictures of the table leave nothing for the split 'train'; name some in its column split",
+        ),
         (
             'qa.jsonl',
             '{"image": "p1", "question": ["a"], "answer": "b"}\n',

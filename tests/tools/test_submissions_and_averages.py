@@ -56,6 +56,23 @@ def test_evalai_takes_all_of_test_and_not_test_dev(check, monkeypatch):
         check(answers(1, 2, 3))
 
 
+def test_the_questions_of_test_dev_are_no_reference(check, monkeypatch, tmp_path):
+    monkeypatch.setattr(vqa, 'TEST_DEV_QUESTIONS', 2)
+    questions = tmp_path / 'questions.json'
+    for ids, extra in ((range(2), {}), (range(3), dict(data_subtype='test-dev2015'))):
+        asked = [dict(question_id=i, image_id=1, question='?') for i in ids]
+        questions.write_text(json.dumps(dict(extra, questions=asked)))
+        with pytest.raises(SystemExit, match='has the questions of test-dev alone; EvalAI takes the answers to all'):
+            check(answers(*ids), '--reference', questions)
+
+
+def test_answers_of_no_text_are_counted(check, monkeypatch):
+    monkeypatch.setattr(vqa, 'TEST_QUESTIONS', 3)
+    assert check(answers(1, 2, answer='') + answers(3)).strip().endswith('; 2 of them are empty')
+    assert 'empty' not in check(answers(1, 2, 3))
+    assert '; 1 of them are empty' in check([dict(questionId='01', prediction=' ')])
+
+
 def test_the_task_is_known_by_the_contents(check):
     assert 'predictions for GQA' in check([dict(questionId='01', prediction='yes')])
     assert 'predictions for NLVR2' in check('test1-0-0-0,True\ntest1-0-1-0,false\n')

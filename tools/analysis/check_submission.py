@@ -4,7 +4,7 @@
 
 VQA v2 (json for EvalAI), GQA (json) and NLVR2 (csv) are told apart by their contents. The reference is the official
 file of the split: questions, or the examples of NLVR2. Without it format and repeats are checked, and of VQA that all
-447,793 questions of test2015 are answered, which EvalAI demands for test-dev too.
+447,793 questions of test2015 are answered, which EvalAI demands for test-dev too. Empty answers are counted.
 """
 
 import argparse
@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     with exit_on_user_error():
         task = find_task(args.file)
-        count = CHECKS[task](args.file, args.reference)
+        found = CHECKS[task](args.file, args.reference)
     compared = f'all of {args.reference}' if args.reference else 'not compared with the questions'
-    print(f'{args.file}: {count} predictions for {task}, {compared}')
+    empty = f'; {found.empty} of them are empty' if found.empty else ''
+    print(f'{args.file}: {found.predictions} predictions for {task}, {compared}{empty}')
 
 
 if __name__ == '__main__':

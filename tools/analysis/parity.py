@@ -31,6 +31,14 @@ def parse_args(argv=None) -> argparse.Namespace:
         help='BERT vocabulary (vocab.txt or its folder) for files of tokenisation '
         '(default: $SOHO_BERT, folders near FILE, the Hugging Face cache)',
     )
+    parser.add_argument(
+        '--annotations',
+        action='append',
+        default=[],
+        metavar='FOLDER',
+        help='official files of NLVR2 or NLVR for recorded scores of them; may be given several times '
+        '(default: refs/nlvr2 and nlvr in a folder above FILE, or in data there)',
+    )
     parser.add_argument('--failures', action='store_true', help='print only rows that fail')
     return parser.parse_args(argv)
 
@@ -66,7 +74,7 @@ def main(argv=None) -> int:
     for path in args.files:
         start = time.perf_counter()
         try:
-            fixture = check_file(path, args.vocab)
+            fixture = check_file(path, args.vocab, args.annotations)
         except (ValueError, OSError) as error:
             print(f'\n{error}')
             failed += 1

@@ -12,6 +12,10 @@ official folder (``images/train/12/train-...png``) or not. It writes
     prepare_nlvr2.json
         arguments, counts and checksums; with it a second call has nothing to do.
 
+What the parts of dev and test1 are scored by is read by ``StatementAccuracy`` as it is, and only looked for here:
+balanced_dev.json, unbalanced_dev.json, balanced_test1.json, unbalanced_test1.json and annotated_dev_examples.txt (of
+nlvr2/data/balanced, nlvr2/data/unbalanced and nlvr2/util there). A file that differs from the published one is named.
+
 The images are given out by their authors on request (lil.nlp.cornell.edu/nlvr, "Direct image download"), or
 downloaded from the addresses in the json files, of which some are dead: ``--skip-missing`` leaves out the examples
 of images that are not there.
@@ -29,11 +33,31 @@ from soho.datasets.storage.image_store import ImageMissingError, ImageStore
 from soho.datasets.storage.json_files import write_json_lines
 from soho.datasets.storage.json_records import stream_lines
 from soho.datasets.storage.manifest import Manifest, find_input
+from soho.datasets.storage.published_images import open_images
 from soho.errors import UserError, clip, exit_on_user_error
+from soho.files import hash_file
 
 # Examples as published.
 EXAMPLES = dict(train=86_373, dev=6_982, test1=6_967)
 DATA_SOURCE = 'https://github.com/lil-lab/nlvr/tree/master/nlvr2/data'
+# What parts of a split are scored by, and where it is published.
+PARTS = {
+    'balanced_dev.json': f'{DATA_SOURCE}/balanced',
+    'unbalanced_dev.json': f'{DATA_SOURCE}/unbalanced',
+    'balanced_test1.json': f'{DATA_SOURCE}/balanced',
+    'unbalanced_test1.json': f'{DATA_SOURCE}/unbalanced',
+    'annotated_dev_examples.txt': 'https://github.com/lil-lab/nlvr/tree/master/nlvr2/util',
+}
+# SHA-256 of the files as they are published; of train.json it is not known here.
+SHA256 = {
+    'dev.json': '7c44bc7831c0e060ae7d31807c91cc0c9791322363d8d86828fb44a77f09ae88',
+    'test1.json': 'f49a6c512d6868f8faf3b3bbe1a816bf5e8643f13c1bf26e527a21b84e27e2ec',
+    'balanced_dev.json': '03052b95d1fdc2d51388fb5ec9b42b945bc7155dc706c949c7635bd84de5c6a1',
+    'balanced_test1.json': 'aff64e6c45c8c5985a2088bb83e2ffc0eb435c8e1c491da3958c9a27ea6d0740',
+    'unbalanced_dev.json': 'bec545dda513bdda9264f1d53c6878b582be16bd040abf6692ebd0055b0f605d',
+    'unbalanced_test1.json': 'd66ed86c53d4ed2f33a27c7c72aa8ffbdc4009057a99259179a966ebab43f81d',
+    'annotated_dev_examples.txt': '8a73428cb7fa6dbdecb11b538cd2537cfb37608d0afb71fb0b3cc8cc28603208',
+}
 IMAGE_SOURCE = 'https://lil.nlp.cornell.edu/nlvr'
 
 
@@ -92,7 +116,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
             f'neither {args.root} nor its folder annotations holds train.json, dev.json or test1.json; they are '
             f'published at {DATA_SOURCE}'
         )
-    stores = {split: ImageStore((args.images or args.root / 'images') / split) for split in files}
+    stores = {split: open_images((args.images or args.root / 'images') / split, IMAGE_SOURCE) for split in files}
     inputs = [*files.values(), *(store.path for store in stores.values())]
     manifest = Manifest(args.out, 'nlvr2', dict(splits=list(files), skip_missing=args.skip_missing), inputs)
     if counts := manifest.counts_if_current():
@@ -131,6 +155,22 @@ def summary(counts: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
+def list_parts(root: Path) -> str:
+    """Return as lines of text which files that parts are scored by are there, and what differs from what is published.
+
+    Args:
+        root: Folder of the raw files.
+    """
+    found = {name: path for name in PARTS if (path := find_input(root, name))}
+    lines = [f'parts of dev and test1: {", ".join(found)}'] if found else []
+    lines += [f'{name}: missing, published at {source}' for name, source in PARTS.items() if name not in found]
+    for name, digest in SHA256.items():
+        path = find_input(root, name)
+        if path is not None and (own := hash_file(path)) != digest:
+            lines.append(f'{path} is not the published file (SHA-256 {own[:12]}..., published {digest[:12]}...)')
+    return '\n'.join(lines)
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--root', type=Path, default=Path('data/nlvr2'), help='folder of the raw files')
@@ -144,7 +184,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
-        print(summary(prepare(parse_args(argv))))
+        args = parse_args(argv)
+        print(summary(prepare(args)))
+        print(list_parts(args.root))
 
 
 if __name__ == '__main__':

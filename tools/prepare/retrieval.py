@@ -18,7 +18,8 @@ or a token file with a list of image names a split (Flickr only)
 
 Flickr's images, ``flickr30k-images`` and ``Flicker8k_Dataset`` (https://shannon.cs.illinois.edu/DenotationGraph/, on
 request), give the sizes; for COCO these come from ``captions_train2014.json`` and ``captions_val2014.json``
-(https://cocodataset.org), or where these are absent from the images. Written are ``retrieval_train.json``,
+(https://cocodataset.org), or where these are absent from the images. That every image is there is checked; COCO's may
+be fetched later, which is said. Written are ``retrieval_train.json``,
 ``retrieval_val.json``, ``retrieval_test.json`` and, for COCO, ``retrieval_restval.json``: the images of val2014 that
 belong to the training split. Each is a list, in the order of the split, of
 
@@ -40,10 +41,13 @@ from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.json_records import stream_records
 from soho.datasets.storage.manifest import Manifest, find_input
+from soho.datasets.storage.published_images import check_images, open_images
 from soho.errors import UserError, clip, exit_on_user_error, quote
 from soho.files import read_lines
 
 SPLITS = ('train', 'restval', 'val', 'test')
+COCO, FLICKR = 'https://cocodataset.org/#download', 'https://shannon.cs.illinois.edu/DenotationGraph/ (on request)'
+KARPATHY = 'https://cs.stanford.edu/people/karpathy/deepimagesent/'
 TOKEN_LINE = re.compile(r'(?P<name>[^\t#]+)#(?P<number>[0-9]{1,9})\t(?P<caption>.*)')
 
 
@@ -56,17 +60,23 @@ class Source(NamedTuple):
     """Names of the list of each split."""
     expected: dict[str, tuple[int, int]]
     """Images and captions of each split in Karpathy's file."""
+    address: str
+    """Where the images are published."""
+    lists_address: str = ''
+    """Where the lists are."""
 
 
 SOURCES = {
     'coco': Source(
-        '', None, {}, dict(train=(82783, 414113), restval=(30504, 152634), val=(5000, 25010), test=(5000, 25010))
+        '', None, {}, dict(train=(82783, 414113), restval=(30504, 152634), val=(5000, 25010), test=(5000, 25010)), COCO
     ),
     'flickr30k': Source(
         'flickr30k-images',
         'results_20130124.token',
         {name: (f'{name}.txt', f'flickr30k_entities_{name}.txt') for name in ('train', 'val', 'test')},
         dict(train=(29000, 145000), val=(1014, 5070), test=(1000, 5000)),
+        FLICKR,
+        'https://github.com/BryanPlummer/flickr30k_entities',
     ),
     'flickr8k': Source(
         'Flicker8k_Dataset',
@@ -76,6 +86,8 @@ SOURCES = {
             for name, part in (('train', 'train'), ('val', 'dev'), ('test', 'test'))
         },
         dict(train=(6000, 30000), val=(1000, 5000), test=(1000, 5000)),
+        FLICKR,
+        FLICKR,
     ),
 }
 
@@ -162,19 +174,33 @@ def read_tokens(path: Path, lists: dict[str, Path], images: str, counts: dict[st
     return splits
 
 
-def records(images: Sequence[Image], root: Path, known: dict[Any, Size]) -> Iterator[dict[str, Any]]:
-    """Yield the items of an annotation file; sizes that are not ``known`` by image id are read from the images.
+def find_stores(root: Path, source: Source, sizes: Sequence[Path]) -> dict[str, ImageStore]:
+    """Return the images by folder; COCO's may be absent where files say their sizes.
 
     Raises:
         FileNotFoundError: There are no images to read sizes from.
-        UserError: An image is missing or has no readable header.
     """
     stores: dict[str, ImageStore] = {}
+    for folder in (source.images,) if source.images else ('train2014', 'val2014'):
+        if not sizes or any((root / name).exists() for name in (folder, f'{folder}.zip')):
+            stores[folder] = open_images(root / folder, source.address)
+    return stores
+
+
+def records(images: Sequence[Image], stores: dict[str, ImageStore], known: dict[Any, Size]) -> Iterator[dict[str, Any]]:
+    """Yield the items of an annotation file; sizes that are not ``known`` by image id are read from the images.
+
+    Raises:
+        UserError: An image is missing or has no readable header.
+    """
     for image in images:
         size = known.get(image.image_id)
         if size is None:
             if image.folder not in stores:
-                stores[image.folder] = ImageStore(root / image.folder)
+                raise UserError(
+                    f'the size of the image {clip(image.file_name)} is not known: it is neither in the files of '
+                    f'captions nor in a folder {quote(image.folder)}, which is not there'
+                )
             size = header_size(stores[image.folder], image.file_name)
         yield dict(
             file_name=image.file_name,
@@ -198,14 +224,14 @@ def find_sources(args: argparse.Namespace, source: Source) -> dict[str, Path]:
     if not tokens:
         raise FileNotFoundError(
             f'Neither {args.root} nor {args.root / "annotations"} holds {name} (in caption_datasets.zip of '
-            'https://cs.stanford.edu/people/karpathy/deepimagesent/)'
-            + (f', nor {source.tokens} with lists of its splits.' if source.tokens else '.')
+            f'{KARPATHY})' + (f', nor {source.tokens} with lists of its splits.' if source.tokens else '.')
         )
     found = {split: find_input(args.root, *names) for split, names in source.lists.items()}
     for split, path in found.items():
         if path is None:
             raise FileNotFoundError(
-                f'{tokens} needs {source.lists[split][0]}, the images of its {split} split, beside it.'
+                f'{tokens} needs {source.lists[split][0]}, the images of its {split} split, beside it; it is published '
+                f'at {source.lists_address}'
             )
     return dict(tokens=tokens, **{split: path for split, path in found.items() if path})
 
@@ -216,7 +242,9 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     files = find_sources(args, source)
     sizes = [path for part in ('train', 'val') if (path := find_input(args.root, f'captions_{part}2014.json'))]
     sizes = sizes if args.dataset == 'coco' else []
-    manifest = Manifest(args.out, 'retrieval', dict(dataset=args.dataset), [*files.values(), *sizes])
+    stores = find_stores(args.root, source, sizes)
+    inputs = [*files.values(), *sizes, *(store.path for store in stores.values())]
+    manifest = Manifest(args.out, 'retrieval', dict(dataset=args.dataset), inputs)
     if counts := manifest.counts_if_current():
         return counts
     counts: dict[str, Any] = {}
@@ -227,14 +255,19 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         splits = read_tokens(files['tokens'], lists, source.images, counts)
     known = coco_sizes(sizes)
     outputs = {}
+    for split, images in splits.items():
+        for folder, store in stores.items():
+            names = [image.file_name for image in images if image.folder == folder]
+            check_images(store, names, split, source.address)
     for split in (split for split in SPLITS if split in splits):
         images = splits[split]
         name = f'retrieval_{split}.json'
-        outputs[name] = write_json_array(args.out / name, records(images, args.root, known))
+        outputs[name] = write_json_array(args.out / name, records(images, stores, known))
         by_folder = Counter(image.folder for image in images)
         counts[split] = dict(
             images=len(images), captions=sum(len(image.captions) for image in images), folders=dict(by_folder)
         )
+    counts['absent'] = sorted({image.folder for images in splits.values() for image in images} - stores.keys())
     manifest.write(outputs, counts)
     return counts
 
@@ -245,12 +278,14 @@ def summary(counts: dict[str, Any], dataset: str) -> str:
     for split, (images, captions) in SOURCES[dataset].expected.items():
         found = counts.get(split)
         if found is None:
-            lines.append(f'{split}: none')
+            lines.append(f"{split}: none; Karpathy's file, published at {KARPATHY}, has {images} images of it")
             continue
         line = f'{split}: {found["images"]} images, {found["captions"]} captions'
         if (found['images'], found['captions']) != (images, captions):
             line += f" (in Karpathy's split {images} and {captions})"
         lines.append(line)
+    for folder in counts['absent']:
+        lines.append(f'the images of {folder} are not there yet, and are published at {SOURCES[dataset].address}')
     if counts.get('unlisted'):
         lines.append(f'{counts["unlisted"]} images are in no list and were left out')
     if counts.get('not_images'):

@@ -23,9 +23,12 @@ from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_lines
 from soho.datasets.storage.manifest import Manifest, find_input
+from soho.datasets.storage.published_images import check_images, open_images
 from soho.errors import UserError, exit_on_user_error
 
 SPLITS = ('train', 'dev', 'test')
+SOURCE = 'https://github.com/necla-ml/SNLI-VE'
+IMAGE_SOURCE = 'https://shannon.cs.illinois.edu/DenotationGraph/ (on request)'
 # Statements and images of each split (arXiv:1901.06706, table 2).
 PUBLISHED = dict(train=(529527, 29783), dev=(17858, 1000), test=(17901, 1000))
 
@@ -70,14 +73,17 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     if not sources:
         raise FileNotFoundError(
             f'Neither {args.root} nor {args.root / "annotations"} holds a file such as snli_ve_train.jsonl, which '
-            'https://github.com/necla-ml/SNLI-VE gives.'
+            f'{SOURCE} gives.'
         )
     if any(args.out.resolve() == path.parent.resolve() for path in sources.values()):
         raise UserError(f'--out {args.out} is where the downloads are, which stay as they are; name another folder')
-    manifest = Manifest(args.out, 'snli_ve', {}, sources.values())
+    store = open_images(args.images, IMAGE_SOURCE)
+    manifest = Manifest(args.out, 'snli_ve', {}, [*sources.values(), store.path])
     if counts := manifest.counts_if_current():
         return counts
-    store = ImageStore(args.images)
+    for split, path in sources.items():
+        names = (statement.file_name for _, statement in read_statements(path) if statement.label is not None)
+        check_images(store, names, split, IMAGE_SOURCE)
     counts, outputs = {}, {}
     for split, path in sources.items():
         found: Counter = Counter()
@@ -93,7 +99,7 @@ def summary(counts: dict[str, Any]) -> str:
     lines = []
     for split in SPLITS:
         if split not in counts:
-            lines.append(f'{split}: no snli_ve_{split}.jsonl')
+            lines.append(f'{split}: missing, snli_ve_{split}.jsonl is published at {SOURCE}')
             continue
         found = counts[split]
         statements = sum(found.get(label, 0) for label in ENTAILMENT_LABELS)

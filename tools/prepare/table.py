@@ -17,7 +17,7 @@ found by their names, in upper or lower case; others are left alone:
     statement       (or sentence, text, caption) and label (or answer), whether it is true of them: true or false, yes
                     or no, 1 or 0
     split           train, val or test; without this column --val and --test say which share of the pictures is held
-                    out
+                    out, and where it has no val, --val says which share of the training pictures becomes it
 
 A picture belongs to one split with all its rows, and so do pictures with the same bytes, and the two of a pair. Rows
 whose picture is missing, damaged or smaller than 32 pixels are left out and counted.
@@ -248,15 +248,29 @@ def join_pictures(rows: Sequence[Row], pictures: dict[str, Picture]) -> dict[str
     return {digest: find(digest) for digest in list(joined)}
 
 
+def cut_by_picture(rows: Sequence[Row], pictures: dict[str, Picture], shares: dict[str, float], seed: int) -> list[str]:
+    """Return the split of each row, ``'train'`` or one of ``shares``: a picture is in one split with all its rows."""
+    joined = join_pictures(rows, pictures)
+    members = Counter(joined.values())
+    groups = sorted(members)
+    ends = np.cumsum([round(share * len(joined)) for share in shares.values()])
+    split_of, before = {}, 0
+    for group in (groups[i] for i in np.random.default_rng(seed).permutation(len(groups))):
+        split_of[group] = next((split for split, end in zip(shares, ends) if before < end), 'train')
+        before += members[group]
+    return [split_of[joined[pictures[row.images[0]].digest]] for row in rows]
+
+
 def assign_splits(
     rows: Sequence[Row], pictures: dict[str, Picture], shares: dict[str, float], seed: int
-) -> tuple[list[str], int]:
-    """Return the split of each row, and how many pictures the table puts into several splits.
+) -> tuple[list[str], list[str]]:
+    """Return the split of each row, and what is to say about them, one line each.
 
     Args:
         rows: Rows whose pictures are readable.
         pictures: The pictures by name.
-        shares: Shares of ``val`` and ``test`` where the table has no splits.
+        shares: Shares of ``test`` and ``val`` where the table has no splits; where it has, but no ``val``, that share
+            of its training pictures becomes ``val``.
         seed: Seed of the choice.
 
     Raises:
@@ -266,32 +280,40 @@ def assign_splits(
     for row in rows:
         for name in row.images:
             stated[pictures[name].digest].add(row.split)
-    shared = sum(len(splits) > 1 for splits in stated.values())
     pairs = len(rows[0].images) > 1
-    if any(row.split is not None for row in rows):
+    notes = []
+    if all(row.split is None for row in rows):
+        chosen = cut_by_picture(rows, pictures, shares, seed)
+        number, source = len(stated), ''
+        hint = 'see --val and --test' + (', or give the table a column split' if pairs else '')
+    else:
         # A picture of several splits is of the first: what is held out has not been seen. Pairs stay as they are
         # stated, since whoever divides them may have wanted just that.
         order = {split: i for i, split in enumerate((*SPLITS, None))}
         first = {digest: min(splits, key=order.__getitem__) or 'train' for digest, splits in stated.items()}
         chosen = [row.split or 'train' if pairs else first[pictures[row.images[0]].digest] for row in rows]
-    else:
-        shared = 0
-        joined = join_pictures(rows, pictures)
-        members = Counter(joined.values())
-        groups = sorted(members)
-        ends = np.cumsum([round(shares[split] * len(stated)) for split in ('test', 'val')])
-        split_of, before = {}, 0
-        for group in (groups[i] for i in np.random.default_rng(seed).permutation(len(groups))):
-            split_of[group] = 'test' if before < ends[0] else 'val' if before < ends[1] else 'train'
-            before += members[group]
-        chosen = [split_of[joined[pictures[row.images[0]].digest]] for row in rows]
+        if shared := sum(len(splits) > 1 for splits in stated.values()):
+            notes.append(
+                f'{shared} pictures are in several splits of the table'
+                + (', so that some of what is measured on is trained on' if pairs else ', and were given to the first')
+            )
+        number, source, hint = len(stated), ' of the table', 'name some in its column split'
+        train = [i for i, split in enumerate(chosen) if split == 'train']
+        if train and 'val' not in chosen:
+            cut = cut_by_picture([rows[i] for i in train], pictures, dict(val=shares['val']), seed)
+            chosen = list(chosen)
+            for i, split in zip(train, cut):
+                chosen[i] = split
+            digests = [{pictures[name].digest for name in rows[i].images} for i in train]
+            number = len(set().union(*digests))
+            held = len(set().union(*(found for found, split in zip(digests, cut) if split == 'val')))
+            notes.append(f'the table has no split val: {held} of its {number} training pictures are it (see --val)')
+            source, hint = ' of the split train', 'see --val, or name some in its column split'
     for split in ('train', 'val'):
         if split not in chosen:
-            hint = ', or give the table a column split: pictures that share a pair stay together' if pairs else ''
-            raise UserError(
-                f'the {len(stated)} pictures leave nothing for the split {split!r}; see --val and --test{hint}'
-            )
-    return chosen, shared
+            together = ': pictures that share a pair stay together' if pairs else ''
+            raise UserError(f'the {number} pictures{source} leave nothing for the split {split!r}; {hint}{together}')
+    return chosen, notes
 
 
 class Question(NamedTuple):
@@ -616,14 +638,8 @@ def prepare(args: argparse.Namespace) -> list[str]:
     if table.kind == 'pairs' and (contradicted := find_contradictions(readable)):
         readable = [row for row in readable if (row.images, row.text) not in contradicted]
         lines.append(f'left out: {len(contradicted)} statements that are said to be true and false of the same pair')
-    splits, shared = assign_splits(readable, pictures, dict(val=args.val, test=args.test), args.seed)
-    if shared:
-        follows = (
-            ', and were given to the first of them'
-            if table.kind != 'pairs'
-            else ', so that some of what is measured on is trained on'
-        )
-        lines.append(f'{shared} pictures are in several splits of the table{follows}')
+    splits, notes = assign_splits(readable, pictures, dict(test=args.test, val=args.val), args.seed)
+    lines += notes
     copies = Counter({picture.size.file_name: picture.digest for picture in pictures.values()}.values())
     if repeated := sum(count - 1 for count in copies.values()):
         lines.append(f'{repeated} pictures are copies of others under another name, and share their split')

@@ -43,6 +43,7 @@ test_dataloader = dict(
     sampler=dict(type='EpochSampler', shuffle=False, round_up=False),
     dataset=dict(ann_file='snli_ve/snli_ve_test.jsonl', test_mode=True, pipeline=test_pipeline, **source),
 )
-val_evaluator = dict(type='ClassificationAccuracy')
-test_evaluator = val_evaluator
+metric = dict(type='SNLIVEAccuracy', training_file=data_root + '/snli_ve/snli_ve_train.jsonl')
+val_evaluator = dict(evaluated_file=data_root + '/snli_ve/snli_ve_dev.jsonl', **metric)
+test_evaluator = dict(evaluated_file=data_root + '/snli_ve/snli_ve_test.jsonl', **metric)
 val_cfg, test_cfg = dict(type='ValLoop'), dict(type='TestLoop')

@@ -17,5 +17,6 @@ source = dict(type='SNLIVEDataset', data_root=data_root, sentence_group=7, pipel
 train_dataloader = dict(dataset=dict(ann_file='snli_ve/snli_ve_train.jsonl', images='train2014', **source))
 val_dataloader = dict(dataset=dict(ann_file='snli_ve/snli_ve_dev.jsonl', images='val2014', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(ann_file='snli_ve/snli_ve_test.jsonl', images='test2015', test_mode=True, **source))
-val_evaluator = dict(type='ClassificationAccuracy')
-test_evaluator = val_evaluator
+metric = dict(type='SNLIVEAccuracy', training_file=data_root + '/snli_ve/snli_ve_train.jsonl')
+val_evaluator = dict(evaluated_file=data_root + '/snli_ve/snli_ve_dev.jsonl', **metric)
+test_evaluator = dict(evaluated_file=data_root + '/snli_ve/snli_ve_test.jsonl', **metric)

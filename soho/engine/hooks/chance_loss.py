@@ -46,7 +46,7 @@ class ChanceLossHook(Hook):
         if abs(mean - chance) <= self.margin * chance:
             source = runner._load_from
             cause = (
-                'load_from is not set, so that no pretrained weights were loaded'
+                'load_from is not set, so that only parts that name weights of their own began with some'
                 if source is None
                 else f'see above what was loaded from {source}'
             )

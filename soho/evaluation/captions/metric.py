@@ -168,7 +168,8 @@ class CaptionMetrics(Metric):
         if self.constant_cider is None:
             always = dict.fromkeys(self.references, self.constant_caption)
             self.constant_cider = score_captions(always, self.references)['cider'].overall
-        warn_unless_beaten('CIDEr', metrics['cider'], self.constant_cider, self.constant_caption)
+        rule = f'always giving {self.constant_caption!r}'
+        warn_unless_beaten('CIDEr', metrics['cider'], self.constant_cider, rule)
         return dict(metrics, cider_constant=self.constant_cider)
 
     def write(self, results: list[Record], path: str) -> None:
