@@ -5,8 +5,9 @@
     python tools/test.py configs/GQA/soho_res18_gqa_train.py CHECKPOINT
 
 The best checkpoint is chosen on testdev; the test answers all 2,011,853 questions of val, and the metrics are of the
-balanced ones among them, with ``val_all_questions.json`` and ``val_choices.json`` of the download. Cost: that of
-``soho_res18_gqa.py`` with 236,000 of its 270,000 images an epoch. Not run.
+balanced ones among them, with ``val_all_questions.json`` and ``val_choices.json`` of the download. The paper does not
+have this task. Cost, estimated as for ``soho_res18_gqa.py`` with 236,000 of its 270,000 images per epoch: under an hour
+of one H100 for the run at 100 TFLOP/s. Not run.
 """
 
 _base_ = './soho_res18_gqa.py'
