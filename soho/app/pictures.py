@@ -26,7 +26,7 @@ def read_picture(path: str | os.PathLike) -> bytes:
         UserError: The file is no picture, too large, or damaged.
     """
     name = clip(os.path.basename(path))
-    if not os.path.isfile(path):  # a pipe would be waited for
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
         raise UserError(f'{name} is not a file.')
     if (size := os.path.getsize(path)) > MAX_BYTES:
         raise UserError(f'{name} has {-(-size >> 20)} MiB, and a picture may have {MAX_BYTES >> 20} at most.')

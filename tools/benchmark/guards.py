@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+from mmengine.logging import MessageHub
 from torch import nn
 
 from soho.engine.checkpoint.background import BackgroundWriter
@@ -30,9 +31,13 @@ class _Guards:
     def __init__(self, step: Step) -> None:
         self.step = step
         self.hook, self.stopping = FiniteLossHook(interval=INTERVAL), Stopping()
-        hub = SimpleNamespace(log_scalars={}, update_scalar=lambda *_: None)
         self.runner: Any = SimpleNamespace(
-            model=step.model, optim_wrapper=step.wrapper, message_hub=hub, train_loop=None, iter=0, max_iters=10**9
+            model=step.model,
+            optim_wrapper=step.wrapper,
+            message_hub=MessageHub('guards'),
+            train_loop=None,
+            iter=0,
+            max_iters=10**9,
         )
         self.hook.before_train(self.runner)
 
