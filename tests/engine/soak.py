@@ -36,6 +36,7 @@ from soho.engine.checkpoint.read import read_checkpoint
 from soho.errors import Stopped, exit_on_user_error
 from tests.engine.small_runs import Record, train
 
+INTERRUPTED = 130
 OPTIONS = dict(
     iters=41,
     val=True,
@@ -152,6 +153,8 @@ def attempt(folder: Path, options: dict, kill: Kill | None = None) -> int:
             code = 0
         except Stopped:
             code = 75
+        except KeyboardInterrupt:  # before the run listens to signals
+            code = INTERRUPTED
         except BaseException:
             traceback.print_exc()
         finally:
@@ -261,7 +264,7 @@ def soak(
             iteration = rng.randint(1, FARTHEST) if rng.random() < 0.9 else 0
             kill = Kill(rng.choice(SIGNALS), iteration, rng.uniform(0, step if iteration else 20 * step))
         code = attempt(broken, options, kill)
-        assert code in (-kill.number, 0, 75), (broken / 'attempts.log').read_text()[-3000:]
+        assert code in (-kill.number, 0, 75, INTERRUPTED), (broken / 'attempts.log').read_text()[-3000:]
         if code:
             done += 1
             files = [path.name for path in (broken / 'run').glob('*')] if (broken / 'run').exists() else []
