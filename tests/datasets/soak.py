@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -201,6 +202,7 @@ def main() -> None:
     number = random.randrange(10**6) if args.seed is None else args.seed
     log = keep_log(args.out)
     log(f'seed {number}')
+    torch.set_num_threads(1)  # those of a parent do not come along, and a fork would wait for them
     sys.exit(soak(args.inputs, number, args.corpus, log, args.formats) > 0)
 
 
