@@ -25,7 +25,7 @@ from .questions import (
     visible_object,
     yes_no,
 )
-from .scene import ATTRIBUTES, BACKGROUNDS, Scene, SceneObject, make_rng, pick
+from .scene import ATTRIBUTES, BACKGROUNDS, Scene, SceneObject, make_rng, pick, pick_weighted
 
 _ATTEMPTS = 40
 _COMMON = ('color', 'shape')
@@ -490,7 +490,7 @@ def make_families(seed: int, scene: Scene) -> list[Family]:
     rng = make_rng(seed, scene.split, scene.index, 'gqa')
     asked: dict[str, Family] = {}
     for _ in range(QUESTIONS_PER_IMAGE):
-        maker = _MAKERS[int(np.searchsorted(_CUMULATIVE, rng.random() * _CUMULATIVE[-1], side='right'))][0]
+        maker, _ = pick_weighted(rng, _MAKERS, _CUMULATIVE)
         for _ in range(_ATTEMPTS):
             family = maker(rng, scene)
             if family is not None and family.question.text not in asked:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from . import relations, words
-from .scene import ATTRIBUTES, Scene, SceneObject, make_rng, pick
+from .scene import ATTRIBUTES, Scene, SceneObject, make_rng, pick, pick_weighted
 
 T = TypeVar('T')
 
@@ -340,7 +340,7 @@ def make_questions(seed: int, scene: Scene) -> list[Question]:
     rng = make_rng(seed, scene.split, scene.index, 'questions')
     questions: dict[str, Question] = {}
     for _ in range(QUESTIONS_PER_IMAGE):
-        kind = _KINDS[int(np.searchsorted(_CUMULATIVE, rng.random() * _CUMULATIVE[-1], side='right'))]
+        kind = pick_weighted(rng, _KINDS, _CUMULATIVE)
         for _ in range(_ATTEMPTS):
             pair = MAKERS[kind][0](rng, scene)
             if pair is None:

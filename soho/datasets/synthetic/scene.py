@@ -118,6 +118,11 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     return choices[int(rng.integers(len(choices)))]
 
 
+def pick_weighted(rng: np.random.Generator, choices: Sequence[T], cumulative: np.ndarray) -> T:
+    """Return a random element; ``cumulative`` holds the sum of the weights up to and with each."""
+    return choices[int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side='right'))]
+
+
 def sample_scene(seed: int, split: str, index: int) -> Scene:
     """Sample a scene of the given split."""
     rng = make_rng(seed, split, index, 'scene')
