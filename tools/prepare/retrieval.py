@@ -255,10 +255,9 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         splits = read_tokens(files['tokens'], lists, source.images, counts)
     known = coco_sizes(sizes)
     outputs = {}
-    for split, images in splits.items():
-        for folder, store in stores.items():
-            names = [image.file_name for image in images if image.folder == folder]
-            check_images(store, names, split, source.address)
+    for folder, store in stores.items():
+        names = {split: [i.file_name for i in images if i.folder == folder] for split, images in splits.items()}
+        check_images(store, names, source.address)
     for split in (split for split in SPLITS if split in splits):
         images = splits[split]
         name = f'retrieval_{split}.json'

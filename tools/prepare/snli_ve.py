@@ -81,9 +81,11 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     manifest = Manifest(args.out, 'snli_ve', {}, [*sources.values(), store.path])
     if counts := manifest.counts_if_current():
         return counts
-    for split, path in sources.items():
-        names = (statement.file_name for _, statement in read_statements(path) if statement.label is not None)
-        check_images(store, names, split, IMAGE_SOURCE)
+    names = {
+        split: {statement.file_name for _, statement in read_statements(path) if statement.label is not None}
+        for split, path in sources.items()
+    }
+    check_images(store, names, IMAGE_SOURCE)
     counts, outputs = {}, {}
     for split, path in sources.items():
         found: Counter = Counter()

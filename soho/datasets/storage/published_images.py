@@ -1,6 +1,6 @@
 """Images that a preparation tool needs: whether all are there, and where those that are not are published."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from soho.datasets.storage.image_store import ImageStore
 from soho.errors import UserError, clip
@@ -23,20 +23,21 @@ def open_images(root: PathLike, source: str) -> ImageStore:
         raise FileNotFoundError(f'{error}; they are published at {source}') from error
 
 
-def check_images(store: ImageStore, names: Iterable[str], split: str, source: str) -> None:
-    """Check that all images of a split are there, which takes no more than the list of the store's names.
+def check_images(store: ImageStore, names: Mapping[str, Iterable[str]], source: str) -> None:
+    """Check that all images of a data set are there; the names in the store, which may be slow to list, are read once.
 
     Args:
         store: Where they should be.
-        names: Their names.
-        split: For the message.
+        names: Their names by split.
         source: Where they are published.
 
     Raises:
         UserError: Some are not.
     """
-    if missing := sorted(set(names).difference(store.names)):
-        raise UserError(
-            f'{len(missing)} images of {split}, such as {clip(missing[0])}, are not in {store.path}; they are '
-            f'published at {source}'
-        )
+    present = set(store.names)
+    for split, wanted in names.items():
+        if missing := sorted(set(wanted) - present):
+            raise UserError(
+                f'{len(missing)} images of {split}, such as {clip(missing[0])}, are not in {store.path}; they are '
+                f'published at {source}'
+            )
