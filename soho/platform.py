@@ -122,3 +122,14 @@ def use_onednn_products() -> bool:
     if not exact:
         torch.set_float32_matmul_precision('highest')
     return exact
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the CPU has instructions for bfloat16.
+
+    Without them, as on x86 before AVX-512, torch emulates it: a training step then takes ten times as long as in
+    float32.
+    """
+    import torch
+
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()

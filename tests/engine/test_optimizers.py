@@ -227,7 +227,8 @@ class TestAmp:
     @pytest.mark.parametrize(
         'dtype, cast', [(None, torch.bfloat16), ('bfloat16', torch.bfloat16), ('float16', torch.float16)]
     )
-    def test_trains_on_a_cpu(self, dtype, cast):
+    def test_trains_on_a_cpu(self, dtype, cast, monkeypatch):
+        monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.has_bfloat16_units', lambda: True)
         net, optim = self.make(dtype=dtype)
         x, losses = torch.randn(16, 3), []
         for _ in range(30):
@@ -239,6 +240,17 @@ class TestAmp:
             losses.append(loss.item())
         assert losses[-1] < 0.3 * losses[0]
         assert all(p.dtype == torch.float32 for p in net.parameters())
+
+    @pytest.mark.parametrize('dtype', [None, 'bfloat16', 'float16'])
+    def test_a_cpu_that_would_emulate_bfloat16_trains_in_float32(self, dtype, monkeypatch):
+        monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.has_bfloat16_units', lambda: False)
+        said = []
+        monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.print_log', lambda line, logger: said.append(line))
+        net, optim = self.make(dtype=dtype)
+        with optim.optim_context(net):
+            out = net(torch.randn(16, 3))
+        assert out.dtype == (torch.float16 if dtype == 'float16' else torch.float32)
+        assert len(said) == (dtype != 'float16') and all('float32' in line for line in said)
 
     def test_float16_skips_a_step_that_overflows_and_lowers_its_scale(self):
         net, optim = self.make(dtype='float16', loss_scale=dict(init_scale=2.0**10))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_reduce, get_world_size
+from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper as MMEngineOptimWrapper
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from soho.engine.dtypes import HALF_DTYPES
 from soho.engine.optimizers.skipping import step_unless
 from soho.engine.sharding import full_tensor, is_sharded, local_part, shard_like
 from soho.errors import UserError
+from soho.platform import has_bfloat16_units
 from soho.registry import OPTIM_WRAPPERS
 
 NOT_FINITE = ('nan', 'inf')
@@ -183,6 +185,8 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
     bfloat16 has the range of float32 and needs no loss scaling; float16 does,
     and an update then waits for the device once, to know whether to skip it.
 
+    A processor without instructions for bfloat16 would take ten times as long as in float32, and so gets float32.
+
     Args:
         dtype: ``'bfloat16'`` or ``'float16'``; by default float16 on a GPU
             and bfloat16 on a CPU, which has no fast float16.
@@ -203,6 +207,9 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         if dtype not in HALF_DTYPES:
             raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(HALF_DTYPES)}')
         self.cast_dtype = HALF_DTYPES[dtype]
+        self._casts = not (self.device_type == 'cpu' and dtype == 'bfloat16') or has_bfloat16_units()
+        if not self._casts:
+            print_log('this processor has no instructions for bfloat16: training in float32', 'current')
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
             raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
         self._scale_update_param = float(loss_scale) if isinstance(loss_scale, (int, float)) else None
@@ -234,5 +241,6 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Generator[None, None, None]:
-        with OptimWrapper.optim_context(self, model), torch.autocast(self.device_type, self.cast_dtype):
+        casting = torch.autocast(self.device_type, self.cast_dtype, enabled=self._casts)
+        with OptimWrapper.optim_context(self, model), casting:
             yield
