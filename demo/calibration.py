@@ -15,7 +15,7 @@ _DISCARDED_STEPS = 3
 # Of the data set of size 'demo': how many drawn pictures, or how many steps of the calibration, last as long as the
 # stage. Its seconds, and those of the calibration before it, were taken from two runs on two cores.
 _LIKE_PICTURES = {'synthetic': 1600, 'annotations': 700}
-_LIKE_STEPS = {'cnn': 1500, 'pretrain': 2000, 'vqa': 7600, 'vqa_blind': 1350, 'evaluation': 300, 'report': 80}
+_LIKE_STEPS = {'pretrain': 600, 'vqa': 3800, 'vqa_blind': 1350, 'evaluation': 300, 'report': 80}
 
 
 class Speed(NamedTuple):

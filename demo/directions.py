@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from demo.plan import STATE, Places, config_source, demo_stages
+from demo.plan import SHIPPED, STATE, Places, config_source, demo_stages
 from demo.progress import Outcome, Stage, StageCache
 from demo.summary import environment
 from soho.files import write_text
-from soho.paths import RESOURCES
 
 FOLDER = 'directions'  # below the folder of configs, and below the work dir
 FIGURES = {
@@ -67,7 +66,10 @@ DIRECTIONS = (
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
 _ANSWERED_BY = 'vqa_all_half'  # fine-tuning after each short pretraining
-_SHIPPED = RESOURCES / 'runs' / 'soho_synthetic' / 'model.safetensors'  # what the variants of FINE_TUNED start from
+_STARTS = {
+    'cnn': 'The CNN learns to name single objects',
+    'language': 'The transformer learns the language of the captions',
+}
 _PICTURES, _DRAWS = 50, 2  # of tools/analysis/pretraining.py
 
 
@@ -109,15 +111,9 @@ def measured(stages: Sequence[Stage], cache: StageCache) -> dict[str, dict[int, 
 
 
 def _start_stages(places: Places) -> list[Stage]:
-    """Return the stages from which trainings start: the demo's data set and CNN, language alone, a vocabulary."""
-    language = places.configs / 'language.py'
+    """Return the stages from which trainings start: the demo's data set, a vocabulary, the CNN and language alone."""
     return [
-        Stage(
-            'data',
-            'The data set of the demo',
-            functools.partial(_prepare, places, ('synthetic', 'annotations')),
-            settings=dict(size=places.size),
-        ),
+        Stage('data', 'The data set of the demo', functools.partial(_prepare, places), settings=dict(size=places.size)),
         Stage(
             'vocabulary',
             'The vocabulary of captions',
@@ -125,21 +121,16 @@ def _start_stages(places: Places) -> list[Stage]:
             after=('data',),
             own_process=True,
         ),
-        Stage(
-            'cnn',
-            'The CNN of the demo learns to name single objects',
-            functools.partial(_prepare, places, ('synthetic', 'annotations', 'cnn')),
-            settings=config_source(places.configs / 'cnn.py'),
-            after=('data',),
-            own_process=True,
-        ),
-        Stage(
-            'language',
-            'The transformer learns the language of the captions',
-            functools.partial(_language, places),
-            settings=config_source(language),
-            after=('data',),
-            own_process=True,
+        *(
+            Stage(
+                name,
+                title,
+                functools.partial(_start, places, name),
+                settings=config_source(places.configs / f'{name}.py'),
+                after=('data',),
+                own_process=True,
+            )
+            for name, title in _STARTS.items()
         ),
     ]
 
@@ -182,13 +173,16 @@ def _config(places: Places, variant: str) -> Path:
 # These functions import torch, which takes seconds, only when a stage runs.
 
 
-def _prepare(places: Places, names: Sequence[str], results: dict[str, Any], resumed: bool) -> Outcome:
-    """Take over stages of the demo, or run them."""
+def _prepare(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
+    """Take over the data set of the demo, or make it, and cut out the objects that the CNN names."""
+    from demo.steps import run_tool
+
+    names = ('synthetic', 'annotations')
     cache = StageCache(places.work_dir / STATE)
-    stages = [stage for stage in demo_stages(places) if stage.name in names]
-    cache.run(stages, processes=0)
-    files = [path for name in names for path in cache.records[name]['files']]
-    return Outcome(files, cache.results()[names[-1]])
+    cache.run([stage for stage in demo_stages(places) if stage.name in names], processes=0)
+    run_tool(places.tools / 'prepare' / 'object_crops.py', ['--root', places.data_dir])
+    objects = [places.data_dir / f'objects_{split}.json' for split in ('train2014', 'val2014')]
+    return Outcome([*(path for name in names for path in cache.records[name]['files']), *objects])
 
 
 def _vocabulary(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
@@ -200,13 +194,13 @@ def _vocabulary(places: Places, results: dict[str, Any], resumed: bool) -> Outco
     return Outcome([model])
 
 
-def _language(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
-    trained = _train(places, places.configs / 'language.py', 'language', 0, resumed)
+def _start(places: Places, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
+    trained = _train(places, places.configs / f'{name}.py', name, 0, resumed)
     return Outcome([trained['checkpoint']], dict(checkpoint=trained['checkpoint']))
 
 
 def _fine_tune(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
-    trained = _train(places, _config(places, variant), name, seed, resumed, os.fspath(_SHIPPED))
+    trained = _train(places, _config(places, variant), name, seed, resumed, os.fspath(SHIPPED))
     return _outcome(places, variant, seed, name, trained, _answer_figures(trained))
 
 

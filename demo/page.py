@@ -45,13 +45,13 @@ def compose_page(
         'SOHO learns from images and the sentences that go with them, end to end: a convolutional network '
         'sees the picture, a visual dictionary gives each cell of its grid the nearest of a few hundred '
         'learnt words, and a transformer reads these together with the text. No object detector is involved.',
-        'This page shows one run of the demo, from random weights, on pictures, captions and questions that '
-        f'the project generates itself. It ran on {summary["device"]}.',
+        'This page shows one run of the demo, on pictures, captions and questions that the project generates '
+        'itself. It starts from weights that ship with the project, which hours of pretraining on the same '
+        f'captions have made. It ran on {summary["device"]}.',
     ]
     sections = [
         _accuracy(summary, manifest),
         _examples(examples),
-        _cnn(summary),
         _pretraining(summary, manifest, itm_chance, pretraining),
         Section(
             'Fine-tuning on questions',
@@ -85,7 +85,7 @@ def _tiles(summary: Json) -> list[Tile]:
             f'{summary["vqa_accuracy_most_frequent_answer"]:.1f} %',
             'nothing learnt, only counted',
         ),
-        Tile('Time', f'{summary["seconds"]["total"] / 60:.1f} min', 'data, four trainings, evaluation'),
+        Tile('Time', f'{summary["seconds"]["total"] / 60:.1f} min', 'data, three trainings, evaluation'),
     ]
 
 
@@ -103,7 +103,7 @@ def _accuracy(summary: Json, manifest: Json) -> Section:
     return Section(
         'Answers to unseen questions',
         [
-            'After pretraining on captions, of which it keeps the CNN, the model was trained on '
+            'After pretraining on captions, the model was trained on '
             f'{questions["train2014"]:,} questions about {images["train2014"]:,} pictures. The table gives the '
             f'official VQA accuracy in percent on {questions["test2015"]:,} questions about '
             f'{images["test2015"]:,} test pictures. The test was scored once.',
@@ -132,19 +132,6 @@ def _examples(examples: Sequence[Example]) -> Section:
     )
 
 
-def _cnn(summary: Json) -> Section:
-    rows = [[key.removeprefix('accuracy_'), f'{value:.2f}'] for key, value in summary['cnn'].items()]
-    return Section(
-        'Before the first sentence',
-        [
-            'The published model starts from a CNN that has learnt the labels of ImageNet. Here the CNN first learns '
-            'to name shape, colour and texture of single objects, cut out of the training pictures. The table is '
-            'measured on objects of the validation pictures.'
-        ],
-        render_table(['', 'accuracy %'], rows),
-    )
-
-
 def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequence[Chart]) -> Section:
     images, metrics = manifest['images'], summary['pretrain']
     rows = [
@@ -158,15 +145,17 @@ def _pretraining(summary: Json, manifest: Json, itm_chance: Json, charts: Sequen
     return Section(
         'Pretraining',
         [
-            f'Pretraining sees {images["train2014"]:,} pictures with captions and {images["visual_genome"]:,} '
-            'more with descriptions of single objects. It has three tasks: guess words that are masked in a '
-            'sentence (MLM), guess dictionary words that are masked in the picture (MVM), and tell whether a '
-            'sentence belongs to the picture or to another one (ITM). Without looking, always giving the more '
+            'Matching images and text is learnt in hours; the demo goes on from where the longer recipe ended, for '
+            f'a few minutes. Pretraining sees {images["train2014"]:,} pictures with captions and '
+            f'{images["visual_genome"]:,} more with descriptions of single objects. It has three tasks: guess words '
+            'that are masked in a sentence (MLM), guess dictionary words that are masked in the picture (MVM), and '
+            'tell whether a sentence belongs to the picture or to another one, or has one word exchanged (ITM). '
+            'Without looking, always giving the more '
             f'frequent of these two answers is right for {itm_chance["training"]:.0f} % of the training sentences '
             f'and {itm_chance["held_out"]:.0f} % of the held-out ones; the dashed line is the former. '
             'Curves of training batches are running means of five logged values, since a batch has few masked '
             f'dictionary words. The table is measured on {metrics["measured_on"]}. '
-            'Of all this, fine-tuning takes the CNN; its transformer starts anew.'
+            'Fine-tuning takes all of it but the three heads.'
         ],
         render_table(['', 'loss', 'accuracy %'], rows) + render_charts(charts),
     )

@@ -11,11 +11,10 @@ import soho
 from demo.progress import Outcome, Stage, StageCache
 from demo.summary import environment, most_frequent_answer, read_annotations
 from soho.errors import UserError
+from soho.paths import RESOURCES
 
 STATE = 'state.json'  # in the work dir
 ANNOTATIONS = (
-    'objects_train2014.json',
-    'objects_val2014.json',
     'coco_cap_train_pre.json',
     'coco_cap_val_pre.json',
     'vg_cap_pre.json',
@@ -23,22 +22,22 @@ ANNOTATIONS = (
     'val_data_vqa.json',
     'test_data_vqa.json',
 )
-TOOLS = ('object_crops', 'vqa', 'pretrain')
+TOOLS = ('vqa', 'pretrain')
 TRAINED = {
-    'cnn': 'The CNN learns to name single objects',
-    'pretrain': 'Pretraining on captions',
+    'pretrain': 'Pretraining on captions, from the weights that ship',
     'vqa': 'Fine-tuning on questions',
     'vqa_blind': 'The same model without the image',
 }
-# Stage whose checkpoint initializes a training, if its config has ``load_from``.
-INITIALIZED_BY = {'pretrain': 'cnn', 'vqa': 'pretrain'}
+INITIALIZED_BY = {'vqa': 'pretrain'}  # stage whose checkpoint initializes a training
+SHIPPED = RESOURCES / 'runs' / 'soho_synthetic' / 'model.safetensors'
+"""What the longer recipe has pretrained, with which the pretraining begins."""
 
 
 class Places(NamedTuple):
     """Folders that the demo reads and writes, and the size of its data set."""
 
     configs: Path
-    """Folder of ``cnn.py``, ``pretrain.py``, ``vqa.py`` and ``vqa_blind.py``."""
+    """Folder of ``pretrain.py``, ``vqa.py`` and ``vqa_blind.py``."""
     tools: Path
     """Folder ``tools`` of the repository."""
     data_dir: Path
@@ -179,7 +178,7 @@ def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) ->
 
     # The configs name the data set by this variable.
     os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
-    checkpoint = results[INITIALIZED_BY[name]]['checkpoint'] if name in INITIALIZED_BY else None
+    checkpoint = results[INITIALIZED_BY[name]]['checkpoint'] if name in INITIALIZED_BY else os.fspath(SHIPPED)
     trained = train(places.configs / f'{name}.py', places.work_dir / name, checkpoint, resumed)
     return Outcome([trained['checkpoint']], trained)
 

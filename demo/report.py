@@ -109,6 +109,9 @@ def _itm_chance(dataset: dict[str, Any]) -> float:
     dataset = dataset.get('datasets', [dataset])[0]  # those that are joined replace equally many captions
     default = inspect.signature(DATASETS.get(dataset['type'])).parameters['replace_prob'].default
     replaced = 0.0 if dataset.get('test_mode') else dataset.get('replace_prob', default)
+    for transform in dataset['pipeline']:
+        if transform['type'] == 'ReplaceWord':  # of a sentence that matches
+            replaced += (1 - replaced) * transform['prob']
     return 100 * max(replaced, 1 - replaced)
 
 

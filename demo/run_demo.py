@@ -28,7 +28,7 @@ from demo.summary import format_table, summarize
 from soho.files import write_text
 from soho.platform import available_cores
 
-TRAININGS_AT_ONCE = 2  # three of the four wait for each other, so that a third process would be idle
+TRAININGS_AT_ONCE = 2  # two of the three wait for each other, so that a third process would be idle
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ interrupted one is resumed by the same command. The directions come one after th
 an interrupted table has whole rows. The folder ``directions`` of the work dir holds the logs (``logs``), a folder a
 job with its ``figures.json``, and the table as ``table.md`` with its numbers in ``figures.json``.
 
-The data set and the CNN are those of ``demo/run_demo.py``, whose work dir is shared; what is missing is made.
+The data set is that of ``demo/run_demo.py``, whose work dir is shared; what is missing is made.
 """
 
 import argparse

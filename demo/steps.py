@@ -35,7 +35,7 @@ def train(
     Args:
         config: Path of the config.
         work_dir: Folder of logs and checkpoints; cleared unless ``resumed``.
-        load_from: Checkpoint that replaces the config's ``load_from``; a config without one
+        load_from: Checkpoint that replaces the config's ``load_from``, where it has one; a config without one
             trains from random weights.
         resumed: Whether to resume from the newest checkpoint in the work dir, if there is one.
         options: Values of the config that replace its own, by their dotted keys.

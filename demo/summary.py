@@ -37,7 +37,6 @@ def summarize(
             without_image=_by_type(metrics['vqa_blind']),
             most_frequent_answer=results['evaluation']['most_frequent_answer'],
         ),
-        cnn=_cnn_metrics(results['cnn']),
         pretrain=_pretraining_metrics(pretrain),
         dictionary=report.get('dictionary'),
         test=dict(questions=manifest['questions']['test2015'], pictures=manifest['images']['test2015']),
@@ -85,8 +84,6 @@ def format_table(summary: dict[str, Any]) -> str:
         by_type = summary['vqa_accuracy_per_answer_type'][key]
         cells = [f'{overall:.2f}', *(format_metric(by_type, kind, '.2f') for kind in ANSWER_TYPES)]
         lines.append(f'  {label:22}' + ''.join(f'{cell:>9}' for cell in cells))
-    named = ', '.join(f'{key.removeprefix("accuracy_")} {value:.2f}' for key, value in summary['cnn'].items())
-    lines += ['', f'The CNN on single objects of held-out pictures, percent: {named}']
     pretrain = summary['pretrain']
     lines += ['', f'Pretraining, on {pretrain["measured_on"]}', f'{"":24}{"loss":>9}{"percent":>10}']
     for key, label in OBJECTIVES.items():
@@ -121,12 +118,6 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
 
 def _by_type(metrics: dict[str, float]) -> dict[str, float]:
     return {key: metrics[f'accuracy_{key}'] for key in ANSWER_TYPES if f'accuracy_{key}' in metrics}
-
-
-def _cnn_metrics(cnn: dict[str, Any]) -> dict[str, float]:
-    """Return the accuracy of each attribute on held-out objects: ``accuracy_color`` and so on."""
-    short = {name.rpartition('/')[2]: name for name in cnn['held_out']}
-    return {key: round(cnn['metrics'][name], 2) for key, name in sorted(short.items()) if key.startswith('accuracy_')}
 
 
 def _pretraining_metrics(pretrain: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The demo's CNN, pretrained to classify colour, texture and shape of single objects.
+"""The longer recipe's CNN, pretrained to classify colour, texture and shape of single objects.
 
-    make demo        (or: python tools/prepare/object_crops.py --root data/synthetic/demo
-                          python tools/train.py configs/demo/cnn.py)
+    python tools/prepare/object_crops.py --root data/synthetic/demo
+    python tools/train.py configs/demo/cnn.py
 
 The published recipes start from a CNN that was trained on the labels of
 ImageNet; this is the same step at the demo's size.

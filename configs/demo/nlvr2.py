@@ -13,7 +13,6 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(frozen_stages=1),
-    neck=dict(_delete_=True, type='PlainNeck', in_channels=128, pool=2),
     heads=dict(
         _delete_=True, nlvr2=dict(type='ClassificationHead', num_classes=2, loss='ce', num_images=2, dropout=0.1)
     ),
@@ -25,5 +24,5 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
 param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=2, eta_min=1e-5, convert_to_iter_based=True)]
 default_hooks = dict(checkpoint=dict(save_best='accuracy'))
 custom_hooks = [dict(type='ChanceLossHook', head='nlvr2', after=800, window=400)]
-load_from = 'work_dirs/demo/vqa/epoch_8.pth'
+load_from = 'work_dirs/demo/vqa/epoch_4.pth'
 work_dir = 'work_dirs/demo/nlvr2'

@@ -5,10 +5,10 @@
     python tools/train.py configs/demo/pretrain_align.py
 
 The CNN hardly moves while the transformer learns to look at it; the rate stays constant, since ``pretrain_long.py``
-goes on from here. What differs from ``pretrain.py``, so that the image is worth looking at: words that the image
-decides are hidden most often (40 % against 10 % of the others) and predicted in captions of the image alone; half of
-the captions do not match, a third of those by one word; a quarter of the captions stays whole, as matching reads them
-later.
+goes on from here. What differs from the published pretraining, so that the image is worth looking at: words that the
+image decides are hidden most often (40 % against 10 % of the others) and predicted in captions of the image alone; half
+of the captions do not match, a third of those by one word; a quarter of the captions stays whole, as matching reads
+them later.
 """
 
 _base_ = [

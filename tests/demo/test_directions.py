@@ -48,7 +48,7 @@ def test_the_configs_of_a_pair_differ_in_the_part_that_the_direction_names():
     assert model('ungated').neck.gated is False and model('captioning').language.bidirectional is False
     half, full = (load_config(str(FOLDER / f'{name}.py')) for name in ('vqa_all_half', 'vqa_all'))
     assert 2 * half.train_cfg.max_iters <= full.train_cfg.max_iters and half.param_scheduler[1].T_max == 499
-    assert load_config(str(FOLDER / 'vqa_cnn.py')).load_parts == ['backbone'] and full.load_parts is None
+    assert load_config(str(FOLDER / 'vqa_cnn.py')).load_parts == ['backbone'] and 'load_parts' not in full
     pictures = {
         variant: (cfg := load_config(str(FOLDER / f'{variant}.py'))).train_cfg.max_iters
         * cfg.train_dataloader.batch_size

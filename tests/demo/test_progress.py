@@ -181,7 +181,12 @@ def test_estimate_is_the_longest_way_through_the_stages():
     def stage(name, *after):
         return Stage(name, name, lambda results, resumed: None, after=after, own_process=name != 'synthetic')
 
-    stages = [stage('synthetic'), stage('cnn', 'synthetic'), stage('pretrain', 'cnn'), stage('vqa_blind', 'synthetic')]
+    stages = [
+        stage('synthetic'),
+        stage('pretrain', 'synthetic'),
+        stage('vqa', 'pretrain'),
+        stage('vqa_blind', 'synthetic'),
+    ]
     names = [stage.name for stage in stages]
     picture, step = (estimate_seconds(stages, names, speed, 2) for speed in (Speed(1.0, 0.0), Speed(0.0, 1.0)))
     alone = [estimate_seconds(stages, [name], Speed(0.0, 1.0), 2) for name in names]

@@ -5,7 +5,7 @@
 The checkpoint ships with the repository. ``demo/run_directions.py`` trains it with three seeds, beside ``vqa_cnn.py``.
 """
 
-_base_ = '../vqa_from_all.py'
+_base_ = '../vqa.py'
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=999, val_interval=999)
 param_scheduler = [{{_base_.warmup}}, dict(type='CosineAnnealingLR', T_max=999, eta_min=1e-5, by_epoch=False)]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250, save_best=None, max_keep_ckpts=1))
