@@ -151,7 +151,7 @@ def test_gqa(gqa, load_tool, capsys):
         ({'1': question('n1', 'Red?'), '01': question('n1', 'Blue?')}, "the id '01' .* is the same number as another"),
         ({'1': question('n1', ' ')}, "'1' in .* has an empty question"),
         ({'1': dict(question='Red?')}, "'1' in .* has no key 'imageId'"),
-        ({'1': question('n9', 'Red?')}, 'has no image n9.jpg'),
+        ({'1': question('n9', 'Red?')}, '1 images of train, such as n9.jpg, are not in .*; they are published at'),
     ],
 )
 def test_gqa_says_what_is_wrong(gqa, load_tool, questions, message):

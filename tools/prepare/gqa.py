@@ -32,6 +32,7 @@ from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.json_files import write_json_array
 from soho.datasets.storage.json_records import stream_members
 from soho.datasets.storage.manifest import Manifest, find_input
+from soho.datasets.storage.published_images import check_images, open_images
 from soho.errors import UserError, exit_on_user_error, quote
 from soho.evaluation.gqa import is_number
 
@@ -113,11 +114,13 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
             f'neither {args.root} nor its folder annotations holds {FILES["train"][0]} or {FILES["val"][0]}, whose '
             f'answers are the answer list; they are published at {SOURCE}'
         )
-    store = ImageStore(args.images or args.root / 'images')
+    store = open_images(args.images or args.root / 'images', SOURCE)
     manifest = Manifest(args.out, 'gqa', dict(splits=list(found)), [*found.values(), store.path])
     if counts := manifest.counts_if_current():
         return counts
     splits = {split: read_split(path) for split, path in found.items()}
+    names = {split: [f'{image_id}.jpg' for image_id in by_image] for split, (by_image, _) in splits.items()}
+    check_images(store, names, SOURCE)
     frequency = sum((splits[split][1] for split in ('train', 'val') if split in splits), Counter())
     label2ans = sorted(frequency, key=lambda answer: (-frequency[answer], answer))
     labels = {answer: label for label, answer in enumerate(label2ans)}
