@@ -17,6 +17,7 @@ from tools.benchmark import (
     api,
     bench,
     device_tests,
+    every_pair,
     gpu_check,
     growth,
     guards,
@@ -90,6 +91,7 @@ def measure(tool, synthetic, tmp_path_factory):
             for name in ('AREAS', 'SENTENCES', 'WORDS', 'LENGTHS'):
                 patch.setattr(growth, name, getattr(growth, name)[:1])
             patch.setattr(growth, 'RANKS', (2,))
+            patch.setattr(every_pair, 'SETS', {'1,000 x 5,000': (16, 40)})
             patch.setattr(growth, 'start_twice', start_here)
             tool.main([*parts, *SMALL, '--out', str(out)])
         return json.loads(out.read_text())
@@ -249,6 +251,14 @@ def test_the_host_s_time_around_a_step_is_the_sum_of_its_parts(monkeypatch):
     assert {'RuntimeInfoHook', 'LoggerHook', 'ParamSchedulerHook', 'loader and sampler', 'loop'} < rows.keys()
     assert whole == pytest.approx(sum(rows.values())) and rows.pop('RuntimeInfoHook') >= 3
     assert sum(rows.values()) < 1
+
+
+def test_every_pair_is_scored_and_a_peer_s_way_is_computed(measure):
+    rows = {row['what'].partition(': ')[2]: row['value'] for row in measure('every_pair')['rows']}
+    assert rows['16 x 40, image encoded once'] == pytest.approx(16 * 40 / rows['image encoded once'] / 60)
+    both = rows['both sides again for each pair']
+    assert rows['16 x 40, both sides again (computed)'] == pytest.approx(16 * 40 / both / 3600)
+    assert rows['image encoded once'] > both
 
 
 def test_growth_has_time_and_memory_of_every_point(measure):

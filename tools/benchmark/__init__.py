@@ -14,6 +14,7 @@ PARTS = (
     'captions',
     'api',
     'retrieval',
+    'every_pair',
     'operators',
     'official_soho',
     'official_virtex',
@@ -26,7 +27,7 @@ PARTS = (
     'guards',
 )
 # What is measured when no part is named: all but what takes long or needs a checkout.
-SPECIAL = ('device_tests', 'official_soho', 'official_virtex', 'alternatives', 'growth', 'guards')
+SPECIAL = ('device_tests', 'official_soho', 'official_virtex', 'alternatives', 'growth', 'guards', 'every_pair')
 USUAL = tuple(part for part in PARTS if part not in SPECIAL)
 STEPS = ('pretrain', 'vqa', 'virtex')
 

@@ -1,5 +1,6 @@
 """Scoring of image-text pairs: the image encoded once, against both sides again for each pair."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,19 @@ class PairScores:
         images: Images of a batch.
         captions: Captions that they are scored with.
         size: Height and width of the images.
+        options: Values of the config that replace its own, by their dotted keys.
     """
 
-    def __init__(self, bench: Bench, config: str, images: int, captions: int, size: tuple[int, int]) -> None:
-        cfg = load_config(str(CONFIGS / config))
+    def __init__(
+        self,
+        bench: Bench,
+        config: str,
+        images: int,
+        captions: int,
+        size: tuple[int, int],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        cfg = load_config(str(CONFIGS / config), options)
         cfg.model.backbone.init_cfg = None
         if 'pretrained' in cfg.model.language:
             cfg.model.language.pretrained = None

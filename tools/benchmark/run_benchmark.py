@@ -13,7 +13,8 @@ the published recipe on random pictures and words, split into data (to the devic
 normalised), forward, backward and optimizer, with the share that it reaches of the rate of a
 matrix product measured beside it. ``inference``, ``captions``: answers and captions. ``api``: what a call
 of ``soho.VQA`` and others costs over the model alone, for one picture and for a folder.
-``retrieval``: scores of image-text pairs, the image encoded once and for each pair again.
+``retrieval``: scores of image-text pairs, the image encoded once and for each pair again. ``every_pair``: all 1,000 x
+5,000 of a test, by a tiny model, which takes minutes.
 ``operators``: shares of kinds of operators. ``growth``: scaling with images, sentences,
 dictionary, captions and ranks. ``official_soho``, ``official_virtex``: steps, memory
 and inference against the official releases in turns, in unchanged checkouts of researchmm/soho and
