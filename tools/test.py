@@ -11,6 +11,7 @@ from soho import engine  # its names are imported when they are used, so that a 
 from soho.apis.sources import locate_checkpoint
 from soho.engine import ConfigError, load_run, run_parser
 from soho.errors import exit_on_user_error
+from soho.platform import has_bfloat16_units
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
     from mmengine.config import Config
@@ -29,7 +30,10 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
     cfg.load_from = checkpoint
     cfg.resume = False
     if args.amp:
-        cfg.test_cfg.fp16 = True  # mmengine's name; on a CPU it is bfloat16
+        import torch
+
+        # mmengine's name; on a CPU it is bfloat16
+        cfg.test_cfg.fp16 = torch.accelerator.is_available() or has_bfloat16_units()
     if args.out:
         if not isinstance(cfg.test_evaluator, dict):
             raise ConfigError(f'--out writes the answers of one metric, and {args.config} evaluates several')

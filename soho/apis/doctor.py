@@ -77,7 +77,7 @@ def check_packages() -> Iterator[Finding]:
 
 def check_devices() -> Iterator[Finding]:
     """Processor and GPUs."""
-    from soho.platform import available_cores
+    from soho.platform import available_cores, has_bfloat16_units
 
     yield OK, 'cpu', f'{available_cores()} cores for this process'
     try:
@@ -89,6 +89,8 @@ def check_devices() -> Iterator[Finding]:
     for number in range(count):
         properties = torch.cuda.get_device_properties(number)
         yield OK, f'cuda:{number}', f'{properties.name}, {properties.total_memory >> 30} GiB'
+    if not has_bfloat16_units():
+        yield NOTE, 'bfloat16', 'this processor has no instructions for it; on the CPU, mixed precision is float32'
     if not count:
         built = f'torch is built for CUDA {torch.version.cuda}' if torch.version.cuda else 'torch is built without CUDA'
         yield NOTE, 'gpu', f'none is seen, everything runs on the CPU ({built})'

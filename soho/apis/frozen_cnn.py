@@ -102,6 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--workers', type=int, default=4, help='worker processes')
     parser.add_argument('--device', help='by default a GPU if there is one')
-    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on most CPUs')
     parser.add_argument('--half', action='store_true', help='store features as float16, in half the memory')
     parser.add_argument('--out', metavar='FILE.json', help='write all metrics')
