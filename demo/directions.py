@@ -24,15 +24,13 @@ FIGURES = {
     'matching': 'matching',
     'nouns': 'masked nouns',
     'colors': 'masked colours',
-    'image_to_text': 'R@1, image to text',
-    'text_to_image': 'R@1, text to image',
     'category': 'shapes, linear probe',
     'color': 'colours, linear probe',
     'texture': 'textures, linear probe',
 }
 """Everything that is measured, in percent."""
 _ANSWERS = ('vqa', 'vqa_yes_no', 'vqa_number', 'vqa_other')
-_PRETRAINING = ('vqa', 'matching', 'nouns', 'colors', 'image_to_text', 'text_to_image')
+_PRETRAINING = ('vqa', 'matching', 'nouns', 'colors')
 _WORDS = ('vqa', 'nouns', 'colors')
 _PROBE = ('category', 'color', 'texture')
 
@@ -67,10 +65,9 @@ FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
 _ANSWERED_BY = 'vqa_all_half'  # fine-tuning after each short pretraining
 _STARTS = {
-    'cnn': 'The CNN learns to name single objects',
+    'cnn_small_objects': 'The CNN learns to name single objects',
     'language': 'The transformer learns the language of the captions',
 }
-_PICTURES, _DRAWS = 50, 2  # of tools/analysis/pretraining.py
 
 
 def run_name(variant: str, seed: int) -> str:
@@ -148,7 +145,7 @@ def _variant_stages(places: Places, variant: str, seed: int) -> list[Stage]:
             _stage(places, _probe, variant, seed, f'{name}-probe', (name,), [config, probe]),
         ]
     return [
-        _stage(places, _pretrain, variant, seed, name, ('data', 'cnn', 'language'), [config]),
+        _stage(places, _pretrain, variant, seed, name, ('data', *_STARTS), [config]),
         _stage(places, _answer, variant, seed, f'{name}-vqa', (name,), [config, _config(places, _ANSWERED_BY)]),
     ]
 
@@ -205,23 +202,17 @@ def _fine_tune(places: Places, variant: str, seed: int, name: str, results: dict
 
 
 def _pretrain(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
-    from demo.steps import run_tool
+    from soho.engine import load_config
 
     config = _config(places, variant)
     starts = {
-        'model.backbone.init_cfg.checkpoint': results['cnn']['checkpoint'],
+        'model.backbone.init_cfg.checkpoint': results['cnn_small_objects']['checkpoint'],
         'model.language.pretrained': results['language']['checkpoint'],
     }
     trained = _train(places, config, name, seed, resumed, options=starts)
-    tool = places.tools / 'analysis' / 'pretraining.py'
-    seen = run_tool(tool, [config, trained['checkpoint'], '--pictures', _PICTURES, '--draws', _DRAWS])
-    figures = dict(nouns=seen['hidden_words']['acc_noun'], colors=seen['hidden_words']['acc_color'])
-    if 'matching' in seen:
-        figures |= dict(
-            matching=seen['matching'],
-            image_to_text=seen['retrieval']['image_to_text'],
-            text_to_image=seen['retrieval']['text_to_image'],
-        )
+    figures = dict(nouns=_metric(trained, 'acc_noun'), colors=_metric(trained, 'acc_color'))
+    if 'itm' in load_config(os.fspath(config)).model.heads:
+        figures['matching'] = _metric(trained, 'acc_itm')
     return _outcome(places, variant, seed, name, trained, figures)
 
 

@@ -18,6 +18,7 @@ RECIPES = [path for path in FILES if path.parts[0] != '_base_']
 # configs/demo/directions.
 NO_BEST = {
     'cnn',
+    'cnn_small_objects',
     'coco_photos',
     'language',
     'large_pretrain',

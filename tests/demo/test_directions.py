@@ -65,12 +65,12 @@ def test_whole_directions_come_first_and_each_training_once():
         *(f'{variant}-seed{seed}' for seed in range(3) for variant in ('vqa_all', 'vqa_cnn')),
         'vqa_all_half-seed0',
     ]
-    assert names.index('cnn') > names.index('vqa_all_half-seed2')  # what a direction does not need waits
+    assert names.index('cnn_small_objects') > names.index('vqa_all_half-seed2')  # what a direction does not need waits
     assert names.index('without_mvm-seed2-vqa') < names.index('without_itm-seed0')
     variants = {name.partition('-')[0] for name in names if '-seed' in name}
     assert variants == {path.stem for path in FOLDER.glob('*.py')} >= set(FINE_TUNED)
     few = [stage.name for stage in direction_stages(PLACES, 1, [d for d in DIRECTIONS if d.name == 'labels'])]
-    assert few[:2] == ['data', 'vocabulary'] and 'cnn' not in few and few[-1] == 'labels-seed0-probe'
+    assert few[:2] == ['data', 'vocabulary'] and 'language' not in few and few[-1] == 'labels-seed0-probe'
 
 
 def test_mean_and_standard_error():
