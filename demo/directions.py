@@ -54,7 +54,7 @@ DIRECTIONS = (
     Direction('mvm', 'with MVM against without', 'pretrain', 'without_mvm', _PRETRAINING),
     Direction('itm', 'with ITM against without', 'pretrain', 'without_itm', _WORDS),
     Direction('dictionary', 'dictionary against plain neck', 'without_mvm', 'plain_neck', _PRETRAINING),
-    Direction('frozen', 'end to end against a frozen CNN', 'pretrain', 'frozen_cnn', _PRETRAINING),
+    Direction('frozen', 'end to end against a frozen CNN', 'from_labels', 'frozen_cnn', _PRETRAINING),
     Direction('gate', 'gated against ungated', 'pretrain', 'ungated', _PRETRAINING),
     Direction('words_64', '256 words against 64', 'pretrain', 'words_64', _PRETRAINING),
     Direction('words_1024', '256 words against 1,024', 'pretrain', 'words_1024', _PRETRAINING),
@@ -64,10 +64,8 @@ DIRECTIONS = (
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
 _ANSWERED_BY = 'vqa_all_half'  # fine-tuning after each short pretraining
-_STARTS = {
-    'cnn_small_objects': 'The CNN learns to name single objects',
-    'language': 'The transformer learns the language of the captions',
-}
+_CNN = 'cnn_small_objects'  # the stage that trains a CNN on labels, named after its config
+_FROM_LABELS = ('from_labels', 'frozen_cnn')  # what starts from it
 
 
 def run_name(variant: str, seed: int) -> str:
@@ -108,7 +106,7 @@ def measured(stages: Sequence[Stage], cache: StageCache) -> dict[str, dict[int, 
 
 
 def _start_stages(places: Places) -> list[Stage]:
-    """Return the stages from which trainings start: the demo's data set, a vocabulary, the CNN and language alone."""
+    """Return the stages from which trainings start: the demo's data set, a vocabulary, a CNN trained on labels."""
     return [
         Stage('data', 'The data set of the demo', functools.partial(_prepare, places), settings=dict(size=places.size)),
         Stage(
@@ -118,16 +116,13 @@ def _start_stages(places: Places) -> list[Stage]:
             after=('data',),
             own_process=True,
         ),
-        *(
-            Stage(
-                name,
-                title,
-                functools.partial(_start, places, name),
-                settings=config_source(places.configs / f'{name}.py'),
-                after=('data',),
-                own_process=True,
-            )
-            for name, title in _STARTS.items()
+        Stage(
+            _CNN,
+            'A CNN learns to name single objects',
+            functools.partial(_train_cnn, places),
+            settings=config_source(places.configs / f'{_CNN}.py'),
+            after=('data',),
+            own_process=True,
         ),
     ]
 
@@ -144,8 +139,9 @@ def _variant_stages(places: Places, variant: str, seed: int) -> list[Stage]:
             _stage(places, _caption, variant, seed, name, ('data', 'vocabulary'), [config]),
             _stage(places, _probe, variant, seed, f'{name}-probe', (name,), [config, probe]),
         ]
+    after = ('data', _CNN) if variant in _FROM_LABELS else ('data',)
     return [
-        _stage(places, _pretrain, variant, seed, name, ('data', *_STARTS), [config]),
+        _stage(places, _pretrain, variant, seed, name, after, [config]),
         _stage(places, _answer, variant, seed, f'{name}-vqa', (name,), [config, _config(places, _ANSWERED_BY)]),
     ]
 
@@ -191,8 +187,8 @@ def _vocabulary(places: Places, results: dict[str, Any], resumed: bool) -> Outco
     return Outcome([model])
 
 
-def _start(places: Places, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
-    trained = _train(places, places.configs / f'{name}.py', name, 0, resumed)
+def _train_cnn(places: Places, results: dict[str, Any], resumed: bool) -> Outcome:
+    trained = _train(places, places.configs / f'{_CNN}.py', _CNN, 0, resumed)
     return Outcome([trained['checkpoint']], dict(checkpoint=trained['checkpoint']))
 
 
@@ -205,11 +201,8 @@ def _pretrain(places: Places, variant: str, seed: int, name: str, results: dict[
     from soho.engine import load_config
 
     config = _config(places, variant)
-    starts = {
-        'model.backbone.init_cfg.checkpoint': results['cnn_small_objects']['checkpoint'],
-        'model.language.pretrained': results['language']['checkpoint'],
-    }
-    trained = _train(places, config, name, seed, resumed, options=starts)
+    labelled = {'model.backbone.init_cfg.checkpoint': results[_CNN]['checkpoint']} if variant in _FROM_LABELS else {}
+    trained = _train(places, config, name, seed, resumed, os.fspath(SHIPPED), labelled)
     figures = dict(nouns=_metric(trained, 'acc_noun'), colors=_metric(trained, 'acc_color'))
     if 'itm' in load_config(os.fspath(config)).model.heads:
         figures['matching'] = _metric(trained, 'acc_itm')

@@ -1,10 +1,9 @@
-"""The CNN that the ablations start from: ``cnn.py`` with objects of the sizes that they have in the scenes.
+"""``cnn.py`` with objects of the sizes that they have in the scenes: where a frozen CNN is all that sees.
 
     python tools/prepare/object_crops.py --root data/synthetic/demo
     python tools/train.py configs/demo/cnn_small_objects.py
 
-From larger ones it learns textures and shapes that it does not recognise in a scene of 96 pixels, and pretraining
-spends most of its steps on that (docs/results.md).
+``configs/demo/directions/frozen_cnn.py`` keeps it as it is, and ``from_labels.py`` trains it end to end.
 """
 
 _base_ = './cnn.py'

@@ -70,7 +70,7 @@ def test_whole_directions_come_first_and_each_training_once():
     variants = {name.partition('-')[0] for name in names if '-seed' in name}
     assert variants == {path.stem for path in FOLDER.glob('*.py')} >= set(FINE_TUNED)
     few = [stage.name for stage in direction_stages(PLACES, 1, [d for d in DIRECTIONS if d.name == 'labels'])]
-    assert few[:2] == ['data', 'vocabulary'] and 'language' not in few and few[-1] == 'labels-seed0-probe'
+    assert few[:2] == ['data', 'vocabulary'] and 'cnn_small_objects' not in few and few[-1] == 'labels-seed0-probe'
 
 
 def test_mean_and_standard_error():

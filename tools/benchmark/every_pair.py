@@ -18,8 +18,8 @@ def every_pair(bench: Bench) -> Rows:
     images, captions = SETS['1,000 x 5,000']
     scores = PairScores(bench, 'demo/retrieval.py', BATCH, captions, (72, 96), TINY)
     scores.once(), scores.each_pair()  # the first calls are slower
-    once = sum(bench.seconds(scores.once) for _ in range(images // BATCH))
-    each = sum(bench.seconds(scores.each_pair) for _ in range(PEER_BATCHES)) / (PEER_BATCHES * BATCH)
+    once = sum(bench.round([scores.once] * (images // BATCH)))
+    each = sum(bench.round([scores.each_pair] * PEER_BATCHES)) / (PEER_BATCHES * BATCH)
     name = f'retrieval at 72x96, one layer of width {TINY["model.language.hidden_size"]}'
     return [
         (f'{name}: {images:,} x {captions:,}, image encoded once', once / 60, 'min'),
