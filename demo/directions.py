@@ -63,7 +63,7 @@ DIRECTIONS = (
 )
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
-_ANSWERED_BY = 'vqa_all_half'  # fine-tuning after each short pretraining
+ANSWERED_BY = 'vqa_after'  # config of the fine-tuning after each short pretraining
 _CNN = 'cnn_small_objects'  # the stage that trains a CNN on labels, named after its config
 _FROM_LABELS = ('from_labels', 'frozen_cnn')  # what starts from it
 
@@ -142,7 +142,7 @@ def _variant_stages(places: Places, variant: str, seed: int) -> list[Stage]:
     after = ('data', _CNN) if variant in _FROM_LABELS else ('data',)
     return [
         _stage(places, _pretrain, variant, seed, name, after, [config]),
-        _stage(places, _answer, variant, seed, f'{name}-vqa', (name,), [config, _config(places, _ANSWERED_BY)]),
+        _stage(places, _answer, variant, seed, f'{name}-vqa', (name,), [config, _config(places, ANSWERED_BY)]),
     ]
 
 
@@ -219,7 +219,7 @@ def _answer(places: Places, variant: str, seed: int, name: str, results: dict[st
         'model.neck': dict(pretrained.neck, _delete_=True),
     }
     checkpoint = results[run_name(variant, seed)]['checkpoint']
-    trained = _train(places, _config(places, _ANSWERED_BY), name, seed, resumed, checkpoint, parts)
+    trained = _train(places, _config(places, ANSWERED_BY), name, seed, resumed, checkpoint, parts)
     return _outcome(places, variant, seed, name, trained, _answer_figures(trained))
 
 

@@ -1,4 +1,4 @@
-"""``vqa_all.py`` in half the steps, over which the rate falls as far; also what follows each short pretraining.
+"""``vqa_all.py`` in half the steps, over which the rate falls as far.
 
 python tools/train.py configs/demo/directions/vqa_all_half.py
 """
