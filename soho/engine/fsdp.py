@@ -125,7 +125,9 @@ class FSDP2(nn.Module):
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See ``mmengine.model.BaseModel``."""
         model: Any = self.module
-        return model.train_step(data, optim_wrapper)
+        # weights that are gathered in bfloat16 need inputs of it, also where AmpOptimWrapper would not cast
+        with nullcontext() if getattr(optim_wrapper, 'casts', True) else self._autocast():
+            return model.train_step(data, optim_wrapper)
 
     def val_step(self, data: Any) -> list:
         """See ``mmengine.model.BaseModel``."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -207,8 +207,8 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         if dtype not in HALF_DTYPES:
             raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(HALF_DTYPES)}')
         self.cast_dtype = HALF_DTYPES[dtype]
-        self._casts = not (self.device_type == 'cpu' and dtype == 'bfloat16') or has_bfloat16_units()
-        if not self._casts:
+        self.casts = not (self.device_type == 'cpu' and dtype == 'bfloat16') or has_bfloat16_units()
+        if not self.casts:
             print_log('this processor has no instructions for bfloat16: training in float32', 'current')
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
             raise UserError(f"loss_scale is {loss_scale!r}; it is 'dynamic', a number, or arguments of GradScaler")
@@ -241,6 +241,6 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Generator[None, None, None]:
-        casting = torch.autocast(self.device_type, self.cast_dtype, enabled=self._casts)
+        casting = torch.autocast(self.device_type, self.cast_dtype) if self.casts else nullcontext()
         with OptimWrapper.optim_context(self, model), casting:
             yield
