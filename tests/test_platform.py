@@ -1,6 +1,7 @@
 """Memory that was freed is used again; products by oneDNN are as exact as float32 is, or not used."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 import soho
 from soho.engine import Runner
-from soho.platform import name_unknown_user, use_onednn_products
+from soho.platform import has_bfloat16_units, name_unknown_user, use_onednn_products
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +107,13 @@ def test_a_user_with_a_home_keeps_it(monkeypatch, tmp_path):
     before = dict(os.environ)
     name_unknown_user()
     assert dict(os.environ) == before
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith('linux') or platform.machine() != 'x86_64', reason='flags of x86 on Linux'
+)
+def test_bfloat16_needs_instructions(monkeypatch):
+    flags = Path('/proc/cpuinfo').read_text()
+    assert has_bfloat16_units() == ('avx512bw' in flags or 'avx_ne_convert' in flags)
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
+    assert not has_bfloat16_units()
