@@ -28,7 +28,7 @@ from soho.engine.checkpoint.read import CheckpointError
 from soho.engine.checkpoint.vocabulary import vocabulary_of
 from soho.errors import UserError
 from soho.evaluation.dump import PredictionDump
-from soho.paths import CONFIGS
+from soho.paths import CONFIGS, RESOURCES
 from soho.registry import MODELS
 
 SHIPPED = 'soho_vqa_synthetic'
@@ -455,7 +455,8 @@ def test_a_checkpoint_without_vocabulary_or_answers_takes_them(captions, vqa, sy
     with pytest.raises(CheckpointError, match='does not say with which config'):
         soho.VQA(tmp_path / 'bare.pth')
     (tmp_path / 'vocab.txt').write_text(vqa.spec.vocabulary['wordpiece'])
-    options = dict(config='demo/vqa', vocabulary=str(tmp_path / 'vocab.txt'), device='cpu')
+    config = str(RESOURCES / 'models' / SHIPPED / 'config.py')
+    options = dict(config=config, vocabulary=str(tmp_path / 'vocab.txt'), device='cpu')
     with pytest.raises(UserError, match='chooses among 42 answers and has the names of 0: give them'):
         soho.VQA(tmp_path / 'bare.pth', **options)
     torch.save(dict(state_dict=to_official(vqa.state)), tmp_path / 'official.pth')

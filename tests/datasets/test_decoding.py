@@ -363,7 +363,7 @@ def test_decoding_takes_no_more_memory_than_is_stated():
     command = [sys.executable, '-m', 'tests.datasets.decoding_memory', '2000']
     said = subprocess.run(command, cwd=TOOLS.parent, capture_output=True, text=True, check=True).stdout
     for name, (kind, needed) in json.loads(said).items():
-        assert 1 < needed < BYTES_PER_PIXEL.get(kind, OTHER_BYTES_PER_PIXEL) + 1, name  # 4 MB are for libraries
+        assert 1 < needed < BYTES_PER_PIXEL.get(kind, OTHER_BYTES_PER_PIXEL) + 1.25, name  # 5 MB are for libraries
 
 
 def test_a_jpeg_of_countless_scans_is_refused_before_any_is_decoded(monkeypatch):

@@ -1,6 +1,8 @@
 """What follows each short pretraining: ``vqa_all.py`` in a quarter of the steps.
 
-demo/run_directions.py gives it the weights, the CNN and the neck of each.
+    python tools/train.py configs/demo/directions/vqa_after.py
+
+``demo/run_directions.py`` gives it the weights, the CNN and the neck of each.
 """
 
 _base_ = './vqa_all.py'
