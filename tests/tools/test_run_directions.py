@@ -17,7 +17,7 @@ train_dataloader, val_dataloader, test_dataloader = loader, loader, loader
 """
 EPOCHS = 'train_cfg = dict(max_epochs=1)\n'
 STEPS = 'train_cfg = dict(max_iters=2, val_interval=2)\n'
-DIRECTIONS = ('all', 'itm', 'labels')
+DIRECTIONS = ('all', 'itm', 'frozen', 'labels')
 
 
 @pytest.fixture(scope='module')
@@ -34,8 +34,6 @@ def configs(tmp_path_factory):
 
 
 def test_an_interrupted_table_goes_on(configs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo.directions, '_PICTURES', 4)
-    monkeypatch.setattr(demo.directions, '_DRAWS', 1)
     monkeypatch.setenv('SOHO_SYNTHETIC', '')
     argv = ['--size', 'tiny', '--data-dir', str(tmp_path / 'data'), '--configs', str(configs)]
     argv += ['--work-dir', str(tmp_path / 'out'), '--processes', '0', '--seeds', '1', '--only', *DIRECTIONS]
@@ -58,13 +56,13 @@ def test_an_interrupted_table_goes_on(configs, tmp_path, monkeypatch, capsys):
         run_directions.main(argv)
     assert stopped.value.code == 130
     half = run_directions.main([*argv, '--show'])
-    assert 'all weights against the CNN alone, equal steps | VQA |' in half and half.count('not run') == 2
+    assert 'all weights against the CNN alone, equal steps | VQA |' in half and half.count('not run') == 3
     table = run_directions.main(argv)
-    assert table.count('one seed') == 4 + 3 + 3 and 'not run' not in table
+    assert table.count('one seed') == 4 + 3 + 4 + 3 and 'not run' not in table
     assert ran.count('pretrain-seed0-vqa') == 2 and ran.count('pretrain-seed0') == 1  # what was done is not repeated
 
     figures = json.loads((out / 'figures.json').read_text())
-    assert figures['measured']['pretrain']['0'].keys() >= {'vqa', 'matching', 'colors', 'image_to_text'}
+    assert figures['measured']['pretrain']['0'].keys() >= {'vqa', 'matching', 'nouns', 'colors'}
     assert 'matching' not in figures['measured']['without_itm']['0']
     row = figures['directions']['labels']['color']
     assert row['difference'] == row['better'] - row['other'] and row['holds'] == 'one seed'
