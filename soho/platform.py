@@ -133,3 +133,8 @@ def has_bfloat16_units() -> bool:
     import torch
 
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def is_emulated(dtype: 'torch.dtype', device_type: str) -> bool:
+    """Return whether mixed precision in a type would be slower than float32: bfloat16 on a CPU without it."""
+    return device_type == 'cpu' and str(dtype) == 'torch.bfloat16' and not has_bfloat16_units()

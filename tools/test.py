@@ -11,7 +11,7 @@ from soho import engine  # its names are imported when they are used, so that a 
 from soho.apis.sources import locate_checkpoint
 from soho.engine import ConfigError, load_run, run_parser
 from soho.errors import exit_on_user_error
-from soho.platform import has_bfloat16_units
+from soho.platform import is_emulated
 
 if TYPE_CHECKING:  # soho first: it prepares what mmengine's import needs
     from mmengine.config import Config
@@ -31,9 +31,10 @@ def build_config(argv: Sequence[str] | None = None) -> 'Config':
     cfg.resume = False
     if args.amp:
         import torch
+        from mmengine.device import get_device
 
         # mmengine's name; on a CPU it is bfloat16
-        cfg.test_cfg.fp16 = torch.accelerator.is_available() or has_bfloat16_units()
+        cfg.test_cfg.fp16 = not is_emulated(torch.bfloat16, get_device())
     if args.out:
         if not isinstance(cfg.test_evaluator, dict):
             raise ConfigError(f'--out writes the answers of one metric, and {args.config} evaluates several')

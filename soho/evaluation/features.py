@@ -13,7 +13,7 @@ from soho.datasets.concat import AnyDataset
 from soho.datasets.loader import WORKER_TIMEOUT, DataLoader
 from soho.errors import UserError
 from soho.models.preprocessor import ImageTextPreprocessor
-from soho.platform import has_bfloat16_units
+from soho.platform import is_emulated
 from soho.registry import DATASETS
 
 Progress = Callable[[int, int], None]
@@ -66,7 +66,7 @@ def extract(
     backbone = backbone.to(device)
     preprocess = ImageTextPreprocessor().to(device)
     half = torch.float16 if device.type == 'cuda' else torch.bfloat16
-    amp = amp and (device.type != 'cpu' or has_bfloat16_units())
+    amp = amp and not is_emulated(half, device.type)
     loader = DataLoader(
         dataset,
         batch_size,

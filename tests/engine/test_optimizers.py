@@ -228,7 +228,7 @@ class TestAmp:
         'dtype, cast', [(None, torch.bfloat16), ('bfloat16', torch.bfloat16), ('float16', torch.float16)]
     )
     def test_trains_on_a_cpu(self, dtype, cast, monkeypatch):
-        monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.has_bfloat16_units', lambda: True)
+        monkeypatch.setattr('soho.platform.has_bfloat16_units', lambda: True)
         net, optim = self.make(dtype=dtype)
         x, losses = torch.randn(16, 3), []
         for _ in range(30):
@@ -243,7 +243,7 @@ class TestAmp:
 
     @pytest.mark.parametrize('dtype', [None, 'bfloat16', 'float16'])
     def test_a_cpu_that_would_emulate_bfloat16_trains_in_float32(self, dtype, monkeypatch):
-        monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.has_bfloat16_units', lambda: False)
+        monkeypatch.setattr('soho.platform.has_bfloat16_units', lambda: False)
         said = []
         monkeypatch.setattr('soho.engine.optimizers.optim_wrapper.print_log', lambda line, logger: said.append(line))
         net, optim = self.make(dtype=dtype)

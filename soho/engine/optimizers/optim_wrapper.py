@@ -17,7 +17,7 @@ from soho.engine.dtypes import HALF_DTYPES
 from soho.engine.optimizers.skipping import step_unless
 from soho.engine.sharding import full_tensor, is_sharded, local_part, shard_like
 from soho.errors import UserError
-from soho.platform import has_bfloat16_units
+from soho.platform import is_emulated
 from soho.registry import OPTIM_WRAPPERS
 
 NOT_FINITE = ('nan', 'inf')
@@ -207,7 +207,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         if dtype not in HALF_DTYPES:
             raise UserError(f'dtype is {dtype!r}; mixed precision takes one of {sorted(HALF_DTYPES)}')
         self.cast_dtype = HALF_DTYPES[dtype]
-        self.casts = not (self.device_type == 'cpu' and dtype == 'bfloat16') or has_bfloat16_units()
+        self.casts = not is_emulated(self.cast_dtype, self.device_type)
         if not self.casts:
             print_log('this processor has no instructions for bfloat16: training in float32', 'current')
         if loss_scale != 'dynamic' and not isinstance(loss_scale, (int, float, dict)):
