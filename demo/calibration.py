@@ -13,7 +13,8 @@ PICTURES = 24
 STEPS = 12
 _DISCARDED_STEPS = 3
 # Of the data set of size 'demo': how many drawn pictures, or how many steps of the calibration, last as long as the
-# stage. Its seconds, and those of the calibration before it, were taken from two runs on two cores.
+# stage. Its seconds, and those of the calibration before it, were taken from two runs on two cores; those of the
+# pretraining and the fine-tuning follow from their numbers of steps (37 minutes were estimated, and 36 taken).
 _LIKE_PICTURES = {'synthetic': 1600, 'annotations': 700}
 _LIKE_STEPS = {'pretrain': 600, 'vqa': 3800, 'vqa_blind': 1350, 'evaluation': 300, 'report': 80}
 

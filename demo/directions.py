@@ -64,6 +64,7 @@ DIRECTIONS = (
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
 ANSWERED_BY = 'vqa_after'  # config of the fine-tuning after each short pretraining
+_LEARNT = dict(matching='acc_itm', nouns='acc_noun', colors='acc_color')  # figures of a pretraining by its metrics
 _CNN = 'cnn_small_objects'  # the stage that trains a CNN on labels, named after its config
 _FROM_LABELS = ('from_labels', 'frozen_cnn')  # what starts from it
 
@@ -198,14 +199,10 @@ def _fine_tune(places: Places, variant: str, seed: int, name: str, results: dict
 
 
 def _pretrain(places: Places, variant: str, seed: int, name: str, results: dict[str, Any], resumed: bool) -> Outcome:
-    from soho.engine import load_config
-
-    config = _config(places, variant)
     labelled = {'model.backbone.init_cfg.checkpoint': results[_CNN]['checkpoint']} if variant in _FROM_LABELS else {}
-    trained = _train(places, config, name, seed, resumed, os.fspath(SHIPPED), labelled)
-    figures = dict(nouns=_metric(trained, 'acc_noun'), colors=_metric(trained, 'acc_color'))
-    if 'itm' in load_config(os.fspath(config)).model.heads:
-        figures['matching'] = _metric(trained, 'acc_itm')
+    trained = _train(places, _config(places, variant), name, seed, resumed, os.fspath(SHIPPED), labelled)
+    found = _held_out(trained)  # without ITM nothing is known of matching
+    figures = {key: found[name] for key, name in _LEARNT.items() if name in found}
     return _outcome(places, variant, seed, name, trained, figures)
 
 
@@ -232,7 +229,8 @@ def _probe(places: Places, variant: str, seed: int, name: str, results: dict[str
     """Train linear classifiers of single objects on the CNN as it is."""
     start = {'model.backbone.init_cfg.checkpoint': results[run_name(variant, seed)]['checkpoint']}
     trained = _train(places, places.configs / 'linear_probe.py', name, seed, resumed, options=start)
-    figures = {key: _metric(trained, f'accuracy_{key}') for key in _PROBE}
+    found = _held_out(trained)
+    figures = {key: found[f'accuracy_{key}'] for key in _PROBE}
     return _outcome(places, variant, seed, name, trained, figures)
 
 
@@ -253,13 +251,13 @@ def _train(
 
 
 def _answer_figures(trained: dict[str, Any]) -> dict[str, float]:
-    return {key: _metric(trained, key.replace('vqa', 'accuracy')) for key in _ANSWERS}
+    found = _held_out(trained)
+    return {key: found[key.replace('vqa', 'accuracy')] for key in _ANSWERS}
 
 
-def _metric(trained: dict[str, Any], name: str) -> float:
-    """Return a metric on validation data, whatever the prefix of its metric is."""
-    [found] = [key for key in trained['held_out'] if key.rpartition('/')[2] == name]
-    return trained['metrics'][found]
+def _held_out(trained: dict[str, Any]) -> dict[str, float]:
+    """Return the metrics on validation data by their names without a prefix."""
+    return {key.rpartition('/')[2]: trained['metrics'][key] for key in trained['held_out']}
 
 
 def _outcome(

@@ -178,7 +178,8 @@ def _train(places: Places, name: str, results: dict[str, Any], resumed: bool) ->
 
     # The configs name the data set by this variable.
     os.environ['SOHO_SYNTHETIC'] = os.fspath(places.data_dir)
-    checkpoint = results[INITIALIZED_BY[name]]['checkpoint'] if name in INITIALIZED_BY else os.fspath(SHIPPED)
+    start = os.fspath(SHIPPED) if name == 'pretrain' else None
+    checkpoint = results[INITIALIZED_BY[name]]['checkpoint'] if name in INITIALIZED_BY else start
     trained = train(places.configs / f'{name}.py', places.work_dir / name, checkpoint, resumed)
     return Outcome([trained['checkpoint']], trained)
 
