@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from soho.apis.own_data.captions import fit_vocabulary
 from soho.models.language.cross_modal_bert import CrossModalBert
 from soho.registry import MODELS
 from tests.documents import blocks, type_shell
@@ -101,13 +102,12 @@ def test_the_how_to_of_pairs(folder, run_block, monkeypatch):
     assert {answer['answer'] for answer in names['answers']} == {'True', 'False'}
 
 
-def test_vocabulary_is_as_large_as_the_captions_allow(tmp_path, load_tool):
-    tool = load_tool('prepare/table')
+def test_vocabulary_is_as_large_as_the_captions_allow(tmp_path):
     captions = ['a red shape on the left of a blue one', 'two green shapes', 'nothing but a ring'] * 3
-    size = tool.fit_vocabulary(captions, tmp_path / 'a.model', 1000)
+    size = fit_vocabulary(captions, tmp_path / 'a.model', 1000)
     assert 30 < size < 1000 and (tmp_path / 'a.model').exists()
     with pytest.raises(ValueError):
-        tool.fit_vocabulary(['a'], tmp_path / 'b.model', 1000)
+        fit_vocabulary(['a'], tmp_path / 'b.model', 1000)
 
 
 def test_converted_cnn_fills_the_backbone(tmp_path, load_tool):

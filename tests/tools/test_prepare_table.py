@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from soho.apis.own_data.questions import baselines, group_questions, score
+from soho.apis.own_data.rows import SPLITS, Row
 from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.named_pictures import Picture
 from soho.engine import Runner, load_config
@@ -121,9 +123,6 @@ def test_the_config_trains_and_shows_the_majority(tool, tmp_path, pictures, caps
         'val_dataloader.num_workers': 0,
         'val_dataloader.persistent_workers': False,
         'train_dataloader.batch_size': 4,
-        'model.backbone.num_stages': 2,
-        'model.backbone.out_indices': (1,),
-        'model.neck.in_channels': 128,
         'work_dir': str(tmp_path / 'run'),
     }
     runner = Runner.from_cfg(load_config(str(out / 'config.py'), options))
@@ -135,13 +134,11 @@ def test_the_config_trains_and_shows_the_majority(tool, tmp_path, pictures, caps
 
 
 def test_answers_of_several_people_are_soft(tool):
-    votes = [tool.Row('', ('a',), 'q', answer, None) for answer in ('red', 'red', 'blue')]
+    votes = [Row('', ('a',), 'q', answer, None) for answer in ('red', 'red', 'blue')]
     picture = Picture(Size('a.png', 32, 32), 'd')
-    question = tool.group_questions(votes, {'a': picture}, ['train'] * 3)['train']['a.png'][0]
-    assert {answer: tool.score(question, answer) for answer in ('red', 'blue', 'green')} == dict(
-        red=1, blue=0.5, green=0
-    )
-    assert tool.baselines([question], [question])['most frequent answer'] == ('red', 100)
+    question = group_questions(votes, {'a': picture}, ['train'] * 3)['train']['a.png'][0]
+    assert {answer: score(question, answer) for answer in ('red', 'blue', 'green')} == dict(red=1, blue=0.5, green=0)
+    assert baselines([question], [question])['most frequent answer'] == ('red', 100)
 
 
 def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_path, pictures, capsys):
@@ -174,7 +171,7 @@ def test_a_table_of_train_and_test_has_val_cut_from_train(tool, tmp_path, pictur
         tool.main([table, '--images', str(pictures), '--out', str(out), *options])
         said = f'the table has no split val: {number} of its 10 training pictures are it (see --val)'
         assert said in capsys.readouterr().out
-        items = {split: json.loads((out / f'{split}.json').read_text())['data'] for split in tool.SPLITS}
+        items = {split: json.loads((out / f'{split}.json').read_text())['data'] for split in SPLITS}
         assert {split: len(found) for split, found in items.items()} == dict(train=10 - number, val=number, test=2)
         assert {item['file_name'] for item in items['test']} == {'p10.png', 'p11.png'}
         assert {len(item['vqa']) for found in items.values() for item in found} == {2}  # a picture with all its rows
