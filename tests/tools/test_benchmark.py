@@ -237,7 +237,7 @@ def test_the_host_s_time_around_a_step_is_the_sum_of_its_parts(monkeypatch):
     tell = RuntimeInfoHook.after_train_iter
 
     def tell_slowly(*args, **kwargs):
-        end = time.thread_time() + 3e-3
+        end = time.thread_time() + 10e-3
         while time.thread_time() < end:
             pass
         tell(*args, **kwargs)
@@ -249,8 +249,8 @@ def test_the_host_s_time_around_a_step_is_the_sum_of_its_parts(monkeypatch):
     whole = rows.pop('around a step')
     assert rows.pop('first batch of an epoch') > 0
     assert {'RuntimeInfoHook', 'LoggerHook', 'ParamSchedulerHook', 'loader and sampler', 'loop'} < rows.keys()
-    assert whole == pytest.approx(sum(rows.values())) and rows.pop('RuntimeInfoHook') >= 3
-    assert sum(rows.values()) < 1
+    assert whole == pytest.approx(sum(rows.values())) and rows.pop('RuntimeInfoHook') >= 10
+    assert sum(rows.values()) < 10  # about 1 without what the hook waits for
 
 
 def test_every_pair_is_scored_and_a_peer_s_way_is_computed(measure):
