@@ -1,5 +1,6 @@
 """What many tests share: the synthetic data set, small models, random batches, the tools, short runs."""
 
+import gc
 import importlib.util
 import itertools
 import json
@@ -19,6 +20,7 @@ from soho.engine import Runner
 from soho.paths import TOOLS
 from soho.registry import MODELS
 from tests.warm_python import warm_python
+from tools.benchmark.memory import resident
 
 VOCABULARY = 60  # words of the small models
 
@@ -31,6 +33,15 @@ def pytest_runtest_setup(item):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _free_models():
+    """A runner and its model hold each other, and Python, which counts objects and not bytes, frees them late."""
+    before = resident('VmRSS')
+    yield
+    if resident('VmRSS') - before > 100 * 2**20:
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
