@@ -79,13 +79,13 @@ def test_questions_become_files_and_a_config(tool, tmp_path, pictures, capsys):
     tool.main([str(questions(tmp_path, extra)), '--images', str(pictures), '--out', str(out), '--val', '0.25'])
     said = capsys.readouterr().out
     assert '30 questions about 29 pictures' in said and 'columns: Image, Question, Answer\n' in said
-    assert 'left out: 1 rows with an empty value' in said
+    assert 'left out: 1 row with an empty value' in said
     assert 'left out: 4 rows of 4 pictures; the first is nowhere.png: there is no such picture' in said
     named = (out / 'left_out.txt').read_text().splitlines()
     assert len(named) == 4 and named[0] == 'nowhere.png: there is no such picture' and named[1].startswith('broken')
     assert 'truncated' in named[2] and named[3] == 'low: it has 64 x 20 pixels, and each side needs 32'
     assert 'first: soho prepare pretrained' in said and f'next: soho train {out}' in said
-    assert '1 pictures are copies of others' in said
+    assert 'pictures under several names: 1;' in said
     files = {split: json.loads((out / f'{split}.json').read_text()) for split in ('train', 'val')}
     seen = {split: {item['file_name'] for item in file['data']} for split, file in files.items()}
     assert len(seen['train'] | seen['val']) == 13 and not seen['train'] & seen['val']
@@ -148,7 +148,7 @@ def test_splits_of_the_table_count_and_a_picture_is_in_one_of_them(tool, tmp_pat
     ]
     rows.append(('p1', 'is it blue', 'no', 'train'))
     tool.main([str(write_csv(tmp_path / 'qa.csv', rows)), '--images', str(pictures), '--out', str(tmp_path / 'own')])
-    assert '1 pictures are in several splits' in capsys.readouterr().out
+    assert 'pictures in several splits of the table: 1;' in capsys.readouterr().out
     names = {
         split: {item['file_name'] for item in json.loads((tmp_path / 'own' / f'{split}.json').read_text())['data']}
         for split in ('train', 'val', 'test')
@@ -169,7 +169,7 @@ def test_a_table_of_train_and_test_has_val_cut_from_train(tool, tmp_path, pictur
     for options, number in ((), 2), (('--val', '0.5'), 5):
         out = tmp_path / f'own{number}'
         tool.main([table, '--images', str(pictures), '--out', str(out), *options])
-        said = f'the table has no split val: {number} of its 10 training pictures are it (see --val)'
+        said = f'the table has no split val: {number} of its 10 training pictures become it (see --val)'
         assert said in capsys.readouterr().out
         items = {split: json.loads((out / f'{split}.json').read_text())['data'] for split in SPLITS}
         assert {split: len(found) for split, found in items.items()} == dict(train=10 - number, val=number, test=2)
@@ -188,17 +188,17 @@ def test_a_table_of_train_and_test_has_val_cut_from_train(tool, tmp_path, pictur
         (
             'qa.csv',
             'image,question,answer\np1,a,b\n',
-            "the 1 pictures leave nothing for the split 'val'; see --val and --test$",
+            "nothing is left for the split 'val' of 1 picture; see --val and --test$",
         ),
         (
             'qa.csv',
             'image,question,answer,split\np1,a,b,train\np2,a,b,test\n',
-            "the 1 pictures of the split train leave nothing for the split 'val'; see --val, or name some in",
+            "nothing is left for the split 'val' of 1 picture of the split train; see --val, or name some in",
         ),
         (
             'qa.csv',
             'image,question,answer,split\np1,a,b,val\np2,a,b,test\n',
-            "the 2 pictures of the table leave nothing for the split 'train'; name some in its column split",
+            "nothing is left for the split 'train' of 2 pictures of the table; name some in its column split",
         ),
         (
             'qa.jsonl',
@@ -272,7 +272,7 @@ def test_captions_become_files_a_vocabulary_and_a_config(tool, tmp_path, picture
     table = write_csv(tmp_path / 'c.csv', [*rows, rows[-1]])
     tool.main([str(table), '--images', str(pictures), '--out', str(out)])
     said = capsys.readouterr().out
-    assert 'left out: 1 rows that repeat another' in said
+    assert 'left out: 1 repeated row' in said
     cfg = load_config(str(out / 'config.py'))
     assert f'{cfg.val_evaluator.constant_caption!r} for every picture: CIDEr' in said
     assert cfg.val_evaluator.constant_caption in [caption for _, caption in rows]
@@ -304,8 +304,8 @@ def test_pairs_become_statements_and_a_config(tool, tmp_path, pictures, capsys):
     out = tmp_path / 'own'
     tool.main([str(pairs(tmp_path, extra)), '--images', str(pictures), '--out', str(out)])
     said = capsys.readouterr().out
-    assert '15 pairs of 13 pictures' in said and 'left out: 1 rows of 1 pictures' in said
-    assert 'left out: 1 statements that are said to be true and false of the same pair' in said
+    assert '15 pairs of 13 pictures' in said and 'left out: 1 row of 1 picture' in said
+    assert 'left out: 1 statement with both labels for the same pair' in said
     assert "baseline on val, most frequent label ('False'): 50.0 %" in said
     lines = {
         split: [json.loads(line) for line in (out / f'statements_{split}.jsonl').read_text().splitlines()]
@@ -326,7 +326,9 @@ def test_pairs_become_statements_and_a_config(tool, tmp_path, pictures, capsys):
 def test_pictures_that_pairs_connect_cannot_be_divided(tool, tmp_path, pictures):
     chain = [(f'p{i}', f'p{i + 1}', 'It is day.', 'yes') for i in range(1, 11, 2)]
     argv = ['--images', str(pictures), '--out', str(tmp_path / 'own')]
-    with pytest.raises(SystemExit, match='nothing for the split .*, or give the table a column split: pictures that'):
+    with pytest.raises(
+        SystemExit, match='nothing is left for the split .*, or give the table a column split: pictures that'
+    ):
         tool.main([str(pairs(tmp_path, chain)), *argv])
 
 

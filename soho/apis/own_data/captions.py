@@ -8,6 +8,7 @@ from soho.apis.own_data.request import Request
 from soho.apis.own_data.rows import SPLITS
 from soho.datasets.sentence_piece import train_vocabulary
 from soho.datasets.storage.json_files import write_json
+from soho.errors import count_of
 from soho.evaluation.baselines import choose_constant_caption
 from soho.evaluation.captions.metric import load_references, score_captions
 from soho.files import atomic_path
@@ -31,7 +32,10 @@ def prepare_captions(request: Request, content: Content) -> Prepared:
             f'constant_caption={constant!r}'
         ),
         [
-            *(f'{split}: {len(by_picture[split])} pictures, {len(captions[split])} captions' for split in files),
+            *(
+                f'{split}: {count_of(len(by_picture[split]), "picture")}, {count_of(len(captions[split]), "caption")}'
+                for split in files
+            ),
             f'{size} entries in {VOCABULARY}',
             f'baseline on val, {constant!r} for every picture: CIDEr {cider:.3f}',
         ],

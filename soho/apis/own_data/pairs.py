@@ -9,6 +9,7 @@ from soho.apis.own_data.content import Content, Prepared
 from soho.apis.own_data.request import Request
 from soho.apis.own_data.rows import SPLITS, Row
 from soho.datasets.statements import CLASS_NAMES
+from soho.errors import count_of
 from soho.files import write_text
 
 NLVR2_SPLITS = dict(train='train', val='dev', test='test1')
@@ -23,7 +24,7 @@ def prepare_pairs(request: Request, content: Content) -> Prepared:
         files,
         lambda file: f'majority_answer={majority!r}',
         [
-            *(f'{split}: {len(labels[split])} statements' for split in files),
+            *(f'{split}: {count_of(len(labels[split]), "statement")}' for split in files),
             f'baseline on val, most frequent label ({majority!r}): {share:.1f} %',
         ],
     )

@@ -15,7 +15,7 @@ from soho.datasets.base import MIN_SIDE
 from soho.datasets.storage.image_store import ImageStore
 from soho.datasets.storage.named_pictures import find_pictures
 from soho.engine.config_file import read_config
-from soho.errors import UserError
+from soho.errors import UserError, count_of
 from soho.files import write_text
 
 LEFT_OUT = 'left_out.txt'
@@ -36,7 +36,7 @@ def prepare_table(request: Request) -> list[str]:
         ImageStore(request.images), dict.fromkeys(name for row in rows for name in row.images), MIN_SIDE
     )
     readable = [row for row in rows if pictures.keys() >= set(row.images)]
-    about = f'{len(pictures) + len(problems)} pictures'
+    about = count_of(len(pictures) + len(problems), 'picture')
     lines = [f'{request.table}: {table.total} {table.kind} {"of" if table.kind == "pairs" else "about"} {about}']
     lines.append(f'columns: {", ".join(table.columns.values())}')
     if table.ignored:
@@ -44,19 +44,18 @@ def prepare_table(request: Request) -> list[str]:
     lines += table.notes
     if problems:
         name, problem = next(iter(problems.items()))
-        lines.append(
-            f'left out: {len(rows) - len(readable)} rows of {len(problems)} pictures; the first is {name}: {problem}'
-        )
+        left_out = f'{count_of(len(rows) - len(readable), "row")} of {count_of(len(problems), "picture")}'
+        lines.append(f'left out: {left_out}; the first is {name}: {problem}')
     if not readable:
         raise UserError(f'no picture of {request.table} is in {request.images}; {lines[-1]}')
     if table.kind == 'pairs' and (contradicted := find_contradictions(readable)):
         readable = [row for row in readable if (row.images, row.text) not in contradicted]
-        lines.append(f'left out: {len(contradicted)} statements that are said to be true and false of the same pair')
+        lines.append(f'left out: {count_of(len(contradicted), "statement")} with both labels for the same pair')
     splits, notes = assign_splits(readable, pictures, dict(test=request.test, val=request.val), request.seed)
     lines += notes
     copies = Counter({picture.size.file_name: picture.digest for picture in pictures.values()}.values())
     if repeated := sum(count - 1 for count in copies.values()):
-        lines.append(f'{repeated} pictures are copies of others under another name, and share their split')
+        lines.append(f'pictures under several names: {repeated}; a copy has the split of its original')
     request.out.mkdir(parents=True, exist_ok=True)
     if problems:
         write_text(request.out / LEFT_OUT, ''.join(f'{name}: {problem}\n' for name, problem in problems.items()))

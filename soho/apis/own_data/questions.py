@@ -12,7 +12,7 @@ from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.json_files import write_json
 from soho.datasets.storage.named_pictures import Picture
 from soho.datasets.wordpiece import write_vocabulary
-from soho.errors import UserError
+from soho.errors import UserError, count_of
 
 VOCABULARY = 'vocab.txt'
 
@@ -41,7 +41,10 @@ def prepare_questions(request: Request, content: Content) -> Prepared:
         files,
         lambda file: f'majority_answer={majority!r}',
         [
-            *(f'{split}: {len(grouped[split])} pictures, {len(flat[split])} questions' for split in files),
+            *(
+                f'{split}: {count_of(len(grouped[split]), "picture")}, {count_of(len(flat[split]), "question")}'
+                for split in files
+            ),
             f'{len(answers)} answers; {100 * known / len(flat["val"]):.1f} % of the val questions have one of them',
             *(
                 f'baseline on val, {name}{f" ({answer!r})" if answer else ""}: {accuracy:.1f} %'
@@ -73,7 +76,8 @@ def choose_answers(questions: Iterable[Question], min_count: int) -> list[str]:
     counts = Counter(answer for question in questions for answer in question.votes)
     kept = [answer for answer in sorted(counts, key=lambda a: (-counts[a], a)) if counts[answer] >= min_count]
     if len(kept) < 2:
-        raise UserError(f'the training pictures have {len(kept)} answers that occur {min_count} times; two are needed')
+        left = count_of(len(kept), 'answer')
+        raise UserError(f'the training pictures leave {left} for the list, and two are needed (see --min-count)')
     return kept
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from soho.datasets.statements import CLASS_NAMES
 from soho.datasets.storage.tables import read_table
-from soho.errors import UserError, quote
+from soho.errors import UserError, count_of, quote
 from soho.evaluation.vqa_normalization import normalize_answer
 
 # The columns that each kind of table has, by role: the names that they may have.
@@ -151,8 +151,8 @@ def read_rows(path: Path, given: dict[str, str | None], encoding: str | None = N
         rows.setdefault(key)
     if not rows:
         raise UserError(f'{path} has no complete row: each has an empty value')
-    notes = [f'left out: {empty} rows with an empty value'] if empty else []
-    notes += [f'left out: {repeated} rows that repeat another'] if repeated else []
+    notes = [f'left out: {count_of(empty, "row")} with an empty value'] if empty else []
+    notes += [f'left out: {count_of(repeated, "repeated row")}'] if repeated else []
     ignored = [name for name in names if name not in columns.values()]
     return Table(kind, list(rows), columns, ignored, len(table), notes)
 

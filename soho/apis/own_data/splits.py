@@ -7,7 +7,7 @@ import numpy as np
 
 from soho.apis.own_data.rows import SPLITS, Row
 from soho.datasets.storage.named_pictures import Picture
-from soho.errors import UserError
+from soho.errors import UserError, count_of
 
 
 def assign_splits(
@@ -43,8 +43,8 @@ def assign_splits(
         chosen = [row.split or 'train' if pairs else first[pictures[row.images[0]].digest] for row in rows]
         if shared := sum(len(splits) > 1 for splits in stated.values()):
             notes.append(
-                f'{shared} pictures are in several splits of the table'
-                + (', so that some of what is measured on is trained on' if pairs else ', and were given to the first')
+                f'pictures in several splits of the table: {shared}'
+                + ('; some of what is measured on is trained on' if pairs else '; each goes to the first of them')
             )
         number, source, hint = len(stated), ' of the table', 'name some in its column split'
         train = [i for i, split in enumerate(chosen) if split == 'train']
@@ -56,12 +56,14 @@ def assign_splits(
             digests = [{pictures[name].digest for name in rows[i].images} for i in train]
             number = len(set().union(*digests))
             held = len(set().union(*(found for found, split in zip(digests, cut) if split == 'val')))
-            notes.append(f'the table has no split val: {held} of its {number} training pictures are it (see --val)')
+            notes.append(f'the table has no split val: {held} of its {number} training pictures become it (see --val)')
             source, hint = ' of the split train', 'see --val, or name some in its column split'
     for split in ('train', 'val'):
         if split not in chosen:
             together = ': pictures that share a pair stay together' if pairs else ''
-            raise UserError(f'the {number} pictures{source} leave nothing for the split {split!r}; {hint}{together}')
+            raise UserError(
+                f'nothing is left for the split {split!r} of {count_of(number, "picture")}{source}; {hint}{together}'
+            )
     return chosen, notes
 
 
