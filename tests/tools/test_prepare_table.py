@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from soho.apis.own_data import Request, prepare_table
 from soho.apis.own_data.questions import baselines, group_questions, score
 from soho.apis.own_data.rows import SPLITS, Row
 from soho.datasets.storage.image_sizes import Size
 from soho.datasets.storage.named_pictures import Picture
 from soho.engine import Runner, load_config
+from soho.errors import UserError
 from soho.evaluation.captions.metric import Record as Caption
 from soho.evaluation.vqa import VQAAccuracy
 from soho.registry import DATASETS, METRICS
@@ -78,7 +80,7 @@ def test_questions_become_files_and_a_config(tool, tmp_path, pictures, capsys):
     out = tmp_path / 'own'
     tool.main([str(questions(tmp_path, extra)), '--images', str(pictures), '--out', str(out), '--val', '0.25'])
     said = capsys.readouterr().out
-    assert '30 questions about 29 pictures' in said and 'columns: Image, Question, Answer\n' in said
+    assert '30 questions about 17 pictures' in said and 'columns: Image, Question, Answer\n' in said
     assert 'left out: 1 row with an empty value' in said
     assert 'left out: 4 rows of 4 pictures; the first is nowhere.png: there is no such picture' in said
     named = (out / 'left_out.txt').read_text().splitlines()
@@ -350,3 +352,11 @@ def test_a_model_that_does_not_beat_the_majority_is_warned_of(monkeypatch):
         metrics = metric.compute_metrics(metric.results)
         assert metrics == dict(accuracy=accuracy, accuracy_majority=75)
         assert [('does not beat' in text) for text in said] == [True] * warned
+
+
+def test_a_table_is_prepared_in_python(tmp_path, pictures):
+    report = prepare_table(Request(questions(tmp_path), pictures, tmp_path / 'own'))
+    assert '24 questions about 12 pictures' in report[0]
+    assert load_config(str(tmp_path / 'own' / 'config.py')).model.heads.vqa.num_classes == 5
+    with pytest.raises(UserError, match='--val 1 is no share of the pictures'):
+        prepare_table(Request(tmp_path / 'nowhere.csv', pictures, val=1.0))

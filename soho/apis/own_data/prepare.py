@@ -1,7 +1,6 @@
 """The whole preparation of a table, with the report that a user reads."""
 
 import os
-from collections import Counter
 
 from soho.apis.own_data.captions import prepare_captions
 from soho.apis.own_data.content import Content
@@ -36,7 +35,8 @@ def prepare_table(request: Request) -> list[str]:
         ImageStore(request.images), dict.fromkeys(name for row in rows for name in row.images), MIN_SIDE
     )
     readable = [row for row in rows if pictures.keys() >= set(row.images)]
-    about = count_of(len(pictures) + len(problems), 'picture')
+    digests = {picture.size.file_name: picture.digest for picture in pictures.values()}  # a picture may have two names
+    about = count_of(len(digests) + len(problems), 'picture')
     lines = [f'{request.table}: {table.total} {table.kind} {"of" if table.kind == "pairs" else "about"} {about}']
     lines.append(f'columns: {", ".join(table.columns.values())}')
     if table.ignored:
@@ -53,8 +53,7 @@ def prepare_table(request: Request) -> list[str]:
         lines.append(f'left out: {count_of(len(contradicted), "statement")} with both labels for the same pair')
     splits, notes = assign_splits(readable, pictures, dict(test=request.test, val=request.val), request.seed)
     lines += notes
-    copies = Counter({picture.size.file_name: picture.digest for picture in pictures.values()}.values())
-    if repeated := sum(count - 1 for count in copies.values()):
+    if repeated := len(digests) - len(set(digests.values())):
         lines.append(f'pictures under several names: {repeated}; a copy has the split of its original')
     request.out.mkdir(parents=True, exist_ok=True)
     if problems:
