@@ -59,7 +59,7 @@ DIRECTIONS = (
     Direction('words_64', '256 words against 64', 'pretrain', 'words_64', _PRETRAINING),
     Direction('words_1024', '256 words against 1,024', 'pretrain', 'words_1024', _PRETRAINING),
     Direction('both_ways', 'VirTex: captions in both directions against one', 'bicaptioning', 'captioning', _PROBE),
-    Direction('labels', 'VirTex: captions against labels, equal pictures', 'bicaptioning', 'labels', _PROBE),
+    Direction('labels', 'VirTex: captions against labels, equal images', 'bicaptioning', 'labels', _PROBE),
 )
 FINE_TUNED = ('vqa_all', 'vqa_cnn', 'vqa_all_half')
 CAPTIONED = ('bicaptioning', 'captioning', 'labels')
