@@ -53,7 +53,7 @@ class ImageTextDataset(Dataset):
 
     Raises:
         FileNotFoundError: The annotation file or the images are missing.
-        ValueError: The annotation file is broken or empty, or lacks a key.
+        UserError: The annotation file is broken or empty, or lacks a key.
     """
 
     kind: str
@@ -155,7 +155,7 @@ class ImageTextDataset(Dataset):
         """(len(self), M) float, width over height of each item's images.
 
         Raises:
-            ValueError: The annotations do not state the sizes.
+            UserError: The annotations do not state the sizes.
         """
         if self.images.sizes is None:
             raise UserError(

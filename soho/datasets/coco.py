@@ -29,7 +29,7 @@ class CocoDataset(ImageTextDataset):
             add: Called with the annotations of an image after the image is added.
 
         Raises:
-            ValueError: An annotation of an image that the file does not list.
+            UserError: An annotation of an image that the file does not list.
         """
         sizes = coco_sizes([self.ann_file])
         unknown = annotations.keys() - sizes.keys()

@@ -27,7 +27,7 @@ class CaptioningDataset(CocoDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: A caption is empty or not a string.
+        UserError: A caption is empty or not a string.
     """
 
     kind = 'coco_captions'

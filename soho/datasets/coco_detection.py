@@ -127,7 +127,7 @@ class CocoDetection(DetectionDataset):
         **kwargs: See :class:`DetectionDataset`.
 
     Raises:
-        ValueError: An object belongs to an image or a category that the file does not list, or its outline is
+        UserError: An object belongs to an image or a category that the file does not list, or its outline is
             broken.
     """
 

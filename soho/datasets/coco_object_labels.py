@@ -27,7 +27,7 @@ class ObjectLabelsDataset(CocoDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An object belongs to a category that the file does not list.
+        UserError: An object belongs to a category that the file does not list.
     """
 
     kind = 'coco_objects'

@@ -26,7 +26,7 @@ class ImageFolders(ImageTextDataset):
         **kwargs: See :class:`ImageTextDataset`; there is no annotation file.
 
     Raises:
-        ValueError: No folder contains an image.
+        UserError: No folder contains an image.
     """
 
     def __init__(self, images: str, *args, **kwargs) -> None:

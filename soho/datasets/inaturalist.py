@@ -30,7 +30,7 @@ class INaturalist(CocoDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An image belongs to a category that the file does not list.
+        UserError: An image belongs to a category that the file does not list.
     """
 
     kind = 'inaturalist'

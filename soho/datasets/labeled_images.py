@@ -27,7 +27,7 @@ class LabeledImages(ImageTextDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: The file lacks an attribute, or a label is outside the list of its
+        UserError: The file lacks an attribute, or a label is outside the list of its
             attribute.
     """
 

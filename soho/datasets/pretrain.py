@@ -37,7 +37,7 @@ class PretrainDataset(ImageTextDataset):
         **kwargs: See :class:`ImageTextDataset`.
 
     Raises:
-        ValueError: An image has no caption, or an empty one.
+        UserError: An image has no caption, or an empty one.
     """
 
     kind = 'captions'

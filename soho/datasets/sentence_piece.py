@@ -38,7 +38,7 @@ def train_vocabulary(
         Number of captions read.
 
     Raises:
-        ValueError: The captions have too few distinct characters or pieces for ``size``, or too many.
+        UserError: The captions have too few distinct characters or pieces for ``size``, or too many.
     """
     from sentencepiece import SentencePieceTrainer
 

@@ -79,7 +79,7 @@ class BertTokenizer:
         """(W,) int64 ids of those of ``words`` that are one token; the others never occur as one.
 
         Raises:
-            ValueError: None of them is, and one is required.
+            UserError: None of them is, and one is required.
         """
         ids = [number for word in words if (number := self.backend.token_to_id(word)) is not None]
         if required and not ids:

@@ -53,7 +53,7 @@ def read_voc07(root: str | os.PathLike, split: str) -> VOC07Labels:
 
     Raises:
         FileNotFoundError: There are no such files.
-        ValueError: A line is not a name and a label, or a class lists other images than the first.
+        UserError: A line is not a name and a label, or a class lists other images than the first.
     """
     folder = Path(root, 'ImageSets', 'Main')
     classes = class_names(root, split)

@@ -38,7 +38,7 @@ def read_names(image_set: str | os.PathLike) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not a list of distinct names.
+        UserError: The file is not a list of distinct names.
     """
     names = read_text(image_set).split()
     for name in names:
@@ -141,7 +141,7 @@ class VOCDetection(DetectionDataset):
         **kwargs: See :class:`DetectionDataset`.
 
     Raises:
-        ValueError: The class of an object is not among ``names``.
+        UserError: The class of an object is not among ``names``.
     """
 
     def __init__(self, *args, names: Sequence[str] | None = None, difficult: bool = True, **kwargs) -> None:

@@ -60,7 +60,7 @@ def extract(
         Features (N, C) and labels (N, G) int64, on the CPU.
 
     Raises:
-        ValueError: Images differ in size.
+        UserError: Images differ in size.
     """
     device = torch.device(device)
     backbone = backbone.to(device)

@@ -119,7 +119,7 @@ def load_truth(annotation_file: PathLike) -> dict[int | str, GroundTruth]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: See :func:`stream_annotations`, or the file has neither of the two layouts.
+        UserError: See :func:`stream_annotations`, or the file has neither of the two layouts.
     """
     try:
         return {

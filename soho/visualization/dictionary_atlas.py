@@ -115,7 +115,7 @@ def read_cells(
         batch_size: Samples per batch.
 
     Raises:
-        ValueError: The model has no dictionary.
+        UserError: The model has no dictionary.
     """
     neck = model.neck
     if not isinstance(neck, DictionaryNeck):

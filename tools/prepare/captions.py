@@ -26,7 +26,7 @@ def convert(source: Path, out: Path) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is broken, lacks a key, or has an ``image_id`` that is not a number or is repeated.
+        UserError: The file is broken, lacks a key, or has an ``image_id`` that is not a number or is repeated.
     """
     images, annotations = {}, []
     for record in stream_records(source, CaptionedImage):

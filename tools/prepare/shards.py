@@ -57,7 +57,7 @@ def check_names(records: Sequence[dict[str, Any]]) -> None:
     """Raise for names that WebDataset, where a sample's name ends at the first dot, would merge.
 
     Raises:
-        ValueError: Two images have the same name before the first dot.
+        UserError: Two images have the same name before the first dot.
     """
     seen: dict[str, str] = {}
     for record in records:

@@ -28,7 +28,7 @@ def split(path: Path, share: float, seed: int = 0) -> dict[str, int]:
         seed: Seed of the choice.
 
     Raises:
-        ValueError: ``share`` leaves a part empty.
+        UserError: ``share`` leaves a part empty.
     """
     annotations = load_json(path)
     key = 'data' if isinstance(annotations, dict) else None

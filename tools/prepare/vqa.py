@@ -123,7 +123,7 @@ def read_questions(
     """Return the questions of a VQA questions file by image id, in the order of the file.
 
     Raises:
-        ValueError: Questions and annotations have different question ids.
+        UserError: Questions and annotations have different question ids.
     """
     by_image: Questions = {}
     seen: set[int | str] = set()

@@ -72,7 +72,7 @@ class ImageStore:
 
     Raises:
         FileNotFoundError: Neither the folder nor the zip exists.
-        ValueError: The zip, or a shard, is damaged.
+        UserError: The zip, or a shard, is damaged.
     """
 
     def __init__(self, root: str | os.PathLike, max_bytes: int = MAX_BYTES) -> None:

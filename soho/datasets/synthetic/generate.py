@@ -67,7 +67,7 @@ def generate_synthetic(
         ``vocabulary`` and ``blind`` (accuracy of answering from the question texts alone).
 
     Raises:
-        ValueError: Unknown size, or the folder holds another data set.
+        UserError: Unknown size, or the folder holds another data set.
     """
     if size not in SIZES:
         raise UserError(f'size {size!r} of the synthetic data set is not one of {", ".join(SIZES)}')
@@ -82,7 +82,7 @@ def find_synthetic(out_dir: str | Path, size: str, seed: int) -> dict | None:
     """Return the manifest of a complete data set in ``out_dir``, or None.
 
     Raises:
-        ValueError: The folder holds a data set of another size, seed or version.
+        UserError: The folder holds a data set of another size, seed or version.
     """
     path = Path(out_dir) / MANIFEST
     if not path.exists():

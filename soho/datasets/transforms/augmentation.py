@@ -92,7 +92,7 @@ class CenterCrop(ImageTransform):
     """Central square of side ``size``, towards the top left where it cannot be centred exactly.
 
     Raises:
-        ValueError: In ``transform``, for an image with a smaller edge.
+        UserError: In ``transform``, for an image with a smaller edge.
     """
 
     def __init__(self, size: int = 224) -> None:

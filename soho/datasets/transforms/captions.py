@@ -71,7 +71,7 @@ class MaskCaption(BaseTransform):
         replace_prob: Probability of a random token of the vocabulary, special ones included.
 
     Raises:
-        ValueError: In ``transform``, for a sample of several captions.
+        UserError: In ``transform``, for a sample of several captions.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class LoadImage(ImageTransform):
             decoded in 1 GiB of memory, from 33 million to 153 by the format.
 
     Raises:
-        ValueError: ``upright=False`` with ``reduce_to``.
+        UserError: ``upright=False`` with ``reduce_to``.
         ImageMissingError: The store has no such image.
         ImageDecodeError: The file is not a complete image, or has too many pixels.
     """
@@ -134,7 +134,7 @@ class RandomResizeKeepRatio(ImageTransform):
         scales: Two pairs (long edge, short edge), the ends of the ranges.
 
     Raises:
-        ValueError: ``scales`` are not two.
+        UserError: ``scales`` are not two.
     """
 
     def __init__(self, scales: Sequence[Size] = ((1333, 400), (1333, 800))) -> None:

@@ -28,7 +28,7 @@ class ReplaceWord(BaseTransform):
         unless: Words whose sentences are left alone, such as "no", after which another word is as true.
 
     Raises:
-        ValueError: The vocabulary has no two meanings of any kind.
+        UserError: The vocabulary has no two meanings of any kind.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def infer_resnet_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     nobody can say that they are not those of a ResNet-50.
 
     Raises:
-        ValueError: It holds no ResNet, or none that :class:`soho.models.backbones.ResNet` builds.
+        UserError: It holds no ResNet, or none that :class:`soho.models.backbones.ResNet` builds.
     """
     prefix = find_resnet_prefix(state)
     blocks = []

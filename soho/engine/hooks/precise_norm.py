@@ -29,7 +29,7 @@ class PreciseNormHook(Hook):
         batches: How many of the training data.
 
     Raises:
-        ValueError: Training is not counted in iterations (in ``before_train``).
+        UserError: Training is not counted in iterations (in ``before_train``).
     """
 
     priority = 'BELOW_NORMAL'

@@ -36,7 +36,7 @@ class AdamWSGD(Optimizer):
         momentum, dampening, sgd_weight_decay, nesterov: SGD.
 
     Raises:
-        ValueError: A negative rate, decay or momentum; an unknown ``opt``.
+        UserError: A negative rate, decay or momentum; an unknown ``opt``.
     """
 
     rules = ('adamw', 'sgd')

@@ -20,7 +20,7 @@ class PatternConstructor(DefaultOptimWrapperConstructor):
     matching pattern decides. Frozen parameters are left out.
 
     Raises:
-        ValueError: A pattern matches no parameter (a typing error would
+        UserError: A pattern matches no parameter (a typing error would
             otherwise train with the wrong rate); ``X_mult`` without ``X``.
     """
 

@@ -195,7 +195,7 @@ class AmpOptimWrapper(OptimWrapper, MMEngineAmpOptimWrapper):
         **kwargs: See ``mmengine.optim.OptimWrapper``.
 
     Raises:
-        ValueError: For another dtype or scale.
+        UserError: For another dtype or scale.
     """
 
     def __init__(

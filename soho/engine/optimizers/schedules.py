@@ -32,7 +32,7 @@ class WarmupDecayLR(LRSchedulerMixin, _ParamScheduler):
         **kwargs: See mmengine's schedulers.
 
     Raises:
-        ValueError: A warm-up as long as the training, or milestones that are
+        UserError: A warm-up as long as the training, or milestones that are
             missing, not rising, or outside of what follows the warm-up.
     """
 

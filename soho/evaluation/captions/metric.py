@@ -146,7 +146,7 @@ class CaptionMetrics(Metric):
         """Compute the metrics; see the class.
 
         Raises:
-            ValueError: An image is captioned twice, not at all, or is unknown.
+            UserError: An image is captioned twice, not at all, or is unknown.
         """
         assert self.references is not None, 'metrics are computed on the main process'
         captions = {record.image_id: record.caption for record in results}

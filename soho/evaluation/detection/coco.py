@@ -177,7 +177,7 @@ class CocoAP(DetectionMetric):
         """Check that every image of the file was evaluated once.
 
         Raises:
-            ValueError: An image is unknown, was evaluated twice, or not at all.
+            UserError: An image is unknown, was evaluated twice, or not at all.
         """
         assert self.truth is not None, 'metrics are computed on the main process'
         times = Counter(record.image_id for record in results)

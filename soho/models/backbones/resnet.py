@@ -59,7 +59,7 @@ class ResNet(BaseModule):
             ``dict(type='Pretrained', checkpoint='torchvision://resnet18')``.
 
     Raises:
-        ValueError: For a depth or stage that does not exist.
+        UserError: For a depth or stage that does not exist.
     """
 
     def __init__(

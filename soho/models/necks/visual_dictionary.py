@@ -40,7 +40,7 @@ class VisualDictionary(nn.Module):
         restart_below: Moving count, in features per step.
 
     Raises:
-        ValueError: For another value of ``unused_words``.
+        UserError: For another value of ``unused_words``.
     """
 
     def __init__(

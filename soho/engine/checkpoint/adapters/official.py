@@ -10,7 +10,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """An official state dict in this project's layout, bit for bit; its contents say of which release it is.
 
     Raises:
-        ValueError: It is in no official layout.
+        UserError: It is in no official layout.
     """
     for release in (official_soho, official_virtex):
         renamed = release.map_names(state, ())

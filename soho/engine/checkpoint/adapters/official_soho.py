@@ -33,7 +33,7 @@ def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[st
     """Official names to ours; the tied MLM output layer is the word embedding.
 
     Raises:
-        ValueError: The MLM output layer is not the word embedding.
+        UserError: The MLM output layer is not the word embedding.
     """
     if not is_official(state):
         return None
@@ -49,7 +49,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     embedding's memory, as ``torch.save`` keeps it.
 
     Raises:
-        ValueError: An entry that the official model does not have.
+        UserError: An entry that the official model does not have.
     """
     ours = {mine: official for official, mine in PREFIXES.items()}
     official = {replace_prefix(name, ours): value for name, value in state.items()}

@@ -37,7 +37,7 @@ def map_names(state: dict[str, Tensor], model_names: Collection[str]) -> dict[st
     The CNN finds its place in any model that holds a ResNet, whatever it is called there.
 
     Raises:
-        ValueError: Entries differ that every official checkpoint shares.
+        UserError: Entries differ that every official checkpoint shares.
     """
     if not is_official(state):
         return None
@@ -57,7 +57,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     as ``torch.save`` keeps it.
 
     Raises:
-        ValueError: An entry that the official model does not have.
+        UserError: An entry that the official model does not have.
     """
     prefixes = {mine: official for official, mine in (CAPTIONS | LABELS).items()}
     official = {replace_prefix(name, prefixes): value for name, value in state.items()}
