@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from soho.engine import Runner
 from soho.engine.distributed import unwrap_model
 from soho.registry import HOOKS
-from tests.half_precision import use_bfloat16_convolutions
+from tests.half_precision import use_fast_convolutions
 
 
 @HOOKS.register_module(force=True)
@@ -27,7 +27,7 @@ class KeepGradients(Hook):
     """
 
     def before_train(self, runner):
-        use_bfloat16_convolutions(unwrapped(runner))
+        use_fast_convolutions(unwrapped(runner))
         for module in unwrapped(runner).backbone.modules():
             if hasattr(module, 'relu'):
                 module.relu = torch.nn.GELU()

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from soho.engine import Runner, load_config
 from soho.engine.checkpoint.read import read_checkpoint
 from soho.paths import CONFIGS
-from tests.half_precision import use_bfloat16_convolutions
+from tests.half_precision import use_fast_convolutions
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 RECIPES = [path for path in FILES if path.parts[0] != '_base_']
@@ -243,7 +243,7 @@ class RememberStart(Hook):
     """Keeps the weights from which training starts."""
 
     def before_train(self, runner):
-        use_bfloat16_convolutions(runner.model)
+        use_fast_convolutions(runner.model)
         runner.start = {name: value.clone() for name, value in runner.model.state_dict().items()}
 
 

@@ -22,7 +22,7 @@ from soho.models.heads.base import Head
 from soho.models.target_positions import cache_target_positions
 from soho.paths import CONFIGS
 from soho.registry import MODELS
-from tests.half_precision import use_bfloat16_convolutions
+from tests.half_precision import use_fast_convolutions
 from tests.host_reads import HostReads
 from tests.test_configs import RECIPES, nodes, shrink
 from tools.benchmark.bench import Bench
@@ -78,7 +78,7 @@ def make_step(small_synthetic, tmp_path, monkeypatch):
         else:
             step.model.load_state_dict(weights)
         step.batches = batches
-        use_bfloat16_convolutions(step.model)
+        use_fast_convolutions(step.model)
         return step
 
     return make
