@@ -1,6 +1,7 @@
 data_root = 'data/nlvr'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3, rule='greater', save_best='accuracy', type='CheckpointHook'),
+    dictionary_usage=dict(type='DictionaryUsageHook'),
     finite_loss=dict(interval=50, type='FiniteLossHook'),
     logger=dict(interval=50, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -32,7 +33,7 @@ log_processor = dict(window_size=50)
 model = dict(
     backbone=dict(depth=18, num_stages=2, out_indices=(1,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(nlvr=dict(dropout=0.1, hidden_size=128, loss='ce', num_classes=2, type='ClassificationHead')),
+    heads=dict(nlvr=dict(dropout=0.1, loss='ce', num_classes=2, type='ClassificationHead')),
     language=dict(
         attention_probs_dropout_prob=0.0,
         hidden_dropout_prob=0.0,
@@ -44,7 +45,7 @@ model = dict(
         type='CrossModalBert',
         vocab_size=30522,
     ),
-    neck=dict(in_channels=128, out_channels=128, pool=1, type='PlainNeck'),
+    neck=dict(in_channels=128, pool=1, type='PlainNeck'),
     type='SOHO',
 )
 optim_wrapper = dict(
@@ -85,7 +86,7 @@ test_dataloader = dict(
     num_workers=0,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
-test_evaluator = dict(type='StatementAccuracy')
+test_evaluator = dict(majority_answer='True', type='StatementAccuracy')
 test_pipeline = [
     dict(type='LoadImage'),
     dict(scale=(200, 50), type='ResizeKeepRatio'),
@@ -140,7 +141,7 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
-val_evaluator = dict(type='StatementAccuracy')
+val_evaluator = dict(majority_answer='True', type='StatementAccuracy')
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 warmup = dict(begin=0, by_epoch=False, end=100, start_factor=0.05, type='LinearLR')
 work_dir = 'work_dirs/NLVR/soho_nlvr'

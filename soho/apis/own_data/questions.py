@@ -1,4 +1,4 @@
-"""Questions of a table: annotation files of VQA, the answer list, the vocabulary, and what answers without a look."""
+"""Questions of a table: annotation files of VQA, the answer list, the vocabulary, and baselines without the image."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
