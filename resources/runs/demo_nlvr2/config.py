@@ -2,6 +2,7 @@ custom_hooks = [dict(after=800, head='nlvr2', type='ChanceLossHook', window=400)
 data_root = 'data/synthetic/demo'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3, save_best='accuracy', type='CheckpointHook'),
+    dictionary_usage=dict(type='DictionaryUsageHook'),
     finite_loss=dict(interval=50, type='FiniteLossHook'),
     logger=dict(interval=50, type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -20,15 +21,13 @@ env_cfg = dict(
 )
 launcher = 'none'
 load = [dict(reduce_to=(96, 72), type='LoadImage'), dict(scale=(96, 72), type='ResizeKeepRatio')]
-load_from = 'work_dirs/demo/vqa/epoch_8.pth'
+load_from = 'resources/models/soho_vqa_synthetic/model.safetensors'
 log_level = 'INFO'
 log_processor = dict(window_size=50)
 model = dict(
     backbone=dict(depth=18, frozen_stages=1, num_stages=2, out_indices=(1,), type='ResNet', zero_init_residual=True),
     data_preprocessor=dict(type='ImageTextPreprocessor'),
-    heads=dict(
-        nlvr2=dict(dropout=0.1, hidden_size=128, loss='ce', num_classes=2, num_images=2, type='ClassificationHead')
-    ),
+    heads=dict(nlvr2=dict(dropout=0.1, loss='ce', num_classes=2, num_images=2, type='ClassificationHead')),
     language=dict(
         attention_probs_dropout_prob=0.0,
         hidden_dropout_prob=0.0,
@@ -40,7 +39,7 @@ model = dict(
         type='CrossModalBert',
         vocab_size=512,
     ),
-    neck=dict(in_channels=128, out_channels=128, pool=2, type='PlainNeck'),
+    neck=dict(in_channels=128, pool=2, type='PlainNeck'),
     type='SOHO',
 )
 optim_wrapper = dict(
@@ -48,7 +47,7 @@ optim_wrapper = dict(
     constructor='PatternConstructor',
     dtype='bfloat16',
     optimizer=dict(fused=True, lr=0.0005, type='AdamW', weight_decay=0.01),
-    paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}),
+    paramwise_cfg=dict(patterns=dict({'\Abackbone\.': dict(lr_mult=0.2)})),
     type='AmpOptimWrapper',
 )
 pack = [
@@ -81,7 +80,8 @@ test_dataloader = dict(
         test_mode=True,
         type='NLVR2Dataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
 test_evaluator = dict(type='StatementAccuracy')
@@ -104,7 +104,8 @@ train_dataloader = dict(
         ],
         type='NLVR2Dataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(shuffle=True, type='EpochSampler'),
 )
 val_cfg = dict(type='ValLoop')
@@ -125,7 +126,8 @@ val_dataloader = dict(
         test_mode=True,
         type='NLVR2Dataset',
     ),
-    num_workers=0,
+    num_workers=1,
+    persistent_workers=True,
     sampler=dict(round_up=False, shuffle=False, type='EpochSampler'),
 )
 val_evaluator = dict(type='StatementAccuracy')
