@@ -47,7 +47,7 @@ optim_wrapper = dict(
     constructor='PatternConstructor',
     dtype='bfloat16',
     optimizer=dict(fused=True, lr=0.0005, type='AdamW', weight_decay=0.01),
-    paramwise_cfg=dict(patterns=dict({'\Abackbone\.': dict(lr_mult=0.2)})),
+    paramwise_cfg=dict(patterns={r'\Abackbone\.': dict(lr_mult=0.2)}),
     type='AmpOptimWrapper',
 )
 pack = [
