@@ -30,7 +30,8 @@ class Memory:
         """Return the peak in GiB."""
         if self.device.type == 'cuda':
             return torch.cuda.max_memory_allocated() / 2**30
-        return (resident('VmHWM') - self.start) / 2**30
+        # The kernel counts pages in batches: where nothing was added, the peak may seem to be below the start.
+        return max(0, resident('VmHWM') - self.start) / 2**30
 
 
 def resident(what: str) -> int:
