@@ -135,7 +135,7 @@ def test_the_config_trains_and_shows_the_majority(tool, tmp_path, pictures, caps
     assert f"most frequent answer ('no'): {logged['val/accuracy_majority'].current():.1f} %" in said
 
 
-def test_answers_of_several_people_are_soft(tool):
+def test_answers_of_several_people_are_soft():
     votes = [Row('', ('a',), 'q', answer, None) for answer in ('red', 'red', 'blue')]
     picture = Picture(Size('a.png', 32, 32), 'd')
     question = group_questions(votes, {'a': picture}, ['train'] * 3)['train']['a.png'][0]

@@ -61,7 +61,7 @@ def prepare_table(request: Request) -> list[str]:
         lines.append(f'all pictures that were left out: {request.out / LEFT_OUT}')
     paths = dict(data_root=os.fspath(request.out.resolve()), images=os.fspath(request.images.resolve()))
     prepared = PREPARE[table.kind](request, Content(readable, pictures, splits))
-    write_text(request.out / 'config.py', config_text(table.kind, request, paths, prepared))
+    write_text(request.out / 'config.py', config_text(table.kind, request.table, recipe, paths, prepared))
     lines += prepared.report
     parts = read_config(recipe).get('pretrained')
     if parts and not os.path.isdir(parts):

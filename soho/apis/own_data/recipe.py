@@ -1,9 +1,9 @@
 """The config that trains on a table: a recipe with the files, the answers and the vocabulary of the table."""
 
 import os
+from pathlib import Path
 
 from soho.apis.own_data.content import Prepared
-from soho.apis.own_data.request import Request
 from soho.errors import UserError
 from soho.paths import find_config
 
@@ -27,19 +27,20 @@ def recipe_path(kind: str, recipe: str | None) -> str:
     return os.path.abspath(path)
 
 
-def config_text(kind: str, request: Request, paths: dict[str, str], prepared: Prepared) -> str:
+def config_text(kind: str, table: Path, recipe: str, paths: dict[str, str], prepared: Prepared) -> str:
     """Return the text of the config that trains on the table.
 
     Args:
         kind: ``'questions'``, ``'captions'`` or ``'pairs'``, for the docstring.
-        request: Its recipe is what the config inherits from.
+        table: The table, likewise.
+        recipe: Path of the config that it inherits from.
         paths: ``data_root`` and ``images``.
         prepared: What has been written.
     """
     lines = [
-        f'"""{kind.capitalize()} of {request.table.name}, prepared by tools/prepare/table.py."""',
+        f'"""{kind.capitalize()} of {table.name}, prepared by tools/prepare/table.py."""',
         '',
-        f'_base_ = {recipe_path(kind, request.recipe)!r}',
+        f'_base_ = {recipe!r}',
         *(f'{name} = {path!r}' for name, path in paths.items()),
     ]
     if prepared.vocabulary:
